@@ -1,0 +1,21 @@
+//! The durable nouns: what a row of each table means, with no I/O and no clock.
+//!
+//! A **run** is one row of `chrono_forge_workflows`, a **record** one row of
+//! `chrono_forge_execution_logs`, a **plan** what one pass wants written.
+
+pub mod ids;
+pub mod plan;
+pub mod priority;
+pub mod run;
+pub mod step;
+
+pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
+pub use plan::{
+    ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,
+};
+pub use priority::{Level, Priority};
+pub use run::{ClaimedRun, RunRow, RunState};
+pub use step::{BranchRow, RecordRow, RecordState};
+
+/// JSON text as stored: encoded once, decoded where it is read, never a tree in between.
+pub type Json = std::sync::Arc<str>;

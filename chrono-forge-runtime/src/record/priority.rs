@@ -1,0 +1,61 @@
+//! Priorities and the few fixed levels that a claim visits in order.
+
+/// How urgent a workflow's runs are among others of their tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Before everything else of its tier.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// After everything else of its tier.
+    Low,
+}
+
+/// The stored priority of a run: tier times three plus [`Priority`]; lower is sooner.
+///
+/// Tier 0 holds top-level runs; children sit below them, tiered by their index in the branch, so
+/// that ten children do not wait behind someone else's million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(pub i16);
+
+impl Level {
+    /// How many levels there are.
+    pub const COUNT: i16 = 12;
+
+    /// The level of a top-level run.
+    #[must_use]
+    pub fn top(priority: Priority) -> Self {
+        Self(priority as i16)
+    }
+
+    /// The level of the child with this zero-based index in its branch.
+    #[must_use]
+    pub fn child(priority: Priority, index: u64) -> Self {
+        let tier = match index {
+            0..100 => 1,
+            100..10_000 => 2,
+            _ => 3,
+        };
+        Self(tier * 3 + priority as i16)
+    }
+
+    /// Every level, most urgent first.
+    pub fn all() -> impl DoubleEndedIterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_sit_below_top_level_runs_and_later_tiers_below_earlier() {
+        assert!(Level::top(Priority::Low) < Level::child(Priority::High, 0));
+        assert!(Level::child(Priority::Low, 99) < Level::child(Priority::High, 100));
+        assert!(Level::child(Priority::Low, 9_999) < Level::child(Priority::High, 10_000));
+        assert_eq!(Level::all().count(), 12);
+        assert_eq!(Level::child(Priority::Low, u64::MAX).0, Level::COUNT - 1);
+    }
+}

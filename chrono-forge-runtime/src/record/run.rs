@@ -1,0 +1,99 @@
+//! A run's row as the engine sees it.
+
+use jiff::Timestamp;
+
+use super::{Epoch, Json, Level, RecordId, RunId};
+
+/// Where a run stands. The numbers are those of the `state` column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunState {
+    /// Parked or due; no worker holds it.
+    Idle = 0,
+    /// A worker holds it.
+    Running = 1,
+    /// The body returned a value.
+    Completed = 2,
+    /// The body returned an error that nothing retries, or broke a rule.
+    Failed = 3,
+    /// A step gave up; `forge.retry` re-arms it.
+    Stalled = 4,
+    /// Ended by hand.
+    Canceled = 5,
+}
+
+impl RunState {
+    /// The state with this number, if there is one.
+    #[must_use]
+    pub fn from_code(code: i16) -> Option<Self> {
+        Some(match code {
+            0 => Self::Idle,
+            1 => Self::Running,
+            2 => Self::Completed,
+            3 => Self::Failed,
+            4 => Self::Stalled,
+            5 => Self::Canceled,
+            _ => return None,
+        })
+    }
+
+    /// Whether nothing moves the run on but a person.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Idle | Self::Running)
+    }
+}
+
+/// A run that this worker now holds: all that a pass needs to begin.
+#[derive(Clone, Debug)]
+pub struct ClaimedRun {
+    pub id: RunId,
+    pub key: String,
+    pub workflow: String,
+    pub queue: String,
+    pub level: Level,
+    /// The epoch of this claim.
+    pub epoch: Epoch,
+    pub args: Json,
+    /// Workflow-level failures recorded so far; numbers the next error row.
+    pub attempts: u32,
+    /// Workflow-level budget used since the last progress: JSON text, `{}` when none.
+    pub retry_counts: Json,
+    /// Consecutive deaths of workers that held the run without recording anything new.
+    pub crashes: u32,
+    /// The branch row that spawned this run.
+    pub parent: Option<RecordId>,
+    /// The run's own creation instant; a pass's `now` is never before it.
+    pub created_at: Timestamp,
+    /// Whether no record can exist yet, so that the pass need not look.
+    pub fresh: bool,
+}
+
+/// A run as operators and waiting callers read it.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    pub id: RunId,
+    pub key: String,
+    pub workflow: String,
+    pub queue: String,
+    pub level: Level,
+    pub args: Json,
+    pub context: Json,
+    pub output: Option<Json>,
+    pub options: Json,
+    pub state: RunState,
+    pub wake_at: Option<Timestamp>,
+    pub wake_requested: bool,
+    pub locked_by: Option<i64>,
+    pub epoch: Epoch,
+    pub attempts: u32,
+    pub retry_counts: Json,
+    pub crashes: u32,
+    pub stalled_by: Option<String>,
+    pub parent: Option<RecordId>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    /// Class and message of the newest error row, for a failed or stalled run.
+    pub last_error: Option<(String, String)>,
+}

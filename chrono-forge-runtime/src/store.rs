@@ -1,0 +1,258 @@
+//! The store: what the engine may ask of a database, one method per intent.
+//!
+//! The traits are the specification. Each method says what is atomic, what fences it and what a
+//! second call does; the implementations under `store/` are the only rooms with SQL. All methods
+//! block: the engine calls a [`Writer`] from the commit thread and the reads of a [`Store`] from
+//! blocking threads.
+//!
+//! Instants come in as arguments: a store that has a clock of its own (PostgreSQL) corrects for
+//! it, SQLite lives on the host's.
+
+pub mod error;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use jiff::Timestamp;
+
+use crate::record::{
+    BranchRow, ClaimedRun, Epoch, Json, Level, Plan, PlanOutcome, RecordId, RecordRow, RunId,
+    RunRow, WorkerId,
+};
+
+pub use error::StoreError;
+
+/// The result of every store call.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// A database that holds runs.
+pub trait Store: Send + Sync + 'static {
+    /// Opens the connection that the commit pipeline writes through. Called once per process.
+    fn writer(&self) -> StoreResult<Box<dyn Writer>>;
+
+    /// The lock files, if this store proves the death of a worker faster than its lease does.
+    fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>>;
+
+    /// A counter that changes when another process commits, if the store can tell cheaply.
+    fn foreign_changes(&self) -> StoreResult<Option<i64>>;
+
+    /// The run with this identity.
+    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
+
+    /// The run with this id.
+    fn run(&self, run: RunId) -> StoreResult<Option<RunRow>>;
+
+    /// Records of a run, ordered by `seq` with undelivered and pending ones (`seq` null) last.
+    /// Results over `result_bytes_max` are left out (their length is told) and read when they are
+    /// delivered. Repetition rows (`repeat$k$..`) are never loaded.
+    fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>>;
+
+    /// The stored value of one record.
+    fn result(&self, record: RecordId) -> StoreResult<Option<Json>>;
+
+    /// The branch rows of these step names.
+    fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>>;
+
+    /// Outputs of the completed children of a branch whose key is `spawn_key` or starts with
+    /// `spawn_key` and `$`, in order of dispatch: at most `limit` of them after the run `after`.
+    /// Each comes with its id and key.
+    fn outputs(
+        &self,
+        run: RunId,
+        branch: &str,
+        spawn_key: &str,
+        after: RunId,
+        limit: u32,
+    ) -> StoreResult<Vec<(RunId, String, Json)>>;
+
+    /// The earliest instant at which one of these workflows' idle runs becomes due, one index
+    /// look-up per queue, level and workflow.
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>>;
+
+    /// Workers that have not stopped, with their last heartbeat.
+    fn live_workers(&self) -> StoreResult<Vec<WorkerRow>>;
+
+    /// Names of workflows that have due runs no live worker could be asked for: of `workflows`'
+    /// complement. For the start-up report; bounded by `limit`.
+    fn unknown_due(
+        &self,
+        workflows: &[String],
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<String>>;
+}
+
+/// The one connection that writes. Each method is one transaction unless it says otherwise, durable
+/// when it returns.
+pub trait Writer: Send {
+    /// Applies a batch in one transaction and answers one outcome per plan, in order. A plan whose
+    /// fence fails is left out whole, a foreign child leaves out its plan whole; any other failure
+    /// rolls back the batch. The caller has folded the batch: at most one plan per run.
+    ///
+    /// In the same transaction: completed children subtract from their branch's `pending` (only
+    /// those that moved from running under their epoch), and a sealed branch that reaches zero
+    /// wakes its parent; failed and stalled runs enter `chrono_forge_blocked`, others leave it.
+    fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied>;
+
+    /// Inserts top-level runs, or finds them: one answer per start, in order. A run that exists is
+    /// left as it is. `claim` inserts the new row already claimed (epoch 1) by that worker.
+    fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
+
+    /// Takes due runs for a live worker: `state = running`, epoch + 1, `wake_requested` cleared,
+    /// `started_at` set if null, one claims row for the batch. Visits levels in the order asked
+    /// for and, in a level, the workflows in the order given. Answers nothing for a worker that
+    /// was declared dead.
+    fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims>;
+
+    /// Sets `wake_requested` on a running run, makes an idle one due, leaves others alone.
+    /// Answers the state it found, or `None` when there is no such run.
+    fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>>;
+
+    /// Enters a worker as alive.
+    fn register_worker(
+        &mut self,
+        name: &str,
+        host: &str,
+        pid: u32,
+        now: Timestamp,
+    ) -> StoreResult<WorkerId>;
+
+    /// Renews a worker's lease, prunes its claims rows whose runs are all done (those not in
+    /// `held`), hands back, fenced, runs of its claims rows that it still holds in the database but
+    /// not in memory (`held` lists what memory knows), and tells which held runs were woken.
+    fn heartbeat(
+        &mut self,
+        worker: WorkerId,
+        held: &[RunId],
+        now: Timestamp,
+    ) -> StoreResult<Heartbeat>;
+
+    /// Declares a worker dead if it is not stopped and its last heartbeat is at or before
+    /// `not_after` (`None`: its lock was found free, so whatever its heartbeat): its running runs
+    /// become due with epoch + 1 and one more crash, poisoned ones fail with an error row, its claims
+    /// are deleted, it is stopped. Deaths outside quarantine raise `crashes` to `quarantine_from`
+    /// at most; from there on each death counts, and `poison_at` of them in quarantine fail the run.
+    fn declare_dead(
+        &mut self,
+        worker: WorkerId,
+        not_after: Option<Timestamp>,
+        limits: CrashLimits,
+        now: Timestamp,
+    ) -> StoreResult<Option<Recovered>>;
+
+    /// Stops a worker gracefully: whatever it still holds becomes due, epoch + 1, no crash.
+    fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()>;
+}
+
+/// What [`Writer::apply`] did beside the plans' own rows.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// One per plan, in order.
+    pub outcomes: Vec<PlanOutcome>,
+    /// Runs whose last child finished: due now, or `wake_requested` while they run.
+    pub parents_woken: Vec<RunId>,
+    /// Whether an idle run became due at once: a scheduler may look.
+    pub due: bool,
+}
+
+/// A top-level run to insert.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub key: String,
+    pub workflow: String,
+    pub queue: String,
+    pub level: Level,
+    pub args: Json,
+    /// Insert it already claimed by this worker.
+    pub claim: Option<WorkerId>,
+}
+
+/// What became of one [`Start`].
+#[derive(Debug)]
+pub enum Started {
+    /// Inserted, idle and due.
+    Inserted(RunId),
+    /// Inserted and held by the worker that asked.
+    Claimed(Box<ClaimedRun>),
+    /// A run with this workflow and key exists.
+    Existing(RunId),
+}
+
+/// What a worker is ready to take.
+#[derive(Debug)]
+pub struct ClaimRequest<'a> {
+    pub worker: WorkerId,
+    pub now: Timestamp,
+    /// Each queue with the most runs to take from it.
+    pub queues: &'a [(String, u32)],
+    /// Registered names, in the order to visit them.
+    pub workflows: &'a [String],
+    /// Visit the levels from the last to the first, so that a busy top level starves nobody.
+    pub lowest_first: bool,
+    /// Whether a run with `crashes >= quarantine_from` may be taken (at most one such run).
+    pub quarantine_slot: bool,
+    pub quarantine_from: u32,
+}
+
+/// What a claim took.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub runs: Vec<ClaimedRun>,
+    /// The worker was declared dead: register anew.
+    pub worker_dead: bool,
+}
+
+/// What [`Writer::wake`] found.
+#[derive(Clone, Copy, Debug)]
+pub struct Woken {
+    pub run: RunId,
+    pub state: crate::record::RunState,
+}
+
+/// A worker's row.
+#[derive(Clone, Debug)]
+pub struct WorkerRow {
+    pub id: WorkerId,
+    pub heartbeat_at: Timestamp,
+}
+
+/// What [`Writer::heartbeat`] found.
+#[derive(Debug, Default)]
+pub struct Heartbeat {
+    /// The worker was declared dead: its passes are lost, register anew.
+    pub worker_dead: bool,
+    pub woken: Vec<RunId>,
+    /// Held runs that are no longer held under this worker.
+    pub lost: Vec<RunId>,
+    /// Runs handed back because memory did not know them.
+    pub orphans_released: u64,
+}
+
+/// When a crash means quarantine and when it means poison.
+#[derive(Clone, Copy, Debug)]
+pub struct CrashLimits {
+    /// From this many crashes on a run is claimed in quarantine.
+    pub quarantine_from: u32,
+    /// This many deaths in quarantine fail it.
+    pub poison_at: u32,
+}
+
+/// What [`Writer::declare_dead`] recovered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovered {
+    pub due: u64,
+    pub poisoned: u64,
+}
+
+/// Files whose OS lock tells that a worker lives.
+pub trait WorkerLocks: Send + Sync {
+    /// Takes this worker's lock for as long as the guard lives.
+    fn hold(&self, worker: WorkerId) -> StoreResult<Box<dyn Send + Sync>>;
+    /// Whether the worker's lock is free, which means it is dead now. A missing file proves
+    /// nothing (`false`).
+    fn is_free(&self, worker: WorkerId) -> bool;
+    /// Removes the file of a worker that was declared dead.
+    fn remove(&self, worker: WorkerId);
+}
+
+/// Epoch of a run that was inserted already claimed.
+pub const FIRST_EPOCH: Epoch = Epoch(1);

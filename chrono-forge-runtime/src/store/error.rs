@@ -1,0 +1,42 @@
+//! What a store call can fail with, and whether trying the same bytes again can help.
+
+/// A failed store call.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct StoreError {
+    /// The intent that failed, as named by the traits.
+    pub operation: &'static str,
+    pub message: String,
+    pub kind: StoreErrorKind,
+}
+
+/// What the caller should do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// Busy, full, connection lost, deadlock: the same bytes may succeed later.
+    Transient,
+    /// The database refuses these bytes (a constraint, a value it cannot hold).
+    Refused,
+    /// The file is not a database, is not writable, or its content cannot be read.
+    Corrupt,
+    /// The schema is newer than this binary knows, or older and may not be migrated here.
+    Schema,
+}
+
+impl StoreError {
+    /// An error of this kind.
+    pub fn new(operation: &'static str, kind: StoreErrorKind, message: impl ToString) -> Self {
+        Self {
+            operation,
+            message: message.to_string(),
+            kind,
+        }
+    }
+
+    /// Whether the same bytes may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.kind == StoreErrorKind::Transient
+    }
+}
