@@ -19,7 +19,7 @@ use crate::record::{
     RunRow, WorkerId,
 };
 
-pub use error::StoreError;
+pub use error::{StoreError, StoreErrorKind};
 
 /// The result of every store call.
 pub type StoreResult<T> = Result<T, StoreError>;
