@@ -8,7 +8,6 @@
 //! durable. What it never means: that other passes' plans are.
 
 mod batch;
-mod failpoint;
 mod pipeline;
 mod queue;
 
@@ -19,10 +18,10 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::failpoint::Failpoints;
 use crate::record::{Plan, PlanOutcome, RunId};
 use crate::store::{Start, Started, StoreError, StoreErrorKind, StoreResult, Writer};
 
-pub use failpoint::{Failpoints, Reaction};
 use queue::{Call, Queue, Submission};
 
 /// Told what became of a pass's plans, on the commit thread and before its next transaction.

@@ -3,7 +3,9 @@
 mod definition;
 mod forge;
 mod outcome;
+mod store;
 
 pub use definition::DefinitionError;
 pub use forge::{ContextError, Error, RunError};
+pub use store::{StoreError, StoreErrorKind};
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};

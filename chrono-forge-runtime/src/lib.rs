@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! __private, forge -> context -> engine -> commit -> store
-//! ground floor: record, definition, error, clock, retry, telemetry
+//! ground floor: record, definition, error, clock, failpoint, retry, telemetry
 //! ```
 //!
 //! Applications depend on `chrono-forge`, which re-exports what they need.
@@ -18,6 +18,7 @@ pub mod context;
 pub mod definition;
 pub mod engine;
 pub mod error;
+pub mod failpoint;
 pub mod forge;
 pub mod record;
 pub mod retry;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use crate::clock::Clock;
-pub use crate::commit::{Failpoints, Reaction};
+pub use crate::failpoint::{Failpoints, Reaction};
 
 use crate::clock::after;
 

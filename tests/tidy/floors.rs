@@ -5,6 +5,7 @@ pub(crate) const GROUND: &[&str] = &[
     "clock",
     "definition",
     "error",
+    "failpoint",
     "record",
     "retry",
     "telemetry",
@@ -15,8 +16,9 @@ pub(crate) const GROUND: &[&str] = &[
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     (
         "__private",
-        &["context", "engine", "commit", "inspect", "control", "store"],
+        &["forge", "context", "engine", "commit", "inspect", "control", "store"],
     ),
+    ("forge", &["context", "engine", "commit", "store"]),
     // Not the store: what workflow code says reaches the database only through a pass.
     ("context", &["engine", "commit"]),
     ("engine", &["commit", "inspect", "control", "store"]),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::queue::{Call, Queue, StartReply, Submission};
-use super::{CommitObserver, Failpoints, Reaction};
+use super::CommitObserver;
 use crate::clock::Clock;
+use crate::failpoint::{Failpoints, Reaction};
 use crate::record::{Fence, PlanOutcome, Verdict};
 use crate::store::{Applied, Start, StoreError, StoreErrorKind, StoreResult, Writer};
 use crate::telemetry::TARGET;

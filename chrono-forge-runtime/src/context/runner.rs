@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::operation::Operation;
-use crate::commit::Reaction;
 use crate::engine::panics;
 use crate::engine::pass::{Failure, OpId, StepWaker};
 use crate::error::DefinitionError;
+use crate::failpoint::Reaction;
 use crate::record::Json;
 
 /// What one attempt came to.

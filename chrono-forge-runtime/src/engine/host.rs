@@ -13,7 +13,8 @@ use super::pass::Pass;
 use super::registry::{Registry, States};
 use super::slots::Slots;
 use crate::clock::Clock;
-use crate::commit::{CommitObserver, Committer, Failpoints};
+use crate::commit::{CommitObserver, Committer};
+use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Epoch, RunId, WorkerId};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreResult};
 

@@ -1,7 +1,7 @@
 //! Errors of the calls that surround workflows.
 
 use crate::record::RunState;
-use crate::store::StoreError;
+use super::StoreError;
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
 #[derive(Debug, thiserror::Error)]

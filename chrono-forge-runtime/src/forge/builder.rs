@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::Forge;
 use super::lifecycle::Lifecycle;
 use crate::clock::{Clock, SystemClock};
-use crate::commit::Failpoints;
 use crate::engine::config::Config;
 use crate::engine::registry::States;
 use crate::error::Error;
+use crate::failpoint::Failpoints;
 use crate::store::{Store, StoreError, StoreErrorKind};
 
 /// Settings of a [`Forge`]. Nothing is opened before [`Builder::open`].
