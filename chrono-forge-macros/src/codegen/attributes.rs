@@ -1,5 +1,8 @@
 //! Which of the generated items each of the user's attributes belongs to.
 
+use proc_macro2::Span;
+use proc_macro2::TokenStream;
+use quote::quote_spanned;
 use syn::Attribute;
 use syn::Meta;
 use syn::Token;
@@ -38,6 +41,12 @@ impl<'a> Attributes<'a> {
             destination.push(attribute);
         }
         sorted
+    }
+
+    /// Generated code names the items that the user has marked as deprecated.
+    pub(super) fn uses_deprecated(&self, site: Span) -> Option<TokenStream> {
+        let deprecated = !self.deprecated.is_empty();
+        deprecated.then(|| quote_spanned!(site=> #[allow(deprecated)]))
     }
 }
 

@@ -37,13 +37,11 @@ pub(super) fn glue(
     let workflow = workflow(function, runtime);
     let body = body(function, attributes, runtime, renderer);
     let run = run(function, runtime);
-    // The generated code uses what it has just marked as deprecated.
-    let deprecated = (!attributes.deprecated.is_empty())
-        .then(|| quote_spanned!(site=> #[allow(deprecated)]));
+    let uses_deprecated = attributes.uses_deprecated(site);
     quote_spanned! {site=>
         #(#cfg)*
         #(#lints)*
-        #deprecated
+        #uses_deprecated
         const _: () = {
             #arguments
             #invoke

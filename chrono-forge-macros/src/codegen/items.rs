@@ -81,12 +81,14 @@ fn constructor(
     let declared = arguments(function).map(declaration);
     let passed = arguments(function).map(Parameter::guarded_name);
     let must_use = must_use(attributes, site);
+    let uses_deprecated = attributes.uses_deprecated(site);
     quote_spanned! {site=>
         #(#cfg)*
         #(#docs)*
         #(#lints)*
         #(#deprecated)*
         #must_use
+        #uses_deprecated
         #[allow(dead_code)]
         #visibility fn #name(#(#declared),*) -> #private::Invocation<#output> {
             <#ty>::__invoke(#(#passed),*)

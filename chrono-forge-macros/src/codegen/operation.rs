@@ -25,7 +25,7 @@ pub(super) fn operation(operation: &Operation, private: &TokenStream) -> TokenSt
     };
     match &operation.work {
         Work::Future(future) => call.attempt(&call.future(future)),
-        Work::Block(block) => call.attempt(&call.anyhow_block(&block.to_token_stream())),
+        Work::Block(block) => call.attempt(&call.anyhow_block(&call.block(block))),
         Work::Duration(duration) => call.wait("wait", duration),
         Work::Instant(instant) => call.wait("wait_instant", instant),
         Work::Branch { block, automerge } => call.branch(block, *automerge),
@@ -75,6 +75,7 @@ impl Call<'_> {
         };
         let function = Ident::new(name, self.site);
         let options = self.options("BranchOptions");
+        let block = self.block(block);
         let value = quote_spanned!(self.site=> { ::core::result::Result::Ok(#block) });
         let body = self.anyhow_block(&value);
         quote_spanned!(self.site=> #private::#function(#cx, #key, #options, || #body))
@@ -147,6 +148,12 @@ impl Call<'_> {
             quote_spanned!(self.site=> .#name(#value))
         });
         quote_spanned!(self.site=> #private::#of::new() #(#setters)*)
+    }
+
+    /// The user's statements in braces of ours: lints about braces take them for generated then.
+    fn block(&self, block: &Block) -> TokenStream {
+        let statements = &block.stmts;
+        quote_spanned!(at(block.brace_token.span.join())=> { #(#statements)* })
     }
 
     /// A block whose `?` converts any error into an `anyhow::Error`.
