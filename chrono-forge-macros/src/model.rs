@@ -162,7 +162,11 @@ pub(crate) enum Work {
     /// The child to start.
     Child(Expr),
     /// One child per item of a source.
-    Children { source: Expr, item: Pat, child: Expr },
+    Children {
+        source: Expr,
+        item: Pat,
+        child: Expr,
+    },
     /// What to join.
     Handles(Vec<Handle>),
 }

@@ -39,12 +39,7 @@ pub(super) fn check_outer_changes(body: &Body, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn check_body(
-    id: OperationId,
-    operation: &Operation,
-    body: &Body,
-    diagnostics: &mut Diagnostics,
-) {
+fn check_body(id: OperationId, operation: &Operation, body: &Body, diagnostics: &mut Diagnostics) {
     let mut declared = Declared {
         body,
         names: BTreeSet::new(),

@@ -43,11 +43,7 @@ pub(super) fn check_captures(site: &Site, body: &Body, diagnostics: &mut Diagnos
 }
 
 /// Every round of a loop would reach the same record.
-pub(super) fn check_constant_key_in_loop(
-    site: &Site,
-    body: &Body,
-    diagnostics: &mut Diagnostics,
-) {
+pub(super) fn check_constant_key_in_loop(site: &Site, body: &Body, diagnostics: &mut Diagnostics) {
     let Some(operation) = operation(site, body) else {
         return;
     };
@@ -88,7 +84,12 @@ fn literals(operation: &Operation) -> Vec<&LitStr> {
         &Key::Literal(ref literal) | &Key::Format(ref literal) => Some(literal),
         &Key::Value(_) | &Key::Default { .. } => None,
     };
-    operation.key.iter().chain(named).filter_map(literal).collect()
+    operation
+        .key
+        .iter()
+        .chain(named)
+        .filter_map(literal)
+        .collect()
 }
 
 fn has_unnamed_capture(text: &str) -> bool {

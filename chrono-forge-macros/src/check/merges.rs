@@ -77,8 +77,12 @@ fn check_never_merged(body: &Body, diagnostics: &mut Diagnostics) {
         let Some(Some(operation)) = body.operations.get(id) else {
             continue;
         };
-        if let (Work::Branch { automerge: false, .. }, Some(Key::Literal(name))) =
-            (&operation.work, &operation.key)
+        if let (
+            Work::Branch {
+                automerge: false, ..
+            },
+            Some(Key::Literal(name)),
+        ) = (&operation.work, &operation.key)
             && !merged.contains(&name.value())
         {
             let message = diagnostics::never_merged(&name.value());
@@ -125,9 +129,9 @@ impl<'ast> Visit<'ast> for Discarded<'_> {
         let Some(id) = walk::operation_id(call) else {
             return walk::foreign(self, call);
         };
+        // A branch within another body is an error already.
         if let Some(Some(operation)) = self.body.operations.get(id) {
             walk::arguments(self, operation);
-            walk::deferred(self, operation);
         }
     }
 
@@ -152,7 +156,10 @@ fn outcome(expression: &Expr) -> Option<OperationId> {
 /// Whether the context reaches other code, which could open and join branches with it.
 fn gives_context_away(function: &Function) -> bool {
     let contexts = function.parameters.iter();
-    let Some(context) = contexts.into_iter().find(|p| matches!(p.role, Role::Context)) else {
+    let Some(context) = contexts
+        .into_iter()
+        .find(|p| matches!(p.role, Role::Context))
+    else {
         return false;
     };
     let mut uses = ContextUses {
@@ -183,7 +190,9 @@ impl<'ast> Visit<'ast> for ContextUses<'_> {
             _ => false,
         };
         if own_method {
-            call.args.iter().for_each(|argument| self.visit_expr(argument));
+            call.args
+                .iter()
+                .for_each(|argument| self.visit_expr(argument));
         } else {
             visit::visit_expr_method_call(self, call);
         }

@@ -9,11 +9,7 @@ use crate::model::Kind;
 use crate::model::Operation;
 
 /// A recorded step is not run again, so whatever is durable in it would not be reached on a replay.
-pub(super) fn check_operation_in_attempt(
-    site: &Site,
-    body: &Body,
-    diagnostics: &mut Diagnostics,
-) {
+pub(super) fn check_operation_in_attempt(site: &Site, body: &Body, diagnostics: &mut Diagnostics) {
     if let (Some(operation), Some(outer)) = (operation(site, body), site.place.attempt) {
         let message = diagnostics::operation_in_attempt(operation.kind, outer);
         diagnostics.at(site.id, operation.name.span(), message);

@@ -126,7 +126,6 @@ impl<'ast> Visit<'ast> for Borrowed<'_> {
     }
 
     fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
-        self.diagnostics
-            .loose_tokens(ty, diagnostics::impl_trait());
+        self.diagnostics.loose_tokens(ty, diagnostics::impl_trait());
     }
 }

@@ -63,6 +63,10 @@ pub(crate) fn part_context(signature: &Signature) -> Option<&Ident> {
     let Type::Path(path) = &*reference.elem else {
         return None;
     };
-    let is_context = path.path.segments.last().is_some_and(|s| s.ident == "Context");
+    let is_context = path
+        .path
+        .segments
+        .last()
+        .is_some_and(|s| s.ident == "Context");
     (is_context && reference.mutability.is_none()).then_some(&name.ident)
 }

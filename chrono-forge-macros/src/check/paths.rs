@@ -159,7 +159,12 @@ impl<'ast> Visit<'ast> for Path<'_> {
         let arms: Vec<_> = expression
             .arms
             .iter()
-            .map(|arm| (move |path: &mut Self| path.visit_arm(arm), leaves(&arm.body)))
+            .map(|arm| {
+                (
+                    move |path: &mut Self| path.visit_arm(arm),
+                    leaves(&arm.body),
+                )
+            })
             .collect();
         let ways: Vec<(&dyn Fn(&mut Self), bool)> = arms
             .iter()

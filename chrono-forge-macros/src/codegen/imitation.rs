@@ -64,7 +64,9 @@ fn original(function: &Function, renderer: &mut Renderer<'_>) -> TokenStream {
     signature.constness = None;
     for input in &mut signature.inputs {
         if let FnArg::Typed(typed) = input {
-            typed.attrs.retain(|attribute| !attribute.path().is_ident("serde"));
+            typed
+                .attrs
+                .retain(|attribute| !attribute.path().is_ident("serde"));
         }
     }
     quote_spanned! {site=>

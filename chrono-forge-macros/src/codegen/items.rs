@@ -60,11 +60,7 @@ pub(super) fn type_item(function: &Function, attributes: &Attributes<'_>) -> Tok
     }
 }
 
-fn constructor(
-    function: &Function,
-    attributes: &Attributes<'_>,
-    runtime: &Runtime,
-) -> TokenStream {
+fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runtime) -> TokenStream {
     let Attributes {
         cfg,
         docs,

@@ -144,9 +144,11 @@ impl Call<'_> {
     fn options(&self, of: &str) -> TokenStream {
         let private = self.private;
         let of = Ident::new(of, self.site);
-        let setters = self.operation.options.iter().map(|(name, value)| {
-            quote_spanned!(self.site=> .#name(#value))
-        });
+        let setters = self
+            .operation
+            .options
+            .iter()
+            .map(|(name, value)| quote_spanned!(self.site=> .#name(#value)));
         quote_spanned!(self.site=> #private::#of::new() #(#setters)*)
     }
 

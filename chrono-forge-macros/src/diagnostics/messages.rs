@@ -224,7 +224,10 @@ pub(crate) fn key_not_derivable(kind: Kind) -> String {
 }
 
 pub(crate) fn awaited_body(kind: Kind) -> String {
-    format!("`{}!` awaits its body itself; remove this `.await`", kind.name())
+    format!(
+        "`{}!` awaits its body itself; remove this `.await`",
+        kind.name()
+    )
 }
 
 pub(crate) fn closure_body(kind: Kind) -> String {

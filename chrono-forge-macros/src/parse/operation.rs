@@ -115,7 +115,10 @@ fn check_order(kind: Kind, arguments: &[Argument], report: &mut Report<'_>) -> b
     let mut sound = true;
     let has_key = positional.len() > 1 || kind == Kind::Wait;
     if has_key && arguments[..*first].iter().any(|a| a.option.is_some()) {
-        report.error_spanned(&arguments[*first].value, diagnostics::key_after_option(kind));
+        report.error_spanned(
+            &arguments[*first].value,
+            diagnostics::key_after_option(kind),
+        );
         sound = false;
     }
     // What `wait!` waits for may be an option; and a key alone is no body.
