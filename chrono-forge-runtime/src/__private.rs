@@ -4,9 +4,7 @@
 pub use {inventory, serde};
 
 pub use crate::context::branch::{BranchOptions, branch, branch_automerge};
-pub use crate::context::condition::{
-    ContinueIfOptions, WaitUntilOptions, continue_if, wait_until,
-};
+pub use crate::context::condition::{ContinueIfOptions, WaitUntilOptions, continue_if, wait_until};
 pub use crate::context::invocation::{Invocation, Workflow, WorkflowReturn, invoke};
 pub use crate::context::merge::{merge, named};
 pub use crate::context::spawn::{SpawnEachOptions, slot, spawn, spawn_each};
@@ -36,7 +34,10 @@ pub async fn anyhow_block<T>(
 
 /// The run's handle.
 pub fn context(handle: PassHandle) -> Context {
-    #[allow(clippy::expect_used, reason = "only the executor makes handles, and it makes them of passes")]
+    #[allow(
+        clippy::expect_used,
+        reason = "only the executor makes handles, and it makes them of passes"
+    )]
     let pass = handle.0.downcast::<Pass>().expect("a handle holds a pass");
     Context { pass }
 }
@@ -46,11 +47,14 @@ pub async fn arguments<A: DeserializeOwned>(cx: &Context) -> A {
     match codec::decode(&cx.pass.run.args) {
         Ok(arguments) => arguments,
         Err(problem) => {
-            broken(cx, DefinitionError::Undecodable {
-                place: format!("the arguments of `{}`", cx.workflow()),
-                type_name: "the workflow's parameters",
-                problem,
-            })
+            broken(
+                cx,
+                DefinitionError::Undecodable {
+                    place: format!("the arguments of `{}`", cx.workflow()),
+                    type_name: "the workflow's parameters",
+                    problem,
+                },
+            )
             .await
         }
     }
@@ -58,8 +62,16 @@ pub async fn arguments<A: DeserializeOwned>(cx: &Context) -> A {
 
 /// An injected state; `open` has checked that it is there.
 pub fn state<T: Send + Sync + 'static>(cx: &Context) -> State<T> {
-    #[allow(clippy::expect_used, reason = "open refuses served workflows whose states are missing")]
-    let state = cx.pass.host.states.get::<T>().expect("open checked every served workflow's states");
+    #[allow(
+        clippy::expect_used,
+        reason = "open refuses served workflows whose states are missing"
+    )]
+    let state = cx
+        .pass
+        .host
+        .states
+        .get::<T>()
+        .expect("open checked every served workflow's states");
     State(state)
 }
 

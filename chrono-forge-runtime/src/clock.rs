@@ -62,8 +62,12 @@ pub fn after(instant: Timestamp, span: Duration) -> Timestamp {
 pub fn ceil_to_micros(instant: Timestamp) -> Timestamp {
     let floor = instant.as_microsecond();
     let exact = instant.subsec_nanosecond() % 1_000 == 0;
-    Timestamp::from_microsecond(if exact { floor } else { floor.saturating_add(1) })
-        .unwrap_or(Timestamp::MAX)
+    Timestamp::from_microsecond(if exact {
+        floor
+    } else {
+        floor.saturating_add(1)
+    })
+    .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -74,8 +78,14 @@ mod tests {
     fn sums_stop_at_the_end_of_time() {
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(after(now, Duration::MAX), Timestamp::MAX);
-        assert_eq!(until(now, after(now, Duration::from_secs(3))), Duration::from_secs(3));
-        assert_eq!(until(after(now, Duration::from_secs(3)), now), Duration::ZERO);
+        assert_eq!(
+            until(now, after(now, Duration::from_secs(3))),
+            Duration::from_secs(3)
+        );
+        assert_eq!(
+            until(after(now, Duration::from_secs(3)), now),
+            Duration::ZERO
+        );
     }
 
     #[test]

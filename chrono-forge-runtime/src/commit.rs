@@ -172,5 +172,9 @@ impl Committer {
 }
 
 fn closed(operation: &'static str) -> StoreError {
-    StoreError::new(operation, StoreErrorKind::Closed, "the engine was shut down")
+    StoreError::new(
+        operation,
+        StoreErrorKind::Closed,
+        "the engine was shut down",
+    )
 }

@@ -62,5 +62,7 @@ inventory::collect!(Registration);
 
 /// Every workflow linked into this binary.
 pub fn registered() -> impl Iterator<Item = &'static Definition> {
-    inventory::iter::<Registration>.into_iter().map(|registration| registration.0)
+    inventory::iter::<Registration>
+        .into_iter()
+        .map(|registration| registration.0)
 }

@@ -7,5 +7,5 @@ mod store;
 
 pub use definition::DefinitionError;
 pub use forge::{ContextError, Error, RunError};
-pub use store::{StoreError, StoreErrorKind};
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};
+pub use store::{StoreError, StoreErrorKind};

@@ -91,7 +91,10 @@ mod armed {
 
         /// Forgets every armed place.
         pub fn disarm(&self) {
-            self.armed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.armed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
         }
 
         /// How often a place was reached.
@@ -114,8 +117,11 @@ mod armed {
         }
 
         fn commit(&self, place: &str, name: &str) -> Reaction {
-            let general =
-                if COUNTED.contains(&name) { self.hit(place) } else { Reaction::Continue };
+            let general = if COUNTED.contains(&name) {
+                self.hit(place)
+            } else {
+                Reaction::Continue
+            };
             match general {
                 Reaction::Continue => self.hit(&format!("{place}.{name}")),
                 Reaction::Crash => Reaction::Crash,

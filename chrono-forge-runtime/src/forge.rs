@@ -63,7 +63,11 @@ impl Forge {
             .map_err(|problem| Error::Arguments { workflow, problem })?;
         let limit = self.host().config.payload_bytes_max;
         if args.len() > limit {
-            return Err(Error::TooLarge { workflow, bytes: args.len(), limit });
+            return Err(Error::TooLarge {
+                workflow,
+                bytes: args.len(),
+                limit,
+            });
         }
         barrier().await;
         let start = Start {
@@ -75,7 +79,13 @@ impl Forge {
             claim: None,
         };
         let (id, watch) = self.insert(start).await?;
-        Ok(Run::new(self.clone(), id, workflow.to_owned(), key.to_owned(), watch))
+        Ok(Run::new(
+            self.clone(),
+            id,
+            workflow.to_owned(),
+            key.to_owned(),
+            watch,
+        ))
     }
 
     async fn insert(
@@ -121,10 +131,13 @@ impl Forge {
             host.slots.unreserve(&queue, 1);
         }
         let started = started.map_err(closed)?;
-        watched.try_recv().map_err(|_| Error::Closed).or(match started {
-            Started::Existing(id) | Started::Inserted(id) => Ok((id, None)),
-            Started::Claimed(run) => Ok((run.id, None)),
-        })
+        watched
+            .try_recv()
+            .map_err(|_| Error::Closed)
+            .or(match started {
+                Started::Existing(id) | Started::Inserted(id) => Ok((id, None)),
+                Started::Claimed(run) => Ok((run.id, None)),
+            })
     }
 
     /// The run of this workflow with this key (a child's key, too), if there is one.
@@ -133,7 +146,10 @@ impl Forge {
     /// [`Error::Store`] when the database cannot be read.
     pub async fn get<W: Workflow>(&self, key: &str) -> Result<Option<Run<W::Output>>, Error> {
         let wanted = key.to_owned();
-        let row = self.host().read(move |store| store.find_run(W::NAME, &wanted)).await;
+        let row = self
+            .host()
+            .read(move |store| store.find_run(W::NAME, &wanted))
+            .await;
         let row = row.map_err(closed)?;
         Ok(row.map(|row| Run::new(self.clone(), row.id, row.workflow, row.key, None)))
     }
@@ -149,11 +165,16 @@ impl Forge {
         let (wanted, clock) = (key.to_owned(), Arc::clone(&host.clock));
         let woken = host
             .committer()
-            .call("wake", move |writer| writer.wake(W::NAME, &wanted, clock.now()))
+            .call("wake", move |writer| {
+                writer.wake(W::NAME, &wanted, clock.now())
+            })
             .await
             .map_err(closed)?;
         let Some(woken) = woken else {
-            return Err(Error::NotFound { workflow: W::NAME, key: key.to_owned() });
+            return Err(Error::NotFound {
+                workflow: W::NAME,
+                key: key.to_owned(),
+            });
         };
         for pass in host.passes(&[woken.run]) {
             pass.wake();
@@ -194,7 +215,9 @@ impl Forge {
 
 impl std::fmt::Debug for Forge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Forge").field("worker", &self.host().worker()).finish_non_exhaustive()
+        f.debug_struct("Forge")
+            .field("worker", &self.host().worker())
+            .finish_non_exhaustive()
     }
 }
 
@@ -216,7 +239,10 @@ fn check_key(key: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::BadKey { key: key.to_owned(), problem })
+    Err(Error::BadKey {
+        key: key.to_owned(),
+        problem,
+    })
 }
 
 /// Inside a body a call from the outside world is an effect: what the body has seen must be

@@ -118,7 +118,9 @@ impl RetryPolicy {
         // 2^32 times any base over a nanosecond exceeds every sensible cap; beyond that the factor
         // no longer fits a u32 and the cap decides.
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        self.base.checked_mul(factor).map_or(self.cap, |delay| delay.min(self.cap))
+        self.base
+            .checked_mul(factor)
+            .map_or(self.cap, |delay| delay.min(self.cap))
     }
 }
 
@@ -129,14 +131,17 @@ mod tests {
     #[test]
     fn delays_double_up_to_the_cap() {
         let policy = RetryPolicy::new().max_attempts(200).jitter(false);
-        let seconds: Vec<u64> =
-            [1, 2, 3, 4, 10, 100].map(|n| policy.delay_after(n, 0.0).unwrap().as_secs()).to_vec();
+        let seconds: Vec<u64> = [1, 2, 3, 4, 10, 100]
+            .map(|n| policy.delay_after(n, 0.0).unwrap().as_secs())
+            .to_vec();
         assert_eq!(seconds, [1, 2, 4, 8, 30, 30]);
     }
 
     #[test]
     fn jitter_stays_in_the_upper_half() {
-        let policy = RetryPolicy::new().max_attempts(9).cap(Duration::from_secs(1_000));
+        let policy = RetryPolicy::new()
+            .max_attempts(9)
+            .cap(Duration::from_secs(1_000));
         for step in 0..50 {
             let delay = policy.delay_after(4, f64::from(step) / 50.0).unwrap();
             assert!((4.0..=8.0).contains(&delay.as_secs_f64()), "{delay:?}");
@@ -146,8 +151,14 @@ mod tests {
     #[test]
     fn nothing_overflows_at_huge_attempt_numbers() {
         let policy = RetryPolicy::new().unlimited().jitter(false);
-        assert_eq!(policy.delay_after(1 << 31, 0.0), Some(Duration::from_secs(30)));
-        assert_eq!(policy.delay_after(u32::MAX, 0.0), Some(Duration::from_secs(30)));
+        assert_eq!(
+            policy.delay_after(1 << 31, 0.0),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(
+            policy.delay_after(u32::MAX, 0.0),
+            Some(Duration::from_secs(30))
+        );
     }
 
     #[test]

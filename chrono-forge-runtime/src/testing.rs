@@ -48,7 +48,9 @@ impl ManualClock {
     /// A clock that stands at this instant.
     #[must_use]
     pub fn at(instant: Timestamp) -> Self {
-        Self { now: Arc::new(Mutex::new(watch::Sender::new(instant))) }
+        Self {
+            now: Arc::new(Mutex::new(watch::Sender::new(instant))),
+        }
     }
 
     /// Moves the clock; whoever sleeps until then wakes.

@@ -21,7 +21,7 @@ pub use chrono_forge_runtime::__private;
 /// low`, `retry = <RetryPolicy>`, `version = <integer>`, `type = <Ident>` (the type's name where the
 /// function's is taken), `crate = <path>` (where this crate is renamed).
 ///
-/// ```
+/// ```standalone_crate
 /// use chrono_forge::prelude::*;
 ///
 /// #[workflow(name = "greet-v1", retry = RetryPolicy::new().max_attempts(5))]

@@ -16,7 +16,9 @@ pub(crate) const GROUND: &[&str] = &[
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     (
         "__private",
-        &["forge", "context", "engine", "commit", "inspect", "control", "store"],
+        &[
+            "forge", "context", "engine", "commit", "inspect", "control", "store",
+        ],
     ),
     ("forge", &["context", "engine", "commit", "store"]),
     // Not the store: what workflow code says reaches the database only through a pass.

@@ -72,9 +72,8 @@ fn fold(plan: &mut Plan, next: Plan) {
     for withdrawal in next.withdrawals {
         // A row that was inserted and withdrawn in one batch need never be written; one that an
         // earlier batch wrote must still be deleted.
-        plan.records.retain(|r| {
-            r.step_name != withdrawal.step_name || r.state != RecordState::Pending
-        });
+        plan.records
+            .retain(|r| r.step_name != withdrawal.step_name || r.state != RecordState::Pending);
         plan.withdrawals.push(withdrawal);
     }
     plan.errors.extend(next.errors);
@@ -87,7 +86,10 @@ fn fold(plan: &mut Plan, next: Plan) {
 
 /// The last state of a record wins, but it keeps its first instant and what it does not name.
 pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
-    let earlier = plan.records.iter_mut().find(|r| r.step_name == record.step_name);
+    let earlier = plan
+        .records
+        .iter_mut()
+        .find(|r| r.step_name == record.step_name);
     match earlier {
         Some(earlier) => {
             record.started_at = earlier.started_at.or(record.started_at);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::CommitObserver;
 use super::batch::Batch;
 use super::queue::{Call, Queue, StartReply, Submission};
-use super::CommitObserver;
 use crate::clock::Clock;
 use crate::failpoint::{Failpoints, Reaction};
 use crate::record::{Fence, PlanOutcome, Verdict};
@@ -58,7 +58,9 @@ impl Pipeline {
 
     pub(super) fn run(mut self) {
         loop {
-            let turn = self.queue.next_turn(self.stuck.as_ref().map(|(_, pause)| *pause));
+            let turn = self
+                .queue
+                .next_turn(self.stuck.as_ref().map(|(_, pause)| *pause));
             if turn.halted || self.serve(turn.calls, turn.starts, turn.plans).is_err() {
                 self.queue.halt();
                 return;
@@ -114,7 +116,11 @@ impl Pipeline {
             }
             Err(error) => {
                 for reply in replies {
-                    let StoreError { operation, message, kind } = &error;
+                    let StoreError {
+                        operation,
+                        message,
+                        kind,
+                    } = &error;
                     reply(Err(StoreError::new(operation, *kind, message)));
                 }
             }
@@ -171,10 +177,15 @@ impl Pipeline {
             self.refused.insert(refusal_key(fence));
         }
         let outcome = PlanOutcome {
-            verdict: Verdict::Refused { error: error.to_string() },
+            verdict: Verdict::Refused {
+                error: error.to_string(),
+            },
             claimed: Vec::new(),
         };
-        let applied = Applied { outcomes: vec![outcome], ..Applied::default() };
+        let applied = Applied {
+            outcomes: vec![outcome],
+            ..Applied::default()
+        };
         self.settle(batch, applied);
         Ok(())
     }

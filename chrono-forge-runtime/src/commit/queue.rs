@@ -113,7 +113,12 @@ impl Queue {
                 break;
             }
             match stuck_for {
-                None => waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    waiting = self
+                        .arrived
+                        .wait(waiting)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
                 Some(delay) => {
                     waiting = self
                         .arrived
@@ -124,7 +129,11 @@ impl Queue {
                 }
             }
         }
-        let plans = if stuck_for.is_some() { Vec::new() } else { self.take_batch(&mut waiting) };
+        let plans = if stuck_for.is_some() {
+            Vec::new()
+        } else {
+            self.take_batch(&mut waiting)
+        };
         Turn {
             calls: std::mem::take(&mut waiting.calls),
             starts: std::mem::take(&mut waiting.starts),

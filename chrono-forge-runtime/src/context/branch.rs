@@ -98,9 +98,16 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
             // A closure or source of a `spawn_each!` failed; its future waits for ever.
             self.runner.cut_off();
             self.open = false;
-            return attempt_failed(&self.op, id, Failure::of(&error, "anyhow::Error"), self.retry);
+            return attempt_failed(
+                &self.op,
+                id,
+                Failure::of(&error, "anyhow::Error"),
+                self.retry,
+            );
         }
-        let Poll::Ready(attempted) = polled else { return };
+        let Poll::Ready(attempted) = polled else {
+            return;
+        };
         self.open = false;
         match attempted {
             Attempted::Value(json) => {
@@ -177,7 +184,10 @@ where
     Fut: Future<Output = Result<R, anyhow::Error>> + Send + 'a,
     R: Serialize + DeserializeOwned + Send + 'a,
 {
-    Automerge { cx, stage: Stage::Dispatching(branch(cx, key, options, block)) }
+    Automerge {
+        cx,
+        stage: Stage::Dispatching(branch(cx, key, options, block)),
+    }
 }
 
 impl<'a, R: DeserializeOwned + Send + 'a> Future for Automerge<'a, R>

@@ -42,7 +42,11 @@ struct Handle {
 impl<T> Child<T> {
     pub(super) fn new(pass: &Arc<Pass>, branch: String, spawn: String) -> Self {
         Self {
-            handle: Handle { pass: Some(Arc::clone(pass)), branch, spawn },
+            handle: Handle {
+                pass: Some(Arc::clone(pass)),
+                branch,
+                spawn,
+            },
             _output: PhantomData,
         }
     }
@@ -58,7 +62,9 @@ impl<T> Child<T> {
         let first = self.handle.page(RunId(0), 1).await;
         match first.into_iter().next() {
             Some((_, _, json)) => Ok(self.handle.decode(&json).await),
-            None => Err(JoinError::Child { key: self.handle.key() }),
+            None => Err(JoinError::Child {
+                key: self.handle.key(),
+            }),
         }
     }
 }
@@ -66,7 +72,11 @@ impl<T> Child<T> {
 impl<T> Children<T> {
     pub(super) fn new(pass: &Arc<Pass>, branch: String, spawn: String, len: u64) -> Self {
         Self {
-            handle: Handle { pass: Some(Arc::clone(pass)), branch, spawn },
+            handle: Handle {
+                pass: Some(Arc::clone(pass)),
+                branch,
+                spawn,
+            },
             len,
             _output: PhantomData,
         }
@@ -74,7 +84,10 @@ impl<T> Children<T> {
 
     /// How many children were dispatched.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "counts fit the address space they were made in")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "counts fit the address space they were made in"
+    )]
     pub fn len(&self) -> usize {
         self.len as usize
     }
@@ -104,7 +117,9 @@ impl<T> Children<T> {
             }
         }
         if outputs.len() < self.len() {
-            return Err(JoinError::Child { key: self.handle.key() });
+            return Err(JoinError::Child {
+                key: self.handle.key(),
+            });
         }
         Ok(outputs)
     }
@@ -117,10 +132,16 @@ impl Handle {
     }
 
     async fn page(&self, after: RunId, limit: u32) -> Vec<(RunId, String, crate::record::Json)> {
-        let Some(pass) = &self.pass else { return Vec::new() };
+        let Some(pass) = &self.pass else {
+            return Vec::new();
+        };
         let _hold = pass.hold();
         let run = pass.run.id;
-        let branch = Place { kind: "branch", key: self.branch.clone() }.step_name();
+        let branch = Place {
+            kind: "branch",
+            key: self.branch.clone(),
+        }
+        .step_name();
         let spawn_key = pass.spawn_key(&self.branch, &self.spawn);
         let read = driver::read(pass, move |store| {
             store.outputs(run, &branch, &spawn_key, after, limit)
@@ -161,7 +182,14 @@ impl Stored {
     /// A handle of the run whose body is being polled.
     fn handle(self) -> (Handle, u64) {
         let len = self.len.unwrap_or(0);
-        (Handle { pass: Pass::current(), branch: self.branch, spawn: self.spawn }, len)
+        (
+            Handle {
+                pass: Pass::current(),
+                branch: self.branch,
+                spawn: self.spawn,
+            },
+            len,
+        )
     }
 }
 
@@ -171,7 +199,12 @@ macro_rules! handle_impls {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let Handle { branch, spawn, .. } = self.handle.clone();
                 let len: fn(&Self) -> Option<u64> = $len;
-                Stored { branch, spawn, len: len(self) }.serialize(serializer)
+                Stored {
+                    branch,
+                    spawn,
+                    len: len(self),
+                }
+                .serialize(serializer)
             }
         }
 
@@ -199,9 +232,14 @@ macro_rules! handle_impls {
     };
 }
 
-handle_impls!(Child, |_| None, |handle, _| Child { handle, _output: PhantomData });
-handle_impls!(Children, |children| Some(children.len), |handle, len| Children {
+handle_impls!(Child, |_| None, |handle, _| Child {
     handle,
-    len,
     _output: PhantomData
+});
+handle_impls!(Children, |children| Some(children.len), |handle, len| {
+    Children {
+        handle,
+        len,
+        _output: PhantomData,
+    }
 });

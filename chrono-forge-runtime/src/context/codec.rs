@@ -8,7 +8,9 @@ use crate::record::Json;
 
 /// Encodes a value.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
-    serde_json::to_string(value).map(Into::into).map_err(|error| error.to_string())
+    serde_json::to_string(value)
+        .map(Into::into)
+        .map_err(|error| error.to_string())
 }
 
 /// Decodes stored text.
@@ -55,8 +57,14 @@ mod tests {
 
     #[test]
     fn what_does_not_read_back_is_unstorable() {
-        assert!(round_trip(place, &f64::NAN).is_err(), "NaN reads back as null");
-        assert!(round_trip(place, &BTreeMap::from([((1, 2), 3)])).is_err(), "a key must be a string");
+        assert!(
+            round_trip(place, &f64::NAN).is_err(),
+            "NaN reads back as null"
+        );
+        assert!(
+            round_trip(place, &BTreeMap::from([((1, 2), 3)])).is_err(),
+            "a key must be a string"
+        );
         #[derive(Debug, serde::Serialize, serde::Deserialize)]
         struct OneWay {
             #[serde(serialize_with = "as_text")]
@@ -66,13 +74,19 @@ mod tests {
             s.serialize_str(&n.to_string())
         }
         let error = round_trip(place, &OneWay { n: 1 }).unwrap_err().to_string();
-        assert!(error.contains("OneWay") && error.contains("step!(\"x\")"), "{error}");
+        assert!(
+            error.contains("OneWay") && error.contains("step!(\"x\")"),
+            "{error}"
+        );
     }
 
     #[test]
     fn wide_integers_and_single_floats_survive() {
         assert_eq!(round_trip(place, &u128::MAX).unwrap().1, u128::MAX);
-        assert_eq!(round_trip(place, &0.1_f32).unwrap().1.to_bits(), 0.1_f32.to_bits());
+        assert_eq!(
+            round_trip(place, &0.1_f32).unwrap().1.to_bits(),
+            0.1_f32.to_bits()
+        );
     }
 
     #[test]

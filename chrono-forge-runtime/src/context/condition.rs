@@ -105,7 +105,10 @@ where
     Fut: Future<Output = Result<bool, E>> + Send + 'a,
     E: Into<anyhow::Error> + 'static,
 {
-    let kind = Kind::Poll { every: options.every, timeout: Some(options.timeout) };
+    let kind = Kind::Poll {
+        every: options.every,
+        timeout: Some(options.timeout),
+    };
     Condition {
         op: Operation::new(&cx.pass, "wait_until", key.0, kind),
         runner: runner(condition),
@@ -126,7 +129,9 @@ where
     Fut: Future<Output = Result<bool, E>> + Send + 'a,
     E: Into<anyhow::Error> + 'static,
 {
-    let kind = Kind::Gate { timeout: options.timeout };
+    let kind = Kind::Gate {
+        timeout: options.timeout,
+    };
     Condition {
         op: Operation::new(&cx.pass, "continue_if", key.0, kind),
         runner: runner(condition),

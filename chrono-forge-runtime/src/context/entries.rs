@@ -22,7 +22,8 @@ impl Context {
     /// cannot be encoded; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
-        self.pass.write_context(Delta::from([(key.to_owned(), Some(json))]));
+        self.pass
+            .write_context(Delta::from([(key.to_owned(), Some(json))]));
         Ok(())
     }
 
@@ -30,7 +31,11 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::set`]; a value under an existing key is not looked at.
-    pub fn set_once<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<bool, ContextError> {
+    pub fn set_once<T: Serialize + ?Sized>(
+        &self,
+        key: &str,
+        value: &T,
+    ) -> Result<bool, ContextError> {
         if self.contains(key) {
             return Ok(false);
         }
@@ -42,7 +47,11 @@ impl Context {
     /// # Errors
     /// [`ContextError::Undecodable`] when it does not read as `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ContextError> {
-        let decoded = self.pass.context_entry(key).map(|json| codec::decode(&json)).transpose();
+        let decoded = self
+            .pass
+            .context_entry(key)
+            .map(|json| codec::decode(&json))
+            .transpose();
         decoded.map_err(|problem| ContextError::Undecodable {
             key: key.to_owned(),
             type_name: std::any::type_name::<T>(),
@@ -82,7 +91,8 @@ impl Context {
     pub fn remove(&self, key: &str) -> bool {
         let existed = self.contains(key);
         if existed {
-            self.pass.write_context(Delta::from([(key.to_owned(), None)]));
+            self.pass
+                .write_context(Delta::from([(key.to_owned(), None)]));
         }
         existed
     }

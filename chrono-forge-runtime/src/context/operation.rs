@@ -24,7 +24,10 @@ impl Operation {
     pub(super) fn new(pass: &Arc<Pass>, kind_name: &'static str, key: String, kind: Kind) -> Self {
         Self {
             pass: Arc::clone(pass),
-            place: Place { kind: kind_name, key },
+            place: Place {
+                kind: kind_name,
+                key,
+            },
             seat: Seat::Unregistered(kind),
         }
     }

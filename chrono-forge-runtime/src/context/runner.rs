@@ -37,7 +37,10 @@ pub(super) struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     pub(super) fn new(make: MakeAttempt<'a>) -> Self {
-        Self { make, attempt: None }
+        Self {
+            make,
+            attempt: None,
+        }
     }
 
     /// Drops the attempt under way.

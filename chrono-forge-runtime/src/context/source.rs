@@ -97,8 +97,14 @@ where
     async fn next_batch(&mut self, of: usize, index: u64) -> Result<Batch<I::Item>, anyhow::Error> {
         let items: Vec<_> = self.0.by_ref().take(of).map(|item| (None, item)).collect();
         let is_last = items.len() < of;
-        let cursor = codec::encode(&Counted { n: index + items.len() as u64 });
-        Ok(Batch { items, cursor: cursor.map_err(anyhow::Error::msg)?, is_last })
+        let cursor = codec::encode(&Counted {
+            n: index + items.len() as u64,
+        });
+        Ok(Batch {
+            items,
+            cursor: cursor.map_err(anyhow::Error::msg)?,
+            is_last,
+        })
     }
 }
 
@@ -120,12 +126,20 @@ where
     F: FnMut(Option<T>) -> Fut,
     Fut: Future<Output = Result<(Vec<I>, Option<T>), anyhow::Error>>,
 {
-    Pages { fetch, next: None, begun: false }
+    Pages {
+        fetch,
+        next: None,
+        begun: false,
+    }
 }
 
 impl<F: Clone, T: Clone> Clone for Pages<F, T> {
     fn clone(&self) -> Self {
-        Self { fetch: self.fetch.clone(), next: self.next.clone(), begun: self.begun }
+        Self {
+            fetch: self.fetch.clone(),
+            next: self.next.clone(),
+            begun: self.begun,
+        }
     }
 }
 
@@ -173,14 +187,25 @@ where
 
     async fn next_batch(&mut self, _of: usize, index: u64) -> Result<Batch<I>, anyhow::Error> {
         if self.begun && self.next.is_none() {
-            let cursor = codec::encode(&Paged::<T> { token: None, n: index });
+            let cursor = codec::encode(&Paged::<T> {
+                token: None,
+                n: index,
+            });
             let cursor = cursor.map_err(anyhow::Error::msg)?;
-            return Ok(Batch { items: Vec::new(), cursor, is_last: true });
+            return Ok(Batch {
+                items: Vec::new(),
+                cursor,
+                is_last: true,
+            });
         }
         self.begun = true;
         let (items, next) = (self.fetch)(self.next.take()).await?;
         let n = index + items.len() as u64;
-        let cursor = codec::encode(&Paged { token: next.clone(), n }).map_err(anyhow::Error::msg)?;
+        let cursor = codec::encode(&Paged {
+            token: next.clone(),
+            n,
+        })
+        .map_err(anyhow::Error::msg)?;
         let is_last = next.is_none();
         self.next = next;
         Ok(Batch {

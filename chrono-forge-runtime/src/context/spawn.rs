@@ -58,7 +58,10 @@ impl<T> Slot<T> {
     /// The item that the closure is called for.
     pub fn take(&self) -> T {
         let item = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        #[allow(clippy::expect_used, reason = "the generated closure takes once per call, after put")]
+        #[allow(
+            clippy::expect_used,
+            reason = "the generated closure takes once per call, after put"
+        )]
         item.expect("an item is put before each call")
     }
 
@@ -95,7 +98,16 @@ where
     let branch = open_branch(pass, &key).await;
     let of = match options.of {
         of @ 1..=BATCH_MAX => of as usize,
-        of => broken(pass, DefinitionError::BadBatch { name: key.0.clone(), of }).await,
+        of => {
+            broken(
+                pass,
+                DefinitionError::BadBatch {
+                    name: key.0.clone(),
+                    of,
+                },
+            )
+            .await
+        }
     };
     let mut source = source.into_source();
     let mut index = 0;
@@ -150,7 +162,11 @@ async fn child_of<T>(
             if let Err(error) = pass.check_size(place, &args) {
                 return broken(pass, error).await;
             }
-            pass::Child { key_suffix, definition: invocation.definition, args }
+            pass::Child {
+                key_suffix,
+                definition: invocation.definition,
+                args,
+            }
         }
         Err(ref problem) => {
             let error = DefinitionError::Unstorable {
@@ -196,5 +212,12 @@ async fn barrier(pass: &Arc<Pass>) {
 
 async fn settled_but_one(pass: &Arc<Pass>) {
     let number = pass.ledger().submitted.saturating_sub(1);
-    poll_fn(|cx| if pass.poll_acked(number, cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|cx| {
+        if pass.poll_acked(number, cx) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }

@@ -59,7 +59,12 @@ pub struct Step<'a, T> {
 }
 
 /// What `step!` expands to.
-pub fn step<'a, F, Fut, T, E>(cx: &'a Context, key: Key, options: StepOptions, body: F) -> Step<'a, T>
+pub fn step<'a, F, Fut, T, E>(
+    cx: &'a Context,
+    key: Key,
+    options: StepOptions,
+    body: F,
+) -> Step<'a, T>
 where
     F: Fn() -> Fut + Send + 'a,
     Fut: Future<Output = Result<T, E>> + Send + 'a,
@@ -93,13 +98,19 @@ where
 /// The policy of a step that names none: its workflow's, or the default.
 pub(super) fn step_policy(pass: &Pass) -> RetryPolicy {
     let definition = pass.host.registry.get(&pass.run.workflow);
-    definition.and_then(|definition| definition.retry).map_or_else(RetryPolicy::new, |policy| policy())
+    definition
+        .and_then(|definition| definition.retry)
+        .map_or_else(RetryPolicy::new, |policy| policy())
 }
 
 /// Class by static type, unless the type itself erases it.
 pub(super) fn failure_of<E: Into<anyhow::Error> + 'static>(error: E) -> Failure {
     let erased = TypeId::of::<E>() == TypeId::of::<anyhow::Error>();
-    let class = if erased { "anyhow::Error" } else { std::any::type_name::<E>() };
+    let class = if erased {
+        "anyhow::Error"
+    } else {
+        std::any::type_name::<E>()
+    };
     Failure::of(&error.into(), class)
 }
 

@@ -33,7 +33,10 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(30),
             payload_bytes_max: 4 << 20,
             batch: BatchLimits::default(),
-            crashes: CrashLimits { quarantine_from: 2, poison_at: 5 },
+            crashes: CrashLimits {
+                quarantine_from: 2,
+                poison_at: 5,
+            },
         }
     }
 }
@@ -43,7 +46,12 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |knob, problem: String| Err(Error::Config { knob, problem });
         if let Some((queue, _)) = self.queues.iter().find(|(_, slots)| *slots == 0) {
-            return refuse("queue", format!("`{queue}` has 0 slots, so it would never run anything; give it at least 1, or turn the worker off with .worker(false)"));
+            return refuse(
+                "queue",
+                format!(
+                    "`{queue}` has 0 slots, so it would never run anything; give it at least 1, or turn the worker off with .worker(false)"
+                ),
+            );
         }
         if self.worker && self.queues.is_empty() {
             return refuse("queue", "a worker without queues runs nothing; add one, or turn the worker off with .worker(false)".to_owned());
@@ -52,20 +60,41 @@ impl Config {
             return refuse("queue", format!("{queue:?} is no name; name the queue"));
         }
         if self.heartbeat.is_zero() {
-            return refuse("heartbeat", "is zero; a heartbeat needs an interval, such as 2.5 s".to_owned());
+            return refuse(
+                "heartbeat",
+                "is zero; a heartbeat needs an interval, such as 2.5 s".to_owned(),
+            );
         }
         if self.lease < self.heartbeat * 2 {
             let (lease, heartbeat) = (self.lease, self.heartbeat);
-            return refuse("lease", format!("{lease:?} is shorter than two heartbeats of {heartbeat:?}, so one late heartbeat would kill a healthy worker; make it at least {:?}", heartbeat * 2));
+            return refuse(
+                "lease",
+                format!(
+                    "{lease:?} is shorter than two heartbeats of {heartbeat:?}, so one late heartbeat would kill a healthy worker; make it at least {:?}",
+                    heartbeat * 2
+                ),
+            );
         }
         if self.poll_interval.is_zero() {
-            return refuse("poll_interval", "is zero, which would spin; use at least 1 ms".to_owned());
+            return refuse(
+                "poll_interval",
+                "is zero, which would spin; use at least 1 ms".to_owned(),
+            );
         }
         if self.payload_bytes_max < 1_024 {
-            return refuse("payload_bytes_max", format!("{} is below 1024 bytes; the default is 4 MiB", self.payload_bytes_max));
+            return refuse(
+                "payload_bytes_max",
+                format!(
+                    "{} is below 1024 bytes; the default is 4 MiB",
+                    self.payload_bytes_max
+                ),
+            );
         }
         if self.batch.plans_max == 0 {
-            return refuse("commit_batch_max", "is zero; 1 commits each write alone, the default is 1000".to_owned());
+            return refuse(
+                "commit_batch_max",
+                "is zero; 1 commits each write alone, the default is 1000".to_owned(),
+            );
         }
         Ok(())
     }

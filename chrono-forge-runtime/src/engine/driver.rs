@@ -25,9 +25,8 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
-            let polled = pass.scope(|| {
-                panics::catch(|| body.as_mut().poll(&mut Context::from_waker(&waker)))
-            });
+            let polled = pass
+                .scope(|| panics::catch(|| body.as_mut().poll(&mut Context::from_waker(&waker))));
             quiet_since = Instant::now();
             if let Some(ending) = interrupted(pass) {
                 return ending;
@@ -51,8 +50,14 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
         match next {
             Move::Poll => {}
             Move::Wait { until, real } => wait(pass, until, real).await,
-            Move::Park { wake_at, dropped_foreign } => {
-                return Ending::Parked { wake_at, dropped_foreign };
+            Move::Park {
+                wake_at,
+                dropped_foreign,
+            } => {
+                return Ending::Parked {
+                    wake_at,
+                    dropped_foreign,
+                };
             }
             Move::LoadResult(id, record) => load_result(pass, id, record).await,
             Move::CheckMerge(id, names) => check_merge(pass, id, names).await,

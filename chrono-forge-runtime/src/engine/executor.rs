@@ -45,7 +45,10 @@ async fn execute(host: &Arc<Host>, run: ClaimedRun) {
     let ending = match host.registry.get(&pass.run.workflow) {
         Some(definition) => perform(&pass, definition).await,
         // Claims ask for served names only; a row that came otherwise is left for others.
-        None => Ending::Parked { wake_at: None, dropped_foreign: false },
+        None => Ending::Parked {
+            wake_at: None,
+            dropped_foreign: false,
+        },
     };
     let policy = host
         .registry
@@ -85,14 +88,31 @@ fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
     let now = pass.now();
     match ending {
         Ending::Lost => abandon(pass),
-        Ending::Parked { wake_at, dropped_foreign } => {
+        Ending::Parked {
+            wake_at,
+            dropped_foreign,
+        } => {
             let wake_at = wake_at.map(ceil_to_micros);
-            end(pass, RunEnd::Parked { wake_at, dropped_foreign }, Vec::new(), None);
+            end(
+                pass,
+                RunEnd::Parked {
+                    wake_at,
+                    dropped_foreign,
+                },
+                Vec::new(),
+                None,
+            );
         }
         Ending::Broken(error) => broken(pass, &error, now),
         Ending::Returned(Ok(output)) => completed(pass, output, now),
         Ending::Returned(Err(error)) => {
-            failed(pass, Some(&error), &Failure::of(&error, "anyhow::Error"), policy, now);
+            failed(
+                pass,
+                Some(&error),
+                &Failure::of(&error, "anyhow::Error"),
+                policy,
+                now,
+            );
         }
         Ending::Panicked(failure) => failed(pass, None, &failure, policy, now),
     }
@@ -101,14 +121,24 @@ fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
 fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
     let unmerged = pass.ledger().unmerged().join("`, `");
     if !unmerged.is_empty() {
-        let error = DefinitionError::UnmergedBranch { names: format!("`{unmerged}`") };
+        let error = DefinitionError::UnmergedBranch {
+            names: format!("`{unmerged}`"),
+        };
         return broken(pass, &error, now);
     }
     if let Err(error) = pass.check_size(|| "the workflow's output".to_owned(), &output) {
         return broken(pass, &error, now);
     }
-    let settled = Settled { state: RunState::Completed, output: Some(output.clone()) };
-    end(pass, RunEnd::Completed { output, at: now }, Vec::new(), Some(settled));
+    let settled = Settled {
+        state: RunState::Completed,
+        output: Some(output.clone()),
+    };
+    end(
+        pass,
+        RunEnd::Completed { output, at: now },
+        Vec::new(),
+        Some(settled),
+    );
 }
 
 fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
@@ -134,7 +164,11 @@ fn failed(
         let last = ledger.last_outcome.as_ref().filter(|last| last.failed);
         (last.map(|last| last.step_name.clone()), ledger.progressed)
     };
-    let used = if progressed { 0 } else { budget_used(&pass.run.retry_counts) };
+    let used = if progressed {
+        0
+    } else {
+        budget_used(&pass.run.retry_counts)
+    };
     let decision = decide(&FailedBody {
         last_failed: last_failed.as_ref(),
         error,
@@ -144,15 +178,32 @@ fn failed(
     });
     match decision {
         Decision::Stall { step_name } => {
-            let settled = Settled { state: RunState::Stalled, output: None };
-            end(pass, RunEnd::Stalled { step_name, at: now }, Vec::new(), Some(settled));
+            let settled = Settled {
+                state: RunState::Stalled,
+                output: None,
+            };
+            end(
+                pass,
+                RunEnd::Stalled { step_name, at: now },
+                Vec::new(),
+                Some(settled),
+            );
         }
         Decision::Retry { delay, budget_used } => {
             let attempts = pass.run.attempts + 1;
             let wake_at = ceil_to_micros(after(now, delay));
             let retry_counts = retry_counts(budget_used);
-            let retrying = RunEnd::Retrying { wake_at, attempts, retry_counts };
-            end(pass, retrying, vec![error_row(pass, failure, attempts, now)], None);
+            let retrying = RunEnd::Retrying {
+                wake_at,
+                attempts,
+                retry_counts,
+            };
+            end(
+                pass,
+                retrying,
+                vec![error_row(pass, failure, attempts, now)],
+                None,
+            );
         }
         Decision::Fail | Decision::Complete => fail_for_good(pass, failure, now),
     }
@@ -160,9 +211,17 @@ fn failed(
 
 fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, now: Timestamp) {
     let attempts = pass.run.attempts + 1;
-    let settled = Settled { state: RunState::Failed, output: None };
+    let settled = Settled {
+        state: RunState::Failed,
+        output: None,
+    };
     let errors = vec![error_row(pass, failure, attempts, now)];
-    end(pass, RunEnd::Failed { at: now, attempts }, errors, Some(settled));
+    end(
+        pass,
+        RunEnd::Failed { at: now, attempts },
+        errors,
+        Some(settled),
+    );
 }
 
 fn error_row(pass: &Pass, failure: &Failure, attempt: u32, now: Timestamp) -> ErrorRow {

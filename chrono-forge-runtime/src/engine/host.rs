@@ -63,7 +63,11 @@ impl Host {
     /// A host without a commit pipeline yet.
     #[must_use]
     pub fn new(parts: HostParts) -> Arc<Self> {
-        let queues = if parts.config.worker { parts.config.queues.clone() } else { Vec::new() };
+        let queues = if parts.config.worker {
+            parts.config.queues.clone()
+        } else {
+            Vec::new()
+        };
         Arc::new(Self {
             clock: parts.clock,
             store: parts.store,
@@ -91,8 +95,13 @@ impl Host {
 
     /// The commit pipeline.
     pub fn committer(&self) -> &Committer {
-        #[allow(clippy::expect_used, reason = "`open` connects it before anything else runs")]
-        self.committer.get().expect("the pipeline is connected in open")
+        #[allow(
+            clippy::expect_used,
+            reason = "`open` connects it before anything else runs"
+        )]
+        self.committer
+            .get()
+            .expect("the pipeline is connected in open")
     }
 
     /// This worker's row.
@@ -132,11 +141,19 @@ impl Host {
 
     /// Room for children that will be inserted already claimed.
     pub fn reserve(&self, queue: &str, wanted: usize) -> usize {
-        if self.closing.load(Ordering::Acquire) { 0 } else { self.slots.reserve(queue, wanted) }
+        if self.closing.load(Ordering::Acquire) {
+            0
+        } else {
+            self.slots.reserve(queue, wanted)
+        }
     }
 
     /// Children that were inserted already claimed, and the room that was kept for them.
-    pub fn accept_children(self: &Arc<Self>, reserved: Vec<(String, usize)>, runs: Vec<ClaimedRun>) {
+    pub fn accept_children(
+        self: &Arc<Self>,
+        reserved: Vec<(String, usize)>,
+        runs: Vec<ClaimedRun>,
+    ) {
         self.hold(&runs);
         for (queue, count) in reserved {
             self.slots.unreserve(&queue, count);
@@ -163,7 +180,8 @@ impl Host {
         for run in runs {
             let queue = run.queue.clone();
             if self.slots.offer(run) {
-                self.runtime.spawn(super::executor::work_slot(Arc::clone(self), queue));
+                self.runtime
+                    .spawn(super::executor::work_slot(Arc::clone(self), queue));
             }
         }
     }
@@ -202,7 +220,9 @@ impl Host {
     /// The live passes of these runs.
     pub fn passes(&self, runs: &[RunId]) -> Vec<Arc<Pass>> {
         let held = self.held();
-        runs.iter().filter_map(|run| held.get(run)?.pass.clone()).collect()
+        runs.iter()
+            .filter_map(|run| held.get(run)?.pass.clone())
+            .collect()
     }
 
     /// Whether a run that kills its workers is executing here; one at a time.
@@ -213,7 +233,10 @@ impl Host {
 
     /// Every live pass.
     pub fn all_passes(&self) -> Vec<Arc<Pass>> {
-        self.held().values().filter_map(|held| held.pass.clone()).collect()
+        self.held()
+            .values()
+            .filter_map(|held| held.pass.clone())
+            .collect()
     }
 
     /// Forgets everything: the worker was declared dead, its runs belong to others now.
@@ -231,10 +254,11 @@ impl Host {
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let store = Arc::clone(&self.store);
-        let joined = self.runtime.spawn_blocking(move || read(store.as_ref())).await;
-        joined.unwrap_or_else(|error| {
-            Err(StoreError::new("read", StoreErrorKind::Closed, error))
-        })
+        let joined = self
+            .runtime
+            .spawn_blocking(move || read(store.as_ref()))
+            .await;
+        joined.unwrap_or_else(|error| Err(StoreError::new("read", StoreErrorKind::Closed, error)))
     }
 
     /// Behaves as a killed process would: nothing more is written or acknowledged.

@@ -42,7 +42,8 @@ impl Hub {
 
     /// Drops entries that nobody waits for any more.
     pub fn sweep(&self) {
-        self.lock().retain(|_, waiting| waiting.iter().any(|waiter| !waiter.is_closed()));
+        self.lock()
+            .retain(|_, waiting| waiting.iter().any(|waiter| !waiter.is_closed()));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<Settled>>>> {

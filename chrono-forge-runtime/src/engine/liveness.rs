@@ -44,7 +44,12 @@ impl Liveness {
     /// Registers this worker and takes its lock.
     pub async fn register(host: Arc<Host>) -> StoreResult<Self> {
         let locks = host.store.worker_locks();
-        let mut liveness = Self { host, locks, guard: None, forgive_until: None };
+        let mut liveness = Self {
+            host,
+            locks,
+            guard: None,
+            forgive_until: None,
+        };
         liveness.enter().await?;
         Ok(liveness)
     }
@@ -135,10 +140,16 @@ impl Liveness {
     async fn look_at_others(&mut self) -> StoreResult<()> {
         let me = self.host.worker();
         let workers = self.host.read(|store| store.live_workers()).await?;
-        let others: Vec<_> = workers.into_iter().filter(|worker| worker.id != me).collect();
+        let others: Vec<_> = workers
+            .into_iter()
+            .filter(|worker| worker.id != me)
+            .collect();
         let mut alive = 0;
         for other in &others {
-            let freed = self.locks.as_ref().is_some_and(|locks| locks.is_free(other.id));
+            let freed = self
+                .locks
+                .as_ref()
+                .is_some_and(|locks| locks.is_free(other.id));
             let expires = after(other.heartbeat_at, self.host.config.lease);
             let expired = expires <= Timestamp::now() && !self.forgives();
             if freed || expired {
@@ -152,7 +163,8 @@ impl Liveness {
     }
 
     fn forgives(&self) -> bool {
-        self.forgive_until.is_some_and(|until| Instant::now() < until)
+        self.forgive_until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     async fn declare_dead(&self, worker: WorkerId, freed: bool) -> StoreResult<()> {
@@ -167,7 +179,9 @@ impl Liveness {
                 writer.declare_dead(worker, not_after, limits, clock.now())
             })
             .await?;
-        let Some(recovered) = recovered else { return Ok(()) };
+        let Some(recovered) = recovered else {
+            return Ok(());
+        };
         tracing::warn!(target: TARGET, %worker, due = recovered.due, poisoned = recovered.poisoned, "a dead worker's runs were recovered");
         if let Some(locks) = &self.locks {
             locks.remove(worker);

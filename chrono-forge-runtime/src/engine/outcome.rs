@@ -18,7 +18,10 @@ pub enum Ending {
     /// A rule was broken.
     Broken(DefinitionError),
     /// Nothing to do but wait.
-    Parked { wake_at: Option<jiff::Timestamp>, dropped_foreign: bool },
+    Parked {
+        wake_at: Option<jiff::Timestamp>,
+        dropped_foreign: bool,
+    },
     /// The run was taken away; nothing of this pass counts any more.
     Lost,
 }
@@ -28,9 +31,14 @@ pub enum Ending {
 pub enum Decision {
     Complete,
     /// The failed record that the body saw last reached its end.
-    Stall { step_name: std::sync::Arc<str> },
+    Stall {
+        step_name: std::sync::Arc<str>,
+    },
     /// Tried again after a delay; `budget_used` counts failures since the last progress.
-    Retry { delay: Duration, budget_used: u32 },
+    Retry {
+        delay: Duration,
+        budget_used: u32,
+    },
     Fail,
 }
 
@@ -52,7 +60,9 @@ pub struct FailedBody<'a> {
 #[must_use]
 pub fn decide(body: &FailedBody<'_>) -> Decision {
     if let Some(step_name) = body.last_failed {
-        return Decision::Stall { step_name: step_name.clone() };
+        return Decision::Stall {
+            step_name: step_name.clone(),
+        };
     }
     // A recorded failure is the same on every replay, so replaying cannot help.
     if body.error.is_some_and(RecordedFailure::is_in) {
@@ -105,22 +115,36 @@ mod tests {
 
     #[test]
     fn an_error_right_after_a_failed_record_stalls_whatever_its_type() {
-        let stalled = Decision::Stall { step_name: "step$a".into() };
+        let stalled = Decision::Stall {
+            step_name: "step$a".into(),
+        };
         assert_eq!(decide_with(Some("step$a"), &recorded(), 0), stalled);
-        assert_eq!(decide_with(Some("step$a"), &anyhow::anyhow!("a string"), 9), stalled);
+        assert_eq!(
+            decide_with(Some("step$a"), &anyhow::anyhow!("a string"), 9),
+            stalled
+        );
     }
 
     #[test]
     fn a_recorded_failure_after_other_outcomes_fails_without_futile_retries() {
-        assert_eq!(decide_with(None, &recorded().context("after compensation"), 0), Decision::Fail);
+        assert_eq!(
+            decide_with(None, &recorded().context("after compensation"), 0),
+            Decision::Fail
+        );
     }
 
     #[test]
     fn another_error_is_tried_ten_times() {
         let error = anyhow::anyhow!("flaky");
-        let first = Decision::Retry { delay: Duration::from_secs(1), budget_used: 1 };
+        let first = Decision::Retry {
+            delay: Duration::from_secs(1),
+            budget_used: 1,
+        };
         assert_eq!(decide_with(None, &error, 0), first);
-        assert!(matches!(decide_with(None, &error, 8), Decision::Retry { budget_used: 9, .. }));
+        assert!(matches!(
+            decide_with(None, &error, 8),
+            Decision::Retry { budget_used: 9, .. }
+        ));
         assert_eq!(decide_with(None, &error, 9), Decision::Fail);
     }
 

@@ -67,7 +67,11 @@ mod tests {
     fn a_panic_comes_back_with_message_and_place() {
         let failure = catch(|| panic!("no {}", "stock")).unwrap_err();
         assert_eq!(failure.class, "panic");
-        assert!(failure.message.starts_with("no stock (at "), "{}", failure.message);
+        assert!(
+            failure.message.starts_with("no stock (at "),
+            "{}",
+            failure.message
+        );
         assert!(failure.message.contains("panics.rs"), "{}", failure.message);
     }
 

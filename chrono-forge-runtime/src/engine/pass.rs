@@ -28,9 +28,9 @@ use crate::record::{ClaimedRun, Fence, Json, PlanOutcome, Verdict};
 pub use attempt::Failure;
 pub use history::History;
 pub use ledger::{Delta, Ledger, Move};
-pub use turn::Sight;
 pub use operation::{Kind, OpId, Outcome, Place, Turn, WaitUntil};
 pub use spawn::Child;
+pub use turn::Sight;
 pub use waker::{RootWaker, StepWaker};
 
 /// A pass, shared by its driver, its operations and the commit thread.
@@ -111,7 +111,9 @@ impl Pass {
         if let Some((plan, number)) = ledger.take_draft() {
             let sink: Arc<dyn PlanSink> = Arc::clone(self) as _;
             if ledger.refused {
-                self.host.committer().submit_after_refusal(plan, number, sink);
+                self.host
+                    .committer()
+                    .submit_after_refusal(plan, number, sink);
             } else {
                 self.host.committer().submit(plan, number, sink);
             }
@@ -155,7 +157,11 @@ impl Pass {
     }
 
     /// Whether a value fits the configured limit.
-    pub fn check_size(&self, place: impl FnOnce() -> String, json: &Json) -> Result<(), DefinitionError> {
+    pub fn check_size(
+        &self,
+        place: impl FnOnce() -> String,
+        json: &Json,
+    ) -> Result<(), DefinitionError> {
         let limit = self.host.config.payload_bytes_max;
         if json.len() <= limit {
             return Ok(());

@@ -30,7 +30,10 @@ impl Registry {
                 });
             }
         }
-        let missing = chosen.unwrap_or_default().iter().find(|name| !served.contains_key(&***name));
+        let missing = chosen
+            .unwrap_or_default()
+            .iter()
+            .find(|name| !served.contains_key(&***name));
         match missing {
             Some(name) => Err(Error::UnregisteredWorkflow { name: name.clone() }),
             None => Ok(Self { served }),
@@ -82,6 +85,8 @@ impl States {
     /// The state of this type.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        Arc::clone(self.by_type.get(&TypeId::of::<T>())?).downcast().ok()
+        Arc::clone(self.by_type.get(&TypeId::of::<T>())?)
+            .downcast()
+            .ok()
     }
 }

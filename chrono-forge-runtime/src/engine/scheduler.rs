@@ -27,7 +27,11 @@ impl Scheduler {
     #[must_use]
     pub fn new(host: Arc<Host>) -> Self {
         let workflows = host.registry.names();
-        Self { host, workflows, claims: 0 }
+        Self {
+            host,
+            workflows,
+            claims: 0,
+        }
     }
 
     /// Runs until the host closes.
@@ -115,10 +119,18 @@ impl Scheduler {
     }
 
     async fn next_wake(&self) -> Option<Timestamp> {
-        let queues: Vec<String> =
-            self.host.config.queues.iter().map(|(queue, _)| queue.clone()).collect();
+        let queues: Vec<String> = self
+            .host
+            .config
+            .queues
+            .iter()
+            .map(|(queue, _)| queue.clone())
+            .collect();
         let workflows = self.workflows.clone();
-        let read = self.host.read(move |store| store.next_wake(&queues, &workflows)).await;
+        let read = self
+            .host
+            .read(move |store| store.next_wake(&queues, &workflows))
+            .await;
         read.unwrap_or_else(|error| {
             tracing::warn!(target: TARGET, %error, "the next wake-up could not be read");
             None

@@ -54,7 +54,11 @@ impl Queue {
         if elapsed < WINDOW {
             return;
         }
-        self.finished_before = if elapsed < 2 * WINDOW { self.finished_now } else { 0 };
+        self.finished_before = if elapsed < 2 * WINDOW {
+            self.finished_now
+        } else {
+            0
+        };
         self.finished_now = 0;
         self.window_start = Instant::now();
     }
@@ -74,8 +78,13 @@ impl Slots {
     /// Queues with their number of slots.
     #[must_use]
     pub fn new(queues: &[(String, usize)]) -> Self {
-        let queues = queues.iter().map(|(name, limit)| (name.clone(), Queue::new(*limit))).collect();
-        Self { queues: Mutex::new(queues) }
+        let queues = queues
+            .iter()
+            .map(|(name, limit)| (name.clone(), Queue::new(*limit)))
+            .collect();
+        Self {
+            queues: Mutex::new(queues),
+        }
     }
 
     /// How many runs each queue could claim now; queues with too little room for a claim to be
@@ -104,8 +113,14 @@ impl Slots {
     /// backlog half of the room is left to runs that wait in the database.
     pub fn reserve(&self, queue: &str, wanted: usize) -> usize {
         let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(queue) else { return 0 };
-        let room = if queue.backlog { queue.room() / 2 } else { queue.room() };
+        let Some(queue) = queues.get_mut(queue) else {
+            return 0;
+        };
+        let room = if queue.backlog {
+            queue.room() / 2
+        } else {
+            queue.room()
+        };
         let granted = room.min(wanted);
         queue.reserved += granted;
         granted
@@ -114,7 +129,9 @@ impl Slots {
     /// Reserves one free slot for a direct start, if nothing is known to wait.
     pub fn reserve_direct(&self, queue: &str) -> bool {
         let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(queue) else { return false };
+        let Some(queue) = queues.get_mut(queue) else {
+            return false;
+        };
         let free = queue.running + queue.reserved + queue.buffer.len() < queue.limit;
         if free && !queue.backlog {
             queue.reserved += 1;
@@ -133,7 +150,9 @@ impl Slots {
     pub fn offer(&self, run: ClaimedRun) -> bool {
         let mut queues = self.lock();
         // A queue that this worker does not serve claims nothing, so the entry exists.
-        let Some(queue) = queues.get_mut(&run.queue) else { return false };
+        let Some(queue) = queues.get_mut(&run.queue) else {
+            return false;
+        };
         queue.buffer.push_back(run);
         let starts = queue.running < queue.limit;
         if starts {
@@ -168,7 +187,10 @@ impl Slots {
 
     /// Takes back everything that no slot has begun.
     pub fn drain_buffers(&self) -> Vec<ClaimedRun> {
-        self.lock().values_mut().flat_map(|queue| std::mem::take(&mut queue.buffer)).collect()
+        self.lock()
+            .values_mut()
+            .flat_map(|queue| std::mem::take(&mut queue.buffer))
+            .collect()
     }
 
     /// Bodies that are executing.

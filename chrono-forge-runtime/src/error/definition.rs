@@ -6,47 +6,88 @@
 #[non_exhaustive]
 pub enum DefinitionError {
     /// A key is empty or contains `$`, or a branch name contains `,`.
-    #[error("{place}: the key {key:?} {problem}; keys name rows, so use letters, digits, `-`, `_`, `.`, `:`")]
-    BadKey { place: String, key: String, problem: &'static str },
+    #[error(
+        "{place}: the key {key:?} {problem}; keys name rows, so use letters, digits, `-`, `_`, `.`, `:`"
+    )]
+    BadKey {
+        place: String,
+        key: String,
+        problem: &'static str,
+    },
 
     /// The same key was reached twice in one pass.
-    #[error("{place} was reached twice in one pass; one key is one operation: put what differs into the key, as in step!(\"charge-{{i}}\", ..)")]
+    #[error(
+        "{place} was reached twice in one pass; one key is one operation: put what differs into the key, as in step!(\"charge-{{i}}\", ..)"
+    )]
     DuplicateKey { place: String },
 
     /// A recorded key now belongs to an operation of another kind or an undelivered record.
     #[error("{place}: {problem}")]
-    Misplaced { place: String, problem: &'static str },
+    Misplaced {
+        place: String,
+        problem: &'static str,
+    },
 
     /// A value does not survive encoding, or those bytes do not read back.
-    #[error("{place}: a value of type `{type_name}` cannot be stored ({problem}); store a type whose JSON reads back as itself: no NaN or infinity, string keys in maps, serde attributes that agree both ways")]
-    Unstorable { place: String, type_name: &'static str, problem: String },
+    #[error(
+        "{place}: a value of type `{type_name}` cannot be stored ({problem}); store a type whose JSON reads back as itself: no NaN or infinity, string keys in maps, serde attributes that agree both ways"
+    )]
+    Unstorable {
+        place: String,
+        type_name: &'static str,
+        problem: String,
+    },
 
     /// Stored bytes do not read back as the type that the code now asks for.
-    #[error("{place}: the stored value does not read as `{type_name}` ({problem}); keep old values readable (`Option`, #[serde(default)], #[serde(alias)]) or give the operation a new key")]
-    Undecodable { place: String, type_name: &'static str, problem: String },
+    #[error(
+        "{place}: the stored value does not read as `{type_name}` ({problem}); keep old values readable (`Option`, #[serde(default)], #[serde(alias)]) or give the operation a new key"
+    )]
+    Undecodable {
+        place: String,
+        type_name: &'static str,
+        problem: String,
+    },
 
     /// A value is larger than the configured limit.
-    #[error("{place}: {bytes} bytes exceed the limit of {limit} bytes a value; store the data elsewhere and record its address, or raise `payload_bytes_max`")]
-    TooLarge { place: String, bytes: usize, limit: usize },
+    #[error(
+        "{place}: {bytes} bytes exceed the limit of {limit} bytes a value; store the data elsewhere and record its address, or raise `payload_bytes_max`"
+    )]
+    TooLarge {
+        place: String,
+        bytes: usize,
+        limit: usize,
+    },
 
     /// Branches were opened and never merged.
-    #[error("branch {names} was opened but never merged; write merge!(..) before the body ends, or branch!(.., automerge = true, ..)")]
+    #[error(
+        "branch {names} was opened but never merged; write merge!(..) before the body ends, or branch!(.., automerge = true, ..)"
+    )]
     UnmergedBranch { names: String },
 
     /// `merge!` of a name that no `branch!` opened in this pass.
-    #[error("merge of `{name}`: no branch of that name was opened in this pass; open it with branch!({name:?}, ..) first")]
+    #[error(
+        "merge of `{name}`: no branch of that name was opened in this pass; open it with branch!({name:?}, ..) first"
+    )]
     UnknownBranch { name: String },
 
     /// `spawn!` or `spawn_each!` outside a branch block.
-    #[error("spawn `{name}` stands outside a branch block; children belong to a branch: branch!(\"..\", {{ spawn!({name:?}, ..) }})")]
+    #[error(
+        "spawn `{name}` stands outside a branch block; children belong to a branch: branch!(\"..\", {{ spawn!({name:?}, ..) }})"
+    )]
     SpawnOutsideBranch { name: String },
 
     /// A durable operation that may not stand in a branch block or a step body.
     #[error("{place} cannot stand inside {inside}; {remedy}")]
-    NotHere { place: String, inside: String, remedy: &'static str },
+    NotHere {
+        place: String,
+        inside: String,
+        remedy: &'static str,
+    },
 
     /// A child's key is taken by a row that is not of this branch.
-    #[error("the child key `{key}` of workflow `{workflow}` belongs to another run; rename the spawn")]
+    #[error(
+        "the child key `{key}` of workflow `{workflow}` belongs to another run; rename the spawn"
+    )]
     ForeignChild { key: String, workflow: String },
 
     /// `of` of a `spawn_each!` is zero or beyond its bound.
@@ -54,7 +95,9 @@ pub enum DefinitionError {
     BadBatch { name: String, of: u64 },
 
     /// The result of another run was awaited inside a pass, where it would hold a slot.
-    #[error("the result of run `{key}` was awaited inside a workflow; it would hold a slot while it waits; spawn it as a child and merge it")]
+    #[error(
+        "the result of run `{key}` was awaited inside a workflow; it would hold a slot while it waits; spawn it as a child and merge it"
+    )]
     AwaitedRun { key: String },
 
     /// The database refused this run's bytes for good.

@@ -1,7 +1,7 @@
 //! Errors of the calls that surround workflows.
 
-use crate::record::RunState;
 use super::StoreError;
+use crate::record::RunState;
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,16 +16,29 @@ pub enum Error {
     Config { knob: &'static str, problem: String },
 
     /// Two workflows registered one name.
-    #[error("two workflows are named `{name}`: {first} and {second}; give one of them #[workflow(name = \"..\")]")]
-    DuplicateWorkflow { name: String, first: &'static str, second: &'static str },
+    #[error(
+        "two workflows are named `{name}`: {first} and {second}; give one of them #[workflow(name = \"..\")]"
+    )]
+    DuplicateWorkflow {
+        name: String,
+        first: &'static str,
+        second: &'static str,
+    },
 
     /// A name that no linked workflow registered.
-    #[error("no workflow named `{name}` is registered; a crate that nobody names is not linked: write `use my_workflows as _;` in the binary")]
+    #[error(
+        "no workflow named `{name}` is registered; a crate that nobody names is not linked: write `use my_workflows as _;` in the binary"
+    )]
     UnregisteredWorkflow { name: String },
 
     /// A served workflow asks for a state that the builder was not given.
-    #[error("workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }})")]
-    MissingState { workflow: &'static str, state: &'static str },
+    #[error(
+        "workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }})"
+    )]
+    MissingState {
+        workflow: &'static str,
+        state: &'static str,
+    },
 
     /// A run's key that cannot be used.
     #[error("the key {key:?} {problem}")]
@@ -33,11 +46,20 @@ pub enum Error {
 
     /// The arguments of an invocation cannot be stored.
     #[error("the arguments of `{workflow}` cannot be stored: {problem}")]
-    Arguments { workflow: &'static str, problem: String },
+    Arguments {
+        workflow: &'static str,
+        problem: String,
+    },
 
     /// The arguments are larger than the configured limit.
-    #[error("the arguments of `{workflow}` are {bytes} bytes, over the limit of {limit}; store the data elsewhere and pass its address, or raise `payload_bytes_max`")]
-    TooLarge { workflow: &'static str, bytes: usize, limit: usize },
+    #[error(
+        "the arguments of `{workflow}` are {bytes} bytes, over the limit of {limit}; store the data elsewhere and pass its address, or raise `payload_bytes_max`"
+    )]
+    TooLarge {
+        workflow: &'static str,
+        bytes: usize,
+        limit: usize,
+    },
 
     /// There is no run with this workflow and key.
     #[error("workflow `{workflow}` has no run with the key {key:?}")]
@@ -54,11 +76,22 @@ pub enum Error {
 pub enum RunError {
     /// The body failed for good.
     #[error("run `{key}` of `{workflow}` failed: {message} ({class})")]
-    Failed { workflow: String, key: String, class: String, message: String },
+    Failed {
+        workflow: String,
+        key: String,
+        class: String,
+        message: String,
+    },
 
     /// A step gave up and its error reached the end of the body.
     #[error("run `{key}` of `{workflow}` stalled at {step}: {message} ({class})")]
-    Stalled { workflow: String, key: String, step: String, class: String, message: String },
+    Stalled {
+        workflow: String,
+        key: String,
+        step: String,
+        class: String,
+        message: String,
+    },
 
     /// Ended by hand.
     #[error("run `{key}` of `{workflow}` was canceled")]
@@ -66,7 +99,11 @@ pub enum RunError {
 
     /// The stored output does not read as the type asked for.
     #[error("the output of run `{key}` does not read as `{type_name}`: {problem}")]
-    Undecodable { key: String, type_name: &'static str, problem: String },
+    Undecodable {
+        key: String,
+        type_name: &'static str,
+        problem: String,
+    },
 
     /// The run's row is gone.
     #[error("run `{key}` of `{workflow}` no longer exists")]
@@ -96,8 +133,14 @@ impl RunError {
 #[non_exhaustive]
 pub enum ContextError {
     /// The value's JSON is larger than 16 KiB.
-    #[error("context entry {key:?} is {bytes} bytes, over the limit of {limit}; keep large data in a step's result or outside")]
-    TooLarge { key: String, bytes: usize, limit: usize },
+    #[error(
+        "context entry {key:?} is {bytes} bytes, over the limit of {limit}; keep large data in a step's result or outside"
+    )]
+    TooLarge {
+        key: String,
+        bytes: usize,
+        limit: usize,
+    },
 
     /// The value cannot be encoded as JSON.
     #[error("context entry {key:?} cannot be stored: {problem}")]
@@ -105,5 +148,9 @@ pub enum ContextError {
 
     /// The stored value does not read as the type asked for.
     #[error("context entry {key:?} does not read as `{type_name}`: {problem}")]
-    Undecodable { key: String, type_name: &'static str, problem: String },
+    Undecodable {
+        key: String,
+        type_name: &'static str,
+        problem: String,
+    },
 }

@@ -59,15 +59,32 @@ impl StepError {
         message: String,
         is_timeout: bool,
     ) -> Self {
-        let cause = RecordedFailure { message: message.clone() };
-        Self { key, attempts, class, message, is_timeout, cause }
+        let cause = RecordedFailure {
+            message: message.clone(),
+        };
+        Self {
+            key,
+            attempts,
+            class,
+            message,
+            is_timeout,
+            cause,
+        }
     }
 }
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let times = if self.attempts == 1 { "attempt" } else { "attempts" };
-        write!(f, "`{}` gave up after {} {times} ({})", self.key, self.attempts, self.class)
+        let times = if self.attempts == 1 {
+            "attempt"
+        } else {
+            "attempts"
+        };
+        write!(
+            f,
+            "`{}` gave up after {} {times} ({})",
+            self.key, self.attempts, self.class
+        )
     }
 }
 
@@ -96,14 +113,26 @@ impl BranchError {
     /// The error of a branch block that gave up.
     #[must_use]
     pub fn new(name: String, attempts: u32, class: String, message: String) -> Self {
-        let cause = RecordedFailure { message: message.clone() };
-        Self { name, attempts, class, message, cause }
+        let cause = RecordedFailure {
+            message: message.clone(),
+        };
+        Self {
+            name,
+            attempts,
+            class,
+            message,
+            cause,
+        }
     }
 }
 
 impl fmt::Display for BranchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "branch `{}` could not be dispatched ({})", self.name, self.class)
+        write!(
+            f,
+            "branch `{}` could not be dispatched ({})",
+            self.name, self.class
+        )
     }
 }
 
@@ -131,7 +160,13 @@ mod tests {
     use super::*;
 
     fn sample() -> StepError {
-        StepError::new("charge".into(), 3, "std::io::Error".into(), "declined".into(), false)
+        StepError::new(
+            "charge".into(),
+            3,
+            "std::io::Error".into(),
+            "declined".into(),
+            false,
+        )
     }
 
     #[derive(Debug, thiserror::Error)]
@@ -149,15 +184,27 @@ mod tests {
         let transparent = anyhow::Error::new(Shop::from(sample()));
         let wrapped = anyhow::Error::new(Shop::Wrapped(sample()));
         let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(sample());
-        for error in [plain, context, transparent, wrapped, anyhow::Error::from_boxed(boxed)] {
+        for error in [
+            plain,
+            context,
+            transparent,
+            wrapped,
+            anyhow::Error::from_boxed(boxed),
+        ] {
             assert!(RecordedFailure::is_in(&error), "{error:#}");
         }
-        assert!(!RecordedFailure::is_in(&anyhow::anyhow!("{}", sample())), "a string is another error");
+        assert!(
+            !RecordedFailure::is_in(&anyhow::anyhow!("{}", sample())),
+            "a string is another error"
+        );
     }
 
     #[test]
     fn the_whole_chain_reads_as_a_sentence() {
         let text = format!("{:#}", anyhow::Error::new(sample()));
-        assert_eq!(text, "`charge` gave up after 3 attempts (std::io::Error): declined");
+        assert_eq!(
+            text,
+            "`charge` gave up after 3 attempts (std::io::Error): declined"
+        );
     }
 }

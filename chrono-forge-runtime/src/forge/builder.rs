@@ -170,7 +170,9 @@ impl Builder {
             runtime: tokio::runtime::Handle::current(),
         };
         let lifecycle = Lifecycle::begin(parts).await?;
-        Ok(Forge { lifecycle: Arc::new(lifecycle) })
+        Ok(Forge {
+            lifecycle: Arc::new(lifecycle),
+        })
     }
 }
 
@@ -188,13 +190,19 @@ fn default_failpoints() -> Failpoints {
 fn open_store(url: &str, migrate: bool, readers: u32) -> Result<Arc<dyn Store>, Error> {
     use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
     let location = Location::parse(url).map_err(|error| unknown_url(&error.to_string()))?;
-    let options = SqliteOptions { migrate, readers, ..SqliteOptions::new(location) };
+    let options = SqliteOptions {
+        migrate,
+        readers,
+        ..SqliteOptions::new(location)
+    };
     Ok(Arc::new(SqliteStore::open(options)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
 fn open_store(_url: &str, _migrate: bool, _readers: u32) -> Result<Arc<dyn Store>, Error> {
-    Err(unknown_url("no store is compiled in; enable the feature `sqlite`"))
+    Err(unknown_url(
+        "no store is compiled in; enable the feature `sqlite`",
+    ))
 }
 
 fn unknown_url(problem: &str) -> Error {

@@ -59,7 +59,10 @@ impl Lifecycle {
             tokio::spawn(scheduler.run()),
             tokio::spawn(report_unknown(Arc::clone(&self.host))),
         ];
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(tasks);
         Ok(())
     }
 
@@ -92,7 +95,9 @@ impl Lifecycle {
             let (worker, clock) = (host.worker(), Arc::clone(&host.clock));
             let retired = host
                 .committer()
-                .call("retire", move |writer| writer.retire_worker(worker, clock.now()))
+                .call("retire", move |writer| {
+                    writer.retire_worker(worker, clock.now())
+                })
                 .await;
             if let Err(error) = retired {
                 tracing::warn!(target: TARGET, %error, "the worker could not be retired; its lease will expire");
@@ -100,7 +105,11 @@ impl Lifecycle {
         }
         host.committer().close();
         self.stop_tasks();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // The thread ends once its queue is written; a panic of it has nothing left to tell.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -113,7 +122,12 @@ impl Lifecycle {
     }
 
     fn stop_tasks(&self) {
-        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for task in self
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
             task.abort();
         }
     }
@@ -155,7 +169,10 @@ impl Drop for Lifecycle {
 /// Tells once, at start-up, of due runs that nobody here can execute.
 async fn report_unknown(host: Arc<Host>) {
     let (names, now) = (host.registry.names(), host.clock.now());
-    match host.read(move |store| store.unknown_due(&names, now, REPORT_MAX)).await {
+    match host
+        .read(move |store| store.unknown_due(&names, now, REPORT_MAX))
+        .await
+    {
         Ok(unknown) if !unknown.is_empty() => {
             tracing::warn!(target: TARGET, workflows = ?unknown, "due runs of workflows that this worker does not know wait; a crate that nobody names is not linked: `use my_workflows as _;`");
         }

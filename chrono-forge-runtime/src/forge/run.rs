@@ -34,7 +34,14 @@ impl<T> Run<T> {
         watch: Option<oneshot::Receiver<Settled>>,
     ) -> Self {
         let watch = Mutex::new(watch);
-        Self { forge, id, workflow, key, watch, _output: PhantomData }
+        Self {
+            forge,
+            id,
+            workflow,
+            key,
+            watch,
+            _output: PhantomData,
+        }
     }
 
     /// The key that the run was started with.
@@ -87,10 +94,16 @@ impl<T> Run<T> {
         T: DeserializeOwned,
     {
         if let Some(pass) = Pass::current() {
-            pass.break_rule(DefinitionError::AwaitedRun { key: self.key.clone() });
+            pass.break_rule(DefinitionError::AwaitedRun {
+                key: self.key.clone(),
+            });
             std::future::pending::<()>().await;
         }
-        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut watch = self
+            .watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         loop {
             let receiver = match watch.take() {
                 Some(receiver) => receiver,
@@ -106,7 +119,10 @@ impl<T> Run<T> {
             // Another process may settle it, of which only the row tells.
             let poll = self.forge.host().config.poll_interval;
             match tokio::time::timeout(poll, receiver).await {
-                Ok(Ok(Settled { state: RunState::Completed, output: Some(output) })) => {
+                Ok(Ok(Settled {
+                    state: RunState::Completed,
+                    output: Some(output),
+                })) => {
                     return self.decode(&output);
                 }
                 Ok(Err(_)) if self.forge.lifecycle.is_closed() => return Err(Error::Closed.into()),
@@ -131,10 +147,21 @@ impl<T> Run<T> {
         let (class, message) = row.last_error.unwrap_or_default();
         let (workflow, key) = (row.workflow, row.key);
         match row.state {
-            RunState::Failed => Err(RunError::Failed { workflow, key, class, message }),
+            RunState::Failed => Err(RunError::Failed {
+                workflow,
+                key,
+                class,
+                message,
+            }),
             RunState::Stalled => {
                 let step = row.stalled_by.unwrap_or_default();
-                Err(RunError::Stalled { workflow, key, step, class, message })
+                Err(RunError::Stalled {
+                    workflow,
+                    key,
+                    step,
+                    class,
+                    message,
+                })
             }
             RunState::Canceled => Err(RunError::Canceled { workflow, key }),
             _ => self.decode(&row.output.unwrap_or_else(|| Json::from("null"))),

@@ -84,7 +84,11 @@ impl Pass {
         if let Some(op) = ledger.ops.get_mut(&id) {
             if !apart {
                 op.waker = None;
-            } else if !op.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            } else if !op
+                .waker
+                .as_ref()
+                .is_some_and(|known| known.will_wake(waker))
+            {
                 op.waker = Some(waker.clone());
             }
         }
@@ -146,7 +150,9 @@ impl Drop for Active<'_> {
 impl Ledger {
     /// A live outcome: queued for its place in the order.
     pub(super) fn settle(&mut self, id: OpId, result: Option<Json>, now: Timestamp) {
-        let Some(op) = self.ops.get_mut(&id) else { return };
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.state = RecordState::Completed;
         record.result = result;
@@ -155,13 +161,19 @@ impl Ledger {
         }
         let context = std::mem::take(&mut op.context);
         record.context_delta = delta_json(&context);
-        op.phase = Phase::Done(Box::new(LiveOutcome { record, errors: Vec::new(), context }));
+        op.phase = Phase::Done(Box::new(LiveOutcome {
+            record,
+            errors: Vec::new(),
+            context,
+        }));
         self.done.push_back(id);
     }
 
     fn fail(&mut self, id: OpId, failure: Failure, delay: Option<Duration>, now: Timestamp) {
         let context = self.context_snapshot(id);
-        let Some(op) = self.ops.get_mut(&id) else { return };
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.attempts += 1;
         let error = ErrorRow {
@@ -179,7 +191,9 @@ impl Ledger {
             record.state = RecordState::Pending;
             record.completed_at = None;
             record.wake_at = Some(retry_at);
-            op.phase = Phase::Parked { until: Some(retry_at) };
+            op.phase = Phase::Parked {
+                until: Some(retry_at),
+            };
             op.record = Some(record.clone());
             self.draft.record(record);
             self.draft.plan.errors.push(error);
@@ -190,13 +204,19 @@ impl Ledger {
         record.error_message = Some(failure.message);
         record.metadata = failure.is_timeout.then(|| TIMED_OUT.into());
         record.context_delta = delta_json(&written);
-        let live = LiveOutcome { record, errors: vec![error], context: written };
+        let live = LiveOutcome {
+            record,
+            errors: vec![error],
+            context: written,
+        };
         op.phase = Phase::Done(Box::new(live));
         self.done.push_back(id);
     }
 
     fn not_yet(&mut self, id: OpId, now: Timestamp) {
-        let Some(op) = self.ops.get_mut(&id) else { return };
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
         if op.deadline.is_some_and(|deadline| deadline <= now) {
             let message = format!("{} was still false at its deadline", op.place);
             return self.fail(id, Failure::timeout(message), None, now);
@@ -209,12 +229,16 @@ impl Ledger {
             (Some(next), Some(deadline)) => Some(next.min(deadline)),
             (next, deadline) => next.or(deadline),
         };
-        let mut record =
-            op.record.take().unwrap_or_else(|| Record::pending(op.step_name.clone(), now));
+        let mut record = op
+            .record
+            .take()
+            .unwrap_or_else(|| Record::pending(op.step_name.clone(), now));
         record.last_executed_at = Some(now);
         record.wake_at = until;
         record.metadata = op.deadline.and_then(|deadline| {
-            let timed = Timed { timeout_at: Some(deadline.as_microsecond()) };
+            let timed = Timed {
+                timeout_at: Some(deadline.as_microsecond()),
+            };
             serde_json::to_string(&timed).ok().map(Into::into)
         });
         // What a condition writes to the context belongs to the evaluation that completes it.
@@ -248,7 +272,12 @@ fn delta_json(delta: &Delta) -> Option<Json> {
     let raw: std::collections::BTreeMap<&str, Option<&serde_json::value::RawValue>> = delta
         .iter()
         .map(|(key, value)| {
-            (&**key, value.as_deref().and_then(|json| serde_json::from_str(json).ok()))
+            (
+                &**key,
+                value
+                    .as_deref()
+                    .and_then(|json| serde_json::from_str(json).ok()),
+            )
         })
         .collect();
     serde_json::to_string(&raw).ok().map(Into::into)

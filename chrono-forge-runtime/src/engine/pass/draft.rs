@@ -4,7 +4,7 @@ use crate::record::{ErrorRow, Plan, Record, RecordState, Withdrawal};
 
 /// A plan in the making. It is submitted whole, so what belongs together is written together.
 #[derive(Debug)]
-pub struct Draft {
+pub(super) struct Draft {
     pub(super) plan: Plan,
     delivers: bool,
 }
@@ -19,7 +19,11 @@ impl Draft {
 
     /// Writes a record's newest state.
     pub(super) fn record(&mut self, mut record: Record) {
-        if let Some(earlier) = self.plan.records.iter_mut().find(|r| r.step_name == record.step_name)
+        if let Some(earlier) = self
+            .plan
+            .records
+            .iter_mut()
+            .find(|r| r.step_name == record.step_name)
         {
             record.started_at = earlier.started_at.or(record.started_at);
             *earlier = record;
@@ -63,6 +67,9 @@ impl Draft {
             return None;
         }
         let next = Plan::new(plan.fence, plan.parent);
-        Some((std::mem::replace(&mut self.plan, next), std::mem::take(&mut self.delivers)))
+        Some((
+            std::mem::replace(&mut self.plan, next),
+            std::mem::take(&mut self.delivers),
+        ))
     }
 }

@@ -18,7 +18,10 @@ impl Pass {
     /// The entry as the code that asks sees it: what its own attempt wrote, else what was recorded.
     pub fn context_entry(&self, key: &str) -> Option<Json> {
         let ledger = self.ledger();
-        let own = ledger.active.and_then(|id| ledger.ops.get(&id)).and_then(|op| op.context.get(key));
+        let own = ledger
+            .active
+            .and_then(|id| ledger.ops.get(&id))
+            .and_then(|op| op.context.get(key));
         match own {
             Some(entry) => entry.clone(),
             None => ledger.context.get(key).cloned(),
@@ -72,7 +75,12 @@ impl Ledger {
     /// The context as an error row keeps it: every key, values as far as they fit.
     pub(super) fn context_snapshot(&self, id: OpId) -> Option<Json> {
         let mut entries = self.context.clone();
-        for (key, value) in self.ops.get(&id).map(|op| op.context.clone()).unwrap_or_default() {
+        for (key, value) in self
+            .ops
+            .get(&id)
+            .map(|op| op.context.clone())
+            .unwrap_or_default()
+        {
             match value {
                 Some(json) => entries.insert(key, json),
                 None => entries.remove(&key),
@@ -93,13 +101,15 @@ fn snapshot(entries: &BTreeMap<String, Json>) -> Option<Json> {
         return None;
     }
     let mut left = SNAPSHOT_BYTES_MAX;
-    let bounded = entries.iter().map(|(key, value)| match left.checked_sub(value.len()) {
-        Some(rest) => {
-            left = rest;
-            (&**key, &**value)
-        }
-        None => (&**key, OMITTED),
-    });
+    let bounded = entries
+        .iter()
+        .map(|(key, value)| match left.checked_sub(value.len()) {
+            Some(rest) => {
+                left = rest;
+                (&**key, &**value)
+            }
+            None => (&**key, OMITTED),
+        });
     Some(object(bounded))
 }
 
@@ -125,7 +135,12 @@ mod tests {
     fn entries(sizes: &[(&str, usize)]) -> BTreeMap<String, Json> {
         sizes
             .iter()
-            .map(|(key, size)| ((*key).to_owned(), Json::from(format!("\"{}\"", "x".repeat(*size)))))
+            .map(|(key, size)| {
+                (
+                    (*key).to_owned(),
+                    Json::from(format!("\"{}\"", "x".repeat(*size))),
+                )
+            })
             .collect()
     }
 

@@ -18,8 +18,15 @@ impl History {
     pub fn new(rows: Vec<RecordRow>) -> Self {
         let seq_last = rows.iter().filter_map(|row| row.seq).max().unwrap_or(0);
         let delivered_left = rows.iter().filter(|row| row.seq.is_some()).count();
-        let rows = rows.into_iter().map(|row| (row.step_name.clone(), row)).collect();
-        Self { rows, seq_last, delivered_left }
+        let rows = rows
+            .into_iter()
+            .map(|row| (row.step_name.clone(), row))
+            .collect();
+        Self {
+            rows,
+            seq_last,
+            delivered_left,
+        }
     }
 
     /// Takes the row of this name.

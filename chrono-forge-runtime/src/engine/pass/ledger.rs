@@ -29,9 +29,15 @@ pub enum Move {
     /// Read the rows of these branches, then hand the answer to [`Ledger::merge_checked`].
     CheckMerge(OpId, Vec<String>),
     /// Wait for a signal, at most until this workflow instant or real instant.
-    Wait { until: Option<Timestamp>, real: Option<Instant> },
+    Wait {
+        until: Option<Timestamp>,
+        real: Option<Instant>,
+    },
     /// Nothing to do but wait: let go of the worker.
-    Park { wake_at: Option<Timestamp>, dropped_foreign: bool },
+    Park {
+        wake_at: Option<Timestamp>,
+        dropped_foreign: bool,
+    },
 }
 
 /// How a delivered outcome ended, for the decision between stalled, failed and retried.
@@ -142,7 +148,9 @@ impl Ledger {
         self.check_surroundings(&place, &kind)?;
         let step_name = place.step_name();
         if !self.reached.insert(Arc::clone(&step_name)) {
-            return Err(DefinitionError::DuplicateKey { place: place.to_string() });
+            return Err(DefinitionError::DuplicateKey {
+                place: place.to_string(),
+            });
         }
         let id = OpId(self.next_op);
         self.next_op += 1;
@@ -215,7 +223,11 @@ impl Ledger {
         match &mut op.phase {
             Phase::Executing(execution) => {
                 execution.unpolled_since = None;
-                if execution.timed_out { Turn::TimedOut } else { Turn::Execute }
+                if execution.timed_out {
+                    Turn::TimedOut
+                } else {
+                    Turn::Execute
+                }
             }
             Phase::Released(_) => match std::mem::replace(&mut op.phase, Phase::Abandoned) {
                 Phase::Released(outcome) => Turn::Deliver(outcome),
@@ -227,7 +239,11 @@ impl Ledger {
 
     /// A future of user code asked to be polled.
     pub(super) fn mark_woken(&mut self, id: OpId, now: Instant) {
-        if let Some(Operation { phase: Phase::Executing(execution), .. }) = self.ops.get_mut(&id) {
+        if let Some(Operation {
+            phase: Phase::Executing(execution),
+            ..
+        }) = self.ops.get_mut(&id)
+        {
             execution.unpolled_since.get_or_insert(now);
         }
     }
@@ -250,8 +266,12 @@ impl Ledger {
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
             Phase::Fresh => self.fresh.retain(|fresh| *fresh != id),
-            Phase::Parked { .. } if op.record.is_some() && !matches!(op.kind, Kind::Step { .. }) => {
-                self.draft.withdraw(Withdrawal { step_name: op.step_name });
+            Phase::Parked { .. }
+                if op.record.is_some() && !matches!(op.kind, Kind::Step { .. }) =>
+            {
+                self.draft.withdraw(Withdrawal {
+                    step_name: op.step_name,
+                });
             }
             _ => {}
         }
@@ -261,7 +281,9 @@ impl Ledger {
     pub(super) fn release_recorded(&mut self) -> Option<Move> {
         let (_, id) = self.recorded.pop_first()?;
         let op = self.ops.get_mut(&id)?;
-        let Phase::Recorded(row) = &op.phase else { return Some(Move::Poll) };
+        let Phase::Recorded(row) = &op.phase else {
+            return Some(Move::Poll);
+        };
         if row.result.is_none() && row.result_bytes > 0 {
             let record = row.id;
             return Some(Move::LoadResult(id, record));
@@ -275,7 +297,11 @@ impl Ledger {
 
     /// A large recorded value was read.
     pub fn result_loaded(&mut self, id: OpId, result: Option<Json>) {
-        if let Some(Operation { phase: Phase::Recorded(row), .. }) = self.ops.get_mut(&id) {
+        if let Some(Operation {
+            phase: Phase::Recorded(row),
+            ..
+        }) = self.ops.get_mut(&id)
+        {
             row.result = result;
             row.result_bytes = 0;
             let seq = row.seq.unwrap_or(0);
@@ -290,7 +316,11 @@ impl Ledger {
         let Phase::Done(live) = std::mem::replace(&mut op.phase, Phase::Abandoned) else {
             return Some(Move::Poll);
         };
-        let LiveOutcome { mut record, errors, context } = *live;
+        let LiveOutcome {
+            mut record,
+            errors,
+            context,
+        } = *live;
         let seals = matches!(op.kind, Kind::Branch);
         self.seq += 1;
         record.seq = Some(self.seq);
@@ -313,8 +343,13 @@ impl Ledger {
 
     fn deliver(&mut self, id: OpId, outcome: Outcome) {
         let failed = outcome.state == RecordState::Failed;
-        let Some(op) = self.ops.get_mut(&id) else { return };
-        self.last_outcome = Some(LastOutcome { step_name: Arc::clone(&op.step_name), failed });
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        self.last_outcome = Some(LastOutcome {
+            step_name: Arc::clone(&op.step_name),
+            failed,
+        });
         match &op.kind {
             Kind::Merge { branches } => {
                 for branch in branches {
@@ -353,7 +388,11 @@ impl Ledger {
     /// Branches that were opened and never merged.
     #[must_use]
     pub fn unmerged(&self) -> Vec<&str> {
-        self.branches.iter().filter(|(_, merged)| !**merged).map(|(name, _)| &**name).collect()
+        self.branches
+            .iter()
+            .filter(|(_, merged)| !**merged)
+            .map(|(name, _)| &**name)
+            .collect()
     }
 
     pub(super) fn take_draft(&mut self) -> Option<(Plan, u64)> {
@@ -394,8 +433,15 @@ impl Ledger {
 
     /// Room that was reserved for children of settled submissions.
     pub fn take_reservations(&mut self, through: u64) -> Vec<(String, usize)> {
-        let settled = self.reservations.iter().take_while(|(number, ..)| *number <= through).count();
-        self.reservations.drain(..settled).map(|(_, queue, slots)| (queue, slots)).collect()
+        let settled = self
+            .reservations
+            .iter()
+            .take_while(|(number, ..)| *number <= through)
+            .count();
+        self.reservations
+            .drain(..settled)
+            .map(|(_, queue, slots)| (queue, slots))
+            .collect()
     }
 }
 
@@ -428,5 +474,9 @@ fn check_key(place: &Place) -> Result<(), DefinitionError> {
     } else {
         return Ok(());
     };
-    Err(DefinitionError::BadKey { place: place.to_string(), key: place.key.clone(), problem })
+    Err(DefinitionError::BadKey {
+        place: place.to_string(),
+        key: place.key.clone(),
+        problem,
+    })
 }

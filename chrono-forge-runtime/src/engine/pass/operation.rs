@@ -20,7 +20,10 @@ pub enum Kind {
     /// Waits for an instant.
     Wait { until: WaitUntil },
     /// Polls a condition.
-    Poll { every: Duration, timeout: Option<Duration> },
+    Poll {
+        every: Duration,
+        timeout: Option<Duration>,
+    },
     /// Evaluates a condition once per wake-up.
     Gate { timeout: Option<Duration> },
     /// Dispatches children.
@@ -92,7 +95,10 @@ impl Outcome {
             attempts: row.attempts,
             class: row.error_class.clone(),
             message: row.error_message.clone(),
-            is_timeout: row.metadata.as_deref().is_some_and(|m| m.contains("\"timed_out\":true")),
+            is_timeout: row
+                .metadata
+                .as_deref()
+                .is_some_and(|m| m.contains("\"timed_out\":true")),
         }
     }
 
@@ -166,10 +172,6 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    pub(super) fn is_executing(&self) -> bool {
-        matches!(self.phase, Phase::Executing(_))
-    }
-
     /// Whether going on means running user code, which only happens behind the barrier.
     pub(super) fn runs_user_code(&self) -> bool {
         !matches!(self.kind, Kind::Wait { .. } | Kind::Merge { .. })

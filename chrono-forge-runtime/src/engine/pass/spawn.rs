@@ -13,7 +13,7 @@ use crate::record::{ChildRow, Dispatch, Json, Level};
 
 /// The branch block that is being polled.
 #[derive(Debug)]
-pub struct Scope {
+pub(super) struct Scope {
     name: String,
     /// Spawn names used in this pass.
     used: HashSet<String>,
@@ -43,7 +43,9 @@ impl Pass {
     /// Opens the scope of a branch block for one attempt.
     pub fn open_scope(&self, id: OpId) {
         let mut ledger = self.ledger();
-        let Some(op) = ledger.ops.get_mut(&id) else { return };
+        let Some(op) = ledger.ops.get_mut(&id) else {
+            return;
+        };
         let name = op.place.key.clone();
         // The row's cursors are kept by dispatches; a later upsert must not set them back.
         let metadata = op.record.as_mut().and_then(|record| record.metadata.take());
@@ -58,7 +60,13 @@ impl Pass {
             (None, Some(earlier)) => earlier.cursors,
             (None, None) => BTreeMap::new(),
         };
-        let scope = Scope { name, used: HashSet::new(), cursors, index: 0, error: None };
+        let scope = Scope {
+            name,
+            used: HashSet::new(),
+            cursors,
+            index: 0,
+            error: None,
+        };
         ledger.scopes.insert(id, scope);
     }
 
@@ -102,9 +110,13 @@ impl Pass {
     pub fn dispatch(&self, id: OpId, cursor: Option<(&str, Json)>, children: Vec<Child>) {
         let now = self.now();
         let mut ledger = self.ledger();
-        let Some(op) = ledger.ops.get(&id) else { return };
+        let Some(op) = ledger.ops.get(&id) else {
+            return;
+        };
         let branch = Arc::clone(&op.step_name);
-        let Some(scope) = ledger.scopes.get_mut(&id) else { return };
+        let Some(scope) = ledger.scopes.get_mut(&id) else {
+            return;
+        };
         if let Some((spawn, cursor)) = &cursor {
             scope.cursors.insert((*spawn).to_owned(), cursor.clone());
         }
@@ -123,7 +135,12 @@ impl Pass {
         }
         self.claim_ahead(&mut ledger, &mut rows);
         let cursor = cursor.map(|(spawn, cursor)| (spawn.into(), cursor));
-        ledger.draft.plan.dispatches.push(Dispatch { branch, cursor, children: rows, at: now });
+        ledger.draft.plan.dispatches.push(Dispatch {
+            branch,
+            cursor,
+            children: rows,
+            at: now,
+        });
     }
 
     /// As many children as there is room for are inserted already claimed: the largest single gain
@@ -140,7 +157,9 @@ impl Pass {
         for row in rows.iter_mut().filter(alike).take(room) {
             row.claimed = true;
         }
-        ledger.reservations.push_back((ledger.submitted + 1, queue, room));
+        ledger
+            .reservations
+            .push_back((ledger.submitted + 1, queue, room));
     }
 
     /// Ends the block of a branch with an error.
@@ -164,29 +183,44 @@ impl Pass {
     /// The name of the branch that an operation opened.
     #[must_use]
     pub fn branch_name(&self, id: OpId) -> String {
-        self.ledger().scopes.get(&id).map(|scope| scope.name.clone()).unwrap_or_default()
+        self.ledger()
+            .scopes
+            .get(&id)
+            .map(|scope| scope.name.clone())
+            .unwrap_or_default()
     }
 }
 
 impl Ledger {
     fn check_spawn(&mut self, key: &str) -> Result<OpId, DefinitionError> {
-        let place = Place { kind: "spawn", key: key.to_owned() };
+        let place = Place {
+            kind: "spawn",
+            key: key.to_owned(),
+        };
         let branch = self
             .active
             .filter(|id| matches!(self.ops.get(id).map(|op| &op.kind), Some(Kind::Branch)))
             .and_then(|id| Some((id, self.scopes.get_mut(&id)?)));
         let Some((id, scope)) = branch else {
-            return Err(DefinitionError::SpawnOutsideBranch { name: key.to_owned() });
+            return Err(DefinitionError::SpawnOutsideBranch {
+                name: key.to_owned(),
+            });
         };
         let problem = if key.is_empty() {
             "is empty"
         } else if key.contains('$') {
             "contains `$`, which separates the parts of a child's key"
         } else if !scope.used.insert(key.to_owned()) {
-            return Err(DefinitionError::DuplicateKey { place: place.to_string() });
+            return Err(DefinitionError::DuplicateKey {
+                place: place.to_string(),
+            });
         } else {
             return Ok(id);
         };
-        Err(DefinitionError::BadKey { place: place.to_string(), key: key.to_owned(), problem })
+        Err(DefinitionError::BadKey {
+            place: place.to_string(),
+            key: key.to_owned(),
+            problem,
+        })
     }
 }

@@ -35,7 +35,10 @@ impl Ledger {
     /// be submitted before waiting.
     pub fn next_move(&mut self, sight: Sight) -> Move {
         if self.holds > 0 {
-            return Move::Wait { until: None, real: None };
+            return Move::Wait {
+                until: None,
+                real: None,
+            };
         }
         if let Some(next) = self.release_recorded().or_else(|| self.release_live()) {
             return next;
@@ -58,14 +61,21 @@ impl Ledger {
         let mut granted = false;
         while let Some(id) = self.fresh.pop_front() {
             let clear = self.barrier_is_clear() && !self.draining;
-            let Some(op) = self.ops.get_mut(&id) else { continue };
+            let Some(op) = self.ops.get_mut(&id) else {
+                continue;
+            };
             if let Kind::Merge { branches } = &op.kind {
                 let branches = branches.clone();
                 op.phase = Phase::Checking;
                 self.fresh.extend(held_back);
                 return Some(self.check_merge(id, branches));
             }
-            match op.record.as_ref().and_then(|r| r.wake_at).filter(|at| *at > sight.now) {
+            match op
+                .record
+                .as_ref()
+                .and_then(|r| r.wake_at)
+                .filter(|at| *at > sight.now)
+            {
                 // A retry or a poll whose time has not come, or a wait under way.
                 Some(at) if !matches!(op.kind, Kind::Gate { .. }) => {
                     op.phase = Phase::Parked { until: Some(at) };
@@ -83,14 +93,18 @@ impl Ledger {
     }
 
     fn begin(&mut self, id: OpId, sight: Sight) {
-        let Some(op) = self.ops.get_mut(&id) else { return };
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
         if let Kind::Wait { until } = op.kind {
             let deadline = match (op.record.as_ref().and_then(|r| r.wake_at), until) {
                 (Some(at), _) => at,
                 (None, WaitUntil::After(span)) => ceil_to_micros(after(sight.now, span)),
                 (None, WaitUntil::At(instant)) => ceil_to_micros(instant),
             };
-            op.phase = Phase::Parked { until: Some(deadline) };
+            op.phase = Phase::Parked {
+                until: Some(deadline),
+            };
             if op.record.is_none() && deadline > sight.now {
                 let mut record = Record::pending(op.step_name.clone(), sight.now);
                 record.wake_at = Some(deadline);
@@ -99,7 +113,10 @@ impl Ledger {
             }
             return;
         }
-        op.deadline = op.deadline.or_else(|| deadline_of(op)).or_else(|| first_deadline(op, sight.now));
+        op.deadline = op
+            .deadline
+            .or_else(|| deadline_of(op))
+            .or_else(|| first_deadline(op, sight.now));
         let timeout = match op.kind {
             Kind::Step { timeout } => timeout,
             _ => None,
@@ -117,22 +134,39 @@ impl Ledger {
     }
 
     fn check_merge(&mut self, id: OpId, branches: Vec<String>) -> Move {
-        if let Some(name) = branches.iter().find(|name| !self.branches.contains_key(*name)) {
+        if let Some(name) = branches
+            .iter()
+            .find(|name| !self.branches.contains_key(*name))
+        {
             self.break_rule(DefinitionError::UnknownBranch { name: name.clone() });
             return Move::Poll;
         }
         let names = branches
             .into_iter()
-            .map(|key| Place { kind: "branch", key }.step_name().to_string())
+            .map(|key| {
+                Place {
+                    kind: "branch",
+                    key,
+                }
+                .step_name()
+                .to_string()
+            })
             .collect();
         Move::CheckMerge(id, names)
     }
 
     /// The rows of a merge's branches were read.
     pub fn merge_checked(&mut self, id: OpId, rows: &[BranchRow], now: Timestamp) {
-        let Some(op) = self.ops.get_mut(&id) else { return };
-        let Kind::Merge { branches } = &op.kind else { return };
-        let joined = rows.iter().filter(|row| row.sealed && row.pending == 0).count();
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        let Kind::Merge { branches } = &op.kind else {
+            return;
+        };
+        let joined = rows
+            .iter()
+            .filter(|row| row.sealed && row.pending == 0)
+            .count();
         if joined == branches.len() {
             self.settle(id, None, now);
         } else {
@@ -181,7 +215,9 @@ impl Ledger {
             .iter()
             .filter(|(_, op)| match &op.phase {
                 Phase::Parked { until } => until.is_some_and(|at| at <= now),
-                Phase::Executing(run) => !run.timed_out && run.timeout_at.is_some_and(|at| at <= now),
+                Phase::Executing(run) => {
+                    !run.timed_out && run.timeout_at.is_some_and(|at| at <= now)
+                }
                 _ => false,
             })
             .map(|(id, _)| *id)
@@ -193,7 +229,9 @@ impl Ledger {
     }
 
     fn fire(&mut self, id: OpId, now: Timestamp) {
-        let Some(op) = self.ops.get_mut(&id) else { return };
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
         match (&mut op.phase, &op.kind) {
             (Phase::Executing(execution), _) => {
                 execution.timed_out = true;
@@ -230,7 +268,10 @@ impl Ledger {
                     executing = true;
                     earliest(&mut real, stale_at);
                     earliest(&mut until, run.timeout_at.filter(|_| !run.timed_out));
-                    earliest(&mut until, Some(after(run.since, NOTE_AFTER)).filter(|_| !run.noted));
+                    earliest(
+                        &mut until,
+                        Some(after(run.since, NOTE_AFTER)).filter(|_| !run.noted),
+                    );
                 }
                 Phase::Parked { until: at } => {
                     parked = true;
@@ -249,23 +290,33 @@ impl Ledger {
         let foreign = sight.root_cloned && !self.wakes_apart;
         let graced = sight.quiet_since + GRACE;
         if foreign && !self.draining && sight.real_now < graced {
-            return Move::Wait { until, real: Some(graced) };
+            return Move::Wait {
+                until,
+                real: Some(graced),
+            };
         }
         if unfinished {
             wake_at = Some(sight.now);
         }
-        Move::Park { wake_at, dropped_foreign: foreign && !self.draining }
+        Move::Park {
+            wake_at,
+            dropped_foreign: foreign && !self.draining,
+        }
     }
 
     fn note_started(&mut self, now: Timestamp) {
         for op in self.ops.values_mut() {
-            let Phase::Executing(run) = &mut op.phase else { continue };
+            let Phase::Executing(run) = &mut op.phase else {
+                continue;
+            };
             if run.noted || after(run.since, NOTE_AFTER) > now {
                 continue;
             }
             run.noted = true;
-            let mut record =
-                op.record.clone().unwrap_or_else(|| Record::pending(op.step_name.clone(), run.since));
+            let mut record = op
+                .record
+                .clone()
+                .unwrap_or_else(|| Record::pending(op.step_name.clone(), run.since));
             record.last_executed_at = Some(run.since);
             record.wake_at = None;
             op.record = Some(record.clone());

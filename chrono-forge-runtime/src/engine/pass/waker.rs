@@ -96,7 +96,11 @@ impl Wake for StepWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.pass.ledger().mark_woken(self.op, Instant::now());
-        let outer = self.outer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let outer = self
+            .outer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         match outer {
             Some(waker) => waker.wake(),
             None => self.pass.root.wake_by_ref(),
