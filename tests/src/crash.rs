@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono_forge::testing::{Clock, Failpoints, ManualClock};
-use chrono_forge::{Forge, Invocation, Workflow};
+use chrono_forge::{Forge, Invocation, StoreErrorKind, Workflow};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -77,7 +77,7 @@ impl Site {
             .await;
         match opened {
             Ok(forge) => Some(forge),
-            Err(chrono_forge::Error::Closed) => None,
+            Err(chrono_forge::Error::Store(error)) if error.kind == StoreErrorKind::Closed => None,
             Err(error) => panic!("open: {error}"),
         }
     }

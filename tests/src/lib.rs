@@ -1,4 +1,6 @@
 //! What the suites share.
 
 pub mod crash;
+pub mod labour;
+pub mod process;
 pub mod rows;
