@@ -27,7 +27,7 @@ use queue::{Call, Queue, Submission};
 /// Told what became of a pass's plans, on the commit thread and before its next transaction.
 pub trait PlanSink: Send + Sync {
     /// Every plan up to number `through` is settled; `outcome` is that of the fold they were in.
-    fn settled(&self, through: u64, outcome: PlanOutcome);
+    fn settled(self: Arc<Self>, through: u64, outcome: PlanOutcome);
 }
 
 /// Told what a transaction did to runs beyond those that wrote in it.

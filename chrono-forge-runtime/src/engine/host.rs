@@ -46,6 +46,8 @@ pub struct Host {
     worker: AtomicI64,
     held: Mutex<HashMap<RunId, Held>>,
     renewed: Mutex<(Instant, SystemTime)>,
+    /// Held while the worker lives; free means dead.
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 /// The parts of a [`Host`] that its builder decides.
@@ -84,6 +86,7 @@ impl Host {
             worker: AtomicI64::new(0),
             held: Mutex::default(),
             renewed: Mutex::new((Instant::now(), SystemTime::now())),
+            lock: Mutex::new(None),
         })
     }
 
@@ -200,16 +203,24 @@ impl Host {
         }
     }
 
-    /// The end of a pass is durable (or was refused by its fence): the run is no longer held.
-    pub fn pass_ended(&self, run: RunId, epoch: Epoch) {
+    /// A pass is over and its run no longer held. What it decided counts if its end is `durable`.
+    pub fn pass_ended(&self, run: &ClaimedRun, durable: bool) {
         let mut held = self.held();
-        if held.get(&run).is_some_and(|entry| entry.epoch == epoch) {
-            let entry = held.remove(&run);
+        if held
+            .get(&run.id)
+            .is_some_and(|entry| entry.epoch == run.epoch)
+        {
+            let entry = held.remove(&run.id);
             drop(held);
-            if let Some(settled) = entry.and_then(|entry| entry.settled) {
-                self.hub.settle(run, &settled);
+            if let Some(settled) = entry.and_then(|entry| entry.settled).filter(|_| durable) {
+                self.hub.settle(run.id, &settled);
             }
         }
+    }
+
+    /// Keeps this worker's lock for as long as the host lives or until it crashes.
+    pub fn keep_lock(&self, lock: Option<Box<dyn Send + Sync>>) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
     }
 
     /// Runs that memory knows to be held.
@@ -266,6 +277,7 @@ impl Host {
         self.closing.store(true, Ordering::Release);
         self.committer().halt();
         self.lose_all();
+        self.keep_lock(None);
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<RunId, Held>> {
