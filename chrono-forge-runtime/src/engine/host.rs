@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Epoch, RunId, WorkerId};
-use crate::store::{Store, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
 
 /// A run that this worker holds.
 struct Held {
@@ -157,7 +157,6 @@ impl Host {
         reserved: Vec<(String, usize)>,
         runs: Vec<ClaimedRun>,
     ) {
-        self.hold(&runs);
         for (queue, count) in reserved {
             self.slots.unreserve(&queue, count);
         }
@@ -286,11 +285,18 @@ impl Host {
 }
 
 impl CommitObserver for Host {
-    fn committed(&self, parents_woken: &[RunId], due: bool) {
-        for pass in self.passes(parents_woken) {
+    fn committed(&self, applied: &Applied) {
+        for outcome in applied
+            .outcomes
+            .iter()
+            .filter(|outcome| !outcome.claimed.is_empty())
+        {
+            self.hold(&outcome.claimed);
+        }
+        for pass in self.passes(&applied.parents_woken) {
             pass.wake();
         }
-        if due || !parents_woken.is_empty() {
+        if applied.due || !applied.parents_woken.is_empty() {
             self.work.notify_one();
         }
     }

@@ -204,7 +204,6 @@ impl PlanSink for Pass {
         let reserved = ledger.take_reservations(through);
         let waiters = std::mem::take(&mut ledger.ack_waiters);
         drop(ledger);
-        // Claimed children are known to memory before the next heartbeat compares.
         self.host.accept_children(reserved, outcome.claimed);
         match (ended, verdict) {
             (false, _) => {}
