@@ -20,6 +20,8 @@ SELECT min((
 FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each(?) AS name";
 
 /// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
+/// The unary pluses take the columns' types away; with them SQLite compares only the first column by
+/// the index.
 pub(super) const RANGES: &str = "
 WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
     SELECT * FROM (
@@ -35,7 +37,7 @@ WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
         SELECT n.id
         FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
         WHERE n.wake_at IS NOT NULL
-            AND (n.queue, n.priority, n.workflow) > (front.queue, front.priority, front.workflow)
+            AND (n.queue, n.priority, n.workflow) > (+front.queue, +front.priority, +front.workflow)
         ORDER BY n.queue, n.priority, n.workflow, n.wake_at LIMIT 1
     )
 )

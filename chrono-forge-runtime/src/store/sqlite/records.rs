@@ -10,7 +10,7 @@ use super::statement::Stmt;
 use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
 
 /// `octet_length` reads the row's header only, so a large result that is left out is not loaded.
-const HISTORY: &str = "
+pub(super) const HISTORY: &str = "
 SELECT id, step_name, seq, state, attempts,
     CASE WHEN octet_length(result) <= ? THEN result END, ifnull(octet_length(result), 0),
     metadata, context_delta, error_class, error_message, started_at, wake_at
@@ -18,7 +18,7 @@ FROM chrono_forge_execution_logs
 WHERE workflow_id = ? AND step_name NOT GLOB 'repeat$*$*'
 ORDER BY seq IS NULL, seq, id";
 
-const BRANCHES: &str = "
+pub(super) const BRANCHES: &str = "
 SELECT l.id, l.step_name, l.state, l.spawned, l.pending
 FROM json_each(?) AS j
 CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = ? AND l.step_name = j.value";
