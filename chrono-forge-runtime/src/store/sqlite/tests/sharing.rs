@@ -85,13 +85,16 @@ fn a_busy_process_does_not_starve_another() {
             other.heartbeat(second, &[], at(2)).unwrap();
             begun.elapsed()
         };
-        let waits: Vec<Duration> = (0..40).map(|_| beat()).collect();
+        let begun = Instant::now();
+        let mut waits: Vec<Duration> = Vec::new();
+        while begun.elapsed() < Duration::from_millis(600) {
+            waits.push(beat());
+        }
         stop.store(true, Ordering::Relaxed);
         waits
     });
-    // Generous, since the machine may be busy too; without turns these are seconds.
-    let mean = waits.iter().sum::<Duration>() / 40;
-    assert!(mean < Duration::from_millis(250), "{waits:?}");
+    // Generous, since the machine may be busy too; without turns one wait takes it all.
+    assert!(waits.len() > 10, "{waits:?}");
 }
 
 #[test]
