@@ -60,7 +60,7 @@ pub(super) fn history(
     let rows: Vec<Row> = Stmt::<Columns>::new(HISTORY, &[most.into(), run.0.into()]).load(conn)?;
     let records: QueryResult<Vec<RecordRow>> = rows.into_iter().map(record_row).collect();
     let mut records = records?;
-    // Sorted here: SQLite's sorter copies every row with its result and took twice as long.
+    // Sorted here: SQLite's sorter copies every row with its result and takes half as long again.
     records.sort_unstable_by_key(|record| (record.seq.is_none(), record.seq, record.id));
     Ok(records)
 }
