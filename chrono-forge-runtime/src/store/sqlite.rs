@@ -38,8 +38,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use super::error::StoreErrorKind;
 use super::{Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
+use crate::error::StoreErrorKind;
 use crate::record::{BranchRow, Json, RecordId, RecordRow, RunId, RunRow};
 use connection::Purpose;
 pub use location::{Location, LocationError};

@@ -8,8 +8,8 @@ use diesel::sql_types::Text;
 
 use super::fault;
 use super::statement::Stmt;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::error::{StoreError, StoreErrorKind};
 
 /// How long a connection that found the lock taken waits before it looks again. SQLite's own waits
 /// grow to 100 ms, which starves one of two busy processes; a tight loop starves the other one.

@@ -4,7 +4,7 @@
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error};
 
-use crate::store::error::{StoreError, StoreErrorKind};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// Texts of `sqlite3_errstr`, each with its meaning.
 const MESSAGES: [(&str, StoreErrorKind); 18] = [

@@ -4,8 +4,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::error::{StoreError, StoreErrorKind};
 use crate::record::WorkerId;
-use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::{StoreResult, WorkerLocks};
 
 /// `<database>-worker-<id>.lock`.

@@ -16,8 +16,8 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use super::connection::immediate;
 use super::fault;
 use super::statement::Stmt;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::error::{StoreError, StoreErrorKind};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 

@@ -6,8 +6,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::fixture::*;
+use crate::error::StoreErrorKind;
 use crate::record::*;
-use crate::store::error::StoreErrorKind;
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use crate::store::*;
 

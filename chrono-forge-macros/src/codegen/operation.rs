@@ -1,0 +1,178 @@
+//! One operation as a call into the runtime.
+
+use super::runtime::at;
+use super::runtime::context;
+use crate::model::Handle;
+use crate::model::Key;
+use crate::model::Kind;
+use crate::model::Operation;
+use crate::model::Work;
+use proc_macro2::Ident;
+use proc_macro2::Span;
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use quote::quote_spanned;
+use syn::Block;
+use syn::Expr;
+use syn::Pat;
+
+/// The expression that takes the operation's place. Operations inside it are still markers.
+pub(super) fn operation(operation: &Operation, private: &TokenStream) -> TokenStream {
+    let call = Call {
+        private,
+        site: at(operation.name.span()),
+        operation,
+    };
+    match &operation.work {
+        Work::Future(future) => call.attempt(&call.future(future)),
+        Work::Block(block) => call.attempt(&call.anyhow_block(&call.block(block))),
+        Work::Duration(duration) => call.wait("wait", duration),
+        Work::Instant(instant) => call.wait("wait_instant", instant),
+        Work::Branch { block, automerge } => call.branch(block, *automerge),
+        Work::Child(child) => call.spawn(child),
+        Work::Children {
+            source,
+            item,
+            child,
+        } => call.spawn_each(source, item, child),
+        Work::Handles(handles) => call.merge(handles),
+    }
+}
+
+struct Call<'a> {
+    private: &'a TokenStream,
+    site: Span,
+    operation: &'a Operation,
+}
+
+impl Call<'_> {
+    fn attempt(&self, body: &TokenStream) -> TokenStream {
+        let (private, cx, key) = (self.private, context(), self.key());
+        let (function, options) = match self.operation.kind {
+            Kind::WaitUntil => ("wait_until", "WaitUntilOptions"),
+            Kind::ContinueIf => ("continue_if", "ContinueIfOptions"),
+            _ => ("step", "StepOptions"),
+        };
+        let function = Ident::new(function, self.site);
+        let options = self.options(options);
+        quote_spanned!(self.site=> #private::#function(#cx, #key, #options, || #body))
+    }
+
+    fn wait(&self, function: &str, end: &Expr) -> TokenStream {
+        let (private, cx, key) = (self.private, context(), self.key());
+        let function = Ident::new(function, self.site);
+        quote_spanned!(self.site=> #private::#function(#cx, #key, #end))
+    }
+
+    /// The closure is `FnOnce + Clone` and not `move`: a retry runs a copy of it, a source can be
+    /// moved in, and a change to an outer variable does not compile.
+    fn branch(&self, block: &Block, automerge: bool) -> TokenStream {
+        let (private, cx, key) = (self.private, context(), self.key());
+        let name = if automerge {
+            "branch_automerge"
+        } else {
+            "branch"
+        };
+        let function = Ident::new(name, self.site);
+        let options = self.options("BranchOptions");
+        let block = self.block(block);
+        let value = quote_spanned!(self.site=> { ::core::result::Result::Ok(#block) });
+        let body = self.anyhow_block(&value);
+        quote_spanned!(self.site=> #private::#function(#cx, #key, #options, || #body))
+    }
+
+    fn spawn(&self, child: &Expr) -> TokenStream {
+        let (private, cx, key) = (self.private, context(), self.key());
+        quote_spanned!(self.site=> #private::spawn(#cx, #key, #child).await)
+    }
+
+    /// The item reaches the closure through a slot: a closure that took it as an argument could not
+    /// return a future that borrows the item and outer variables alike.
+    fn spawn_each(&self, source: &Expr, item: &Pat, child: &Expr) -> TokenStream {
+        let (private, cx, key) = (self.private, context(), self.key());
+        let options = self.options("SpawnEachOptions");
+        let slot = Ident::new("__slot", Span::mixed_site());
+        let body = self.anyhow_block(&quote_spanned!(self.site=> {
+            let #item = #slot.take();
+            ::core::result::Result::Ok(#child)
+        }));
+        quote_spanned!(self.site=> {
+            let #slot = #private::slot();
+            #private::spawn_each(#cx, #key, #options, #source, &#slot, || #body).await
+        })
+    }
+
+    fn merge(&self, handles: &[Handle]) -> TokenStream {
+        let (private, cx) = (self.private, context());
+        let handles: Vec<TokenStream> = handles.iter().map(|handle| self.handle(handle)).collect();
+        match handles.as_slice() {
+            [one] => quote_spanned!(self.site=> #private::merge(#cx, #one)),
+            several => quote_spanned!(self.site=> #private::merge(#cx, (#(#several),*))),
+        }
+    }
+
+    fn handle(&self, handle: &Handle) -> TokenStream {
+        let private = self.private;
+        match handle {
+            Handle::Value(value) => value.to_token_stream(),
+            Handle::Named(Key::Format(name)) => {
+                quote_spanned!(self.site=> #private::named(::std::format!(#name)))
+            }
+            Handle::Named(Key::Literal(name)) => {
+                quote_spanned!(self.site=> #private::named(#name))
+            }
+            Handle::Named(Key::Value(name)) => quote_spanned!(self.site=> #private::named(#name)),
+            Handle::Named(Key::Default { text, .. }) => {
+                quote_spanned!(self.site=> #private::named(#text))
+            }
+        }
+    }
+
+    fn key(&self) -> TokenStream {
+        let private = self.private;
+        let text = match &self.operation.key {
+            None => return TokenStream::new(),
+            Some(Key::Literal(literal)) => literal.to_token_stream(),
+            Some(Key::Format(literal)) => quote_spanned!(self.site=> ::std::format!(#literal)),
+            Some(Key::Value(value)) => value.to_token_stream(),
+            Some(Key::Default { text, .. }) => text.to_token_stream(),
+        };
+        quote_spanned!(self.site=> #private::key(#text))
+    }
+
+    /// One setter per option, under the user's name, so that a wrong type is shown there.
+    fn options(&self, of: &str) -> TokenStream {
+        let private = self.private;
+        let of = Ident::new(of, self.site);
+        let setters = self
+            .operation
+            .options
+            .iter()
+            .map(|(name, value)| quote_spanned!(self.site=> .#name(#value)));
+        quote_spanned!(self.site=> #private::#of::new() #(#setters)*)
+    }
+
+    /// The user's statements in braces of ours: lints about braces take them for generated then.
+    fn block(&self, block: &Block) -> TokenStream {
+        let statements = &block.stmts;
+        quote_spanned!(at(block.brace_token.span.join())=> { #(#statements)* })
+    }
+
+    /// A block whose `?` converts any error into an `anyhow::Error`.
+    fn anyhow_block(&self, block: &TokenStream) -> TokenStream {
+        let private = self.private;
+        quote_spanned!(self.site=> #private::anyhow_block(async #block))
+    }
+
+    /// An expression that is awaited as written.
+    fn future(&self, future: &Expr) -> TokenStream {
+        let binds_tightly = matches!(
+            future,
+            Expr::Call(_) | Expr::MethodCall(_) | Expr::Macro(_) | Expr::Path(_) | Expr::Paren(_)
+        );
+        match binds_tightly {
+            true => quote_spanned!(self.site=> async { #future.await }),
+            false => quote_spanned!(self.site=> async { (#future).await }),
+        }
+    }
+}

@@ -1,0 +1,2 @@
+#[workflow]
+async fn bare() {}

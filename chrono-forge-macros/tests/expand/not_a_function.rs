@@ -1,0 +1,4 @@
+#[workflow]
+pub struct NotAFunction {
+    field: u8,
+}
