@@ -1,0 +1,11 @@
+//! The floor: the rows that the engine leaves, written by hand-prepared SQL without an engine.
+//!
+//! The shipped schema, one connection that writes, WAL with `synchronous = FULL`; the statements of
+//! the store (`chrono-forge-runtime/src/store/sqlite`), each prepared once and kept.
+
+mod database;
+pub mod fanout;
+mod rows;
+mod statements;
+
+pub use database::Database;

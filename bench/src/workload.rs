@@ -1,0 +1,4 @@
+//! The workloads: what is measured, beside which floor, against which goal.
+
+pub mod fanout;
+pub mod floor;
