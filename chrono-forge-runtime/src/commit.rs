@@ -151,11 +151,6 @@ impl Committer {
         self.queue.backlog.load(Ordering::Relaxed)
     }
 
-    /// Whether another live worker shares the database, so that the writer leaves gaps for it.
-    pub fn set_shared(&self, shared: bool) {
-        self.queue.shared.store(shared, Ordering::Relaxed);
-    }
-
     /// Transactions committed so far.
     #[must_use]
     pub fn commits(&self) -> u64 {

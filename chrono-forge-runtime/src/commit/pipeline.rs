@@ -18,10 +18,6 @@ use crate::telemetry::TARGET;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The gap between batches while another process shares the file: without it a busy writer takes
-/// the lock again before the other's poll comes round (it starved for up to 3 s).
-const SHARED_GAP: Duration = Duration::from_millis(1);
-
 pub(super) struct Pipeline {
     queue: Arc<Queue>,
     writer: Box<dyn Writer>,
@@ -72,9 +68,6 @@ impl Pipeline {
             }
             if turn.closed && self.stuck.is_none() {
                 return;
-            }
-            if self.queue.shared.load(Ordering::Relaxed) {
-                std::thread::sleep(SHARED_GAP);
             }
         }
     }

@@ -141,7 +141,6 @@ impl Liveness {
             .into_iter()
             .filter(|worker| worker.id != me)
             .collect();
-        let mut alive = 0;
         for other in &others {
             let freed = self
                 .locks
@@ -151,11 +150,8 @@ impl Liveness {
             let expired = expires <= Timestamp::now() && !self.forgives();
             if freed || expired {
                 self.declare_dead(other.id, freed).await?;
-            } else {
-                alive += 1;
             }
         }
-        self.host.committer().set_shared(alive > 0);
         Ok(())
     }
 
