@@ -115,14 +115,8 @@ impl Call<'_> {
         let private = self.private;
         match handle {
             Handle::Value(value) => value.to_token_stream(),
-            Handle::Named(Key::Format(name)) => {
-                quote_spanned!(self.site=> #private::named(::std::format!(#name)))
-            }
-            Handle::Named(Key::Literal(name)) => {
-                quote_spanned!(self.site=> #private::named(#name))
-            }
-            Handle::Named(Key::Value(name)) => quote_spanned!(self.site=> #private::named(#name)),
-            Handle::Named(Key::Default { text, .. }) => {
+            Handle::Named(name) => {
+                let text = self.text(name);
                 quote_spanned!(self.site=> #private::named(#text))
             }
         }
@@ -130,14 +124,18 @@ impl Call<'_> {
 
     fn key(&self) -> TokenStream {
         let private = self.private;
-        let text = match &self.operation.key {
-            None => return TokenStream::new(),
-            Some(Key::Literal(literal)) => literal.to_token_stream(),
-            Some(Key::Format(literal)) => quote_spanned!(self.site=> ::std::format!(#literal)),
-            Some(Key::Value(value)) => value.to_token_stream(),
-            Some(Key::Default { text, .. }) => text.to_token_stream(),
-        };
+        let text = self.operation.key.as_ref().map(|key| self.text(key));
         quote_spanned!(self.site=> #private::key(#text))
+    }
+
+    /// What a key says, as an expression.
+    fn text(&self, key: &Key) -> TokenStream {
+        match key {
+            Key::Literal(literal) => literal.to_token_stream(),
+            Key::Format(literal) => quote_spanned!(self.site=> ::std::format!(#literal)),
+            Key::Value(value) => value.to_token_stream(),
+            Key::Default { text, .. } => text.to_token_stream(),
+        }
     }
 
     /// One setter per option, under the user's name, so that a wrong type is shown there.

@@ -124,10 +124,15 @@ fn check_order(kind: Kind, arguments: &[Argument], report: &mut Report<'_>) -> b
     // What `wait!` waits for may be an option; and a key alone is no body.
     let is_body = positional.len() > 1 || !key::is_text(&arguments[*last].value);
     if kind != Kind::Wait && is_body {
-        for name in arguments[*last..].iter().filter_map(|a| a.option.as_ref()) {
-            let message = diagnostics::option_after_body(kind, &name.to_string());
-            report.error(name.span(), message);
-            sound = false;
+        let after = arguments[*last..].iter().filter_map(|a| a.option.as_ref());
+        for name in after {
+            let name_text = name.to_string();
+            // An unknown option is wrong at any place.
+            if kind.options().contains(&name_text.as_str()) {
+                let message = diagnostics::option_after_body(kind, &name_text);
+                report.error(name.span(), message);
+                sound = false;
+            }
         }
     }
     sound
