@@ -162,13 +162,18 @@ pub(crate) enum Work {
     /// The child to start.
     Child(Expr),
     /// One child per item of a source.
-    Children {
-        source: Expr,
-        item: Pat,
-        child: Expr,
-    },
+    Children(Box<Children>),
     /// What to join.
     Handles(Vec<Handle>),
+}
+
+/// What `spawn_each!` starts.
+pub(crate) struct Children {
+    pub(crate) source: Expr,
+    /// The closure's argument.
+    pub(crate) item: Pat,
+    /// The closure's body, which ends in an invocation.
+    pub(crate) child: Expr,
 }
 
 /// One argument of `merge!`.
@@ -179,9 +184,11 @@ pub(crate) enum Handle {
     Named(Key),
 }
 
-/// A group of tokens: the delimiter decides how the compiler reads a macro call as a statement.
+/// What an operation was written with: the delimiter decides how the compiler reads a macro call as a statement.
 pub(crate) struct Arguments {
     pub(crate) delimiter: Delimiter,
     pub(crate) span: Span,
+    /// The closing delimiter.
+    pub(crate) end: Span,
     pub(crate) tokens: TokenStream,
 }

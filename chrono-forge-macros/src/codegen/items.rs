@@ -3,6 +3,7 @@
 use super::attributes::Attributes;
 use super::runtime::Runtime;
 use super::runtime::at;
+use super::runtime::at_first;
 use crate::model::Function;
 use crate::model::Parameter;
 use crate::model::Role;
@@ -68,11 +69,11 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
         deprecated,
         ..
     } = attributes;
-    let private = runtime.private();
     let name = &function.signature.ident;
+    let site = at(name.span());
+    let private = runtime.private(site);
     let ty = type_name(function);
     let visibility = &function.visibility;
-    let site = at(name.span());
     let output = output(function, runtime);
     let declared = arguments(function).map(declaration);
     let passed = arguments(function).map(Parameter::guarded_name);
@@ -112,13 +113,12 @@ pub(super) fn type_name(function: &Function) -> &Ident {
 /// What the workflow's result is when it succeeds. A trait tells, because the return type may be any
 /// alias; errors about it are shown at the type.
 pub(super) fn output(function: &Function, runtime: &Runtime) -> TokenStream {
-    let private = runtime.private();
     let ty = match &function.signature.output {
         ReturnType::Default => quote_spanned!(at(function.signature.ident.span())=> ()),
         ReturnType::Type(_, ty) => ty.to_token_stream(),
     };
-    let first = ty.clone().into_iter().next();
-    let site = first.map_or_else(Span::mixed_site, |token| at(token.span()));
+    let site = at_first(&ty);
+    let private = runtime.private(site);
     quote_spanned!(site=> <#ty as #private::WorkflowReturn>::Output)
 }
 

@@ -82,7 +82,7 @@ impl<'a> Renderer<'a> {
         let operation = self.body.operations.get(id).and_then(Option::as_ref);
         match operation {
             Some(operation) if self.verdict.sound => {
-                let call = operation::operation(operation, &self.runtime.private());
+                let call = operation::operation(operation, self.runtime);
                 self.tokens(call)
             }
             _ => self.error(),

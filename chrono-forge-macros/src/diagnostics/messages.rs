@@ -216,6 +216,10 @@ pub(crate) fn too_many_arguments(kind: Kind) -> String {
     )
 }
 
+pub(crate) fn duration_and_instant() -> String {
+    "`wait!` takes a duration or `until = instant`, not both; remove one".to_owned()
+}
+
 pub(crate) fn key_not_derivable(kind: Kind) -> String {
     format!(
         "only a call has a name to take as the key; write one first: `{}!(\"key\", ..)`",

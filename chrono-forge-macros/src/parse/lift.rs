@@ -89,6 +89,7 @@ fn lift(
     let arguments = Arguments {
         delimiter: group.delimiter(),
         span: group.span(),
+        end: group.span_close(),
         tokens: self::operations(group.stream(), operations, diagnostics),
     };
     if let Some(kind) = kind {

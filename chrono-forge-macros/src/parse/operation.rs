@@ -51,7 +51,7 @@ pub(super) fn operation(
     let arguments = match arguments.parse2(input.tokens.clone()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            diagnostics.at_syntax(id, error);
+            diagnostics.at_syntax(id, with_place(error, input));
             return None;
         }
     };
@@ -76,6 +76,15 @@ pub(super) fn operation(
         options,
         work,
     })
+}
+
+/// The parser does not know where its input ended; we do.
+fn with_place(error: syn::Error, input: &Arguments) -> syn::Error {
+    let text = error.to_string();
+    match text.starts_with("unexpected end of input") {
+        true => syn::Error::new(input.end, text),
+        false => error,
+    }
 }
 
 /// Separates options from the rest. Every bad option is reported; the good ones stay.

@@ -56,6 +56,20 @@ fn different_paths_and_kinds_do_not_meet() {
 }
 
 #[test]
+fn a_path_that_leaves_does_not_go_on() {
+    for leave in [
+        "return Ok(())",
+        "Err(e)?",
+        "bail!(1)",
+        "if c { return Ok(()); } else { panic!() }",
+    ] {
+        assert_body(&format!(
+            "if n > 1 {{ step!(\"a\", f()).await?; {leave}; }} step!(\"a\", g()).await?;"
+        ));
+    }
+}
+
+#[test]
 fn a_constant_key_does_not_stand_in_a_loop() {
     let every = "every round would have the key";
     assert_body_error("for i in v { step!(\"a\", f()).await?; }", "\"a\"", every);

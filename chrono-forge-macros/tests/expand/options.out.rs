@@ -44,7 +44,7 @@ const _: () = {
             vat: Rate,
             r#type: u8,
         ) -> ::chrono_forge::__private::Invocation<
-            <Outcome<usize> as ::chrono_forge::__private::WorkflowReturn>::Output,
+            <Self as ::chrono_forge::__private::Workflow>::Output,
         > {
             ::chrono_forge::__private::invoke::<
                 Self,

@@ -4,8 +4,8 @@ use chrono_forge::prelude::*;
 async fn run(order: String) -> Result<()> {
     let mut names = vec![order];
     step!("sort", {
-        let names = &mut names;
-        Ok(names.len())
+        let list = &mut names;
+        Ok(list.len())
     })
     .await?;
     Ok(())

@@ -7,7 +7,7 @@ async fn run(name: &str) -> Result<usize> {
 }
 
 fn caller() {
-    let invocation = run(String::new());
+    let invocation = run("a name");
     let _ = (invocation.erase(), <run as Workflow>::NAME);
 }
 
