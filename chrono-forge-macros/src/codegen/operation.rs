@@ -172,8 +172,15 @@ impl Call<'_> {
     }
 
     /// A closure around an expression that is awaited as written.
+    ///
+    /// `async move` says that the body owns what it names, as it must where the operation outlives a
+    /// loop variable; so the closure must own it too. It still is an `Fn`: what is not `Copy` is cloned
+    /// before, or borrowed.
     fn future(future: &Expr) -> TokenStream {
         let site = at_first(future);
+        if matches!(future, Expr::Async(block) if block.capture.is_some()) {
+            return quote_spanned!(site=> move || #future);
+        }
         let binds_tightly = matches!(
             future,
             Expr::Call(_) | Expr::MethodCall(_) | Expr::Macro(_) | Expr::Path(_) | Expr::Paren(_)

@@ -79,6 +79,13 @@ const _: () = {
             .await?;
         ::chrono_forge::__private::step(
                 __cx,
+                ::chrono_forge::__private::key("owned"),
+                ::chrono_forge::__private::StepOptions::new(),
+                move || async move { charge(&order.id).await },
+            )
+            .await?;
+        ::chrono_forge::__private::step(
+                __cx,
                 ::chrono_forge::__private::key("block"),
                 ::chrono_forge::__private::StepOptions::new(),
                 || ::chrono_forge::__private::anyhow_block(async {
