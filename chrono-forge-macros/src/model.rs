@@ -1,7 +1,6 @@
 //! What the attribute understood, as plain data. No logic lives here, and nothing changes after
 //! parsing; every node keeps the user's tokens so that errors and generated code point at them.
 
-use proc_macro2::Delimiter;
 use proc_macro2::Ident;
 use proc_macro2::Span;
 use proc_macro2::TokenStream;
@@ -182,13 +181,4 @@ pub(crate) enum Handle {
     Value(Expr),
     /// A branch by its name.
     Named(Key),
-}
-
-/// What an operation was written with: the delimiter decides how the compiler reads a macro call as a statement.
-pub(crate) struct Arguments {
-    pub(crate) delimiter: Delimiter,
-    pub(crate) span: Span,
-    /// The closing delimiter.
-    pub(crate) end: Span,
-    pub(crate) tokens: TokenStream,
 }

@@ -88,9 +88,11 @@ fn invoke(function: &Function, runtime: &Runtime) -> TokenStream {
     let visibility = &function.visibility;
     let declared = items::arguments(function).map(items::declaration);
     let passed = items::arguments(function).map(Parameter::guarded_name);
+    let uses_underscore = items::uses_underscore(function, site);
     quote_spanned! {site=>
         impl #ty {
             #[doc(hidden)]
+            #uses_underscore
             #[allow(dead_code, clippy::too_many_arguments)]
             #visibility fn __invoke(
                 #(#declared),*
@@ -200,8 +202,10 @@ fn run(function: &Function, runtime: &Runtime) -> TokenStream {
         Some(_) => arguments.clone(),
         None => name("_args"),
     };
+    let uses_underscore = items::uses_underscore(function, site);
     let end = finish(function, runtime, &cx, &output);
     quote_spanned! {site=>
+        #uses_underscore
         fn __run(#pass: #private::PassHandle) -> #private::BodyFuture {
             ::std::boxed::Box::pin(async move {
                 let #cx = #private::context(#pass);

@@ -79,6 +79,7 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
     let passed = arguments(function).map(Parameter::guarded_name);
     let must_use = must_use(attributes, site);
     let uses_deprecated = attributes.uses_deprecated(site);
+    let uses_underscore = uses_underscore(function, site);
     quote_spanned! {site=>
         #(#cfg)*
         #(#docs)*
@@ -86,6 +87,7 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
         #(#deprecated)*
         #must_use
         #uses_deprecated
+        #uses_underscore
         #[allow(dead_code)]
         #visibility fn #name(#(#declared),*) -> #private::Invocation<#output> {
             <#ty>::__invoke(#(#passed),*)
@@ -93,7 +95,13 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
     }
 }
 
-pub(super) fn must_use(attributes: &Attributes<'_>, site: Span) -> TokenStream {
+/// Generated code passes on an argument whose name says that the user's code does not use it.
+pub(super) fn uses_underscore(function: &Function, site: Span) -> Option<TokenStream> {
+    let underscored = arguments(function).any(|p| p.name.to_string().starts_with('_'));
+    underscored.then(|| quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]))
+}
+
+fn must_use(attributes: &Attributes<'_>, site: Span) -> TokenStream {
     match attributes.must_use.as_slice() {
         [] => quote_spanned! {site=>
             #[must_use = "an invocation does nothing until it is started or spawned"]

@@ -4,11 +4,11 @@
 //! macro (`join!`, `select!`, `vec!`, `format!`), whose grammar is unknown here.
 
 use super::operation;
+use super::operation::Arguments;
 use super::vocabulary::Word;
 use super::vocabulary::word;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
-use crate::model::Arguments;
 use crate::model::Kind;
 use crate::model::Operation;
 use proc_macro2::Delimiter;

@@ -8,14 +8,25 @@ use super::arguments::Argument;
 use super::arguments::arguments;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
-use crate::model::Arguments;
 use crate::model::Kind;
 use crate::model::Operation;
 use crate::model::OperationId;
+use proc_macro2::Delimiter;
 use proc_macro2::Ident;
 use proc_macro2::Span;
+use proc_macro2::TokenStream;
 use syn::Expr;
 use syn::parse::Parser;
+
+/// What an operation was written with.
+pub(super) struct Arguments {
+    /// The delimiter decides how the compiler reads a macro call that begins a statement.
+    pub(super) delimiter: Delimiter,
+    pub(super) span: Span,
+    /// The closing delimiter.
+    pub(super) end: Span,
+    pub(super) tokens: TokenStream,
+}
 
 /// Collects the errors of one operation.
 struct Report<'a> {
