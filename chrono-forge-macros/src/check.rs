@@ -19,6 +19,7 @@ use crate::diagnostics::Diagnostics;
 use crate::model::Body;
 use crate::model::Definition;
 use crate::model::Function;
+use site::Site;
 
 /// What code generation needs to know about the errors.
 #[derive(Clone, Copy)]
@@ -48,8 +49,11 @@ fn workflow(function: &Function, diagnostics: &mut Diagnostics) -> Verdict {
     let sound_return = diagnostics.loose_count() == before;
     workflow_signature(function, diagnostics);
     let sound_signature = diagnostics.loose_count() == before;
-    body(&function.body, diagnostics);
-    nesting::check_spawn_outside_branch(&function.body, diagnostics);
+    let sites = site::sites(&function.body);
+    body(&function.body, &sites, diagnostics);
+    for site in &sites {
+        nesting::check_spawn_outside_branch(site, &function.body, diagnostics);
+    }
     merges::check_merges(function, diagnostics);
     Verdict {
         sound: sound_signature && function.body.syntax.is_some(),
@@ -61,7 +65,7 @@ fn part(function: &Function, diagnostics: &mut Diagnostics) -> Verdict {
     let before = diagnostics.loose_count();
     part::check_part(function, diagnostics);
     let sound_signature = diagnostics.loose_count() == before;
-    body(&function.body, diagnostics);
+    body(&function.body, &site::sites(&function.body), diagnostics);
     Verdict {
         sound: sound_signature && function.body.syntax.is_some(),
         sound_return: true,
@@ -81,9 +85,8 @@ fn workflow_signature(function: &Function, diagnostics: &mut Diagnostics) {
 }
 
 /// The rules that hold in workflows and parts alike.
-fn body(body: &Body, diagnostics: &mut Diagnostics) {
-    let sites = site::sites(body);
-    for site in &sites {
+fn body(body: &Body, sites: &[Site], diagnostics: &mut Diagnostics) {
+    for site in sites {
         nesting::check_operation_in_attempt(site, body, diagnostics);
         nesting::check_operation_in_branch(site, body, diagnostics);
         nesting::check_spawn_in_children(site, body, diagnostics);

@@ -5,6 +5,8 @@ use super::assert_body_error;
 use super::assert_clean;
 use super::assert_error;
 use super::errors;
+use super::split;
+use crate::expand;
 
 #[test]
 fn a_key_is_used_once_on_a_path() {
@@ -294,14 +296,21 @@ fn a_merged_name_was_opened() {
 
 #[test]
 fn one_mistake_does_not_hide_another() {
-    let found = errors(
-        "#[workflow] async fn wf(x: u32) -> Result<()> {
+    let source = "#[workflow] async fn wf(x: u32) -> Result<()> {
             step!(\"a$\", retires = 1, f()).await?;
             for i in v { step!(\"b$\", f()).await?; }
             step!(\"c\", { x = 1; wait!(\"w\", hours(1)).await; Ok(()) }).await?;
-        }",
-    );
+        }";
+    let found = errors(source);
     assert_eq!(found.len(), 5, "{found:#?}");
+
+    // An operation with an error is not generated, and so the errors inside it need another place.
+    let (options, item) = split(source);
+    let output = expand::workflow(options, item).to_string();
+    for one in found {
+        let message = format!("{:?}", one.message);
+        assert!(output.contains(&message), "{message} is not emitted");
+    }
 }
 
 #[test]
