@@ -378,6 +378,12 @@ pub(crate) fn return_in_branch() -> String {
         .to_owned()
 }
 
+pub(crate) fn return_in_children() -> String {
+    "`return` in the closure of `spawn_each!`: end the closure in the invocation, as in \
+     `if small(&c) { send_small(c) } else { send_large(c) }`"
+        .to_owned()
+}
+
 pub(crate) fn jump_out_of_branch(word: &str) -> String {
     format!(
         "`{word}` out of a branch block: the block does not run on a replay. \

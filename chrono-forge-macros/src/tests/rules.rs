@@ -256,6 +256,18 @@ fn a_branch_block_ends_in_its_value() {
 }
 
 #[test]
+fn a_closure_of_spawn_each_ends_in_its_invocation() {
+    let each = |inside: &str| {
+        format!("let b = branch!(\"b\", {{ spawn_each!(\"e\", v, |x| {{ {inside} }}) }}).await?;")
+    };
+    let early = each("if x > 1 { return wf(1); } wf(x)");
+    assert_body_error(&early, "return", "end the closure in the invocation");
+    assert_body(&each(
+        "let y = loop { break x; }; let f = || { return 1; }; wf(f())",
+    ));
+}
+
+#[test]
 fn a_discarded_branch_is_merged_by_name() {
     let never = "is never joined";
     assert_body_error("branch!(\"b\", { 1 }).await?;", "\"b\"", never);
