@@ -1,5 +1,28 @@
-//! The engine of chrono-forge.
+//! The engine of chrono-forge: what `#[workflow]` expands to, and what executes it.
+//!
+//! The rooms, from top to bottom; a room uses only rooms below it and the ground floor:
+//!
+//! ```text
+//! __private, forge -> context -> engine -> commit -> store
+//! ground floor: record, definition, error, clock, failpoint, retry, telemetry
+//! ```
+//!
+//! Applications depend on `chrono-forge`, which re-exports what they need.
 #![allow(missing_docs)]
 
+#[doc(hidden)]
+pub mod __private;
+pub mod clock;
+pub mod commit;
+pub mod context;
+pub mod definition;
+pub mod engine;
+pub mod error;
+pub mod failpoint;
+pub mod forge;
 pub mod record;
+pub mod retry;
 pub mod store;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -8,7 +8,6 @@
 //! Instants come in as arguments: a store that has a clock of its own (PostgreSQL) corrects for
 //! it, SQLite lives on the host's.
 
-pub mod error;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -19,7 +18,7 @@ use crate::record::{
     RunRow, WorkerId,
 };
 
-pub use error::StoreError;
+pub use crate::error::{StoreError, StoreErrorKind};
 
 /// The result of every store call.
 pub type StoreResult<T> = Result<T, StoreError>;

@@ -1,1 +1,75 @@
-//! Placeholder.
+#![doc = include_str!("../../README.md")]
+#![doc(test(attr(deny(unused_must_use))))]
+
+pub mod prelude;
+mod span;
+mod vocabulary;
+
+#[doc(hidden)]
+pub use chrono_forge_runtime::__private;
+
+/// Turns an `async fn` into a durable workflow, or, as `#[workflow(part)]`, into a helper that may
+/// use the vocabulary.
+///
+/// The function becomes two items of its name: a constructor that records which workflow to run
+/// with which arguments, and a type for [`Workflow::NAME`] and [`Forge::get`]. Arguments are owned
+/// and stored as a JSON object by name; a parameter of type [`Context`] is the run's handle, one of
+/// type [`State<T>`](State) is injected from the builder. It returns `Result<T, E>` with any `E`
+/// that `?` turns into `anyhow::Error`, or nothing.
+///
+/// Options: `name = ".."` (default: the function's name), `queue = ".."`, `priority = high | normal |
+/// low`, `retry = <RetryPolicy>`, `version = <integer>`, `type = <Ident>` (the type's name where the
+/// function's is taken), `crate = <path>` (where this crate is renamed).
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// #[workflow(name = "greet-v1", retry = RetryPolicy::new().max_attempts(5))]
+/// async fn greet(cx: Context, name: String) -> Result<String> {
+///     let text = step!("compose", { Ok(format!("hello {name}")) }).await?;
+///     remember(&cx, &text).await?;
+///     Ok(text)
+/// }
+///
+/// #[workflow(part)]
+/// async fn remember(cx: &Context, text: &str) -> Result<()> {
+///     step!("remember", { Ok(cx.set("said", text)?) }).await?;
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// assert_eq!(greet::NAME, "greet-v1");
+/// let forge = Forge::open("sqlite::memory:").await?;
+/// let run = forge.start("ada", greet("Ada".into())).await?;
+/// assert_eq!(run.result().await?, "hello Ada");
+/// # Ok(())
+/// # }
+/// ```
+pub use chrono_forge_macros::workflow;
+
+pub use chrono_forge_runtime::clock::{Clock, SystemClock};
+pub use chrono_forge_runtime::context::Context;
+pub use chrono_forge_runtime::context::branch::Branch;
+pub use chrono_forge_runtime::context::children::{Child, Children};
+pub use chrono_forge_runtime::context::condition::Condition;
+pub use chrono_forge_runtime::context::invocation::{Invocation, Workflow, WorkflowReturn};
+pub use chrono_forge_runtime::context::merge::Merge;
+pub use chrono_forge_runtime::context::source::{Source, pages};
+pub use chrono_forge_runtime::context::state::State;
+pub use chrono_forge_runtime::context::step::Step;
+pub use chrono_forge_runtime::context::wait::Wait;
+pub use chrono_forge_runtime::error::{
+    BranchError, ContextError, DefinitionError, Error, JoinError, RunError, StepError, StoreError,
+    StoreErrorKind,
+};
+pub use chrono_forge_runtime::forge::{Builder, Forge, Run};
+pub use chrono_forge_runtime::record::{Priority, RunState};
+pub use chrono_forge_runtime::retry::RetryPolicy;
+pub use span::{days, hours, minutes, secs};
+
+#[cfg(feature = "testing")]
+pub use chrono_forge_runtime::testing;
+
+/// The result of workflows and their helpers: any cause, as `anyhow` carries it.
+pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;

@@ -1,1 +1,227 @@
-//! SQLite.
+//! SQLite: one file, one writing connection, a few that only read.
+//!
+//! The log is written ahead and synced at every commit, so what is acknowledged survives a power
+//! cut, and readers never wait for the writer. Every write takes the lock at its start
+//! (`BEGIN IMMEDIATE`): what it reads cannot change before it commits.
+//!
+//! A database in memory has a single connection, which writer and readers take in turns.
+
+mod bind;
+mod claim;
+mod commit;
+mod connection;
+mod fault;
+mod held;
+pub mod location;
+mod locks;
+mod pool;
+mod queue;
+mod records;
+mod runs;
+mod schema;
+mod sequence;
+mod start;
+mod statement;
+mod wake;
+mod worker;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use jiff::Timestamp;
+
+use super::{Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
+use crate::error::StoreErrorKind;
+use crate::record::{BranchRow, Json, RecordId, RecordRow, RunId, RunRow};
+use connection::Purpose;
+pub use location::{Location, LocationError};
+use locks::LockFiles;
+use pool::Readers;
+use statement::Stmt;
+use writer::{Shared, SqliteWriter};
+
+/// Workflow-level retry counts of a run that has none.
+const NO_COUNTS: &str = "{}";
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    pub location: Location,
+    /// Bring the schema up to date; otherwise an older one is refused.
+    pub migrate: bool,
+    /// The most connections that read at the same time.
+    pub readers: u32,
+    /// How long a call waits for another process's transaction before it fails as transient.
+    pub busy_timeout: Duration,
+}
+
+impl SqliteOptions {
+    /// The defaults: migrate, four readers, five seconds of patience.
+    #[must_use]
+    pub fn new(location: Location) -> Self {
+        Self {
+            location,
+            migrate: true,
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A database file, or one in memory.
+pub struct SqliteStore {
+    options: SqliteOptions,
+    writing: Shared,
+    /// `None` in memory.
+    readers: Option<Readers>,
+    /// The last answer of [`Store::foreign_changes`].
+    changes: AtomicI64,
+}
+
+impl SqliteStore {
+    /// Opens the database and brings its schema up to date, or verifies that it is.
+    pub fn open(mut options: SqliteOptions) -> StoreResult<Self> {
+        if let Location::File(path) = &mut options.location {
+            *path = absolute(path)?;
+        }
+        let url = match &options.location {
+            Location::Memory => ":memory:",
+            Location::File(path) => path.to_str().ok_or_else(|| {
+                let message = format!("the path {} is not UTF-8", path.display());
+                StoreError::new("open", StoreErrorKind::Corrupt, message)
+            })?,
+        };
+        let patience = options.busy_timeout;
+        let mut conn = connection::open(url, Purpose::Write, patience)?;
+        schema::ensure(&mut conn, options.migrate, patience)?;
+        let readers = (options.location != Location::Memory)
+            .then(|| Readers::new(url.to_owned(), options.readers, patience));
+        Ok(Self {
+            writing: Shared::new(conn),
+            readers,
+            changes: AtomicI64::new(0),
+            options,
+        })
+    }
+
+    /// Undoes the newest migration and everything it holds; answers its version, or `None` when
+    /// there is none left.
+    pub fn revert_migration(&self) -> StoreResult<Option<String>> {
+        schema::revert(&mut self.writing.lock(), self.options.busy_timeout)
+    }
+
+    fn read<T>(
+        &self,
+        operation: &'static str,
+        mut read: impl FnMut(&mut SqliteConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        match &self.readers {
+            Some(readers) => readers.with(operation, read),
+            None => {
+                read(&mut self.writing.lock()).map_err(|error| fault::statement(operation, &error))
+            }
+        }
+    }
+}
+
+/// An absolute path never looks like the URLs that SQLite and Diesel would read in its place.
+fn absolute(path: &Path) -> StoreResult<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| StoreError::new("open", StoreErrorKind::Corrupt, error))
+}
+
+impl Store for SqliteStore {
+    fn writer(&self) -> StoreResult<Box<dyn Writer>> {
+        Ok(Box::new(SqliteWriter::new(
+            self.writing.clone(),
+            self.options.busy_timeout,
+        )))
+    }
+
+    fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
+        match &self.options.location {
+            Location::Memory => None,
+            Location::File(path) => Some(Box::new(LockFiles::new(path))),
+        }
+    }
+
+    /// Asked of the writing connection, since `data_version` counts the commits of all *other*
+    /// connections: a reader would answer with our own. While the writer is at work the last answer
+    /// stands; it is asked again soon.
+    fn foreign_changes(&self) -> StoreResult<Option<i64>> {
+        if self.readers.is_none() {
+            return Ok(None);
+        }
+        let Some(mut conn) = self.writing.try_lock() else {
+            return Ok(Some(self.changes.load(Ordering::Relaxed)));
+        };
+        let rows = Stmt::<(BigInt,)>::new("PRAGMA data_version", &[]).load::<(i64,)>(&mut *conn);
+        let rows = rows.map_err(|error| fault::statement("foreign_changes", &error))?;
+        let version = rows.first().map_or(0, |(version,)| *version);
+        self.changes.store(version, Ordering::Relaxed);
+        Ok(Some(version))
+    }
+
+    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>> {
+        self.read("find_run", |conn| runs::find(conn, workflow, key))
+    }
+
+    fn run(&self, run: RunId) -> StoreResult<Option<RunRow>> {
+        self.read("run", |conn| runs::get(conn, run))
+    }
+
+    fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>> {
+        self.read("history", |conn| {
+            records::history(conn, run, result_bytes_max)
+        })
+    }
+
+    fn result(&self, record: RecordId) -> StoreResult<Option<Json>> {
+        self.read("result", |conn| records::result(conn, record))
+    }
+
+    fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>> {
+        self.read("branches", |conn| records::branches(conn, run, step_names))
+    }
+
+    fn outputs(
+        &self,
+        run: RunId,
+        branch: &str,
+        spawn_key: &str,
+        after: RunId,
+        limit: u32,
+    ) -> StoreResult<Vec<(RunId, String, Json)>> {
+        self.read("outputs", |conn| {
+            records::outputs(conn, (run, branch), spawn_key, after, limit)
+        })
+    }
+
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>> {
+        self.read("next_wake", |conn| {
+            queue::next_wake(conn, queues, workflows)
+        })
+    }
+
+    fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {
+        self.read("live_workers", worker::live)
+    }
+
+    fn unknown_due(
+        &self,
+        workflows: &[String],
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<String>> {
+        self.read("unknown_due", |conn| {
+            queue::unknown_due(conn, workflows, now, limit)
+        })
+    }
+}

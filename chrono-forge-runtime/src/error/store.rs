@@ -22,6 +22,8 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The schema is newer than this binary knows, or older and may not be migrated here.
     Schema,
+    /// The engine was shut down.
+    Closed,
 }
 
 impl StoreError {

@@ -1,0 +1,98 @@
+//! What time it is, as the engine asks it.
+//!
+//! Deadlines, retries and instants in rows follow the [`Clock`]; liveness (heartbeats, leases)
+//! always follows real time, since it is about processes and not about workflows.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A source of time for workflows. Tests move one by hand; see `testing::ManualClock`.
+pub trait Clock: Send + Sync + 'static {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+
+    /// Completes once [`Clock::now`] has reached `deadline`.
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// The host's wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            // The wall clock may be set back while we sleep, so look again after each sleep; short
+            // ones, so that a clock that is set forward is noticed too.
+            loop {
+                let left = until(self.now(), deadline);
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(SLEEP_MAX)).await;
+            }
+        })
+    }
+}
+
+/// How long one sleep trusts the wall clock.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// The time from `now` to `deadline`, zero once it has passed.
+#[must_use]
+pub fn until(now: Timestamp, deadline: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(now)).unwrap_or_default()
+}
+
+/// `instant` plus `span`, at the end of time when it does not fit.
+#[must_use]
+pub fn after(instant: Timestamp, span: Duration) -> Timestamp {
+    instant.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// Rounded up to whole microseconds, so that nothing that is stored wakes early.
+#[must_use]
+pub fn ceil_to_micros(instant: Timestamp) -> Timestamp {
+    let floor = instant.as_microsecond();
+    let exact = instant.subsec_nanosecond() % 1_000 == 0;
+    Timestamp::from_microsecond(if exact {
+        floor
+    } else {
+        floor.saturating_add(1)
+    })
+    .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_stop_at_the_end_of_time() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(after(now, Duration::MAX), Timestamp::MAX);
+        assert_eq!(
+            until(now, after(now, Duration::from_secs(3))),
+            Duration::from_secs(3)
+        );
+        assert_eq!(
+            until(after(now, Duration::from_secs(3)), now),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn stored_instants_round_up() {
+        let odd = Timestamp::new(1, 1_001).unwrap();
+        assert_eq!(ceil_to_micros(odd), Timestamp::new(1, 2_000).unwrap());
+        let even = Timestamp::new(1, 2_000).unwrap();
+        assert_eq!(ceil_to_micros(even), even);
+    }
+}

@@ -1,0 +1,101 @@
+//! Folding: before SQL, the plans of a batch are folded per run.
+//!
+//! The last state of a record wins, error rows are all kept, the end replaces what came before. A
+//! folded plan writes what the plans would have written one after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::PlanSink;
+use super::queue::Submission;
+use crate::record::{Fence, Plan, Record, RecordState, RunId};
+
+/// Plans ready for one transaction, with whom to tell.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub plans: Vec<Plan>,
+    pub waiters: Vec<Waiter>,
+}
+
+pub(super) struct Waiter {
+    pub through: u64,
+    pub sink: Arc<dyn PlanSink>,
+}
+
+impl Batch {
+    /// Folds submissions in order. A run appears under one fence only, since a later claim waits
+    /// for the plan that released the run.
+    pub(super) fn fold(submissions: impl IntoIterator<Item = Submission>) -> Self {
+        let mut batch = Self::default();
+        let mut place: HashMap<RunId, usize> = HashMap::new();
+        for submission in submissions {
+            let at = place.get(&submission.plan.fence.run).copied();
+            match at.filter(|at| batch.plans[*at].fence == submission.plan.fence) {
+                Some(at) => {
+                    fold(&mut batch.plans[at], submission.plan);
+                    batch.waiters[at].through = submission.number;
+                }
+                None => {
+                    place.insert(submission.plan.fence.run, batch.plans.len());
+                    batch.plans.push(submission.plan);
+                    batch.waiters.push(Waiter {
+                        through: submission.number,
+                        sink: submission.sink,
+                    });
+                }
+            }
+        }
+        batch
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+
+    pub(super) fn fences(&self) -> impl Iterator<Item = Fence> + '_ {
+        self.plans.iter().map(|plan| plan.fence)
+    }
+
+    /// Cuts the batch in two halves, to find the plan that the database refuses.
+    pub(super) fn halve(mut self) -> (Self, Self) {
+        let at = self.plans.len() / 2;
+        let plans = self.plans.split_off(at);
+        let waiters = self.waiters.split_off(at);
+        (self, Self { plans, waiters })
+    }
+}
+
+fn fold(plan: &mut Plan, next: Plan) {
+    for record in next.records {
+        upsert(plan, record);
+    }
+    for withdrawal in next.withdrawals {
+        // A row that was inserted and withdrawn in one batch need never be written; one that an
+        // earlier batch wrote must still be deleted.
+        plan.records
+            .retain(|r| r.step_name != withdrawal.step_name || r.state != RecordState::Pending);
+        plan.withdrawals.push(withdrawal);
+    }
+    plan.errors.extend(next.errors);
+    plan.dispatches.extend(next.dispatches);
+    plan.context = next.context.or(plan.context.take());
+    plan.consumes_wake |= next.consumes_wake;
+    plan.progress |= next.progress;
+    plan.end = next.end.or(plan.end.take());
+}
+
+/// The last state of a record wins, but it keeps its first instant and what it does not name.
+pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
+    let earlier = plan
+        .records
+        .iter_mut()
+        .find(|r| r.step_name == record.step_name);
+    match earlier {
+        Some(earlier) => {
+            record.started_at = earlier.started_at.or(record.started_at);
+            record.metadata = record.metadata.or(earlier.metadata.take());
+            *earlier = record;
+        }
+        None => plan.records.push(record),
+    }
+}

@@ -1,0 +1,229 @@
+//! The commit thread.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::CommitObserver;
+use super::batch::Batch;
+use super::queue::{Call, Queue, StartReply, Submission};
+use crate::clock::Clock;
+use crate::failpoint::{Failpoints, Reaction};
+use crate::record::{Fence, PlanOutcome, Verdict};
+use crate::store::{Applied, Start, StoreError, StoreErrorKind, StoreResult, Writer};
+use crate::telemetry::TARGET;
+
+/// First pause before a transient failure is tried again; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The gap between batches while another process shares the file: without it a busy writer takes
+/// the lock again before the other's poll comes round (it starved for up to 3 s).
+const SHARED_GAP: Duration = Duration::from_millis(1);
+
+pub(super) struct Pipeline {
+    queue: Arc<Queue>,
+    writer: Box<dyn Writer>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn CommitObserver>,
+    failpoints: Arc<Failpoints>,
+    /// Runs of which a write was refused: nothing of them is written any more but their failure.
+    refused: HashSet<(i64, i64)>,
+    /// A batch that met a transient failure; the same bytes are tried again.
+    stuck: Option<(Batch, Duration)>,
+}
+
+/// The thread stops where a crash would.
+struct Halted;
+
+impl Pipeline {
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        writer: Box<dyn Writer>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn CommitObserver>,
+        failpoints: Arc<Failpoints>,
+    ) -> Self {
+        Self {
+            queue,
+            writer,
+            clock,
+            observer,
+            failpoints,
+            refused: HashSet::new(),
+            stuck: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let turn = self
+                .queue
+                .next_turn(self.stuck.as_ref().map(|(_, pause)| *pause));
+            if turn.halted || self.serve(turn.calls, turn.starts, turn.plans).is_err() {
+                self.queue.halt();
+                return;
+            }
+            if turn.closed && self.stuck.is_none() {
+                return;
+            }
+            if self.queue.shared.load(Ordering::Relaxed) {
+                std::thread::sleep(SHARED_GAP);
+            }
+        }
+    }
+
+    fn serve(
+        &mut self,
+        calls: impl IntoIterator<Item = Call>,
+        starts: Vec<(Start, StartReply)>,
+        plans: Vec<Submission>,
+    ) -> Result<(), Halted> {
+        for call in calls {
+            self.before(call.name)?;
+            (call.run)(Some(self.writer.as_mut()));
+            self.after(call.name)?;
+        }
+        if !starts.is_empty() {
+            self.start(starts)?;
+        }
+        let (batch, pause) = match self.stuck.take() {
+            Some(stuck) => stuck,
+            None => (self.admit(plans), PAUSE_MIN),
+        };
+        if !batch.is_empty() {
+            self.write(batch, pause)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, starts: Vec<(Start, StartReply)>) -> Result<(), Halted> {
+        let (starts, replies): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
+        self.before("start")?;
+        match self.writer.start(&starts, self.clock.now()) {
+            Ok(started) => {
+                self.after("start")?;
+                for (reply, started) in replies.into_iter().zip(started) {
+                    reply(Ok(started));
+                }
+            }
+            // One start that cannot be written must not take the others with it.
+            Err(error) if starts.len() > 1 && !error.is_transient() => {
+                for (start, reply) in starts.into_iter().zip(replies) {
+                    self.start(vec![(start, reply)])?;
+                }
+            }
+            Err(error) => {
+                for reply in replies {
+                    let StoreError {
+                        operation,
+                        message,
+                        kind,
+                    } = &error;
+                    reply(Err(StoreError::new(operation, *kind, message)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what belongs to refused runs, then folds.
+    fn admit(&mut self, plans: Vec<Submission>) -> Batch {
+        let refused = &mut self.refused;
+        if refused.is_empty() {
+            return Batch::fold(plans);
+        }
+        Batch::fold(plans.into_iter().filter(|submission| {
+            let key = refusal_key(submission.plan.fence);
+            if submission.after_refusal {
+                refused.remove(&key);
+                return true;
+            }
+            !refused.contains(&key)
+        }))
+    }
+
+    fn write(&mut self, batch: Batch, pause: Duration) -> Result<(), Halted> {
+        self.before("apply")?;
+        match self.apply(&batch) {
+            Ok(applied) => {
+                self.after("apply")?;
+                self.settle(batch, applied);
+                Ok(())
+            }
+            Err(error) if error.kind == StoreErrorKind::Refused => self.bisect(batch, error),
+            Err(error) => {
+                tracing::warn!(target: TARGET, %error, "a commit failed; trying the same bytes again");
+                self.stuck = Some((batch, (pause * 2).min(PAUSE_MAX)));
+                Ok(())
+            }
+        }
+    }
+
+    fn apply(&mut self, batch: &Batch) -> StoreResult<Applied> {
+        self.writer.apply(&batch.plans, self.clock.now())
+    }
+
+    /// The unit of isolation is a run: finds the one whose bytes the database refuses.
+    fn bisect(&mut self, batch: Batch, error: StoreError) -> Result<(), Halted> {
+        if batch.plans.len() > 1 {
+            let (first, second) = batch.halve();
+            self.write_half(first)?;
+            return self.write_half(second);
+        }
+        tracing::error!(target: TARGET, %error, "the database refused a run's write");
+        for fence in batch.fences() {
+            self.refused.insert(refusal_key(fence));
+        }
+        let outcome = PlanOutcome {
+            verdict: Verdict::Refused {
+                error: error.to_string(),
+            },
+            claimed: Vec::new(),
+        };
+        let applied = Applied {
+            outcomes: vec![outcome],
+            ..Applied::default()
+        };
+        self.settle(batch, applied);
+        Ok(())
+    }
+
+    /// A half that meets a transient failure is tried again in place: the other half waits for it.
+    fn write_half(&mut self, half: Batch) -> Result<(), Halted> {
+        self.write(half, PAUSE_MIN)?;
+        while let Some((batch, pause)) = self.stuck.take() {
+            std::thread::sleep(pause);
+            self.write(batch, pause)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, batch: Batch, applied: Applied) {
+        for (waiter, outcome) in batch.waiters.into_iter().zip(applied.outcomes) {
+            waiter.sink.settled(waiter.through, outcome);
+        }
+        self.observer.committed(&applied.parents_woken, applied.due);
+    }
+
+    fn before(&self, name: &'static str) -> Result<(), Halted> {
+        self.react(self.failpoints.before_commit(name))
+    }
+
+    fn after(&self, name: &'static str) -> Result<(), Halted> {
+        self.queue.commits.fetch_add(1, Ordering::Relaxed);
+        self.react(self.failpoints.after_commit(name))
+    }
+
+    fn react(&self, reaction: Reaction) -> Result<(), Halted> {
+        match reaction {
+            Reaction::Continue => Ok(()),
+            Reaction::Crash => Err(Halted),
+        }
+    }
+}
+
+fn refusal_key(fence: Fence) -> (i64, i64) {
+    (fence.run.0, fence.epoch.0)
+}

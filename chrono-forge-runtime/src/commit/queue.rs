@@ -1,0 +1,170 @@
+//! What waits for the commit thread: calls first, then starts, then plans.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{BatchLimits, PlanSink};
+use crate::record::Plan;
+use crate::store::{Start, Started, StoreResult, Writer};
+
+/// One plan with the pass that waits for it.
+pub(super) struct Submission {
+    pub plan: Plan,
+    pub number: u64,
+    pub sink: Arc<dyn PlanSink>,
+    pub after_refusal: bool,
+}
+
+/// A write of its own; run with `None` it only lets go of its caller.
+pub(super) struct Call {
+    pub name: &'static str,
+    pub run: Box<dyn FnOnce(Option<&mut dyn Writer>) + Send>,
+}
+
+/// Tells a caller what became of its start.
+pub(super) type StartReply = Box<dyn FnOnce(StoreResult<Started>) + Send>;
+
+/// What one turn of the commit thread serves.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub calls: VecDeque<Call>,
+    pub starts: Vec<(Start, StartReply)>,
+    pub plans: Vec<Submission>,
+    /// Nothing more will come.
+    pub closed: bool,
+    /// Stop now and write nothing.
+    pub halted: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<Call>,
+    starts: Vec<(Start, StartReply)>,
+    plans: VecDeque<Submission>,
+    closed: bool,
+    halted: bool,
+}
+
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    limits: BatchLimits,
+    pub backlog: AtomicUsize,
+    pub shared: AtomicBool,
+    pub commits: AtomicU64,
+}
+
+impl Queue {
+    pub(super) fn new(limits: BatchLimits) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            limits,
+            backlog: AtomicUsize::new(0),
+            shared: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn push_plan(&self, submission: Submission) {
+        self.push(|waiting| {
+            waiting.plans.push_back(submission);
+            self.backlog.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    pub(super) fn push_start(&self, start: Start, reply: StartReply) {
+        self.push(|waiting| waiting.starts.push((start, reply)));
+    }
+
+    pub(super) fn push_call(&self, call: Call) {
+        self.push(|waiting| waiting.calls.push_back(call));
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn halt(&self) {
+        self.lock().halted = true;
+        self.arrived.notify_one();
+    }
+
+    /// After the end nothing is queued: dropping the reply tells the caller.
+    fn push(&self, add: impl FnOnce(&mut Waiting)) {
+        let mut waiting = self.lock();
+        if !waiting.halted && !waiting.closed {
+            add(&mut waiting);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Waits for work. With `stuck_for` a batch waits for its next try: no new plans are taken, and
+    /// the turn comes at the latest when that time is over.
+    pub(super) fn next_turn(&self, stuck_for: Option<Duration>) -> Turn {
+        let mut waiting = self.lock();
+        loop {
+            let has_plans = stuck_for.is_none() && !waiting.plans.is_empty();
+            let idle = waiting.calls.is_empty() && waiting.starts.is_empty() && !has_plans;
+            if waiting.halted || waiting.closed || !idle {
+                break;
+            }
+            match stuck_for {
+                None => {
+                    waiting = self
+                        .arrived
+                        .wait(waiting)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(delay) => {
+                    waiting = self
+                        .arrived
+                        .wait_timeout(waiting, delay)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
+                    break;
+                }
+            }
+        }
+        let plans = if stuck_for.is_some() {
+            Vec::new()
+        } else {
+            self.take_batch(&mut waiting)
+        };
+        Turn {
+            calls: std::mem::take(&mut waiting.calls),
+            starts: std::mem::take(&mut waiting.starts),
+            closed: waiting.closed && waiting.plans.is_empty(),
+            halted: waiting.halted,
+            plans,
+        }
+    }
+
+    fn take_batch(&self, waiting: &mut Waiting) -> Vec<Submission> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = waiting.plans.front() {
+            let size = next.plan.bytes();
+            let alone = size > self.limits.alone_bytes;
+            let full = batch.len() >= self.limits.plans_max || bytes + size > self.limits.bytes_max;
+            if !batch.is_empty() && (full || alone) {
+                break;
+            }
+            bytes += size;
+            batch.extend(waiting.plans.pop_front());
+            if alone {
+                break;
+            }
+        }
+        self.backlog.fetch_sub(batch.len(), Ordering::Relaxed);
+        batch
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // No code that can panic runs under this lock, so a poisoned one is still whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

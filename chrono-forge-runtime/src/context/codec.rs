@@ -1,0 +1,97 @@
+//! Values in and out of JSON text, with errors that name the type.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::DefinitionError;
+use crate::record::Json;
+
+/// Encodes a value.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
+    serde_json::to_string(value)
+        .map(Into::into)
+        .map_err(|error| error.to_string())
+}
+
+/// Decodes stored text.
+pub fn decode<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+/// Encodes a value and reads it back: what the body receives is what every replay will decode.
+pub fn round_trip<T: Serialize + DeserializeOwned>(
+    place: impl Fn() -> String,
+    value: &T,
+) -> Result<(Json, T), DefinitionError> {
+    let unstorable = |problem| DefinitionError::Unstorable {
+        place: place(),
+        type_name: std::any::type_name::<T>(),
+        problem,
+    };
+    let json = encode(value).map_err(unstorable)?;
+    let decoded = decode(&json).map_err(unstorable)?;
+    Ok((json, decoded))
+}
+
+/// Decodes a recorded value; code that no longer reads it is a mistake in the definition.
+pub fn recall<T: DeserializeOwned>(
+    place: impl FnOnce() -> String,
+    json: Option<&str>,
+) -> Result<T, DefinitionError> {
+    decode(json.unwrap_or("null")).map_err(|problem| DefinitionError::Undecodable {
+        place: place(),
+        type_name: std::any::type_name::<T>(),
+        problem,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn place() -> String {
+        "step!(\"x\")".to_owned()
+    }
+
+    #[test]
+    fn what_does_not_read_back_is_unstorable() {
+        assert!(
+            round_trip(place, &f64::NAN).is_err(),
+            "NaN reads back as null"
+        );
+        assert!(
+            round_trip(place, &BTreeMap::from([((1, 2), 3)])).is_err(),
+            "a key must be a string"
+        );
+        #[derive(Debug, serde::Serialize, serde::Deserialize)]
+        struct OneWay {
+            #[serde(serialize_with = "as_text")]
+            n: u32,
+        }
+        fn as_text<S: serde::Serializer>(n: &u32, s: S) -> Result<S::Ok, S::Error> {
+            s.serialize_str(&n.to_string())
+        }
+        let error = round_trip(place, &OneWay { n: 1 }).unwrap_err().to_string();
+        assert!(
+            error.contains("OneWay") && error.contains("step!(\"x\")"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn wide_integers_and_single_floats_survive() {
+        assert_eq!(round_trip(place, &u128::MAX).unwrap().1, u128::MAX);
+        assert_eq!(
+            round_trip(place, &0.1_f32).unwrap().1.to_bits(),
+            0.1_f32.to_bits()
+        );
+    }
+
+    #[test]
+    fn some_unit_and_some_nan_read_back_as_none() {
+        assert_eq!(round_trip(place, &Some(())).unwrap().1, None);
+        assert_eq!(round_trip(place, &Some(f64::NAN)).unwrap().1, None);
+    }
+}

@@ -1,0 +1,223 @@
+//! `spawn!` and `spawn_each!`: children of the branch whose block is being polled.
+//!
+//! Idempotency: a child's key is derived from its parent's, its branch and its spawn, so that
+//! dispatching it again finds it. A batch inserts its children, advances its cursor and raises the
+//! branch's counters in one transaction.
+
+use std::future::{Future, pending, poll_fn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use super::children::{Child, Children};
+use super::invocation::Invocation;
+use super::source::{IntoSource, Source};
+use super::{Context, Key};
+use crate::engine::pass::{self, OpId, Pass};
+use crate::error::DefinitionError;
+
+/// Children of one `spawn_each!` batch, at most.
+const BATCH_MAX: u64 = 10_000;
+
+/// Options of a `spawn_each!`: batches of 1000, unless set.
+#[derive(Clone, Copy, Debug)]
+pub struct SpawnEachOptions {
+    of: u64,
+}
+
+impl Default for SpawnEachOptions {
+    fn default() -> Self {
+        Self { of: 1_000 }
+    }
+}
+
+impl SpawnEachOptions {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn of(mut self, of: u64) -> Self {
+        self.of = of;
+        self
+    }
+}
+
+/// Hands one item at a time to a closure that takes no parameter, so that the closure can borrow
+/// what it captures while the future that it makes owns the item.
+#[derive(Debug)]
+pub struct Slot<T>(Mutex<Option<T>>);
+
+/// An empty slot.
+#[must_use]
+pub fn slot<T>() -> Slot<T> {
+    Slot(Mutex::new(None))
+}
+
+impl<T> Slot<T> {
+    /// The item that the closure is called for.
+    pub fn take(&self) -> T {
+        let item = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        #[allow(
+            clippy::expect_used,
+            reason = "the generated closure takes once per call, after put"
+        )]
+        item.expect("an item is put before each call")
+    }
+
+    fn put(&self, item: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(item);
+    }
+}
+
+/// What `spawn!` expands to.
+pub async fn spawn<T>(cx: &Context, key: Key, invocation: Invocation<T>) -> Child<T> {
+    let pass = &cx.pass;
+    let branch = open_branch(pass, &key).await;
+    let child = child_of(pass, &key, key.0.clone(), invocation).await;
+    barrier(pass).await;
+    pass.dispatch(branch, None, vec![child]);
+    Child::new(pass, pass.branch_name(branch), key.0)
+}
+
+/// What `spawn_each!` expands to.
+pub async fn spawn_each<S, Via, F, Fut, T>(
+    cx: &Context,
+    key: Key,
+    options: SpawnEachOptions,
+    source: S,
+    slot: &Slot<S::Item>,
+    make: F,
+) -> Children<T>
+where
+    S: IntoSource<Via>,
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Invocation<T>, anyhow::Error>>,
+{
+    let pass = &cx.pass;
+    let branch = open_branch(pass, &key).await;
+    let of = match options.of {
+        of @ 1..=BATCH_MAX => of as usize,
+        of => {
+            broken(
+                pass,
+                DefinitionError::BadBatch {
+                    name: key.0.clone(),
+                    of,
+                },
+            )
+            .await
+        }
+    };
+    let mut source = source.into_source();
+    let mut index = 0;
+    if let Some(cursor) = pass.cursor(branch, &key.0) {
+        index = or_fail(pass, branch, source.resume(&cursor)).await;
+        pass.skip_children(branch, index);
+    }
+    loop {
+        let batch = source.next_batch(of, index).await;
+        let batch = or_fail(pass, branch, batch).await;
+        let mut children = Vec::with_capacity(batch.items.len());
+        for (suffix, item) in batch.items {
+            slot.put(item);
+            let invocation = or_fail(pass, branch, make().await).await;
+            let suffix = match suffix {
+                Some(key_of_item) => format!("{}${}", key.0, key_of_item.replace('$', "$$")),
+                None => format!("{}${index}", key.0),
+            };
+            children.push(child_of(pass, &key, suffix, invocation).await);
+            index += 1;
+        }
+        // Batches follow each other one transaction apart: the next one is made while this one is
+        // written, and memory holds two.
+        barrier(pass).await;
+        settled_but_one(pass).await;
+        pass.dispatch(branch, Some((&key.0, batch.cursor)), children);
+        pass.flush();
+        if batch.is_last {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    Children::new(pass, pass.branch_name(branch), key.0, index)
+}
+
+async fn open_branch(pass: &Arc<Pass>, key: &Key) -> OpId {
+    match pass.spawn_in(&key.0) {
+        Some(branch) => branch,
+        None => pending().await,
+    }
+}
+
+async fn child_of<T>(
+    pass: &Arc<Pass>,
+    spawn: &Key,
+    key_suffix: String,
+    invocation: Invocation<T>,
+) -> pass::Child {
+    let place = || format!("spawn!({:?}) of {}", spawn.0, invocation.definition.name);
+    match invocation.args {
+        Ok(args) => {
+            if let Err(error) = pass.check_size(place, &args) {
+                return broken(pass, error).await;
+            }
+            pass::Child {
+                key_suffix,
+                definition: invocation.definition,
+                args,
+            }
+        }
+        Err(ref problem) => {
+            let error = DefinitionError::Unstorable {
+                place: place(),
+                type_name: "the arguments",
+                problem: problem.clone(),
+            };
+            broken(pass, error).await
+        }
+    }
+}
+
+/// Ends the run; the block never goes on.
+async fn broken<T>(pass: &Arc<Pass>, error: DefinitionError) -> T {
+    pass.break_rule(error);
+    pending().await
+}
+
+/// The value, or the end of the block: its branch sees the error and drops the block's future.
+async fn or_fail<T>(pass: &Arc<Pass>, branch: OpId, result: Result<T, anyhow::Error>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => {
+            pass.fail_scope(branch, error);
+            pending().await
+        }
+    }
+}
+
+/// Children are an effect: what the body has seen must be durable first.
+async fn barrier(pass: &Arc<Pass>) {
+    poll_fn(|cx| {
+        loop {
+            match pass.may_dispatch() {
+                Ok(()) => return Poll::Ready(()),
+                Err(number) if pass.poll_acked(number, cx) => {}
+                Err(_) => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+}
+
+async fn settled_but_one(pass: &Arc<Pass>) {
+    let number = pass.ledger().submitted.saturating_sub(1);
+    poll_fn(|cx| {
+        if pass.poll_acked(number, cx) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}

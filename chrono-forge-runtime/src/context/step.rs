@@ -1,0 +1,191 @@
+//! `step!`: runs once, records the result; retried on error.
+//!
+//! Idempotency: a step whose result is recorded never runs again; one that was cut off before that
+//! may. Retry: by its policy, every failed attempt is one error row. Row: `step$<key>`, pending while
+//! it waits for its next attempt, then completed with the result or failed with the error.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::operation::Operation;
+use super::runner::{AttemptFuture, Attempted, Runner};
+use super::{Context, Key, codec};
+use crate::engine::pass::{Failure, Kind, OpId, Outcome, Pass, Turn};
+use crate::error::StepError;
+use crate::record::RecordState;
+use crate::retry::RetryPolicy;
+
+/// Options of a `step!`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepOptions {
+    retry: Option<RetryPolicy>,
+    timeout: Option<Duration>,
+}
+
+impl StepOptions {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// The future of a `step!`.
+#[must_use = "a step does nothing until it is awaited"]
+pub struct Step<'a, T> {
+    op: Operation,
+    runner: Runner<'a>,
+    retry: RetryPolicy,
+    timeout: Option<Duration>,
+    _value: PhantomData<fn() -> T>,
+}
+
+/// What `step!` expands to.
+pub fn step<'a, F, Fut, T, E>(
+    cx: &'a Context,
+    key: Key,
+    options: StepOptions,
+    body: F,
+) -> Step<'a, T>
+where
+    F: Fn() -> Fut + Send + 'a,
+    Fut: Future<Output = Result<T, E>> + Send + 'a,
+    T: Serialize + DeserializeOwned + Send + 'a,
+    E: Into<anyhow::Error> + 'static,
+{
+    let place = format!("step!({:?})", key.0);
+    let make = move || -> AttemptFuture<'a> {
+        let attempt = body();
+        let place = place.clone();
+        Box::pin(async move {
+            match attempt.await {
+                Ok(value) => match codec::round_trip(|| place.clone(), &value) {
+                    Ok((json, _)) => Attempted::Value(json),
+                    Err(error) => Attempted::Broken(error),
+                },
+                Err(error) => Attempted::Failed(failure_of(error)),
+            }
+        })
+    };
+    let timeout = options.timeout;
+    Step {
+        op: Operation::new(&cx.pass, "step", key.0, Kind::Step { timeout }),
+        runner: Runner::new(Box::new(make)),
+        retry: options.retry.unwrap_or_else(|| step_policy(&cx.pass)),
+        timeout,
+        _value: PhantomData,
+    }
+}
+
+/// The policy of a step that names none: its workflow's, or the default.
+pub(super) fn step_policy(pass: &Pass) -> RetryPolicy {
+    let definition = pass.host.registry.get(&pass.run.workflow);
+    definition
+        .and_then(|definition| definition.retry)
+        .map_or_else(RetryPolicy::new, |policy| policy())
+}
+
+/// Class by static type, unless the type itself erases it.
+pub(super) fn failure_of<E: Into<anyhow::Error> + 'static>(error: E) -> Failure {
+    let erased = TypeId::of::<E>() == TypeId::of::<anyhow::Error>();
+    let class = if erased {
+        "anyhow::Error"
+    } else {
+        std::any::type_name::<E>()
+    };
+    Failure::of(&error.into(), class)
+}
+
+/// Notes a failed attempt; the policy says whether another follows.
+pub(super) fn attempt_failed(op: &Operation, id: OpId, failure: Failure, retry: RetryPolicy) {
+    let failures = op.pass.attempts(id).saturating_add(1);
+    let delay = retry.delay_after(failures, fastrand::f64());
+    op.pass.fail(id, failure, delay);
+}
+
+/// The recorded error as a value.
+pub(super) fn step_error(op: &Operation, outcome: Outcome) -> StepError {
+    StepError::new(
+        op.place.key.clone(),
+        outcome.attempts,
+        outcome.class.unwrap_or_default(),
+        outcome.message.unwrap_or_default(),
+        outcome.is_timeout,
+    )
+}
+
+impl<T: DeserializeOwned> Step<'_, T> {
+    fn execute(&mut self, cx: &TaskContext<'_>) {
+        let Some(id) = self.op.id() else { return };
+        let Poll::Ready(attempted) = self.runner.poll(&self.op, id, cx) else {
+            return;
+        };
+        match attempted {
+            Attempted::Value(json) => {
+                match self.op.pass.check_size(|| self.op.place.to_string(), &json) {
+                    Ok(()) => self.op.pass.complete(id, Some(json)),
+                    Err(error) => self.op.break_rule(error),
+                }
+            }
+            Attempted::Failed(failure) => attempt_failed(&self.op, id, failure, self.retry),
+            Attempted::Broken(error) => self.op.break_rule(error),
+            Attempted::Answer(_) => {}
+        }
+    }
+
+    fn deliver(&mut self, outcome: Outcome) -> Poll<Result<T, StepError>> {
+        if outcome.state == RecordState::Failed {
+            return Poll::Ready(Err(step_error(&self.op, outcome)));
+        }
+        match codec::recall(|| self.op.place.to_string(), outcome.result.as_deref()) {
+            Ok(value) => Poll::Ready(Ok(value)),
+            Err(error) => {
+                self.op.break_rule(error);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Future for Step<'_, T> {
+    type Output = Result<T, StepError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        match this.op.turn(cx) {
+            Turn::Pending => Poll::Pending,
+            Turn::Execute => {
+                this.execute(cx);
+                Poll::Pending
+            }
+            Turn::TimedOut => {
+                this.runner.cut_off();
+                if let Some(id) = this.op.id() {
+                    let limit = this.timeout.unwrap_or_default();
+                    let message = format!("the attempt did not end within {limit:?}");
+                    attempt_failed(&this.op, id, Failure::timeout(message), this.retry);
+                }
+                Poll::Pending
+            }
+            Turn::Deliver(outcome) => this.deliver(outcome),
+        }
+    }
+}

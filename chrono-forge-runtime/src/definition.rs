@@ -1,0 +1,76 @@
+//! What `#[workflow]` registers: a definition per workflow, collected at link time.
+
+use std::any::{Any, TypeId};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::record::{Json, Priority};
+use crate::retry::RetryPolicy;
+
+/// The run that a body executes for, opaque to generated code.
+pub struct PassHandle(pub(crate) Arc<dyn Any + Send + Sync>);
+
+/// A body, started: ends in the encoded output.
+pub type BodyFuture = Pin<Box<dyn Future<Output = Result<Json, BodyError>> + Send>>;
+
+/// What a body returned instead of a value.
+#[derive(Debug)]
+pub struct BodyError {
+    pub error: anyhow::Error,
+    /// The name of the error's static type.
+    pub class: &'static str,
+}
+
+/// A workflow as the engine knows it: its types are erased, so the engine never names them.
+#[derive(Debug)]
+pub struct Definition {
+    /// The registered name, stored with every run.
+    pub name: &'static str,
+    /// Module path and function name, for messages.
+    pub path: &'static str,
+    /// The queue that its runs wait in.
+    pub queue: &'static str,
+    /// Its priority among runs of its tier.
+    pub priority: Priority,
+    /// The author's version number.
+    pub version: u32,
+    /// The workflow-level policy, or the default.
+    pub retry: Option<fn() -> RetryPolicy>,
+    /// The injected states it asks for.
+    pub states: &'static [fn() -> StateSpec],
+    /// Starts the body.
+    pub run: fn(PassHandle) -> BodyFuture,
+}
+
+/// An injected state that a workflow asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct StateSpec {
+    /// The state's type.
+    pub id: TypeId,
+    /// Its name, for messages.
+    pub type_name: &'static str,
+}
+
+impl StateSpec {
+    /// The spec of a `State<T>` parameter.
+    #[must_use]
+    pub fn of<T: Send + Sync + 'static>() -> Self {
+        Self {
+            id: TypeId::of::<T>(),
+            type_name: std::any::type_name::<T>(),
+        }
+    }
+}
+
+/// One link-time entry.
+pub struct Registration(pub &'static Definition);
+
+inventory::collect!(Registration);
+
+/// Every workflow linked into this binary.
+pub fn registered() -> impl Iterator<Item = &'static Definition> {
+    inventory::iter::<Registration>
+        .into_iter()
+        .map(|registration| registration.0)
+}

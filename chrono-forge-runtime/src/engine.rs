@@ -1,0 +1,18 @@
+//! The engine: decides what runs, when, and what is written about it.
+//!
+//! [`scheduler`] claims due runs into [`slots`], [`executor`] takes one run through its pass with
+//! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
+//! lease and recovers others' runs. [`host`] is what they share.
+
+pub mod config;
+pub mod driver;
+pub mod executor;
+pub mod host;
+pub mod hub;
+pub mod liveness;
+pub mod outcome;
+pub mod panics;
+pub mod pass;
+pub mod registry;
+pub mod scheduler;
+pub mod slots;

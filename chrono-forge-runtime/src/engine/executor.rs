@@ -1,0 +1,256 @@
+//! Takes one run through one pass: recall, drive, conclude.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::driver;
+use super::host::Host;
+use super::hub::Settled;
+use super::outcome::{Decision, Ending, FailedBody, budget_used, decide, retry_counts};
+use super::panics;
+use super::pass::{Failure, History, Pass};
+use crate::clock::{after, ceil_to_micros};
+use crate::definition::{BodyError, Definition, PassHandle};
+use crate::error::DefinitionError;
+use crate::record::{ClaimedRun, ErrorRow, Json, RunEnd, RunState};
+use crate::retry::RetryPolicy;
+
+/// Results up to this size are loaded with their rows; larger ones when they are delivered.
+const RESULT_BYTES_EAGER: u64 = 4 << 10;
+
+/// With more unwritten plans than this, slots wait: memory grows with concurrency only.
+const BACKLOG_MAX: usize = 4_000;
+
+/// One slot: executes runs until its queue has none left.
+pub async fn work_slot(host: Arc<Host>, queue: String) {
+    while let Some(run) = host.slots.take(&queue) {
+        execute(&host, run).await;
+        host.slots.finished(&queue);
+        if host.slots.is_hungry() {
+            host.work.notify_one();
+        }
+        while host.committer().backlog() > BACKLOG_MAX {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::task::coop::consume_budget().await;
+    }
+    host.work.notify_one();
+}
+
+async fn execute(host: &Arc<Host>, run: ClaimedRun) {
+    let pass = Pass::new(run, Arc::clone(host));
+    host.attach(&pass);
+    let ending = match host.registry.get(&pass.run.workflow) {
+        Some(definition) => perform(&pass, definition).await,
+        // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
+        None => Ending::Lost,
+    };
+    let policy = host
+        .registry
+        .get(&pass.run.workflow)
+        .and_then(|definition| definition.retry)
+        .map_or_else(RetryPolicy::workflow, |policy| policy());
+    conclude(&pass, ending, policy);
+}
+
+async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
+    if !pass.run.fresh {
+        let run = pass.run.id;
+        let rows = driver::read(pass, move |store| store.history(run, RESULT_BYTES_EAGER)).await;
+        let Some(rows) = rows else {
+            return Ending::Lost;
+        };
+        pass.ledger().remember(History::new(rows));
+    }
+    let handle = PassHandle(Arc::clone(pass) as _);
+    let mut body = match panics::catch(|| (definition.run)(handle)) {
+        Ok(body) => body,
+        Err(failure) => return Ending::Panicked(failure),
+    };
+    let ending = driver::drive(pass, &mut body).await;
+    // From here on dropped operations stay as they are: the engine drops them, not the body.
+    pass.ledger().detach();
+    match pass.scope(|| panics::catch(move || drop(body))) {
+        Err(failure) if !matches!(ending, Ending::Lost | Ending::Broken(_)) => {
+            Ending::Panicked(failure)
+        }
+        _ => ending,
+    }
+}
+
+/// Writes what the ending means for the run, together with what the pass has not yet written.
+fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
+    let now = pass.now();
+    match ending {
+        Ending::Lost => abandon(pass),
+        Ending::Parked {
+            wake_at,
+            dropped_foreign,
+        } => {
+            let wake_at = wake_at.map(ceil_to_micros);
+            end(
+                pass,
+                RunEnd::Parked {
+                    wake_at,
+                    dropped_foreign,
+                },
+                Vec::new(),
+                None,
+            );
+        }
+        Ending::Broken(error) => broken(pass, &error, now),
+        Ending::Returned(Ok(output)) => completed(pass, output, now),
+        Ending::Returned(Err(BodyError { error, class })) => {
+            failed(pass, Some(&error), &Failure::of(&error, class), policy, now);
+        }
+        Ending::Panicked(failure) => failed(pass, None, &failure, policy, now),
+    }
+}
+
+fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
+    let unmerged = pass.ledger().unmerged().join("`, `");
+    if !unmerged.is_empty() {
+        let error = DefinitionError::UnmergedBranch {
+            names: format!("`{unmerged}`"),
+        };
+        return broken(pass, &error, now);
+    }
+    if let Err(error) = pass.check_size(|| "the workflow's output".to_owned(), &output) {
+        return broken(pass, &error, now);
+    }
+    let settled = Settled {
+        state: RunState::Completed,
+        output: Some(output.clone()),
+    };
+    end(
+        pass,
+        RunEnd::Completed { output, at: now },
+        Vec::new(),
+        Some(settled),
+    );
+}
+
+fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
+    let failure = Failure {
+        class: DefinitionError::CLASS.to_owned(),
+        message: error.to_string(),
+        backtrace: None,
+        is_timeout: false,
+    };
+    tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
+    fail_for_good(pass, &failure, now);
+}
+
+/// The run's end was refused after its pass was over: fail the run, with nothing else of it.
+pub fn fail_refused(pass: &Arc<Pass>) {
+    let error = {
+        let mut ledger = pass.ledger();
+        ledger.ended = None;
+        ledger.fatal.clone()
+    };
+    if let Some(error) = error {
+        broken(pass, &error, pass.now());
+    }
+}
+
+fn failed(
+    pass: &Arc<Pass>,
+    error: Option<&anyhow::Error>,
+    failure: &Failure,
+    policy: RetryPolicy,
+    now: Timestamp,
+) {
+    let (last_failed, progressed) = {
+        let ledger = pass.ledger();
+        let last = ledger.last_outcome.as_ref().filter(|last| last.failed);
+        (last.map(|last| last.step_name.clone()), ledger.progressed)
+    };
+    let used = if progressed {
+        0
+    } else {
+        budget_used(&pass.run.retry_counts)
+    };
+    let decision = decide(&FailedBody {
+        last_failed: last_failed.as_ref(),
+        error,
+        policy,
+        budget_used: used,
+        spread: fastrand::f64(),
+    });
+    match decision {
+        Decision::Stall { step_name } => {
+            let settled = Settled {
+                state: RunState::Stalled,
+                output: None,
+            };
+            end(
+                pass,
+                RunEnd::Stalled { step_name, at: now },
+                Vec::new(),
+                Some(settled),
+            );
+        }
+        Decision::Retry { delay, budget_used } => {
+            let attempts = pass.run.attempts + 1;
+            let wake_at = ceil_to_micros(after(now, delay));
+            let retry_counts = retry_counts(budget_used);
+            let retrying = RunEnd::Retrying {
+                wake_at,
+                attempts,
+                retry_counts,
+            };
+            end(
+                pass,
+                retrying,
+                vec![error_row(pass, failure, attempts, now)],
+                None,
+            );
+        }
+        Decision::Fail | Decision::Complete => fail_for_good(pass, failure, now),
+    }
+}
+
+fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, now: Timestamp) {
+    let attempts = pass.run.attempts + 1;
+    let settled = Settled {
+        state: RunState::Failed,
+        output: None,
+    };
+    let errors = vec![error_row(pass, failure, attempts, now)];
+    end(
+        pass,
+        RunEnd::Failed { at: now, attempts },
+        errors,
+        Some(settled),
+    );
+}
+
+fn error_row(pass: &Pass, failure: &Failure, attempt: u32, now: Timestamp) -> ErrorRow {
+    ErrorRow {
+        step_name: None,
+        attempt,
+        class: failure.class.clone(),
+        message: failure.message.clone(),
+        backtrace: failure.backtrace.clone(),
+        context: pass.ledger().body_snapshot(),
+        at: now,
+    }
+}
+
+fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Settled>) {
+    if let Some(settled) = settled {
+        pass.host.will_settle(pass.run.id, settled);
+    }
+    let mut ledger = pass.ledger();
+    ledger.conclude(end, errors);
+    pass.flush_now(&mut ledger);
+}
+
+/// Nothing of this pass counts any more: its room goes back, its run is somebody else's.
+fn abandon(pass: &Arc<Pass>) {
+    let reserved = pass.ledger().take_reservations(u64::MAX);
+    pass.host.accept_children(reserved, Vec::new());
+    pass.host.pass_ended(&pass.run, false);
+}

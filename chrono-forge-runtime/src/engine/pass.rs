@@ -1,0 +1,221 @@
+//! One execution of a body: what it was told, what it asked for, what it wants written.
+//!
+//! A pass is a value that a driver moves: operations register and wait for their turn, the ledger
+//! decides what may happen next ([`Ledger::next_move`]), the driver polls the body. Nothing here
+//! does I/O but handing plans to the commit pipeline.
+
+mod attempt;
+mod draft;
+mod entries;
+mod history;
+mod ledger;
+mod operation;
+mod spawn;
+mod turn;
+mod waker;
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context as TaskContext;
+
+use jiff::Timestamp;
+
+use crate::commit::PlanSink;
+use crate::engine::host::Host;
+use crate::error::DefinitionError;
+use crate::record::{ClaimedRun, Fence, Json, PlanOutcome, Verdict};
+
+pub use attempt::Failure;
+pub use history::History;
+pub use ledger::{Delta, Ledger, Move};
+pub use operation::{Kind, OpId, Outcome, Place, Turn, WaitUntil};
+pub use spawn::Child;
+pub use turn::Sight;
+pub use waker::{RootWaker, StepWaker};
+
+/// A pass, shared by its driver, its operations and the commit thread.
+pub struct Pass {
+    pub run: ClaimedRun,
+    pub host: Arc<Host>,
+    pub root: Arc<RootWaker>,
+    ledger: Mutex<Ledger>,
+}
+
+thread_local! {
+    /// The pass whose body this thread is polling, so that handles and `forge` calls made inside a
+    /// body know where they are.
+    static CURRENT: RefCell<Option<Arc<Pass>>> = const { RefCell::new(None) };
+}
+
+impl Pass {
+    /// A pass over a run that this worker holds.
+    #[must_use]
+    pub fn new(run: ClaimedRun, host: Arc<Host>) -> Arc<Self> {
+        let fence = Fence {
+            run: run.id,
+            worker: host.worker(),
+            epoch: run.epoch,
+        };
+        let ledger = Ledger::new(fence, &run);
+        Arc::new(Self {
+            run,
+            host,
+            root: Arc::new(RootWaker::default()),
+            ledger: Mutex::new(ledger),
+        })
+    }
+
+    /// The pass that this thread is polling.
+    #[must_use]
+    pub fn current() -> Option<Arc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Runs `f` with this pass as the current one.
+    pub fn scope<T>(self: &Arc<Self>, f: impl FnOnce() -> T) -> T {
+        struct Restore(Option<Arc<Pass>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(Arc::clone(self))));
+        f()
+    }
+
+    /// The instant that this pass takes for now: never before its run was created.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.host.clock.now().max(self.run.created_at)
+    }
+
+    /// The state that the pass keeps.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // A panic of user code never happens under this lock: bodies are polled without it.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the run for a broken rule: no operation completes any more.
+    pub fn break_rule(&self, error: DefinitionError) {
+        self.ledger().break_rule(error);
+        self.root.signal();
+    }
+
+    /// Sends the draft to the commit pipeline, if it writes anything.
+    pub fn flush(self: &Arc<Self>) {
+        self.flush_now(&mut self.ledger());
+    }
+
+    /// As [`Pass::flush`], under a lock that is already held; answers the newest submission.
+    pub fn flush_now(self: &Arc<Self>, ledger: &mut Ledger) -> u64 {
+        if let Some((plan, number)) = ledger.take_draft() {
+            let sink: Arc<dyn PlanSink> = Arc::clone(self) as _;
+            if ledger.refused {
+                self.host
+                    .committer()
+                    .submit_after_refusal(plan, number, sink);
+            } else {
+                self.host.committer().submit(plan, number, sink);
+            }
+        }
+        ledger.submitted
+    }
+
+    /// Waits until a submission is durable: `true` once it is, else registers the task.
+    pub fn poll_acked(&self, number: u64, cx: &TaskContext<'_>) -> bool {
+        let mut ledger = self.ledger();
+        if ledger.acked >= number {
+            return true;
+        }
+        ledger.ack_waiters.push(cx.waker().clone());
+        false
+    }
+
+    /// Keeps the pass from releasing outcomes while a read of the engine's own is under way: what
+    /// follows the read registers before anything with a later place is delivered.
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        self.ledger().holds += 1;
+        Hold(Arc::clone(self))
+    }
+
+    /// A wake-up arrived while the pass runs.
+    pub fn wake(&self) {
+        self.ledger().woken = true;
+        self.root.signal();
+    }
+
+    /// The run was taken away: nothing of this pass is written any more.
+    pub fn lose(&self) {
+        self.ledger().lost = true;
+        self.root.signal();
+    }
+
+    /// The engine wants its slots back: park at the next durable point.
+    pub fn drain(&self) {
+        self.ledger().draining = true;
+        self.root.signal();
+    }
+
+    /// Whether a value fits the configured limit.
+    pub fn check_size(
+        &self,
+        place: impl FnOnce() -> String,
+        json: &Json,
+    ) -> Result<(), DefinitionError> {
+        let limit = self.host.config.payload_bytes_max;
+        if json.len() <= limit {
+            return Ok(());
+        }
+        Err(DefinitionError::TooLarge {
+            place: place(),
+            bytes: json.len(),
+            limit,
+        })
+    }
+}
+
+/// See [`Pass::hold`].
+pub struct Hold(Arc<Pass>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.ledger().holds -= 1;
+        self.0.root.signal();
+    }
+}
+
+impl PlanSink for Pass {
+    fn settled(self: Arc<Self>, through: u64, outcome: PlanOutcome) {
+        let mut ledger = self.ledger();
+        ledger.acked = ledger.acked.max(through);
+        let ended = ledger.ended.is_some_and(|number| number <= through);
+        let verdict = outcome.verdict;
+        match verdict.clone() {
+            Verdict::Applied { woken } => ledger.woken |= woken,
+            Verdict::Fenced => ledger.lost = true,
+            Verdict::ForeignChild { key, workflow } => {
+                ledger.break_rule(DefinitionError::ForeignChild { key, workflow });
+            }
+            Verdict::Refused { error } => {
+                ledger.refused = true;
+                ledger.break_rule(DefinitionError::Refused { problem: error });
+            }
+        }
+        let reserved = ledger.take_reservations(through);
+        let waiters = std::mem::take(&mut ledger.ack_waiters);
+        drop(ledger);
+        // Claimed children are known to memory before the next heartbeat compares.
+        self.host.accept_children(reserved, outcome.claimed);
+        match (ended, verdict) {
+            (false, _) => {}
+            (true, Verdict::Applied { .. }) => self.host.pass_ended(&self.run, true),
+            (true, Verdict::Fenced) => self.host.pass_ended(&self.run, false),
+            // The end itself was turned away, and nobody drives the pass any more.
+            (true, _) => crate::engine::executor::fail_refused(&self),
+        }
+        for waiter in waiters {
+            waiter.wake();
+        }
+        self.root.signal();
+    }
+}

@@ -1,0 +1,284 @@
+//! Attempts: how operations register, run user code and say what came of it.
+
+use std::backtrace::BacktraceStatus;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ledger::{Delta, Ledger};
+use super::operation::{LiveOutcome, Phase, TIMED_OUT};
+use super::turn::Timed;
+use super::{Kind, OpId, Pass, Place, Turn};
+use crate::clock::{after, ceil_to_micros};
+use crate::record::{ErrorRow, Json, Record, RecordState};
+
+/// A failed attempt, taken from whatever the user's code gave us.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub class: String,
+    pub message: String,
+    pub backtrace: Option<String>,
+    pub is_timeout: bool,
+}
+
+impl Failure {
+    /// Of an error; `class` is the name of its static type.
+    #[must_use]
+    pub fn of(error: &anyhow::Error, class: &'static str) -> Self {
+        let backtrace = error.backtrace();
+        Self {
+            class: class.to_owned(),
+            message: format!("{error:#}"),
+            backtrace: (backtrace.status() == BacktraceStatus::Captured)
+                .then(|| backtrace.to_string()),
+            is_timeout: false,
+        }
+    }
+
+    /// Of an attempt that ran out of time.
+    #[must_use]
+    pub fn timeout(message: String) -> Self {
+        Self {
+            class: "timeout".to_owned(),
+            message,
+            backtrace: None,
+            is_timeout: true,
+        }
+    }
+}
+
+impl Pass {
+    /// First poll of an operation. `None` when a rule is broken: it then stays pending for ever.
+    pub fn register(&self, place: Place, kind: Kind, waker: &Waker) -> Option<OpId> {
+        let mut ledger = self.ledger();
+        match ledger.register(place, kind) {
+            Ok(id) => {
+                self.keep_waker(&mut ledger, id, waker);
+                self.root.signal();
+                Some(id)
+            }
+            Err(error) => {
+                ledger.break_rule(error);
+                self.root.signal();
+                None
+            }
+        }
+    }
+
+    /// A later poll: what the operation may do.
+    pub fn turn(&self, id: OpId, waker: &Waker) -> Turn {
+        let mut ledger = self.ledger();
+        let turn = ledger.turn(id);
+        if matches!(turn, Turn::Pending | Turn::Execute) {
+            self.keep_waker(&mut ledger, id, waker);
+        }
+        turn
+    }
+
+    /// Keeps no clone of the root waker: its reference count is how foreign futures are found.
+    fn keep_waker(&self, ledger: &mut Ledger, id: OpId, waker: &Waker) {
+        let apart = !self.root.is(waker);
+        ledger.wakes_apart |= apart;
+        if let Some(op) = ledger.ops.get_mut(&id) {
+            if !apart {
+                op.waker = None;
+            } else if !op
+                .waker
+                .as_ref()
+                .is_some_and(|known| known.will_wake(waker))
+            {
+                op.waker = Some(waker.clone());
+            }
+        }
+    }
+
+    /// The operation's future is gone.
+    pub fn dropped(&self, id: OpId) {
+        self.ledger().dropped(id);
+        self.root.signal();
+    }
+
+    /// Marks whose user code is being polled until the guard is dropped.
+    pub fn enter(&self, id: OpId) -> Active<'_> {
+        let outer = self.ledger().active.replace(id);
+        Active { pass: self, outer }
+    }
+
+    /// An attempt succeeded.
+    pub fn complete(&self, id: OpId, result: Option<Json>) {
+        let now = self.now();
+        self.ledger().settle(id, result, now);
+        self.root.signal();
+    }
+
+    /// An attempt failed; `delay` is the policy's answer.
+    pub fn fail(&self, id: OpId, failure: Failure, delay: Option<Duration>) {
+        let now = self.now();
+        self.ledger().fail(id, failure, delay, now);
+        self.root.signal();
+    }
+
+    /// A condition is not true yet.
+    pub fn not_yet(&self, id: OpId) {
+        let now = self.now();
+        self.ledger().not_yet(id, now);
+        self.root.signal();
+    }
+
+    /// Failed attempts of an operation so far.
+    pub fn attempts(&self, id: OpId) -> u32 {
+        let ledger = self.ledger();
+        let record = ledger.ops.get(&id).and_then(|op| op.record.as_ref());
+        record.map_or(0, |record| record.attempts)
+    }
+}
+
+/// See [`Pass::enter`].
+pub struct Active<'a> {
+    pass: &'a Pass,
+    outer: Option<OpId>,
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.pass.ledger().active = self.outer;
+    }
+}
+
+impl Ledger {
+    /// A live outcome: queued for its place in the order.
+    pub(super) fn settle(&mut self, id: OpId, result: Option<Json>, now: Timestamp) {
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
+        record.state = RecordState::Completed;
+        record.result = result;
+        if !matches!(op.kind, Kind::Wait { .. } | Kind::Merge { .. }) {
+            record.attempts += 1;
+        }
+        let context = std::mem::take(&mut op.context);
+        record.context_delta = delta_json(&context);
+        op.phase = Phase::Done(Box::new(LiveOutcome {
+            record,
+            errors: Vec::new(),
+            context,
+        }));
+        self.done.push_back(id);
+    }
+
+    fn fail(&mut self, id: OpId, failure: Failure, delay: Option<Duration>, now: Timestamp) {
+        let context = self.context_snapshot(id);
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
+        record.attempts += 1;
+        let error = ErrorRow {
+            step_name: Some(op.step_name.clone()),
+            attempt: record.attempts,
+            class: failure.class.clone(),
+            message: failure.message.clone(),
+            backtrace: failure.backtrace,
+            context,
+            at: now,
+        };
+        let written = std::mem::take(&mut op.context);
+        if let Some(delay) = delay {
+            let retry_at = ceil_to_micros(after(now, delay));
+            record.state = RecordState::Pending;
+            record.completed_at = None;
+            record.wake_at = Some(retry_at);
+            op.phase = Phase::Parked {
+                until: Some(retry_at),
+            };
+            op.record = Some(record.clone());
+            self.draft.record(record);
+            self.draft.plan.errors.push(error);
+            return;
+        }
+        record.state = RecordState::Failed;
+        record.error_class = Some(failure.class);
+        record.error_message = Some(failure.message);
+        record.metadata = failure.is_timeout.then(|| TIMED_OUT.into());
+        record.context_delta = delta_json(&written);
+        let live = LiveOutcome {
+            record,
+            errors: vec![error],
+            context: written,
+        };
+        op.phase = Phase::Done(Box::new(live));
+        self.done.push_back(id);
+    }
+
+    fn not_yet(&mut self, id: OpId, now: Timestamp) {
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        if op.deadline.is_some_and(|deadline| deadline <= now) {
+            let message = format!("{} was still false at its deadline", op.place);
+            return self.fail(id, Failure::timeout(message), None, now);
+        }
+        let next = match op.kind {
+            Kind::Poll { every, .. } => Some(ceil_to_micros(after(now, every))),
+            _ => None,
+        };
+        let until = match (next, op.deadline) {
+            (Some(next), Some(deadline)) => Some(next.min(deadline)),
+            (next, deadline) => next.or(deadline),
+        };
+        let mut record = op
+            .record
+            .take()
+            .unwrap_or_else(|| Record::pending(op.step_name.clone(), now));
+        record.last_executed_at = Some(now);
+        record.wake_at = until;
+        record.metadata = op.deadline.and_then(|deadline| {
+            let timed = Timed {
+                timeout_at: Some(deadline.as_microsecond()),
+            };
+            serde_json::to_string(&timed).ok().map(Into::into)
+        });
+        // What a condition writes to the context belongs to the evaluation that completes it.
+        op.context.clear();
+        op.record = Some(record.clone());
+        op.phase = Phase::Parked { until };
+        self.draft.record(record);
+    }
+}
+
+/// The record of an attempt that has just ended.
+fn finished(record: Option<Record>, step_name: &Arc<str>, phase: &Phase, now: Timestamp) -> Record {
+    let since = match phase {
+        Phase::Executing(execution) => Some(execution.since),
+        _ => None,
+    };
+    let mut record =
+        record.unwrap_or_else(|| Record::pending(Arc::clone(step_name), since.unwrap_or(now)));
+    record.last_executed_at = since.or(record.last_executed_at);
+    record.wake_at = None;
+    record.completed_at = Some(now);
+    record.metadata = None;
+    record
+}
+
+/// A delta as stored with its record.
+fn delta_json(delta: &Delta) -> Option<Json> {
+    if delta.is_empty() {
+        return None;
+    }
+    let raw: std::collections::BTreeMap<&str, Option<&serde_json::value::RawValue>> = delta
+        .iter()
+        .map(|(key, value)| {
+            (
+                &**key,
+                value
+                    .as_deref()
+                    .and_then(|json| serde_json::from_str(json).ok()),
+            )
+        })
+        .collect();
+    serde_json::to_string(&raw).ok().map(Into::into)
+}

@@ -1,0 +1,75 @@
+//! The draft: what a pass has to write and has not yet submitted.
+
+use crate::record::{ErrorRow, Plan, Record, RecordState, Withdrawal};
+
+/// A plan in the making. It is submitted whole, so what belongs together is written together.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) plan: Plan,
+    delivers: bool,
+}
+
+impl Draft {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            delivers: false,
+        }
+    }
+
+    /// Writes a record's newest state.
+    pub(super) fn record(&mut self, mut record: Record) {
+        if let Some(earlier) = self
+            .plan
+            .records
+            .iter_mut()
+            .find(|r| r.step_name == record.step_name)
+        {
+            record.started_at = earlier.started_at.or(record.started_at);
+            *earlier = record;
+        } else {
+            self.plan.records.push(record);
+        }
+    }
+
+    /// Writes an outcome that the body receives now.
+    pub(super) fn deliver(&mut self, record: Record, errors: Vec<ErrorRow>) {
+        self.record(record);
+        self.plan.errors.extend(errors);
+        self.delivers = true;
+    }
+
+    /// Deletes a pending row whose operation is gone.
+    pub(super) fn withdraw(&mut self, withdrawal: Withdrawal) {
+        self.plan.records.retain(|record| {
+            record.step_name != withdrawal.step_name || record.state != RecordState::Pending
+        });
+        self.plan.withdrawals.push(withdrawal);
+    }
+
+    /// Whether an outcome that the body has seen waits here.
+    pub(super) fn delivers(&self) -> bool {
+        self.delivers
+    }
+
+    /// Takes the plan if it writes anything.
+    pub(super) fn take(&mut self) -> Option<(Plan, bool)> {
+        let plan = &self.plan;
+        let writes = !plan.records.is_empty()
+            || !plan.withdrawals.is_empty()
+            || !plan.errors.is_empty()
+            || !plan.dispatches.is_empty()
+            || plan.context.is_some()
+            || plan.consumes_wake
+            || plan.progress
+            || plan.end.is_some();
+        if !writes {
+            return None;
+        }
+        let next = Plan::new(plan.fence, plan.parent);
+        Some((
+            std::mem::replace(&mut self.plan, next),
+            std::mem::take(&mut self.delivers),
+        ))
+    }
+}

@@ -1,0 +1,167 @@
+//! The context of a pass: entries by key, what an attempt wrote apart until it is recorded.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::ledger::{Delta, Ledger};
+use super::{OpId, Pass};
+use crate::record::Json;
+
+/// Bytes of values that the snapshot of an error row keeps.
+const SNAPSHOT_BYTES_MAX: usize = 64 << 10;
+
+/// Stands for a value that did not fit.
+const OMITTED: &str = "\"<<omitted>>\"";
+
+impl Pass {
+    /// The entry as the code that asks sees it: what its own attempt wrote, else what was recorded.
+    pub fn context_entry(&self, key: &str) -> Option<Json> {
+        let ledger = self.ledger();
+        let own = ledger
+            .active
+            .and_then(|id| ledger.ops.get(&id))
+            .and_then(|op| op.context.get(key));
+        match own {
+            Some(entry) => entry.clone(),
+            None => ledger.context.get(key).cloned(),
+        }
+    }
+
+    /// Writes (or removes) entries: into the attempt that is being polled, else into the body's.
+    pub fn write_context(&self, entries: Delta) {
+        let mut ledger = self.ledger();
+        match ledger.active {
+            Some(id) => {
+                if let Some(op) = ledger.ops.get_mut(&id) {
+                    op.context.extend(entries);
+                }
+            }
+            None => {
+                // While the body replays it says again what an earlier pass has already written.
+                ledger.context_stale |= !ledger.history.is_replaying();
+                ledger.apply_delta(entries);
+            }
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn apply_delta(&mut self, delta: Delta) {
+        for (key, value) in delta {
+            match value {
+                Some(json) => self.context.insert(key, json),
+                None => self.context.remove(&key),
+            };
+        }
+    }
+
+    /// A recorded delta: text whose top-level values stay text.
+    pub(super) fn apply_delta_text(&mut self, text: Option<&str>) {
+        let Some(text) = text else { return };
+        let entries: BTreeMap<String, Option<Box<RawValue>>> =
+            serde_json::from_str(text).unwrap_or_default();
+        let delta = entries
+            .into_iter()
+            .map(|(key, raw)| (key, raw.map(|raw| Json::from(raw.get()))))
+            .collect();
+        self.apply_delta(delta);
+    }
+
+    pub(super) fn context_json(&self) -> Json {
+        object(self.context.iter().map(|(key, value)| (&**key, &**value)))
+    }
+
+    /// The context as an error row keeps it: every key, values as far as they fit.
+    pub(super) fn context_snapshot(&self, id: OpId) -> Option<Json> {
+        let mut entries = self.context.clone();
+        for (key, value) in self
+            .ops
+            .get(&id)
+            .map(|op| op.context.clone())
+            .unwrap_or_default()
+        {
+            match value {
+                Some(json) => entries.insert(key, json),
+                None => entries.remove(&key),
+            };
+        }
+        snapshot(&entries)
+    }
+
+    /// The body's own context, for an error of the body itself.
+    #[must_use]
+    pub fn body_snapshot(&self) -> Option<Json> {
+        snapshot(&self.context)
+    }
+}
+
+fn snapshot(entries: &BTreeMap<String, Json>) -> Option<Json> {
+    if entries.is_empty() {
+        return None;
+    }
+    let mut left = SNAPSHOT_BYTES_MAX;
+    let bounded = entries
+        .iter()
+        .map(|(key, value)| match left.checked_sub(value.len()) {
+            Some(rest) => {
+                left = rest;
+                (&**key, &**value)
+            }
+            None => (&**key, OMITTED),
+        });
+    Some(object(bounded))
+}
+
+/// A JSON object of values that are JSON text already.
+fn object<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Json {
+    let mut text = String::from("{");
+    for (key, value) in entries {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::Value::from(key).to_string());
+        text.push(':');
+        text.push_str(value);
+    }
+    text.push('}');
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(sizes: &[(&str, usize)]) -> BTreeMap<String, Json> {
+        sizes
+            .iter()
+            .map(|(key, size)| {
+                (
+                    (*key).to_owned(),
+                    Json::from(format!("\"{}\"", "x".repeat(*size))),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_small_context_is_kept_as_it_is() {
+        let snapshot = snapshot(&entries(&[("a", 1), ("b\"", 2)])).unwrap();
+        assert_eq!(&*snapshot, r#"{"a":"x","b\"":"xx"}"#);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_marked_and_later_small_ones_still_fit() {
+        let snapshot = snapshot(&entries(&[("a", 70_000), ("b", 3)])).unwrap();
+        assert_eq!(&*snapshot, r#"{"a":"<<omitted>>","b":"xxx"}"#);
+    }
+
+    #[test]
+    fn six_values_of_15_000_bytes_keep_all_keys_within_the_budget() {
+        let six: Vec<(String, usize)> = (0..6).map(|i| (i.to_string(), 15_000)).collect();
+        let six: Vec<(&str, usize)> = six.iter().map(|(k, n)| (&**k, *n)).collect();
+        let snapshot = snapshot(&entries(&six)).unwrap();
+        assert_eq!(snapshot.matches("<<omitted>>").count(), 2);
+        assert!(snapshot.len() < SNAPSHOT_BYTES_MAX);
+    }
+}

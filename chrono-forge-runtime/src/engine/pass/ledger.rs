@@ -1,0 +1,482 @@
+//! The books of a pass: operations, the order of outcomes, the draft of what to write.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::draft::Draft;
+use super::operation::{LiveOutcome, Operation, Phase};
+use super::spawn::Scope;
+use super::{History, Kind, OpId, Outcome, Place, Turn};
+use crate::error::DefinitionError;
+use crate::record::{
+    ClaimedRun, ErrorRow, Fence, Json, Plan, Record, RecordId, RecordState, RunEnd, Withdrawal,
+};
+
+/// Context entries written (or removed: `None`) by one attempt.
+pub type Delta = BTreeMap<String, Option<Json>>;
+
+/// What the driver does next.
+#[derive(Debug)]
+pub enum Move {
+    /// Poll the body: an outcome was released or an effect may start.
+    Poll,
+    /// Read a large recorded value, then hand it to [`Ledger::result_loaded`].
+    LoadResult(OpId, RecordId),
+    /// Read the rows of these branches, then hand the answer to [`Ledger::merge_checked`].
+    CheckMerge(OpId, Vec<String>),
+    /// Wait for a signal, at most until this workflow instant or real instant.
+    Wait {
+        until: Option<Timestamp>,
+        real: Option<Instant>,
+    },
+    /// Nothing to do but wait: let go of the worker.
+    Park {
+        wake_at: Option<Timestamp>,
+        dropped_foreign: bool,
+    },
+}
+
+/// How a delivered outcome ended, for the decision between stalled, failed and retried.
+#[derive(Clone, Debug)]
+pub struct LastOutcome {
+    pub step_name: Arc<str>,
+    pub failed: bool,
+}
+
+/// Everything that a pass keeps track of. Times and wakers come in as arguments; nothing here
+/// blocks or reads a clock.
+pub struct Ledger {
+    pub(super) ops: BTreeMap<OpId, Operation>,
+    next_op: u64,
+    reached: HashSet<Arc<str>>,
+    pub(super) history: History,
+    /// Recorded operations that registered, by their place in the order.
+    pub(super) recorded: BTreeMap<i64, OpId>,
+    pub(super) fresh: VecDeque<OpId>,
+    /// Live outcomes in the order in which they came.
+    pub(super) done: VecDeque<OpId>,
+    pub(super) seq: i64,
+    pub(super) draft: Draft,
+    pub submitted: u64,
+    pub acked: u64,
+    /// The submission that carries the newest delivered outcome.
+    pub(super) barrier: u64,
+    pub(super) ack_waiters: Vec<Waker>,
+    /// The submission that ends the run.
+    pub ended: Option<u64>,
+    pub fatal: Option<DefinitionError>,
+    /// A write was refused: only the run's failure is still written.
+    pub(super) refused: bool,
+    pub lost: bool,
+    pub draining: bool,
+    pub woken: bool,
+    /// Gates and merges look again once this submission is durable.
+    pub(super) recheck: Option<u64>,
+    /// Reads of the engine's own under way: nothing is released meanwhile.
+    pub(super) holds: usize,
+    /// The operation whose user code this thread is polling.
+    pub(super) active: Option<OpId>,
+    pub(super) context: BTreeMap<String, Json>,
+    pub(super) context_stale: bool,
+    /// Branches opened in this pass and whether they were merged.
+    pub(super) branches: BTreeMap<String, bool>,
+    pub(super) scopes: HashMap<OpId, Scope>,
+    pub(super) reservations: VecDeque<(u64, String, usize)>,
+    pub last_outcome: Option<LastOutcome>,
+    /// An operation registered under a waker of its own, as in `FuturesUnordered`: then a clone of
+    /// the root waker says nothing about foreign futures.
+    pub(super) wakes_apart: bool,
+    /// Whether dropping an operation withdraws its row; not while the engine itself drops the body.
+    live: bool,
+    /// The claimed row has crashes or a used budget that new progress resets.
+    resets_progress: bool,
+    /// This pass recorded something new that succeeded.
+    pub progressed: bool,
+}
+
+impl Ledger {
+    pub(super) fn new(fence: Fence, run: &ClaimedRun) -> Self {
+        Self {
+            ops: BTreeMap::new(),
+            next_op: 0,
+            reached: HashSet::new(),
+            history: History::default(),
+            recorded: BTreeMap::new(),
+            fresh: VecDeque::new(),
+            done: VecDeque::new(),
+            seq: 0,
+            draft: Draft::new(Plan::new(fence, run.parent)),
+            submitted: 0,
+            acked: 0,
+            barrier: 0,
+            ack_waiters: Vec::new(),
+            ended: None,
+            fatal: None,
+            refused: false,
+            lost: false,
+            draining: false,
+            woken: false,
+            recheck: None,
+            holds: 0,
+            active: None,
+            context: BTreeMap::new(),
+            context_stale: false,
+            branches: BTreeMap::new(),
+            scopes: HashMap::new(),
+            reservations: VecDeque::new(),
+            last_outcome: None,
+            wakes_apart: false,
+            live: true,
+            progressed: false,
+            resets_progress: run.crashes > 0 || &*run.retry_counts != "{}",
+        }
+    }
+
+    /// Takes in what earlier passes recorded; before the body's first poll.
+    pub fn remember(&mut self, history: History) {
+        self.seq = history.seq_last();
+        self.history = history;
+    }
+
+    /// An operation's first poll: it never completes here, so that outcomes have one order.
+    pub(super) fn register(&mut self, place: Place, kind: Kind) -> Result<OpId, DefinitionError> {
+        check_key(&place)?;
+        self.check_surroundings(&place, &kind)?;
+        let step_name = place.step_name();
+        if !self.reached.insert(Arc::clone(&step_name)) {
+            return Err(DefinitionError::DuplicateKey {
+                place: place.to_string(),
+            });
+        }
+        let id = OpId(self.next_op);
+        self.next_op += 1;
+        if matches!(kind, Kind::Branch) {
+            self.branches.insert(place.key.clone(), false);
+        }
+        let (phase, record) = self.recall(id, &step_name);
+        if matches!(phase, Phase::Fresh) {
+            self.fresh.push_back(id);
+        }
+        let operation = Operation {
+            place,
+            step_name,
+            kind,
+            phase,
+            record,
+            waker: None,
+            context: Delta::new(),
+            deadline: None,
+        };
+        self.ops.insert(id, operation);
+        Ok(id)
+    }
+
+    fn recall(&mut self, id: OpId, step_name: &str) -> (Phase, Option<Record>) {
+        let Some(row) = self.history.take(step_name) else {
+            return (Phase::Fresh, None);
+        };
+        match (row.state, row.seq) {
+            (RecordState::Pending, _) => (Phase::Fresh, Some(pending_again(row))),
+            (_, Some(seq)) => {
+                self.recorded.insert(seq, id);
+                (Phase::Recorded(Box::new(row)), None)
+            }
+            // It finished after the body had dropped it, so the body never saw it and never will.
+            (_, None) => (Phase::Undelivered, None),
+        }
+    }
+
+    fn check_surroundings(&self, place: &Place, kind: &Kind) -> Result<(), DefinitionError> {
+        let Some(active) = self.active.and_then(|op| self.ops.get(&op)) else {
+            return Ok(());
+        };
+        let (inside, remedy) = match (&active.kind, kind) {
+            (Kind::Branch, Kind::Step { .. }) => return Ok(()),
+            (Kind::Branch, _) => (
+                "a branch block",
+                "a branch block only dispatches; put it into the workflow before or after, or into a child workflow",
+            ),
+            _ => (
+                "a step body",
+                "a step is one effect; make it a step of its own, before or after",
+            ),
+        };
+        Err(DefinitionError::NotHere {
+            place: place.to_string(),
+            inside: format!("{inside} ({})", active.place),
+            remedy,
+        })
+    }
+
+    /// What an operation may do at this poll.
+    pub(super) fn turn(&mut self, id: OpId) -> Turn {
+        if self.fatal.is_some() || self.lost {
+            return Turn::Pending;
+        }
+        let Some(op) = self.ops.get_mut(&id) else {
+            return Turn::Pending;
+        };
+        match &mut op.phase {
+            Phase::Executing(execution) => {
+                execution.unpolled_since = None;
+                if execution.timed_out {
+                    Turn::TimedOut
+                } else {
+                    Turn::Execute
+                }
+            }
+            Phase::Released(_) => match std::mem::replace(&mut op.phase, Phase::Abandoned) {
+                Phase::Released(outcome) => Turn::Deliver(outcome),
+                _ => Turn::Pending,
+            },
+            _ => Turn::Pending,
+        }
+    }
+
+    /// A future of user code asked to be polled.
+    pub(super) fn mark_woken(&mut self, id: OpId, now: Instant) {
+        if let Some(Operation {
+            phase: Phase::Executing(execution),
+            ..
+        }) = self.ops.get_mut(&id)
+        {
+            execution.unpolled_since.get_or_insert(now);
+        }
+    }
+
+    /// The body dropped an operation.
+    pub(super) fn dropped(&mut self, id: OpId) {
+        let Some(op) = self.ops.remove(&id) else {
+            return;
+        };
+        self.scopes.remove(&id);
+        if !self.live || self.fatal.is_some() || self.lost {
+            return;
+        }
+        match op.phase {
+            // It finished, but the body will never know: keep the record, outside the order.
+            Phase::Done(live) => {
+                self.done.retain(|done| *done != id);
+                self.draft.record(live.record);
+                self.draft.plan.errors.extend(live.errors);
+            }
+            Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
+            Phase::Fresh => self.fresh.retain(|fresh| *fresh != id),
+            Phase::Parked { .. }
+                if op.record.is_some() && !matches!(op.kind, Kind::Step { .. }) =>
+            {
+                self.draft.withdraw(Withdrawal {
+                    step_name: op.step_name,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands the outcome with the lowest place to its operation.
+    pub(super) fn release_recorded(&mut self) -> Option<Move> {
+        let (_, id) = self.recorded.pop_first()?;
+        let op = self.ops.get_mut(&id)?;
+        let Phase::Recorded(row) = &op.phase else {
+            return Some(Move::Poll);
+        };
+        if row.result.is_none() && row.result_bytes > 0 {
+            let record = row.id;
+            return Some(Move::LoadResult(id, record));
+        }
+        let outcome = Outcome::of_row(row);
+        let delta = row.context_delta.clone();
+        self.deliver(id, outcome);
+        self.apply_delta_text(delta.as_deref());
+        Some(Move::Poll)
+    }
+
+    /// A large recorded value was read.
+    pub fn result_loaded(&mut self, id: OpId, result: Option<Json>) {
+        if let Some(Operation {
+            phase: Phase::Recorded(row),
+            ..
+        }) = self.ops.get_mut(&id)
+        {
+            row.result = result;
+            row.result_bytes = 0;
+            let seq = row.seq.unwrap_or(0);
+            self.recorded.insert(seq, id);
+        }
+    }
+
+    /// Gives the oldest live outcome its place in the order and hands it to its operation.
+    pub(super) fn release_live(&mut self) -> Option<Move> {
+        let id = self.done.pop_front()?;
+        let op = self.ops.get_mut(&id)?;
+        let Phase::Done(live) = std::mem::replace(&mut op.phase, Phase::Abandoned) else {
+            return Some(Move::Poll);
+        };
+        let LiveOutcome {
+            mut record,
+            errors,
+            context,
+        } = *live;
+        let seals = matches!(op.kind, Kind::Branch);
+        self.seq += 1;
+        record.seq = Some(self.seq);
+        let outcome = Outcome::of_record(&record);
+        if record.state == RecordState::Completed {
+            self.note_progress();
+        }
+        self.draft.deliver(record, errors);
+        if seals {
+            // A merge may wait for this seal already; it looks again once the seal is durable.
+            self.recheck = Some(self.submitted + 1);
+        }
+        if !context.is_empty() {
+            self.apply_delta(context);
+            self.context_stale = true;
+        }
+        self.deliver(id, outcome);
+        Some(Move::Poll)
+    }
+
+    fn deliver(&mut self, id: OpId, outcome: Outcome) {
+        let failed = outcome.state == RecordState::Failed;
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        self.last_outcome = Some(LastOutcome {
+            step_name: Arc::clone(&op.step_name),
+            failed,
+        });
+        match &op.kind {
+            Kind::Merge { branches } => {
+                for branch in branches {
+                    self.branches.insert(branch.clone(), true);
+                }
+            }
+            // A branch that gave up has no handle to merge.
+            Kind::Branch if failed => {
+                self.branches.remove(&op.place.key);
+            }
+            _ => {}
+        }
+        op.phase = Phase::Released(outcome);
+        if let Some(waker) = op.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn note_progress(&mut self) {
+        self.progressed = true;
+        if std::mem::take(&mut self.resets_progress) {
+            self.draft.plan.progress = true;
+        }
+    }
+
+    /// Keeps the first broken rule; later ones follow from it.
+    pub fn break_rule(&mut self, error: DefinitionError) {
+        self.fatal.get_or_insert(error);
+    }
+
+    /// From now on the engine drops the body: operations that go with it stay as they are.
+    pub fn detach(&mut self) {
+        self.live = false;
+    }
+
+    /// Branches that were opened and never merged.
+    #[must_use]
+    pub fn unmerged(&self) -> Vec<&str> {
+        self.branches
+            .iter()
+            .filter(|(_, merged)| !**merged)
+            .map(|(name, _)| &**name)
+            .collect()
+    }
+
+    pub(super) fn take_draft(&mut self) -> Option<(Plan, u64)> {
+        if std::mem::take(&mut self.context_stale) {
+            self.draft.plan.context = Some(self.context_json());
+        }
+        let (plan, delivers) = self.draft.take()?;
+        self.submitted += 1;
+        if delivers {
+            self.barrier = self.submitted;
+        }
+        if plan.end.is_some() {
+            self.ended = Some(self.submitted);
+        }
+        Some((plan, self.submitted))
+    }
+
+    /// Adds the run's end to the draft. Of a refused run nothing else is written.
+    pub fn conclude(&mut self, end: RunEnd, errors: Vec<ErrorRow>) {
+        if self.refused {
+            self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
+            self.context_stale = false;
+        }
+        self.draft.plan.errors.extend(errors);
+        self.draft.plan.end = Some(end);
+    }
+
+    /// Whether a submission is settled.
+    #[must_use]
+    pub fn is_acked(&self, number: u64) -> bool {
+        self.acked >= number
+    }
+
+    /// Whether every outcome that the body has seen is durable.
+    pub(super) fn barrier_is_clear(&self) -> bool {
+        !self.draft.delivers() && self.acked >= self.barrier
+    }
+
+    /// Room that was reserved for children of settled submissions.
+    pub fn take_reservations(&mut self, through: u64) -> Vec<(String, usize)> {
+        let settled = self
+            .reservations
+            .iter()
+            .take_while(|(number, ..)| *number <= through)
+            .count();
+        self.reservations
+            .drain(..settled)
+            .map(|(_, queue, slots)| (queue, slots))
+            .collect()
+    }
+}
+
+/// A pending row as this pass goes on writing it.
+fn pending_again(row: crate::record::RecordRow) -> Record {
+    Record {
+        step_name: row.step_name.into(),
+        state: RecordState::Pending,
+        seq: None,
+        attempts: row.attempts,
+        result: None,
+        metadata: row.metadata,
+        context_delta: None,
+        error_class: None,
+        error_message: None,
+        started_at: row.started_at,
+        last_executed_at: None,
+        wake_at: row.wake_at,
+        completed_at: None,
+    }
+}
+
+fn check_key(place: &Place) -> Result<(), DefinitionError> {
+    let problem = if place.key.is_empty() {
+        "is empty"
+    } else if place.key.contains('$') {
+        "contains `$`, which separates the parts of a row's name"
+    } else if place.kind == "branch" && place.key.contains(',') {
+        "contains `,`, which separates branch names in a merge"
+    } else {
+        return Ok(());
+    };
+    Err(DefinitionError::BadKey {
+        place: place.to_string(),
+        key: place.key.clone(),
+        problem,
+    })
+}

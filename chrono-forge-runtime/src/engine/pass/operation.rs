@@ -1,0 +1,181 @@
+//! An operation: what a DSL macro made, and how far it has come in this pass.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::record::{ErrorRow, Json, Record, RecordRow, RecordState};
+
+/// An operation's place in its pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// What an operation is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Runs user code, retried on error.
+    Step { timeout: Option<Duration> },
+    /// Waits for an instant.
+    Wait { until: WaitUntil },
+    /// Polls a condition.
+    Poll {
+        every: Duration,
+        timeout: Option<Duration>,
+    },
+    /// Evaluates a condition once per wake-up.
+    Gate { timeout: Option<Duration> },
+    /// Dispatches children.
+    Branch,
+    /// Joins branches.
+    Merge { branches: Vec<String> },
+}
+
+/// When a wait ends, before its first pass has fixed it.
+#[derive(Clone, Copy, Debug)]
+pub enum WaitUntil {
+    After(Duration),
+    At(Timestamp),
+}
+
+/// A key with the name of its macro, for messages and for the row's name.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub kind: &'static str,
+    pub key: String,
+}
+
+impl Place {
+    /// The row's `step_name`.
+    #[must_use]
+    pub fn step_name(&self) -> Arc<str> {
+        format!("{}${}", self.kind, self.key).into()
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}!({:?})", self.kind, self.key)
+    }
+}
+
+/// What an operation may do when it is polled.
+#[derive(Debug)]
+pub enum Turn {
+    /// Nothing yet.
+    Pending,
+    /// Run user code.
+    Execute,
+    /// The attempt ran out of time: drop its future and say so.
+    TimedOut,
+    /// Its outcome, now.
+    Deliver(Outcome),
+}
+
+/// A recorded outcome as an operation decodes it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub state: RecordState,
+    pub result: Option<Json>,
+    pub attempts: u32,
+    pub class: Option<String>,
+    pub message: Option<String>,
+    pub is_timeout: bool,
+}
+
+/// Metadata of a record that failed by running out of time.
+pub(super) const TIMED_OUT: &str = r#"{"timed_out":true}"#;
+
+impl Outcome {
+    pub(super) fn of_row(row: &RecordRow) -> Self {
+        Self {
+            state: row.state,
+            result: row.result.clone(),
+            attempts: row.attempts,
+            class: row.error_class.clone(),
+            message: row.error_message.clone(),
+            is_timeout: row
+                .metadata
+                .as_deref()
+                .is_some_and(|m| m.contains("\"timed_out\":true")),
+        }
+    }
+
+    pub(super) fn of_record(record: &Record) -> Self {
+        Self {
+            state: record.state,
+            result: record.result.clone(),
+            attempts: record.attempts,
+            class: record.error_class.clone(),
+            message: record.error_message.clone(),
+            is_timeout: record.metadata.as_deref() == Some(TIMED_OUT),
+        }
+    }
+}
+
+/// How far an operation has come.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Has a recorded outcome and waits for its place in the order.
+    Recorded(Box<RecordRow>),
+    /// New in this pass; waits until nothing recorded is left.
+    Fresh,
+    /// May run user code whenever it is polled.
+    Executing(Execution),
+    /// Waits for an instant, a wake-up or children.
+    Parked { until: Option<Timestamp> },
+    /// A merge whose branches are being read.
+    Checking,
+    /// Has a live outcome and waits to be released.
+    Done(Box<LiveOutcome>),
+    /// Its next poll delivers.
+    Released(Outcome),
+    /// Its record was written after the body had dropped it, so it never completes.
+    Undelivered,
+    /// Delivered; nothing follows.
+    Abandoned,
+}
+
+/// One attempt under way.
+#[derive(Debug)]
+pub(super) struct Execution {
+    pub since: Timestamp,
+    pub timeout_at: Option<Timestamp>,
+    pub timed_out: bool,
+    /// Whether "started" was written; it is written behind, for attempts that take their time.
+    pub noted: bool,
+    /// Since when it waits to be polled by its body.
+    pub unpolled_since: Option<Instant>,
+}
+
+/// An outcome of this pass with what is to be written when it is delivered.
+#[derive(Debug)]
+pub(super) struct LiveOutcome {
+    pub record: Record,
+    pub errors: Vec<ErrorRow>,
+    pub context: super::ledger::Delta,
+}
+
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub place: Place,
+    pub step_name: Arc<str>,
+    pub kind: Kind,
+    pub phase: Phase,
+    /// The pending row: found in history, or as last written by this pass.
+    pub record: Option<Record>,
+    /// `None` when the driver polls it directly.
+    pub waker: Option<Waker>,
+    /// Context written by the attempt under way.
+    pub context: super::ledger::Delta,
+    /// When a poll or gate gives up.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Operation {
+    /// Whether going on means running user code, which only happens behind the barrier.
+    pub(super) fn runs_user_code(&self) -> bool {
+        !matches!(self.kind, Kind::Wait { .. } | Kind::Merge { .. })
+    }
+}

@@ -1,0 +1,226 @@
+//! Dispatch: what an open branch block has spawned in this pass.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::ledger::Ledger;
+use super::{Kind, OpId, Pass, Place};
+use crate::definition::Definition;
+use crate::error::DefinitionError;
+use crate::record::{ChildRow, Dispatch, Json, Level};
+
+/// The branch block that is being polled.
+#[derive(Debug)]
+pub(super) struct Scope {
+    name: String,
+    /// Spawn names used in this pass.
+    used: HashSet<String>,
+    /// Cursors that earlier passes left.
+    cursors: BTreeMap<String, Json>,
+    /// Children so far: the next one's index in the branch.
+    pub index: u64,
+    /// An error of a `spawn_each!` closure or source; the block ends with it.
+    pub error: Option<anyhow::Error>,
+}
+
+/// A child as a macro asks for it.
+#[derive(Debug)]
+pub struct Child {
+    pub key_suffix: String,
+    pub definition: &'static Definition,
+    pub args: Json,
+}
+
+#[derive(serde::Deserialize)]
+struct Cursors {
+    #[serde(default)]
+    cursors: BTreeMap<String, Box<RawValue>>,
+}
+
+impl Pass {
+    /// Opens the scope of a branch block for one attempt.
+    pub fn open_scope(&self, id: OpId) {
+        let mut ledger = self.ledger();
+        let Some(op) = ledger.ops.get_mut(&id) else {
+            return;
+        };
+        let name = op.place.key.clone();
+        // The row's cursors are kept by dispatches; a later upsert must not set them back.
+        let metadata = op.record.as_mut().and_then(|record| record.metadata.take());
+        let earlier = ledger.scopes.remove(&id);
+        let cursors = match (metadata, earlier) {
+            (Some(text), _) => serde_json::from_str::<Cursors>(&text)
+                .map(|found| found.cursors)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(spawn, raw)| (spawn, Json::from(raw.get())))
+                .collect(),
+            (None, Some(earlier)) => earlier.cursors,
+            (None, None) => BTreeMap::new(),
+        };
+        let scope = Scope {
+            name,
+            used: HashSet::new(),
+            cursors,
+            index: 0,
+            error: None,
+        };
+        ledger.scopes.insert(id, scope);
+    }
+
+    /// The branch whose block is being polled, after checking a spawn's name: once per branch.
+    pub fn spawn_in(&self, key: &str) -> Option<OpId> {
+        let mut ledger = self.ledger();
+        let checked = ledger.check_spawn(key);
+        match checked {
+            Ok(id) => Some(id),
+            Err(error) => {
+                ledger.break_rule(error);
+                self.root.signal();
+                None
+            }
+        }
+    }
+
+    /// Where a `spawn_each!` goes on.
+    pub fn cursor(&self, id: OpId, spawn: &str) -> Option<Json> {
+        self.ledger().scopes.get(&id)?.cursors.get(spawn).cloned()
+    }
+
+    /// Counts children that an earlier pass dispatched, so that tiers go on where they were.
+    pub fn skip_children(&self, id: OpId, count: u64) {
+        if let Some(scope) = self.ledger().scopes.get_mut(&id) {
+            scope.index += count;
+        }
+    }
+
+    /// Whether the barrier lets children go out; if not, sends off what it waits for.
+    pub fn may_dispatch(self: &Arc<Self>) -> Result<(), u64> {
+        let mut ledger = self.ledger();
+        if ledger.barrier_is_clear() {
+            return Ok(());
+        }
+        self.flush_now(&mut ledger);
+        Err(ledger.barrier)
+    }
+
+    /// Adds a batch of children to the draft.
+    pub fn dispatch(&self, id: OpId, cursor: Option<(&str, Json)>, children: Vec<Child>) {
+        let now = self.now();
+        let mut ledger = self.ledger();
+        let Some(op) = ledger.ops.get(&id) else {
+            return;
+        };
+        let branch = Arc::clone(&op.step_name);
+        let Some(scope) = ledger.scopes.get_mut(&id) else {
+            return;
+        };
+        if let Some((spawn, cursor)) = &cursor {
+            scope.cursors.insert((*spawn).to_owned(), cursor.clone());
+        }
+        let prefix = format!("{}${}$", self.run.key, scope.name);
+        let mut rows = Vec::with_capacity(children.len());
+        for child in children {
+            rows.push(ChildRow {
+                key: format!("{prefix}{}", child.key_suffix),
+                workflow: child.definition.name.into(),
+                queue: child.definition.queue.into(),
+                level: Level::child(child.definition.priority, scope.index),
+                args: child.args,
+                claimed: false,
+            });
+            scope.index += 1;
+        }
+        self.claim_ahead(&mut ledger, &mut rows);
+        let cursor = cursor.map(|(spawn, cursor)| (spawn.into(), cursor));
+        ledger.draft.plan.dispatches.push(Dispatch {
+            branch,
+            cursor,
+            children: rows,
+            at: now,
+        });
+    }
+
+    /// As many children as there is room for are inserted already claimed: the largest single gain
+    /// that was measured.
+    fn claim_ahead(&self, ledger: &mut Ledger, rows: &mut [ChildRow]) {
+        let Some(first) = rows.first() else { return };
+        let queue = first.queue.to_string();
+        let alike = |row: &&mut ChildRow| *row.queue == *queue && self.host.serves(&row.workflow);
+        let wanted = rows.iter_mut().filter(alike).count();
+        let room = self.host.reserve(&queue, wanted);
+        if room == 0 {
+            return;
+        }
+        for row in rows.iter_mut().filter(alike).take(room) {
+            row.claimed = true;
+        }
+        ledger
+            .reservations
+            .push_back((ledger.submitted + 1, queue, room));
+    }
+
+    /// Ends the block of a branch with an error.
+    pub fn fail_scope(&self, id: OpId, error: anyhow::Error) {
+        if let Some(scope) = self.ledger().scopes.get_mut(&id) {
+            scope.error.get_or_insert(error);
+        }
+    }
+
+    /// Takes the error that ends the block.
+    pub fn scope_error(&self, id: OpId) -> Option<anyhow::Error> {
+        self.ledger().scopes.get_mut(&id)?.error.take()
+    }
+
+    /// The children of a branch share this key prefix.
+    #[must_use]
+    pub fn spawn_key(&self, branch: &str, spawn: &str) -> String {
+        format!("{}${branch}${spawn}", self.run.key)
+    }
+
+    /// The name of the branch that an operation opened.
+    #[must_use]
+    pub fn branch_name(&self, id: OpId) -> String {
+        self.ledger()
+            .scopes
+            .get(&id)
+            .map(|scope| scope.name.clone())
+            .unwrap_or_default()
+    }
+}
+
+impl Ledger {
+    fn check_spawn(&mut self, key: &str) -> Result<OpId, DefinitionError> {
+        let place = Place {
+            kind: "spawn",
+            key: key.to_owned(),
+        };
+        let branch = self
+            .active
+            .filter(|id| matches!(self.ops.get(id).map(|op| &op.kind), Some(Kind::Branch)))
+            .and_then(|id| Some((id, self.scopes.get_mut(&id)?)));
+        let Some((id, scope)) = branch else {
+            return Err(DefinitionError::SpawnOutsideBranch {
+                name: key.to_owned(),
+            });
+        };
+        let problem = if key.is_empty() {
+            "is empty"
+        } else if key.contains('$') {
+            "contains `$`, which separates the parts of a child's key"
+        } else if !scope.used.insert(key.to_owned()) {
+            return Err(DefinitionError::DuplicateKey {
+                place: place.to_string(),
+            });
+        } else {
+            return Ok(id);
+        };
+        Err(DefinitionError::BadKey {
+            place: place.to_string(),
+            key: key.to_owned(),
+            problem,
+        })
+    }
+}

@@ -1,0 +1,387 @@
+//! What may happen next: the rules of replay order, barrier and parking, in order of precedence.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::ledger::{Ledger, Move};
+use super::operation::{Execution, Kind, Operation, Phase, WaitUntil};
+use super::{OpId, Place};
+use crate::clock::{after, ceil_to_micros};
+use crate::error::DefinitionError;
+use crate::record::{BranchRow, Record};
+
+/// How long a park waits for a future that the engine does not know, and how long a woken step may
+/// stay unpolled before it no longer counts as executing.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+/// After this long an attempt's "started" is written, so that operators see what hangs; quick
+/// attempts fold it into their completion.
+const NOTE_AFTER: Duration = Duration::from_millis(100);
+
+/// What the driver knows that the ledger does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    pub now: Timestamp,
+    pub real_now: Instant,
+    /// Since when the body is pending without anything having happened.
+    pub quiet_since: Instant,
+    /// Somebody keeps a clone of the root waker.
+    pub root_cloned: bool,
+}
+
+impl Ledger {
+    /// Decides. Everything that changes here goes into the draft; `flush` tells that the draft must
+    /// be submitted before waiting.
+    pub fn next_move(&mut self, sight: Sight) -> Move {
+        if self.holds > 0 {
+            return Move::Wait {
+                until: None,
+                real: None,
+            };
+        }
+        if let Some(next) = self.release_recorded().or_else(|| self.release_live()) {
+            return next;
+        }
+        if let Some(next) = self.start_fresh(sight) {
+            return next;
+        }
+        if let Some(next) = self.look_again() {
+            return next;
+        }
+        if self.fire_deadlines(sight.now) {
+            return Move::Poll;
+        }
+        self.rest(sight)
+    }
+
+    /// New operations: nothing recorded is left to release, so anything new may happen.
+    fn start_fresh(&mut self, sight: Sight) -> Option<Move> {
+        let mut held_back = Vec::new();
+        let mut granted = false;
+        while let Some(id) = self.fresh.pop_front() {
+            let clear = self.barrier_is_clear() && !self.draining;
+            let Some(op) = self.ops.get_mut(&id) else {
+                continue;
+            };
+            if let Kind::Merge { branches } = &op.kind {
+                let branches = branches.clone();
+                op.phase = Phase::Checking;
+                self.fresh.extend(held_back);
+                return Some(self.check_merge(id, branches));
+            }
+            match op
+                .record
+                .as_ref()
+                .and_then(|r| r.wake_at)
+                .filter(|at| *at > sight.now)
+            {
+                // A retry or a poll whose time has not come, or a wait under way.
+                Some(at) if !matches!(op.kind, Kind::Gate { .. }) => {
+                    op.phase = Phase::Parked { until: Some(at) };
+                    op.deadline = op.deadline.or_else(|| deadline_of(op));
+                }
+                _ if op.runs_user_code() && !clear => held_back.push(id),
+                _ => {
+                    self.begin(id, sight);
+                    granted = true;
+                }
+            }
+        }
+        self.fresh.extend(held_back);
+        granted.then_some(Move::Poll)
+    }
+
+    fn begin(&mut self, id: OpId, sight: Sight) {
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        if let Kind::Wait { until } = op.kind {
+            let deadline = match (op.record.as_ref().and_then(|r| r.wake_at), until) {
+                (Some(at), _) => at,
+                (None, WaitUntil::After(span)) => ceil_to_micros(after(sight.now, span)),
+                (None, WaitUntil::At(instant)) => ceil_to_micros(instant),
+            };
+            op.phase = Phase::Parked {
+                until: Some(deadline),
+            };
+            if op.record.is_none() && deadline > sight.now {
+                let mut record = Record::pending(op.step_name.clone(), sight.now);
+                record.wake_at = Some(deadline);
+                op.record = Some(record.clone());
+                self.draft.record(record);
+            }
+            return;
+        }
+        op.deadline = op
+            .deadline
+            .or_else(|| deadline_of(op))
+            .or_else(|| first_deadline(op, sight.now));
+        let timeout = match op.kind {
+            Kind::Step { timeout } => timeout,
+            _ => None,
+        };
+        op.phase = Phase::Executing(Execution {
+            since: sight.now,
+            timeout_at: timeout.map(|span| after(sight.now, span)),
+            timed_out: false,
+            noted: false,
+            unpolled_since: Some(sight.real_now),
+        });
+        if let Some(waker) = op.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn check_merge(&mut self, id: OpId, branches: Vec<String>) -> Move {
+        if let Some(name) = branches
+            .iter()
+            .find(|name| !self.branches.contains_key(*name))
+        {
+            self.break_rule(DefinitionError::UnknownBranch { name: name.clone() });
+            return Move::Poll;
+        }
+        let names = branches
+            .into_iter()
+            .map(|key| {
+                Place {
+                    kind: "branch",
+                    key,
+                }
+                .step_name()
+                .to_string()
+            })
+            .collect();
+        Move::CheckMerge(id, names)
+    }
+
+    /// The rows of a merge's branches were read.
+    pub fn merge_checked(&mut self, id: OpId, rows: &[BranchRow], now: Timestamp) {
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        let Kind::Merge { branches } = &op.kind else {
+            return;
+        };
+        let joined = rows
+            .iter()
+            .filter(|row| row.sealed && row.pending == 0)
+            .count();
+        if joined == branches.len() {
+            self.settle(id, None, now);
+        } else {
+            op.phase = Phase::Parked { until: None };
+            if op.record.is_none() {
+                let record = Record::pending(op.step_name.clone(), now);
+                op.record = Some(record.clone());
+                self.draft.record(record);
+            }
+        }
+    }
+
+    /// A wake-up came: clear it first, look at gates and merges once that is durable, so that a
+    /// wake-up that comes meanwhile is seen by the next look.
+    fn look_again(&mut self) -> Option<Move> {
+        if std::mem::take(&mut self.woken) {
+            self.draft.plan.consumes_wake = true;
+            self.recheck = Some(self.submitted + 1);
+        }
+        if self.recheck.is_none_or(|number| self.acked < number) {
+            return None;
+        }
+        self.recheck = None;
+        let parked: Vec<OpId> = self
+            .ops
+            .iter()
+            .filter(|(_, op)| {
+                matches!(op.kind, Kind::Gate { .. } | Kind::Merge { .. })
+                    && matches!(op.phase, Phase::Parked { .. })
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &parked {
+            if let Some(op) = self.ops.get_mut(id) {
+                op.phase = Phase::Fresh;
+            }
+        }
+        let found = !parked.is_empty();
+        self.fresh.extend(parked);
+        found.then_some(Move::Poll)
+    }
+
+    fn fire_deadlines(&mut self, now: Timestamp) -> bool {
+        let mut due: Vec<(Timestamp, OpId)> = self
+            .ops
+            .iter()
+            .filter_map(|(id, op)| {
+                let at = match &op.phase {
+                    Phase::Parked { until } => *until,
+                    Phase::Executing(run) => run.timeout_at.filter(|_| !run.timed_out),
+                    _ => None,
+                };
+                at.filter(|at| *at <= now).map(|at| (at, *id))
+            })
+            .collect();
+        // After a long sleep several are due: the earlier deadline comes first.
+        due.sort_unstable();
+        for (_, id) in &due {
+            self.fire(*id, now);
+        }
+        !due.is_empty()
+    }
+
+    fn fire(&mut self, id: OpId, now: Timestamp) {
+        let Some(op) = self.ops.get_mut(&id) else {
+            return;
+        };
+        match (&mut op.phase, &op.kind) {
+            (Phase::Executing(execution), _) => {
+                execution.timed_out = true;
+                if let Some(waker) = op.waker.take() {
+                    waker.wake();
+                }
+            }
+            (_, Kind::Wait { .. }) => self.settle(id, None, now),
+            _ => {
+                op.phase = Phase::Fresh;
+                if let Some(record) = &mut op.record {
+                    record.wake_at = None;
+                }
+                self.fresh.push_back(id);
+            }
+        }
+    }
+
+    /// Nothing may happen now: wait, or park when nothing durable executes.
+    fn rest(&mut self, sight: Sight) -> Move {
+        let survey = self.survey(sight);
+        self.note_started(sight.now);
+        let Survey {
+            until,
+            real,
+            wake_at,
+            ..
+        } = survey;
+        let foreign = sight.root_cloned && !self.wakes_apart;
+        let unfinished = survey.held_back || !survey.parked;
+        if survey.executing || self.recheck.is_some() {
+            return Move::Wait { until, real };
+        }
+        if unfinished && !self.draining {
+            if let Some(place) = survey.undelivered.filter(|_| !survey.held_back && !foreign) {
+                let problem = "its outcome was recorded after the body had dropped it, so it can \
+                               never be awaited; give the operation a new key";
+                self.break_rule(DefinitionError::Misplaced { place, problem });
+                return Move::Poll;
+            }
+            return Move::Wait { until, real };
+        }
+        let graced = sight.quiet_since + GRACE;
+        if foreign && !self.draining && sight.real_now < graced {
+            return Move::Wait {
+                until,
+                real: Some(graced),
+            };
+        }
+        Move::Park {
+            wake_at: if unfinished { Some(sight.now) } else { wake_at },
+            dropped_foreign: foreign && !self.draining,
+        }
+    }
+
+    fn survey(&self, sight: Sight) -> Survey {
+        let mut survey = Survey::default();
+        for op in self.ops.values() {
+            match &op.phase {
+                Phase::Executing(run) => {
+                    let stale_at = run.unpolled_since.map(|since| since + GRACE);
+                    if stale_at.is_some_and(|at| at <= sight.real_now) {
+                        // Woken and not polled: the body keeps it aside, as an abandoned `&mut step`.
+                        continue;
+                    }
+                    survey.executing = true;
+                    earliest(&mut survey.real, stale_at);
+                    earliest(&mut survey.until, run.timeout_at.filter(|_| !run.timed_out));
+                    let note_at = Some(after(run.since, NOTE_AFTER));
+                    earliest(&mut survey.until, note_at.filter(|_| !run.noted));
+                }
+                Phase::Parked { until: at } => {
+                    survey.parked = true;
+                    earliest(&mut survey.wake_at, *at);
+                }
+                Phase::Fresh | Phase::Checking => survey.held_back = true,
+                Phase::Undelivered => survey.undelivered = Some(op.place.to_string()),
+                _ => {}
+            }
+        }
+        let wake_at = survey.wake_at;
+        earliest(&mut survey.until, wake_at);
+        survey
+    }
+
+    fn note_started(&mut self, now: Timestamp) {
+        for op in self.ops.values_mut() {
+            let Phase::Executing(run) = &mut op.phase else {
+                continue;
+            };
+            if run.noted || after(run.since, NOTE_AFTER) > now {
+                continue;
+            }
+            run.noted = true;
+            let mut record = op
+                .record
+                .clone()
+                .unwrap_or_else(|| Record::pending(op.step_name.clone(), run.since));
+            record.last_executed_at = Some(run.since);
+            record.wake_at = None;
+            op.record = Some(record.clone());
+            self.draft.record(record);
+        }
+    }
+}
+
+/// What all operations of a pass are doing.
+#[derive(Default)]
+struct Survey {
+    until: Option<Timestamp>,
+    real: Option<Instant>,
+    /// The earliest instant that a parked operation waits for.
+    wake_at: Option<Timestamp>,
+    executing: bool,
+    /// An operation waits for the barrier.
+    held_back: bool,
+    parked: bool,
+    /// An operation whose record the body must not see.
+    undelivered: Option<String>,
+}
+
+fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {
+    if let Some(candidate) = candidate {
+        if so_far.as_ref().is_none_or(|so_far| candidate < *so_far) {
+            *so_far = Some(candidate);
+        }
+    }
+}
+
+/// The deadline that an earlier pass fixed, kept in the row's metadata in microseconds.
+fn deadline_of(op: &Operation) -> Option<Timestamp> {
+    let metadata = op.record.as_ref()?.metadata.as_deref()?;
+    let Timed { timeout_at } = serde_json::from_str(metadata).ok()?;
+    Timestamp::from_microsecond(timeout_at?).ok()
+}
+
+fn first_deadline(op: &Operation, now: Timestamp) -> Option<Timestamp> {
+    match op.kind {
+        Kind::Poll { timeout, .. } | Kind::Gate { timeout } => {
+            timeout.map(|span| ceil_to_micros(after(now, span)))
+        }
+        _ => None,
+    }
+}
+
+/// Metadata of a record that gives up at an instant.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Timed {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_at: Option<i64>,
+}

@@ -1,0 +1,204 @@
+//! Bounded concurrency per queue, and the runs that were claimed ahead of a free slot.
+//!
+//! A slot is held while a body executes, not while its last write waits for its commit. Claims run
+//! ahead of free slots by what the queue finished lately, so that claims and commits come in
+//! batches; a queue of slow runs claims nothing ahead, since another worker could take them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::record::ClaimedRun;
+
+/// The window over which "lately" is measured.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// The most runs of one queue that are claimed ahead of its slots.
+const AHEAD_MAX: usize = 2_000;
+
+/// Every queue that this worker serves.
+#[derive(Debug)]
+pub struct Slots {
+    queues: Mutex<HashMap<String, Queue>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    limit: usize,
+    running: usize,
+    reserved: usize,
+    buffer: VecDeque<ClaimedRun>,
+    /// The last claim came back full, so more is due.
+    backlog: bool,
+    window_start: Instant,
+    finished_now: usize,
+    finished_before: usize,
+}
+
+impl Queue {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            running: 0,
+            reserved: 0,
+            buffer: VecDeque::new(),
+            backlog: false,
+            window_start: Instant::now(),
+            finished_now: 0,
+            finished_before: 0,
+        }
+    }
+
+    fn roll(&mut self) {
+        let elapsed = self.window_start.elapsed();
+        if elapsed < WINDOW {
+            return;
+        }
+        self.finished_before = if elapsed < 2 * WINDOW {
+            self.finished_now
+        } else {
+            0
+        };
+        self.finished_now = 0;
+        self.window_start = Instant::now();
+    }
+
+    fn ahead(&mut self) -> usize {
+        self.roll();
+        self.finished_before.max(self.finished_now).min(AHEAD_MAX)
+    }
+
+    fn room(&mut self) -> usize {
+        let taken = self.running + self.reserved + self.buffer.len();
+        (self.limit + self.ahead()).saturating_sub(taken)
+    }
+}
+
+impl Slots {
+    /// Queues with their number of slots.
+    #[must_use]
+    pub fn new(queues: &[(String, usize)]) -> Self {
+        let queues = queues
+            .iter()
+            .map(|(name, limit)| (name.clone(), Queue::new(*limit)))
+            .collect();
+        Self {
+            queues: Mutex::new(queues),
+        }
+    }
+
+    /// How many runs each queue could claim now; queues with too little room for a claim to be
+    /// worth a transaction are left out.
+    pub fn wanted(&self) -> Vec<(String, u32)> {
+        let mut queues = self.lock();
+        queues
+            .iter_mut()
+            .filter_map(|(name, queue)| {
+                let room = queue.room();
+                let whole = queue.limit + queue.ahead();
+                let worth_it = room > 0 && (room * 4 >= whole || queue.buffer.is_empty());
+                worth_it.then(|| (name.clone(), u32::try_from(room).unwrap_or(u32::MAX)))
+            })
+            .collect()
+    }
+
+    /// Notes whether a queue's last claim left due runs behind.
+    pub fn set_backlog(&self, queue: &str, backlog: bool) {
+        if let Some(queue) = self.lock().get_mut(queue) {
+            queue.backlog = backlog;
+        }
+    }
+
+    /// Reserves room for up to `wanted` runs that will be inserted already claimed. With a known
+    /// backlog half of the room is left to runs that wait in the database.
+    pub fn reserve(&self, queue: &str, wanted: usize) -> usize {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(queue) else {
+            return 0;
+        };
+        let room = if queue.backlog {
+            queue.room() / 2
+        } else {
+            queue.room()
+        };
+        let granted = room.min(wanted);
+        queue.reserved += granted;
+        granted
+    }
+
+    /// Reserves one free slot for a direct start, if nothing is known to wait.
+    pub fn reserve_direct(&self, queue: &str) -> bool {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(queue) else {
+            return false;
+        };
+        let free = queue.running + queue.reserved + queue.buffer.len() < queue.limit;
+        if free && !queue.backlog {
+            queue.reserved += 1;
+        }
+        free && !queue.backlog
+    }
+
+    /// Gives reserved room back: its runs were inserted, or were not.
+    pub fn unreserve(&self, queue: &str, count: usize) {
+        if let Some(queue) = self.lock().get_mut(queue) {
+            queue.reserved = queue.reserved.saturating_sub(count);
+        }
+    }
+
+    /// Adds a claimed run; `true` when a slot is free and the caller must start a task for it.
+    pub fn offer(&self, run: ClaimedRun) -> bool {
+        let mut queues = self.lock();
+        // A queue that this worker does not serve claims nothing, so the entry exists.
+        let Some(queue) = queues.get_mut(&run.queue) else {
+            return false;
+        };
+        queue.buffer.push_back(run);
+        let starts = queue.running < queue.limit;
+        if starts {
+            queue.running += 1;
+        }
+        starts
+    }
+
+    /// The next run for a slot's task, or `None` when the slot becomes free.
+    pub fn take(&self, queue: &str) -> Option<ClaimedRun> {
+        let mut queues = self.lock();
+        let queue = queues.get_mut(queue)?;
+        let run = queue.buffer.pop_front();
+        if run.is_none() {
+            queue.running -= 1;
+        }
+        run
+    }
+
+    /// A body ended.
+    pub fn finished(&self, queue: &str) {
+        if let Some(queue) = self.lock().get_mut(queue) {
+            queue.roll();
+            queue.finished_now += 1;
+        }
+    }
+
+    /// Whether it is time to claim more for some queue.
+    pub fn is_hungry(&self) -> bool {
+        !self.wanted().is_empty()
+    }
+
+    /// Takes back everything that no slot has begun.
+    pub fn drain_buffers(&self) -> Vec<ClaimedRun> {
+        self.lock()
+            .values_mut()
+            .flat_map(|queue| std::mem::take(&mut queue.buffer))
+            .collect()
+    }
+
+    /// Bodies that are executing.
+    pub fn running(&self) -> usize {
+        self.lock().values().map(|queue| queue.running).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,11 @@
+//! Every error a user can meet. Each says what happened and what to do about it.
+
+mod definition;
+mod forge;
+mod outcome;
+mod store;
+
+pub use definition::DefinitionError;
+pub use forge::{ContextError, Error, RunError};
+pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};
+pub use store::{StoreError, StoreErrorKind};

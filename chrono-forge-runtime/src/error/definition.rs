@@ -1,0 +1,111 @@
+//! Mistakes in a workflow's definition: never a value, never retried.
+
+/// A rule of the vocabulary was broken. The run fails at once with an error row that holds this
+/// text; user code cannot catch it, since the operation that found it never completes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// A key is empty or contains `$`, or a branch name contains `,`.
+    #[error(
+        "{place}: the key {key:?} {problem}; keys name rows, so use letters, digits, `-`, `_`, `.`, `:`"
+    )]
+    BadKey {
+        place: String,
+        key: String,
+        problem: &'static str,
+    },
+
+    /// The same key was reached twice in one pass.
+    #[error(
+        "{place} was reached twice in one pass; one key is one operation: put what differs into the key, as in step!(\"charge-{{i}}\", ..)"
+    )]
+    DuplicateKey { place: String },
+
+    /// A recorded key now belongs to an operation of another kind or an undelivered record.
+    #[error("{place}: {problem}")]
+    Misplaced {
+        place: String,
+        problem: &'static str,
+    },
+
+    /// A value does not survive encoding, or those bytes do not read back.
+    #[error(
+        "{place}: a value of type `{type_name}` cannot be stored ({problem}); store a type whose JSON reads back as itself: no NaN or infinity, string keys in maps, serde attributes that agree both ways"
+    )]
+    Unstorable {
+        place: String,
+        type_name: &'static str,
+        problem: String,
+    },
+
+    /// Stored bytes do not read back as the type that the code now asks for.
+    #[error(
+        "{place}: the stored value does not read as `{type_name}` ({problem}); keep old values readable (`Option`, #[serde(default)], #[serde(alias)]) or give the operation a new key"
+    )]
+    Undecodable {
+        place: String,
+        type_name: &'static str,
+        problem: String,
+    },
+
+    /// A value is larger than the configured limit.
+    #[error(
+        "{place}: {bytes} bytes exceed the limit of {limit} bytes a value; store the data elsewhere and record its address, or raise `payload_bytes_max`"
+    )]
+    TooLarge {
+        place: String,
+        bytes: usize,
+        limit: usize,
+    },
+
+    /// Branches were opened and never merged.
+    #[error(
+        "branch {names} was opened but never merged; write merge!(..) before the body ends, or branch!(.., automerge = true, ..)"
+    )]
+    UnmergedBranch { names: String },
+
+    /// `merge!` of a name that no `branch!` opened in this pass.
+    #[error(
+        "merge of `{name}`: no branch of that name was opened in this pass; open it with branch!({name:?}, ..) first"
+    )]
+    UnknownBranch { name: String },
+
+    /// `spawn!` or `spawn_each!` outside a branch block.
+    #[error(
+        "spawn `{name}` stands outside a branch block; children belong to a branch: branch!(\"..\", {{ spawn!({name:?}, ..) }})"
+    )]
+    SpawnOutsideBranch { name: String },
+
+    /// A durable operation that may not stand in a branch block or a step body.
+    #[error("{place} cannot stand inside {inside}; {remedy}")]
+    NotHere {
+        place: String,
+        inside: String,
+        remedy: &'static str,
+    },
+
+    /// A child's key is taken by a row that is not of this branch.
+    #[error(
+        "the child key `{key}` of workflow `{workflow}` belongs to another run; rename the spawn"
+    )]
+    ForeignChild { key: String, workflow: String },
+
+    /// `of` of a `spawn_each!` is zero or beyond its bound.
+    #[error("spawn_each `{name}`: of = {of} is not between 1 and 10000")]
+    BadBatch { name: String, of: u64 },
+
+    /// The result of another run was awaited inside a pass, where it would hold a slot.
+    #[error(
+        "the result of run `{key}` was awaited inside a workflow; it would hold a slot while it waits; spawn it as a child and merge it"
+    )]
+    AwaitedRun { key: String },
+
+    /// The database refused this run's bytes for good.
+    #[error("the database refused what this run wrote: {problem}")]
+    Refused { problem: String },
+}
+
+impl DefinitionError {
+    /// The class under which its error row is recorded.
+    pub const CLASS: &'static str = "chrono_forge::DefinitionError";
+}

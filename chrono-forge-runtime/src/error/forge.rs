@@ -1,0 +1,156 @@
+//! Errors of the calls that surround workflows.
+
+use super::StoreError;
+use crate::record::RunState;
+
+/// A call on [`Forge`](crate::forge::Forge) or its builder failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database could not do what was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+
+    /// A knob of the builder has a value that cannot work.
+    #[error("{knob}: {problem}")]
+    Config { knob: &'static str, problem: String },
+
+    /// Two workflows registered one name.
+    #[error(
+        "two workflows are named `{name}`: {first} and {second}; give one of them #[workflow(name = \"..\")]"
+    )]
+    DuplicateWorkflow {
+        name: String,
+        first: &'static str,
+        second: &'static str,
+    },
+
+    /// A name that no linked workflow registered.
+    #[error(
+        "no workflow named `{name}` is registered; a crate that nobody names is not linked: write `use my_workflows as _;` in the binary"
+    )]
+    UnregisteredWorkflow { name: String },
+
+    /// A served workflow asks for a state that the builder was not given.
+    #[error(
+        "workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }})"
+    )]
+    MissingState {
+        workflow: &'static str,
+        state: &'static str,
+    },
+
+    /// A run's key that cannot be used.
+    #[error("the key {key:?} {problem}")]
+    BadKey { key: String, problem: &'static str },
+
+    /// The arguments of an invocation cannot be stored.
+    #[error("the arguments of `{workflow}` cannot be stored: {problem}")]
+    Arguments {
+        workflow: &'static str,
+        problem: String,
+    },
+
+    /// The arguments are larger than the configured limit.
+    #[error(
+        "the arguments of `{workflow}` are {bytes} bytes, over the limit of {limit}; store the data elsewhere and pass its address, or raise `payload_bytes_max`"
+    )]
+    TooLarge {
+        workflow: &'static str,
+        bytes: usize,
+        limit: usize,
+    },
+
+    /// There is no run with this workflow and key.
+    #[error("workflow `{workflow}` has no run with the key {key:?}")]
+    NotFound { workflow: &'static str, key: String },
+
+    /// The engine was shut down.
+    #[error("this Forge was shut down; open it again")]
+    Closed,
+}
+
+/// Why a run has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The body failed for good.
+    #[error("run `{key}` of `{workflow}` failed: {message} ({class})")]
+    Failed {
+        workflow: String,
+        key: String,
+        class: String,
+        message: String,
+    },
+
+    /// A step gave up and its error reached the end of the body.
+    #[error("run `{key}` of `{workflow}` stalled at {step}: {message} ({class})")]
+    Stalled {
+        workflow: String,
+        key: String,
+        step: String,
+        class: String,
+        message: String,
+    },
+
+    /// Ended by hand.
+    #[error("run `{key}` of `{workflow}` was canceled")]
+    Canceled { workflow: String, key: String },
+
+    /// The stored output does not read as the type asked for.
+    #[error("the output of run `{key}` does not read as `{type_name}`: {problem}")]
+    Undecodable {
+        key: String,
+        type_name: &'static str,
+        problem: String,
+    },
+
+    /// The run's row is gone.
+    #[error("run `{key}` of `{workflow}` no longer exists")]
+    Missing { workflow: String, key: String },
+
+    /// The call itself failed.
+    #[error(transparent)]
+    Forge(#[from] Error),
+}
+
+impl RunError {
+    /// The run's state, when the run itself is the reason.
+    #[must_use]
+    pub fn state(&self) -> Option<RunState> {
+        Some(match self {
+            Self::Failed { .. } => RunState::Failed,
+            Self::Stalled { .. } => RunState::Stalled,
+            Self::Canceled { .. } => RunState::Canceled,
+            Self::Undecodable { .. } => RunState::Completed,
+            _ => return None,
+        })
+    }
+}
+
+/// A context entry could not be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// The value's JSON is larger than 16 KiB.
+    #[error(
+        "context entry {key:?} is {bytes} bytes, over the limit of {limit}; keep large data in a step's result or outside"
+    )]
+    TooLarge {
+        key: String,
+        bytes: usize,
+        limit: usize,
+    },
+
+    /// The value cannot be encoded as JSON.
+    #[error("context entry {key:?} cannot be stored: {problem}")]
+    Unstorable { key: String, problem: String },
+
+    /// The stored value does not read as the type asked for.
+    #[error("context entry {key:?} does not read as `{type_name}`: {problem}")]
+    Undecodable {
+        key: String,
+        type_name: &'static str,
+        problem: String,
+    },
+}

@@ -1,0 +1,262 @@
+//! The runtime surface: open a database, start runs, wait for their results.
+
+mod builder;
+mod lifecycle;
+mod run;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::oneshot;
+
+pub use builder::Builder;
+pub use run::Run;
+
+use crate::context::invocation::{Invocation, Workflow};
+use crate::engine::hub::Settled;
+use crate::engine::pass::Pass;
+use crate::error::Error;
+use crate::record::{Level, RunId};
+use crate::store::{Start, Started, StoreErrorKind};
+use lifecycle::Lifecycle;
+
+/// The longest key, in bytes, that `start` takes.
+const KEY_BYTES_MAX: usize = 512;
+
+/// An open engine. Clones are cheap and stand for the same one.
+///
+/// When the last clone is dropped the engine stops at once, as a crash would stop it; use
+/// [`Forge::shutdown`] to let passes reach a durable point first.
+#[derive(Clone)]
+pub struct Forge {
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl Forge {
+    /// Opens a database with every default; see [`Builder`] for what can be set.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        Self::builder(url).open().await
+    }
+
+    /// Settings for an engine over the database at `url`: `sqlite://file.db`, `sqlite::memory:`.
+    #[must_use]
+    pub fn builder(url: &str) -> Builder {
+        Builder::new(url)
+    }
+
+    /// Starts a run, durable when this returns. A second start with the key returns the run that
+    /// exists and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::BadKey`], [`Error::Arguments`] and [`Error::TooLarge`] before anything is written;
+    /// [`Error::Store`] when the database cannot.
+    pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
+        check_key(key)?;
+        let definition = invocation.definition;
+        let workflow = definition.name;
+        let args = invocation
+            .args
+            .map_err(|problem| Error::Arguments { workflow, problem })?;
+        let limit = self.host().config.payload_bytes_max;
+        if args.len() > limit {
+            return Err(Error::TooLarge {
+                workflow,
+                bytes: args.len(),
+                limit,
+            });
+        }
+        barrier().await;
+        let start = Start {
+            key: key.to_owned(),
+            workflow: workflow.to_owned(),
+            queue: definition.queue.to_owned(),
+            level: Level::top(definition.priority),
+            args,
+            claim: None,
+        };
+        let (id, watch) = self.insert(start).await?;
+        Ok(Run::new(
+            self.clone(),
+            id,
+            workflow.to_owned(),
+            key.to_owned(),
+            watch,
+        ))
+    }
+
+    async fn insert(
+        &self,
+        mut start: Start,
+    ) -> Result<(RunId, Option<oneshot::Receiver<Settled>>), Error> {
+        let host = Arc::clone(self.host());
+        let queue = start.queue.clone();
+        let direct = host.serves(&start.workflow) && host.slots.reserve_direct(&queue);
+        start.claim = direct.then(|| host.worker());
+        let (watcher, watched) = std::sync::mpsc::channel();
+        let on_started = {
+            let host = Arc::clone(&host);
+            let queue = queue.clone();
+            move |started: &mut Started| {
+                let id = match started {
+                    Started::Existing(id) => {
+                        let _ = watcher.send((*id, None));
+                        if direct {
+                            host.slots.unreserve(&queue, 1);
+                        }
+                        return;
+                    }
+                    Started::Inserted(id) => *id,
+                    Started::Claimed(run) => run.id,
+                };
+                // Before the run can settle.
+                let _ = watcher.send((id, Some(host.hub.subscribe(id))));
+                if let Started::Claimed(run) = started {
+                    host.hold(std::slice::from_ref(run));
+                }
+                if direct {
+                    host.slots.unreserve(&queue, 1);
+                }
+                match started {
+                    Started::Claimed(run) => host.offer(vec![run.as_ref().clone()]),
+                    _ => host.work.notify_one(),
+                }
+            }
+        };
+        let started = host.committer().start(start, on_started).await;
+        if direct && started.is_err() {
+            host.slots.unreserve(&queue, 1);
+        }
+        let started = started.map_err(closed)?;
+        watched
+            .try_recv()
+            .map_err(|_| Error::Closed)
+            .or(match started {
+                Started::Existing(id) | Started::Inserted(id) => Ok((id, None)),
+                Started::Claimed(run) => Ok((run.id, None)),
+            })
+    }
+
+    /// The run of this workflow with this key (a child's key, too), if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the database cannot be read.
+    pub async fn get<W: Workflow>(&self, key: &str) -> Result<Option<Run<W::Output>>, Error> {
+        let wanted = key.to_owned();
+        let row = self
+            .host()
+            .read(move |store| store.find_run(W::NAME, &wanted))
+            .await;
+        let row = row.map_err(closed)?;
+        Ok(row.map(|row| Run::new(self.clone(), row.id, row.workflow, row.key, None)))
+    }
+
+    /// Wakes a parked run: its `continue_if!` conditions are evaluated again. A running one looks
+    /// again before it parks; a settled one is left alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such run.
+    pub async fn wake<W: Workflow>(&self, key: &str) -> Result<(), Error> {
+        barrier().await;
+        let host = self.host();
+        let (wanted, clock) = (key.to_owned(), Arc::clone(&host.clock));
+        let woken = host
+            .committer()
+            .call("wake", move |writer| {
+                writer.wake(W::NAME, &wanted, clock.now())
+            })
+            .await
+            .map_err(closed)?;
+        let Some(woken) = woken else {
+            return Err(Error::NotFound {
+                workflow: W::NAME,
+                key: key.to_owned(),
+            });
+        };
+        for pass in host.passes(&[woken.run]) {
+            pass.wake();
+        }
+        host.work.notify_one();
+        Ok(())
+    }
+
+    /// Stops the engine: claims nothing more, lets passes reach a durable point for as long as the
+    /// grace, cuts off the rest, hands everything back. Runs go on at the next `open`, here or
+    /// elsewhere; nothing that was cut off counts as a failed attempt.
+    pub async fn shutdown(&self) {
+        self.lifecycle.shutdown().await;
+    }
+
+    /// Transactions committed by this process since `open`.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.host().committer().commits()
+    }
+
+    /// Dies as a killed process would: nothing more is written, acknowledged or released.
+    #[cfg(feature = "testing")]
+    pub fn crash(&self) {
+        self.lifecycle.crash();
+    }
+
+    /// Waits until a failpoint has made the engine die.
+    #[cfg(feature = "testing")]
+    pub async fn crashed(&self) {
+        self.lifecycle.crashed().await;
+    }
+
+    pub(crate) fn host(&self) -> &Arc<crate::engine::host::Host> {
+        &self.lifecycle.host
+    }
+}
+
+impl std::fmt::Debug for Forge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forge")
+            .field("worker", &self.host().worker())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A store that was closed under a call means that the engine was.
+fn closed(error: crate::store::StoreError) -> Error {
+    match error.kind {
+        StoreErrorKind::Closed => Error::Closed,
+        _ => Error::Store(error),
+    }
+}
+
+fn check_key(key: &str) -> Result<(), Error> {
+    let problem = if key.is_empty() {
+        "is empty; give each run a name of its own"
+    } else if key.contains('$') {
+        "contains `$`, which separates the parts of child keys; use another character"
+    } else if key.len() > KEY_BYTES_MAX {
+        "is longer than 512 bytes; use a digest of it"
+    } else {
+        return Ok(());
+    };
+    Err(Error::BadKey {
+        key: key.to_owned(),
+        problem,
+    })
+}
+
+/// Inside a body a call from the outside world is an effect: what the body has seen must be
+/// durable first.
+async fn barrier() {
+    let Some(pass) = Pass::current() else { return };
+    poll_fn(|cx| {
+        loop {
+            match pass.may_dispatch() {
+                Ok(()) => return Poll::Ready(()),
+                Err(number) if pass.poll_acked(number, cx) => {}
+                Err(_) => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+}

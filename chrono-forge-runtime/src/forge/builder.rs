@@ -1,0 +1,210 @@
+//! The builder: every knob, validated together at `open`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Forge;
+use super::lifecycle::Lifecycle;
+use crate::clock::{Clock, SystemClock};
+use crate::engine::config::Config;
+use crate::engine::registry::States;
+use crate::error::Error;
+use crate::failpoint::Failpoints;
+use crate::store::{Store, StoreError, StoreErrorKind};
+
+/// Settings of a [`Forge`]. Nothing is opened before [`Builder::open`].
+#[must_use = "a builder does nothing until it is opened"]
+pub struct Builder {
+    url: String,
+    config: Config,
+    /// The first `.queue(..)` replaces the default queues.
+    queues_given: bool,
+    workflows: Option<Vec<String>>,
+    states: States,
+    clock: Arc<dyn Clock>,
+    migrate: bool,
+    readers: u32,
+    failpoints: Arc<Failpoints>,
+}
+
+impl Builder {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            config: Config::default(),
+            queues_given: false,
+            workflows: None,
+            states: States::default(),
+            clock: Arc::new(SystemClock),
+            migrate: true,
+            readers: 4,
+            failpoints: Arc::new(default_failpoints()),
+        }
+    }
+
+    /// Injects a state, handed to workflows that take `State<T>`. A second state of a type replaces
+    /// the first.
+    pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Serves a queue with this many slots: bodies that execute at the same time. The first call
+    /// replaces the default, queue `default` with 64 slots.
+    pub fn queue(mut self, name: &str, slots: usize) -> Self {
+        if !std::mem::replace(&mut self.queues_given, true) {
+            self.config.queues.clear();
+        }
+        self.config.queues.retain(|(queue, _)| queue != name);
+        self.config.queues.push((name.to_owned(), slots));
+        self
+    }
+
+    /// Serves only these workflows, by their registered names; otherwise every linked one.
+    pub fn workflows<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.workflows = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether this process executes runs (default) or only starts, wakes and reads them.
+    pub fn worker(mut self, on: bool) -> Self {
+        self.config.worker = on;
+        self
+    }
+
+    /// The worker's name, for operators; default `worker`.
+    pub fn worker_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.config.worker_name);
+        self
+    }
+
+    /// How long a worker may be silent before others declare it dead; default 10 s. At least two
+    /// heartbeats.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// How often a worker renews its lease; default 2.5 s.
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.config.heartbeat = heartbeat;
+        self
+    }
+
+    /// The longest time between two looks for due runs; default 1 s. Runs that this process knows
+    /// of start without waiting for it.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.config.poll_interval = interval;
+        self
+    }
+
+    /// How long [`Forge::shutdown`] lets passes go on; default 30 s.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.config.shutdown_grace = grace;
+        self
+    }
+
+    /// The most bytes of JSON that one argument list, result or output may have; default 4 MiB.
+    pub fn payload_bytes_max(mut self, bytes: usize) -> Self {
+        self.config.payload_bytes_max = bytes;
+        self
+    }
+
+    /// The most runs written in one transaction; default 1000. With 1 each write is a commit of
+    /// its own, which makes a crash sweep deterministic.
+    pub fn commit_batch_max(mut self, plans: usize) -> Self {
+        self.config.batch.plans_max = plans;
+        self
+    }
+
+    /// Connections that read, beside the one that writes; default 4.
+    pub fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// Where workflows take the time from; default the host's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens without any right to change the schema: an older one is refused instead of migrated.
+    pub fn verify_only(mut self) -> Self {
+        self.migrate = false;
+        self
+    }
+
+    /// Places where the engine dies, for crash tests.
+    #[cfg(feature = "testing")]
+    pub fn failpoints(mut self, failpoints: Arc<Failpoints>) -> Self {
+        self.failpoints = failpoints;
+        self
+    }
+
+    /// Opens the database and, unless the worker is off, begins to execute due runs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a knob that cannot work; [`Error::DuplicateWorkflow`],
+    /// [`Error::UnregisteredWorkflow`] and [`Error::MissingState`] for the served workflows, checked
+    /// only where the worker is on; [`Error::Store`] when the database cannot be opened.
+    pub async fn open(self) -> Result<Forge, Error> {
+        self.config.validate()?;
+        let registry = if self.config.worker {
+            let registry = crate::engine::registry::Registry::of(self.workflows.as_deref())?;
+            registry.check_states(&self.states)?;
+            registry
+        } else {
+            crate::engine::registry::Registry::default()
+        };
+        let (url, migrate, readers) = (self.url, self.migrate, self.readers);
+        let opened = tokio::task::spawn_blocking(move || open_store(&url, migrate, readers)).await;
+        let store = opened.map_err(|_| Error::Closed)??;
+        let parts = crate::engine::host::HostParts {
+            clock: self.clock,
+            store,
+            config: self.config,
+            registry,
+            states: self.states,
+            failpoints: self.failpoints,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let lifecycle = Lifecycle::begin(parts).await?;
+        Ok(Forge {
+            lifecycle: Arc::new(lifecycle),
+        })
+    }
+}
+
+#[cfg(feature = "testing")]
+fn default_failpoints() -> Failpoints {
+    Failpoints::from_env()
+}
+
+#[cfg(not(feature = "testing"))]
+fn default_failpoints() -> Failpoints {
+    Failpoints
+}
+
+#[cfg(feature = "sqlite")]
+fn open_store(url: &str, migrate: bool, readers: u32) -> Result<Arc<dyn Store>, Error> {
+    use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+    let location = Location::parse(url).map_err(|error| unknown_url(&error.to_string()))?;
+    let options = SqliteOptions {
+        migrate,
+        readers,
+        ..SqliteOptions::new(location)
+    };
+    Ok(Arc::new(SqliteStore::open(options)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_store(_url: &str, _migrate: bool, _readers: u32) -> Result<Arc<dyn Store>, Error> {
+    Err(unknown_url(
+        "no store is compiled in; enable the feature `sqlite`",
+    ))
+}
+
+fn unknown_url(problem: &str) -> Error {
+    Error::Store(StoreError::new("open", StoreErrorKind::Refused, problem))
+}

@@ -1,0 +1,187 @@
+//! A started run, seen from outside.
+
+use std::marker::PhantomData;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::{Forge, closed};
+use crate::context::codec;
+use crate::engine::hub::Settled;
+use crate::engine::pass::Pass;
+use crate::error::{DefinitionError, Error, RunError};
+use crate::record::{Json, RunId, RunRow, RunState};
+
+/// A run: one row, wherever it executes.
+pub struct Run<T> {
+    forge: Forge,
+    id: RunId,
+    workflow: String,
+    key: String,
+    /// Subscribed before the run could settle, for a run that this process has just started.
+    watch: Mutex<Option<oneshot::Receiver<Settled>>>,
+    _output: PhantomData<fn() -> T>,
+}
+
+impl<T> Run<T> {
+    pub(super) fn new(
+        forge: Forge,
+        id: RunId,
+        workflow: String,
+        key: String,
+        watch: Option<oneshot::Receiver<Settled>>,
+    ) -> Self {
+        let watch = Mutex::new(watch);
+        Self {
+            forge,
+            id,
+            workflow,
+            key,
+            watch,
+            _output: PhantomData,
+        }
+    }
+
+    /// The key that the run was started with.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The registered name of its workflow.
+    #[must_use]
+    pub fn workflow(&self) -> &str {
+        &self.workflow
+    }
+
+    /// The id of its row.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.id.0
+    }
+
+    /// Where the run stands.
+    ///
+    /// # Errors
+    /// [`RunError::Missing`] when its row is gone; [`RunError::Forge`] when it cannot be read.
+    pub async fn state(&self) -> Result<RunState, RunError> {
+        Ok(self.row().await?.state)
+    }
+
+    /// The run's context as last written, for operators; a JSON object.
+    ///
+    /// # Errors
+    /// As [`Run::state`].
+    pub async fn context(&self) -> Result<serde_json::Value, RunError> {
+        let row = self.row().await?;
+        codec::decode(&row.context).map_err(|problem| RunError::Undecodable {
+            key: self.key.clone(),
+            type_name: "a JSON object",
+            problem,
+        })
+    }
+
+    /// Waits for the run to settle and gives its output.
+    ///
+    /// # Errors
+    /// [`RunError::Failed`], [`RunError::Stalled`] and [`RunError::Canceled`] instead of an endless
+    /// wait; [`RunError::Undecodable`] when the output does not read as `T`. Awaiting it inside a
+    /// workflow fails that workflow's run.
+    pub async fn result(&self) -> Result<T, RunError>
+    where
+        T: DeserializeOwned,
+    {
+        if let Some(pass) = Pass::current() {
+            pass.break_rule(DefinitionError::AwaitedRun {
+                key: self.key.clone(),
+            });
+            std::future::pending::<()>().await;
+        }
+        let mut watch = self
+            .watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        loop {
+            let receiver = match watch.take() {
+                Some(receiver) => receiver,
+                None => {
+                    let receiver = self.forge.host().hub.subscribe(self.id);
+                    let row = self.row().await?;
+                    if row.state.is_settled() {
+                        return self.settled(row);
+                    }
+                    receiver
+                }
+            };
+            // Another process may settle it, of which only the row tells.
+            let poll = self.forge.host().config.poll_interval;
+            match tokio::time::timeout(poll, receiver).await {
+                Ok(Ok(Settled {
+                    state: RunState::Completed,
+                    output: Some(output),
+                })) => {
+                    return self.decode(&output);
+                }
+                Ok(Err(_)) if self.forge.lifecycle.is_closed() => return Err(Error::Closed.into()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn row(&self) -> Result<RunRow, RunError> {
+        let id = self.id;
+        let row = self.forge.host().read(move |store| store.run(id)).await;
+        row.map_err(closed)?.ok_or_else(|| RunError::Missing {
+            workflow: self.workflow.clone(),
+            key: self.key.clone(),
+        })
+    }
+
+    fn settled(&self, row: RunRow) -> Result<T, RunError>
+    where
+        T: DeserializeOwned,
+    {
+        let (class, message) = row.last_error.unwrap_or_default();
+        let (workflow, key) = (row.workflow, row.key);
+        match row.state {
+            RunState::Failed => Err(RunError::Failed {
+                workflow,
+                key,
+                class,
+                message,
+            }),
+            RunState::Stalled => {
+                let step = row.stalled_by.unwrap_or_default();
+                Err(RunError::Stalled {
+                    workflow,
+                    key,
+                    step,
+                    class,
+                    message,
+                })
+            }
+            RunState::Canceled => Err(RunError::Canceled { workflow, key }),
+            _ => self.decode(&row.output.unwrap_or_else(|| Json::from("null"))),
+        }
+    }
+
+    fn decode(&self, output: &str) -> Result<T, RunError>
+    where
+        T: DeserializeOwned,
+    {
+        codec::decode(output).map_err(|problem| RunError::Undecodable {
+            key: self.key.clone(),
+            type_name: std::any::type_name::<T>(),
+            problem,
+        })
+    }
+}
+
+impl<T> std::fmt::Debug for Run<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Run({}/{})", self.workflow, self.key)
+    }
+}

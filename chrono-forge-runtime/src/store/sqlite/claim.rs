@@ -1,0 +1,158 @@
+//! Claims: due runs, read in order from the `ready` index, one range per queue, level and workflow.
+//!
+//! Sleepers are behind the end of their range and runs of names that nobody here serves are in no
+//! range, so neither costs anything.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::bind::{Bind, id_list, name_list};
+use super::statement::Stmt;
+use super::{held, runs, worker};
+use crate::record::{ClaimedRun, Epoch, Level, RecordId, RunId};
+use crate::store::{ClaimRequest, Claims};
+
+/// The nesting of the loops is the order of the answer: levels, then workflows, then the instant.
+/// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index.
+pub(super) const DUE: &str = "
+SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
+    w.crashes, w.parent_execution_log_id, w.created_at
+FROM json_each(?) AS level
+CROSS JOIN json_each(?) AS name
+CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
+    ON w.queue = ? AND w.priority = level.value AND w.workflow = name.value
+WHERE w.wake_at <= ? AND +w.state = 0
+LIMIT ?";
+
+const TAKE: &str = "
+UPDATE chrono_forge_workflows SET
+    state = 1,
+    wake_at = NULL,
+    wake_requested = 0,
+    locked_by = ?,
+    lock_epoch = lock_epoch + 1,
+    started_at = ifnull(started_at, ?),
+    updated_at = ?
+WHERE id IN (SELECT value FROM json_each(?))";
+
+type Due = (
+    BigInt,
+    Text,
+    Text,
+    BigInt,
+    BigInt,
+    Text,
+    BigInt,
+    Text,
+    BigInt,
+    Nullable<BigInt>,
+    BigInt,
+);
+type DueRow = (
+    i64,
+    String,
+    String,
+    i64,
+    i64,
+    String,
+    i64,
+    String,
+    i64,
+    Option<i64>,
+    i64,
+);
+
+/// Takes due runs; see [`Writer::claim_due`](crate::store::Writer::claim_due).
+pub(super) fn claim_due(
+    conn: &mut SqliteConnection,
+    request: &ClaimRequest<'_>,
+) -> QueryResult<Claims> {
+    if !worker::is_alive(conn, request.worker)? {
+        return Ok(Claims {
+            worker_dead: true,
+            ..Claims::default()
+        });
+    }
+    let mut claims = Claims::default();
+    let mut quarantine = request.quarantine_slot;
+    for (queue, limit) in request.queues {
+        claims
+            .runs
+            .extend(due(conn, request, queue, *limit, &mut quarantine)?);
+    }
+    if claims.runs.is_empty() {
+        return Ok(claims);
+    }
+    let ids: Vec<RunId> = claims.runs.iter().map(|run| run.id).collect();
+    let list = id_list(ids.iter().map(|id| id.0));
+    let (worker, now) = (request.worker.0, request.now);
+    Stmt::<()>::new(TAKE, &[worker.into(), now.into(), now.into(), list.into()]).execute(conn)?;
+    held::enter(conn, request.worker, &ids)?;
+    Ok(claims)
+}
+
+/// Due runs of one queue in the order asked for. `quarantine` is the one place for a run that keeps
+/// killing its workers; it is used up by the first such run.
+fn due(
+    conn: &mut SqliteConnection,
+    request: &ClaimRequest<'_>,
+    queue: &str,
+    limit: u32,
+    quarantine: &mut bool,
+) -> QueryResult<Vec<ClaimedRun>> {
+    let mut levels: Vec<i64> = Level::all().map(|level| level.0.into()).collect();
+    if request.lowest_first {
+        levels.reverse();
+    }
+    let wanted = limit as usize;
+    let mut window = i64::from(limit);
+    loop {
+        let binds: [Bind<'_>; 5] = [
+            id_list(levels.iter().copied()).into(),
+            name_list(request.workflows).into(),
+            queue.into(),
+            request.now.into(),
+            window.into(),
+        ];
+        let rows: Vec<DueRow> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
+        let last = (rows.len() as i64) < window;
+        let mut open = *quarantine;
+        let mut taken: Vec<ClaimedRun> = rows
+            .into_iter()
+            .map(|row| claimed(row, queue))
+            .filter(|run| run.crashes < request.quarantine_from || std::mem::take(&mut open))
+            .collect();
+        // Runs that must wait for quarantine stood in front of others: look further.
+        if taken.len() < wanted && !last {
+            window = window.saturating_mul(2);
+            continue;
+        }
+        taken.truncate(wanted);
+        let suspect = taken
+            .iter()
+            .any(|run| run.crashes >= request.quarantine_from);
+        *quarantine &= !suspect;
+        return Ok(taken);
+    }
+}
+
+fn claimed(row: DueRow, queue: &str) -> ClaimedRun {
+    let (id, key, workflow, level, epoch, args, attempts, retry_counts, crashes, parent, created) =
+        row;
+    ClaimedRun {
+        id: RunId(id),
+        key,
+        workflow,
+        queue: queue.to_owned(),
+        level: runs::level(level),
+        epoch: Epoch(epoch + 1),
+        args: args.into(),
+        attempts: runs::count(attempts),
+        retry_counts: retry_counts.into(),
+        crashes: runs::count(crashes),
+        parent: parent.map(RecordId),
+        created_at: super::bind::instant(created),
+        // Records are written by passes only, and this is the first.
+        fresh: epoch == 0,
+    }
+}

@@ -1,0 +1,177 @@
+//! The run's own row: what a pass leaves on it, and how the pass ends.
+//!
+//! Completions have a statement of their own: nearly every commit of a large fan-out is one, and it
+//! binds four values. None of these statements checks the fence again; it was read in the same
+//! transaction.
+
+use diesel::prelude::*;
+
+use super::Batch;
+use crate::record::{RunEnd, RunState};
+use crate::store::sqlite::bind::deadline;
+use crate::store::sqlite::{NO_COUNTS, statement};
+
+const TOUCH: &str = "
+UPDATE chrono_forge_workflows SET
+    context = coalesce(v.column2, context),
+    wake_requested = iif(v.column3, 0, wake_requested),
+    crashes = iif(v.column4, 0, crashes),
+    retry_counts = coalesce(v.column5, retry_counts),
+    updated_at = v.column6
+FROM (VALUES {(?, ?, ?, ?, ?, ?)}) AS v
+WHERE chrono_forge_workflows.id = v.column1";
+
+/// `wake_at` is null already: the run is running.
+const COMPLETE: &str = "
+UPDATE chrono_forge_workflows SET
+    state = 2,
+    locked_by = NULL,
+    output = v.column2,
+    completed_at = v.column3,
+    updated_at = v.column4
+FROM (VALUES {(?, ?, ?, ?)}) AS v
+WHERE chrono_forge_workflows.id = v.column1";
+
+const END: &str = "
+UPDATE chrono_forge_workflows SET
+    state = v.column2,
+    locked_by = NULL,
+    wake_at = v.column3,
+    attempts = coalesce(v.column4, attempts),
+    retry_counts = coalesce(v.column5, retry_counts),
+    stalled_by = v.column6,
+    options = iif(v.column7, json_set(options, '$.dropped_foreign_await', json('true')), options),
+    updated_at = v.column8
+FROM (VALUES {(?, ?, ?, ?, ?, ?, ?, ?)}) AS v
+WHERE chrono_forge_workflows.id = v.column1";
+
+impl Batch<'_> {
+    /// Writes what a pass changes while it holds the run.
+    pub(super) fn touch_runs(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let mut batch = statement::Batch::new(TOUCH);
+        for (_, plan) in self.live() {
+            if plan.context.is_none() && !plan.consumes_wake && !plan.progress {
+                continue;
+            }
+            batch.push([
+                plan.fence.run.0.into(),
+                plan.context.as_ref().into(),
+                plan.consumes_wake.into(),
+                plan.progress.into(),
+                plan.progress.then_some(NO_COUNTS).into(),
+                self.now.into(),
+            ]);
+        }
+        batch.execute(conn).map(drop)
+    }
+
+    /// Ends the passes whose body returned a value.
+    pub(super) fn complete_runs(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let mut batch = statement::Batch::with_capacity(COMPLETE, self.plans.len());
+        for (_, plan) in self.live() {
+            if let Some(RunEnd::Completed { output, at }) = &plan.end {
+                batch.push([
+                    plan.fence.run.0.into(),
+                    output.into(),
+                    (*at).into(),
+                    self.now.into(),
+                ]);
+            }
+        }
+        batch.execute(conn).map(drop)
+    }
+
+    /// Ends all other passes.
+    pub(super) fn end_runs(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let mut batch = statement::Batch::new(END);
+        let mut due = false;
+        for (place, plan) in self.live() {
+            let Some(end) = &plan.end else { continue };
+            let Some(row) = self.row(end, self.is_woken(place)) else {
+                continue;
+            };
+            due |= row
+                .wake_at
+                .is_some_and(|at| at <= self.now.as_microsecond());
+            batch.push([
+                plan.fence.run.0.into(),
+                (row.state as i64).into(),
+                row.wake_at.into(),
+                row.attempts.into(),
+                row.retry_counts.into(),
+                row.stalled_by.into(),
+                row.dropped_foreign.into(),
+                self.now.into(),
+            ]);
+        }
+        batch.execute(conn)?;
+        drop(batch);
+        self.applied.due |= due;
+        Ok(())
+    }
+
+    /// What this end leaves on the row; a completion has its own statement.
+    fn row<'e>(&self, end: &'e RunEnd, woken: bool) -> Option<EndRow<'e>> {
+        let row = EndRow::new;
+        Some(match end {
+            RunEnd::Completed { .. } => return None,
+            // A wake-up that came during the pass: the flag stays for the claim to clear.
+            RunEnd::Parked {
+                wake_at,
+                dropped_foreign,
+            } => EndRow {
+                wake_at: if woken {
+                    Some(self.now.as_microsecond())
+                } else {
+                    wake_at.map(deadline)
+                },
+                dropped_foreign: *dropped_foreign,
+                ..row(RunState::Idle)
+            },
+            RunEnd::Retrying {
+                wake_at,
+                attempts,
+                retry_counts,
+            } => EndRow {
+                wake_at: Some(deadline(*wake_at)),
+                attempts: Some(*attempts),
+                retry_counts: Some(retry_counts),
+                ..row(RunState::Idle)
+            },
+            RunEnd::Released { at } => EndRow {
+                wake_at: Some(at.as_microsecond()),
+                ..row(RunState::Idle)
+            },
+            RunEnd::Failed { attempts, .. } => EndRow {
+                attempts: Some(*attempts),
+                ..row(RunState::Failed)
+            },
+            RunEnd::Stalled { step_name, .. } => EndRow {
+                stalled_by: Some(step_name),
+                ..row(RunState::Stalled)
+            },
+        })
+    }
+}
+
+struct EndRow<'a> {
+    state: RunState,
+    wake_at: Option<i64>,
+    attempts: Option<u32>,
+    retry_counts: Option<&'a str>,
+    stalled_by: Option<&'a str>,
+    dropped_foreign: bool,
+}
+
+impl EndRow<'_> {
+    fn new(state: RunState) -> Self {
+        Self {
+            state,
+            wake_at: None,
+            attempts: None,
+            retry_counts: None,
+            stalled_by: None,
+            dropped_foreign: false,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Connections: how one is opened, and how it waits for its turn.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::fault;
+use super::statement::Stmt;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::store::StoreResult;
+
+/// How long a connection that found the lock taken waits before it looks again. SQLite's own waits
+/// grow to 100 ms, which starves one of two busy processes; a tight loop starves the other one.
+const BUSY_POLL: Duration = Duration::from_millis(1);
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Write,
+    Read,
+}
+
+/// Opens a connection to this file (or to `:memory:`).
+pub(super) fn open(url: &str, purpose: Purpose, busy: Duration) -> StoreResult<SqliteConnection> {
+    let mut conn =
+        SqliteConnection::establish(url).map_err(|error| fault::connection("open", &error))?;
+    prepare(&mut conn, url, purpose, busy)?;
+    Ok(conn)
+}
+
+/// Sets what every connection needs: references are not enforced (the store keeps them by
+/// construction), the log is written ahead, and a commit is on disk when it returns.
+fn prepare(
+    conn: &mut SqliteConnection,
+    url: &str,
+    purpose: Purpose,
+    busy: Duration,
+) -> StoreResult<()> {
+    let failed = |error| fault::statement("open", &error);
+    let settings = match purpose {
+        Purpose::Write => "PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL;",
+        Purpose::Read => "PRAGMA query_only = ON;",
+    };
+    patiently(busy, || conn.batch_execute(settings)).map_err(failed)?;
+    if purpose == Purpose::Read || url == ":memory:" {
+        return Ok(());
+    }
+    let mode = patiently(busy, || {
+        Stmt::<(Text,)>::new("PRAGMA journal_mode = WAL", &[]).load::<(String,)>(conn)
+    });
+    match mode.map_err(failed)?.first() {
+        Some((mode,)) if mode == "wal" => Ok(()),
+        mode => {
+            let mode = mode.map_or("none", |(mode,)| mode);
+            let message = format!(
+                "cannot switch the database to write-ahead logging (journal mode is `{mode}`): \
+                 it needs a writable file on a local disk"
+            );
+            Err(StoreError::new("open", StoreErrorKind::Corrupt, message))
+        }
+    }
+}
+
+/// Repeats what found a lock taken until the patience is used up.
+pub(super) fn patiently<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> QueryResult<T>,
+) -> QueryResult<T> {
+    let begun = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if fault::is_busy(&error) && begun.elapsed() < patience => {
+                std::thread::sleep(BUSY_POLL);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Runs `write` in a transaction that holds the write lock from its start, so that nothing it reads
+/// can change before it commits and a commit never finds itself outrun.
+pub(super) fn immediate<T>(
+    conn: &mut SqliteConnection,
+    patience: Duration,
+    write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    patiently(patience, || {
+        Stmt::<()>::new("BEGIN IMMEDIATE", &[]).execute(conn)
+    })?;
+    let transaction = Transaction { conn };
+    let value = write(transaction.conn)?;
+    Stmt::<()>::new("COMMIT", &[]).execute(transaction.conn)?;
+    std::mem::forget(transaction);
+    Ok(value)
+}
+
+/// Rolls back when it is dropped, also by a panic.
+struct Transaction<'a> {
+    conn: &'a mut SqliteConnection,
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // SQLite has rolled back by itself after a full disk or an I/O error; then this fails, rightly.
+        let _ = self.conn.batch_execute("ROLLBACK");
+    }
+}

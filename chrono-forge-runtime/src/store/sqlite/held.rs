@@ -1,0 +1,61 @@
+//! What a worker holds, by its claims rows: one row per batch of claims, never a scan of the runs.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::bind::id_list;
+use super::statement::Stmt;
+use crate::record::{RunId, WorkerId};
+
+const ENTER: &str = "
+INSERT INTO chrono_forge_claims (worker_id, id, run_ids)
+SELECT ?, ifnull(max(id), 0) + 1, ? FROM chrono_forge_claims WHERE worker_id = ?";
+
+/// A run that two rows name (claimed, parked and claimed again) is answered once.
+const RUNS: &str = "
+SELECT DISTINCT w.id, w.crashes
+FROM chrono_forge_claims AS c
+CROSS JOIN json_each(c.run_ids) AS j
+CROSS JOIN chrono_forge_workflows AS w ON w.id = j.value
+WHERE c.worker_id = ? AND +w.locked_by = ?
+ORDER BY w.id";
+
+/// A run that a worker holds in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeldRun {
+    pub(super) id: RunId,
+    pub(super) crashes: u32,
+}
+
+/// Enters a batch of claims.
+pub(super) fn enter(
+    conn: &mut SqliteConnection,
+    worker: WorkerId,
+    runs: &[RunId],
+) -> QueryResult<()> {
+    let runs = id_list(runs.iter().map(|run| run.0));
+    Stmt::<()>::new(ENTER, &[worker.0.into(), runs.into(), worker.0.into()])
+        .execute(conn)
+        .map(drop)
+}
+
+/// What this worker holds.
+pub(super) fn runs(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<Vec<HeldRun>> {
+    let rows: Vec<(i64, i64)> =
+        Stmt::<(BigInt, BigInt)>::new(RUNS, &[worker.0.into(), worker.0.into()]).load(conn)?;
+    let held = |(id, crashes)| HeldRun {
+        id: RunId(id),
+        crashes: u32::try_from(crashes).unwrap_or(u32::MAX),
+    };
+    Ok(rows.into_iter().map(held).collect())
+}
+
+/// Forgets a worker's claims.
+pub(super) fn clear(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<()> {
+    Stmt::<()>::new(
+        "DELETE FROM chrono_forge_claims WHERE worker_id = ?",
+        &[worker.0.into()],
+    )
+    .execute(conn)
+    .map(drop)
+}

@@ -1,0 +1,73 @@
+//! What the queue holds, without taking anything: look-ups in the `ready` index.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use jiff::Timestamp;
+
+use super::bind::{id_list, instant, name_list};
+use super::statement::Stmt;
+use crate::record::Level;
+
+/// One look-up at the front of each range.
+pub(super) const NEXT_WAKE: &str = "
+SELECT min((
+    SELECT w.wake_at
+    FROM chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
+    WHERE w.queue = queue.value AND w.priority = level.value AND w.workflow = name.value
+        AND w.wake_at IS NOT NULL
+    ORDER BY w.wake_at LIMIT 1
+))
+FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each(?) AS name";
+
+/// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
+pub(super) const RANGES: &str = "
+WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
+    SELECT * FROM (
+        SELECT queue, priority, workflow, wake_at
+        FROM chrono_forge_workflows INDEXED BY chrono_forge_workflows_ready
+        WHERE wake_at IS NOT NULL
+        ORDER BY queue, priority, workflow, wake_at LIMIT 1
+    )
+    UNION ALL
+    SELECT w.queue, w.priority, w.workflow, w.wake_at
+    FROM front
+    CROSS JOIN chrono_forge_workflows AS w ON w.id = (
+        SELECT n.id
+        FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
+        WHERE n.wake_at IS NOT NULL
+            AND (n.queue, n.priority, n.workflow) > (front.queue, front.priority, front.workflow)
+        ORDER BY n.queue, n.priority, n.workflow, n.wake_at LIMIT 1
+    )
+)
+SELECT DISTINCT workflow FROM front
+WHERE wake_at <= ? AND workflow NOT IN (SELECT value FROM json_each(?))
+ORDER BY workflow LIMIT ?";
+
+/// The earliest instant at which one of these runs becomes due.
+pub(super) fn next_wake(
+    conn: &mut SqliteConnection,
+    queues: &[String],
+    workflows: &[String],
+) -> QueryResult<Option<Timestamp>> {
+    let levels = id_list(Level::all().map(|level| level.0.into()));
+    let binds = [
+        name_list(queues).into(),
+        levels.into(),
+        name_list(workflows).into(),
+    ];
+    let rows: Vec<(Option<i64>,)> =
+        Stmt::<(Nullable<BigInt>,)>::new(NEXT_WAKE, &binds).load(conn)?;
+    Ok(rows.first().and_then(|(at,)| at.map(instant)))
+}
+
+/// Names beside `workflows` that have due runs.
+pub(super) fn unknown_due(
+    conn: &mut SqliteConnection,
+    workflows: &[String],
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<String>> {
+    let binds = [now.into(), name_list(workflows).into(), limit.into()];
+    let rows: Vec<(String,)> = Stmt::<(Text,)>::new(RANGES, &binds).load(conn)?;
+    Ok(rows.into_iter().map(|(name,)| name).collect())
+}

@@ -1,0 +1,142 @@
+//! Reading runs: the row as operators and waiting callers see it.
+
+use diesel::prelude::*;
+use diesel::result::Error;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::bind::{Bind, instant};
+use super::statement::Stmt;
+use crate::record::{Epoch, Level, RecordId, RunId, RunRow, RunState};
+
+macro_rules! select_run {
+    ($filter:literal) => {
+        concat!(
+            "SELECT w.id, w.key, w.workflow, w.queue, w.priority, w.args, w.context, w.output,
+                w.options, w.state, w.wake_at, w.wake_requested, w.locked_by, w.lock_epoch,
+                w.attempts, w.retry_counts, w.crashes, w.stalled_by, w.parent_execution_log_id,
+                w.created_at, w.started_at, w.completed_at, e.error_class, e.error_message
+            FROM chrono_forge_workflows AS w
+            LEFT JOIN chrono_forge_error_logs AS e ON w.state IN (3, 4) AND e.id = (
+                SELECT max(id) FROM chrono_forge_error_logs WHERE workflow_id = w.id
+            )
+            WHERE ",
+            $filter
+        )
+    };
+}
+
+type Columns = (
+    (BigInt, Text, Text, Text, BigInt, Text, Text, Nullable<Text>),
+    (
+        Text,
+        BigInt,
+        Nullable<BigInt>,
+        BigInt,
+        Nullable<BigInt>,
+        BigInt,
+    ),
+    (BigInt, Text, BigInt, Nullable<Text>, Nullable<BigInt>),
+    (
+        BigInt,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Text>,
+        Nullable<Text>,
+    ),
+);
+
+type Row = (
+    (
+        i64,
+        String,
+        String,
+        String,
+        i64,
+        String,
+        String,
+        Option<String>,
+    ),
+    (String, i64, Option<i64>, i64, Option<i64>, i64),
+    (i64, String, i64, Option<String>, Option<i64>),
+    (
+        i64,
+        Option<i64>,
+        Option<i64>,
+        Option<String>,
+        Option<String>,
+    ),
+);
+
+/// The run with this identity.
+pub(super) fn find(
+    conn: &mut SqliteConnection,
+    workflow: &str,
+    key: &str,
+) -> QueryResult<Option<RunRow>> {
+    let sql = select_run!("w.workflow = ? AND w.key = ?");
+    load(conn, sql, &[workflow.into(), key.into()])
+}
+
+/// The run with this id.
+pub(super) fn get(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Option<RunRow>> {
+    load(conn, select_run!("w.id = ?"), &[run.0.into()])
+}
+
+fn load(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+    binds: &[Bind<'_>],
+) -> QueryResult<Option<RunRow>> {
+    let rows: Vec<Row> = Stmt::<Columns>::new(sql, binds).load(conn)?;
+    rows.into_iter().next().map(run_row).transpose()
+}
+
+fn run_row(row: Row) -> QueryResult<RunRow> {
+    let (id, key, workflow, queue, priority, args, context, output) = row.0;
+    let (options, code, wake_at, wake_requested, locked_by, epoch) = row.1;
+    let (attempts, retry_counts, crashes, stalled_by, parent) = row.2;
+    let (created_at, started_at, completed_at, class, message) = row.3;
+    Ok(RunRow {
+        id: RunId(id),
+        key,
+        workflow,
+        queue,
+        level: level(priority),
+        args: args.into(),
+        context: context.into(),
+        output: output.map(Into::into),
+        options: options.into(),
+        state: state(code)?,
+        wake_at: wake_at.map(instant),
+        wake_requested: wake_requested != 0,
+        locked_by,
+        epoch: Epoch(epoch),
+        attempts: count(attempts),
+        retry_counts: retry_counts.into(),
+        crashes: count(crashes),
+        stalled_by,
+        parent: parent.map(RecordId),
+        created_at: instant(created_at),
+        started_at: started_at.map(instant),
+        completed_at: completed_at.map(instant),
+        last_error: class.zip(message),
+    })
+}
+
+/// The state with this code; one that does not exist was not written by this schema.
+pub(super) fn state(code: i64) -> QueryResult<RunState> {
+    i16::try_from(code)
+        .ok()
+        .and_then(RunState::from_code)
+        .ok_or_else(|| Error::DeserializationError(format!("there is no run state {code}").into()))
+}
+
+/// The level stored as this priority; levels beyond the known ones are claimed by nobody.
+pub(super) fn level(priority: i64) -> Level {
+    Level(i16::try_from(priority).unwrap_or(Level::COUNT))
+}
+
+/// A stored counter.
+pub(super) fn count(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,22 @@
+//! Ids of new runs, given out before the rows are written.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::statement::Stmt;
+use crate::record::RunId;
+
+/// The next ids in order. Only right inside the transaction that inserts the rows; SQLite raises
+/// its sequence by the ids it sees.
+pub(super) fn next_runs(
+    conn: &mut SqliteConnection,
+    count: usize,
+) -> QueryResult<impl Iterator<Item = RunId> + use<>> {
+    let last: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'chrono_forge_workflows'",
+        &[],
+    )
+    .load(conn)?;
+    let last = last.first().map_or(0, |(seq,)| *seq);
+    Ok((last + 1..).take(count).map(RunId))
+}

@@ -1,0 +1,124 @@
+//! Starting top-level runs: inserted once, found ever after.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use jiff::Timestamp;
+
+use super::statement::Batch;
+use super::{NO_COUNTS, held, sequence, worker};
+use crate::record::{ClaimedRun, RunId, WorkerId};
+use crate::store::{FIRST_EPOCH, Start, Started};
+
+const FIND: &str = "
+SELECT w.workflow, w.key, w.id
+FROM (VALUES {(?, ?)}) AS v
+CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column1 AND w.key = v.column2";
+
+const INSERT: &str = "
+INSERT OR FAIL INTO chrono_forge_workflows
+    (id, workflow, key, queue, priority, args, created_at, updated_at,
+     state, wake_at, locked_by, lock_epoch, started_at)
+VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
+
+/// Inserts or finds these runs; see [`Writer::start`](crate::store::Writer::start).
+pub(super) fn start(
+    conn: &mut SqliteConnection,
+    starts: &[Start],
+    now: Timestamp,
+) -> QueryResult<Vec<Started>> {
+    let mut known = find(conn, starts)?;
+    let mut ids = sequence::next_runs(conn, starts.len())?;
+    let mut workers = worker::Alive::default();
+    let mut insert = Batch::with_capacity(INSERT, starts.len());
+    let mut claims: BTreeMap<WorkerId, Vec<RunId>> = BTreeMap::new();
+    let mut answers = Vec::with_capacity(starts.len());
+    for start in starts {
+        let identity = (start.workflow.clone(), start.key.clone());
+        if let Some(id) = known.get(&identity) {
+            answers.push(Started::Existing(*id));
+            continue;
+        }
+        let Some(id) = ids.next() else { continue };
+        known.insert(identity, id);
+        // A worker that was declared dead may hold nothing more; the run is then anyone's.
+        let holder = match start.claim {
+            Some(worker) if workers.contains(conn, worker)? => Some(worker),
+            _ => None,
+        };
+        push(&mut insert, id, start, holder, now);
+        answers.push(match holder {
+            None => Started::Inserted(id),
+            Some(worker) => {
+                claims.entry(worker).or_default().push(id);
+                Started::Claimed(Box::new(claimed(id, start, now)))
+            }
+        });
+    }
+    insert.execute(conn)?;
+    for (worker, runs) in &claims {
+        held::enter(conn, *worker, runs)?;
+    }
+    Ok(answers)
+}
+
+fn find(
+    conn: &mut SqliteConnection,
+    starts: &[Start],
+) -> QueryResult<HashMap<(String, String), RunId>> {
+    let mut batch = Batch::with_capacity(FIND, starts.len());
+    for start in starts {
+        batch.push([(&start.workflow).into(), (&start.key).into()]);
+    }
+    let mut found = HashMap::new();
+    for chunk in batch.chunks::<(Text, Text, BigInt)>() {
+        for (workflow, key, id) in chunk.load::<(String, String, i64)>(conn)? {
+            found.insert((workflow, key), RunId(id));
+        }
+    }
+    Ok(found)
+}
+
+fn push<'a>(
+    insert: &mut Batch<'a, 13>,
+    id: RunId,
+    start: &'a Start,
+    holder: Option<WorkerId>,
+    now: Timestamp,
+) {
+    let held = holder.is_some();
+    insert.push([
+        id.0.into(),
+        (&start.workflow).into(),
+        (&start.key).into(),
+        (&start.queue).into(),
+        i64::from(start.level.0).into(),
+        (&start.args).into(),
+        now.into(),
+        now.into(),
+        held.into(),
+        (!held).then_some(now).into(),
+        holder.map(|worker| worker.0).into(),
+        held.into(),
+        held.then_some(now).into(),
+    ]);
+}
+
+fn claimed(id: RunId, start: &Start, now: Timestamp) -> ClaimedRun {
+    ClaimedRun {
+        id,
+        key: start.key.clone(),
+        workflow: start.workflow.clone(),
+        queue: start.queue.clone(),
+        level: start.level,
+        epoch: FIRST_EPOCH,
+        args: start.args.clone(),
+        attempts: 0,
+        retry_counts: NO_COUNTS.into(),
+        crashes: 0,
+        parent: None,
+        created_at: now,
+        fresh: true,
+    }
+}

@@ -1,0 +1,12 @@
+//! The store's contract, sentence by sentence, against `dyn Store` and `dyn Writer`; and, in
+//! `file` and `plans`, what only SQLite has.
+
+mod claims;
+mod commits;
+mod dispatch;
+mod file;
+mod fixture;
+mod liveness;
+mod plans;
+mod reads;
+mod wakes;

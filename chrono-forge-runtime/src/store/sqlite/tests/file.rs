@@ -1,0 +1,210 @@
+//! The database file: opening, refusing, sharing, filling up.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+
+use super::fixture::*;
+use crate::error::StoreErrorKind;
+use crate::record::*;
+use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::*;
+
+fn raw(scratch: &Scratch) -> SqliteConnection {
+    SqliteConnection::establish(scratch.0.join("forge.db").to_str().unwrap()).unwrap()
+}
+
+fn refusal(options: SqliteOptions) -> StoreError {
+    SqliteStore::open(options).err().expect("the store opened")
+}
+
+#[test]
+fn verify_only_refuses_a_schema_that_is_not_there() {
+    let scratch = Scratch::new();
+    let verify = SqliteOptions {
+        migrate: false,
+        ..scratch.options()
+    };
+    let error = refusal(verify.clone());
+    assert_eq!(error.kind, StoreErrorKind::Schema);
+    assert!(
+        error.message.contains("open it once with migrate"),
+        "{error}"
+    );
+    drop(SqliteStore::open(scratch.options()).unwrap());
+    assert!(SqliteStore::open(verify).is_ok());
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let scratch = Scratch::new();
+    drop(SqliteStore::open(scratch.options()).unwrap());
+    raw(&scratch)
+        .batch_execute("INSERT INTO chrono_forge_schema_migrations (version) VALUES ('99990101')")
+        .unwrap();
+    let error = refusal(scratch.options());
+    assert_eq!(error.kind, StoreErrorKind::Schema);
+    assert!(error.message.contains("upgrade the binary"), "{error}");
+}
+
+#[test]
+fn every_migration_goes_down_and_up_again() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.options()).unwrap();
+    while store.revert_migration().unwrap().is_some() {}
+    drop(store);
+    let left: i64 = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(
+        "(SELECT count(*) FROM sqlite_schema WHERE name LIKE 'chrono_forge_%' AND name NOT LIKE '%schema_migrations%')",
+    ))
+    .get_result(&mut raw(&scratch))
+    .unwrap();
+    assert_eq!(left, 0);
+    assert!(SqliteStore::open(scratch.options()).is_ok());
+}
+
+#[test]
+fn what_is_no_database_is_corrupt() {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("forge.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    assert_eq!(refusal(scratch.options()).kind, StoreErrorKind::Corrupt);
+    let directory = SqliteOptions::new(Location::File(scratch.0.clone()));
+    assert_eq!(refusal(directory).kind, StoreErrorKind::Corrupt);
+    let nowhere = SqliteOptions::new(Location::File(scratch.0.join("no/such/dir.db")));
+    assert_eq!(refusal(nowhere).kind, StoreErrorKind::Corrupt);
+}
+
+#[test]
+fn a_full_disk_is_transient_and_leaves_the_store_usable() {
+    let mut forge = Forge::new();
+    let run = forge.running("p");
+    let store = SqliteStore::open(forge.scratch.options()).unwrap();
+    let full = "PRAGMA max_page_count = 30";
+    store.writing.lock().batch_execute(full).unwrap();
+    let mut writer = store.writer().unwrap();
+    let plan = Plan {
+        records: vec![completed(1, &"x".repeat(200_000))],
+        ..forge.plan(&run)
+    };
+    let error = writer
+        .apply(std::slice::from_ref(&plan), at(3))
+        .unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    store
+        .writing
+        .lock()
+        .batch_execute("PRAGMA max_page_count = 100000")
+        .unwrap();
+    let applied = writer.apply(&[plan], at(3)).unwrap();
+    assert_eq!(
+        applied.outcomes[0].verdict,
+        Verdict::Applied { woken: false }
+    );
+}
+
+#[test]
+fn a_lock_that_stays_taken_is_transient() {
+    let mut forge = Forge::new();
+    let options = SqliteOptions {
+        busy_timeout: Duration::from_millis(20),
+        ..forge.scratch.options()
+    };
+    let mut writer = SqliteStore::open(options).unwrap().writer().unwrap();
+    let mut holder = raw(&forge.scratch);
+    holder.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let error = writer.register_worker("x", "h", 1, at(0)).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    holder.batch_execute("COMMIT").unwrap();
+    assert!(writer.register_worker("x", "h", 1, at(0)).is_ok());
+    forge.writer.heartbeat(forge.worker, &[], at(1)).unwrap();
+}
+
+#[test]
+fn many_may_open_a_new_file_at_once() {
+    for _ in 0..5 {
+        let scratch = Scratch::new();
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let store = SqliteStore::open(scratch.options()).unwrap();
+                    store
+                        .writer()
+                        .unwrap()
+                        .register_worker("w", "h", 1, at(0))
+                        .unwrap();
+                });
+            }
+        });
+        let store = SqliteStore::open(scratch.options()).unwrap();
+        assert_eq!(store.live_workers().unwrap().len(), 6);
+    }
+}
+
+#[test]
+fn foreign_changes_are_those_of_others() {
+    let mut forge = Forge::new();
+    let before = forge.store.foreign_changes().unwrap();
+    assert!(before.is_some());
+    forge.start_at("mine", 1, at(1));
+    assert_eq!(forge.store.foreign_changes().unwrap(), before);
+    let other = SqliteStore::open(forge.scratch.options()).unwrap();
+    let mut writer = other.writer().unwrap();
+    writer
+        .start(&[start("theirs", "flow", 1, None)], at(1))
+        .unwrap();
+    assert_ne!(forge.store.foreign_changes().unwrap(), before);
+}
+
+#[test]
+fn a_held_lock_is_not_free_until_its_holder_is_gone() {
+    let forge = Forge::new();
+    let locks = forge.store.worker_locks().unwrap();
+    assert!(!locks.is_free(forge.worker));
+    let guard = locks.hold(forge.worker).unwrap();
+    let other = SqliteStore::open(forge.scratch.options())
+        .unwrap()
+        .worker_locks()
+        .unwrap();
+    assert!(!other.is_free(forge.worker));
+    assert!(
+        forge
+            .scratch
+            .0
+            .join(format!("forge.db-worker-{}.lock", forge.worker))
+            .exists()
+    );
+    drop(guard);
+    assert!(other.is_free(forge.worker));
+    other.remove(forge.worker);
+    assert!(!other.is_free(forge.worker));
+}
+
+#[test]
+fn a_database_in_memory_does_the_same_without_files() {
+    let store = SqliteStore::open(SqliteOptions::new(Location::Memory)).unwrap();
+    assert!(store.worker_locks().is_none());
+    assert_eq!(store.foreign_changes().unwrap(), None);
+    let mut writer = store.writer().unwrap();
+    writer.start(&[start("p", "flow", 1, None)], at(1)).unwrap();
+    assert!(store.find_run("flow", "p").unwrap().is_some());
+    assert_eq!(
+        store
+            .next_wake(&names(&["default"]), &names(&["flow"]))
+            .unwrap(),
+        Some(at(1))
+    );
+}
+
+#[test]
+fn a_database_shared_with_an_application_is_left_as_it_is() {
+    let scratch = Scratch::new();
+    raw(&scratch)
+        .batch_execute(
+            "CREATE TABLE __diesel_schema_migrations (version TEXT PRIMARY KEY, run_on TEXT);
+             INSERT INTO __diesel_schema_migrations VALUES ('99999999', '');",
+        )
+        .unwrap();
+    assert!(SqliteStore::open(scratch.options()).is_ok());
+    assert!(SqliteStore::open(scratch.options()).is_ok());
+}

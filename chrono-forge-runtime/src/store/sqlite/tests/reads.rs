@@ -1,0 +1,176 @@
+//! What the store answers to readers.
+
+use super::fixture::*;
+use crate::record::*;
+
+#[test]
+fn history_comes_in_the_order_of_outcomes_and_the_open_ones_last() {
+    let mut forge = Forge::new();
+    let run = forge.running("p");
+    let records = vec![
+        record("wait$w"),
+        completed(2, "2"),
+        completed(1, "1"),
+        record("repeat$r"),
+        record("repeat$r$1800000000"),
+    ];
+    let plan = Plan {
+        records,
+        ..forge.plan(&run)
+    };
+    forge.apply(&plan);
+    let history = forge.store.history(run.id, 100).unwrap();
+    let names: Vec<&str> = history.iter().map(|record| &*record.step_name).collect();
+    assert_eq!(names, ["step$s1", "step$s2", "wait$w", "repeat$r"]);
+}
+
+#[test]
+fn large_results_are_read_when_they_are_asked_for() {
+    let mut forge = Forge::new();
+    let run = forge.running("p");
+    // Two bytes a letter: the limit counts bytes.
+    let plan = Plan {
+        records: vec![completed(1, "\"éé\""), completed(2, "1")],
+        ..forge.plan(&run)
+    };
+    forge.apply(&plan);
+    let history = forge.store.history(run.id, 5).unwrap();
+    assert_eq!(
+        (history[0].result.as_deref(), history[0].result_bytes),
+        (None, 6)
+    );
+    assert_eq!(
+        (history[1].result.as_deref(), history[1].result_bytes),
+        (Some("1"), 1)
+    );
+    let value = forge.store.result(history[0].id).unwrap();
+    assert_eq!(value.as_deref(), Some("\"éé\""));
+    assert_eq!(forge.store.result(RecordId(999)).unwrap(), None);
+}
+
+#[test]
+fn runs_are_found_by_identity_and_id() {
+    let mut forge = Forge::new();
+    let run = forge.start_at("p", 1, at(1));
+    assert_eq!(forge.store.find_run("flow", "p").unwrap().unwrap().id, run);
+    assert!(forge.store.find_run("flow", "q").unwrap().is_none());
+    assert!(forge.store.run(RunId(99)).unwrap().is_none());
+}
+
+#[test]
+fn branches_tell_whether_they_are_sealed() {
+    let mut forge = Forge::new();
+    let parent = forge.running("p");
+    forge.branch(&parent, 2);
+    let read = |forge: &Forge| {
+        let names = names(&["branch$b", "branch$none"]);
+        forge.store.branches(parent.id, &names).unwrap().remove(0)
+    };
+    let open = read(&forge);
+    assert_eq!((open.sealed, open.spawned, open.pending), (false, 2, 2));
+    forge.seal(&parent);
+    let sealed = read(&forge);
+    assert_eq!(
+        (sealed.sealed, sealed.spawned, sealed.pending),
+        (true, 2, 2)
+    );
+    assert_eq!(sealed.id, open.id);
+}
+
+#[test]
+fn outputs_come_by_spawn_in_order_of_dispatch_and_in_pages() {
+    let mut forge = Forge::new();
+    let parent = forge.running("p");
+    let one = |key: &str, args: &str| ChildRow {
+        key: key.into(),
+        args: args.into(),
+        ..child(0, true)
+    };
+    let children = [
+        "p$b$s$10", "p$b$s$9", "p$b$s", "p$b$s2", "p$b$s$11", "p$b$sx$1",
+    ];
+    let children = children.iter().map(|key| one(key, "0")).collect();
+    let dispatches = vec![Dispatch {
+        children,
+        ..dispatch(0, true)
+    }];
+    let plan = Plan {
+        dispatches,
+        ..forge.plan(&parent)
+    };
+    let mut applied = forge.writer.apply(&[plan], at(1)).unwrap();
+    let children = applied.outcomes.remove(0).claimed;
+    for (index, child) in children
+        .iter()
+        .enumerate()
+        .filter(|(_, child)| child.key != "p$b$s$11")
+    {
+        forge.end(child, done(&index.to_string()));
+    }
+    let page = |after, limit| {
+        let outputs = forge
+            .store
+            .outputs(parent.id, "branch$b", "p$b$s", after, limit)
+            .unwrap();
+        outputs
+            .into_iter()
+            .map(|(_, key, output)| format!("{key}={output}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(page(RunId(0), 10), ["p$b$s$10=0", "p$b$s$9=1", "p$b$s=2"]);
+    assert_eq!(page(RunId(0), 1), ["p$b$s$10=0"]);
+    assert_eq!(page(children[0].id, 10), ["p$b$s$9=1", "p$b$s=2"]);
+}
+
+#[test]
+fn the_next_wake_is_the_earliest_of_what_may_be_claimed_here() {
+    let mut forge = Forge::new();
+    let next = |forge: &Forge, workflows: &[&str]| {
+        forge
+            .store
+            .next_wake(&names(&["default"]), &names(workflows))
+            .unwrap()
+    };
+    assert_eq!(next(&forge, &["flow"]), None);
+    for (key, wake_at) in [("a", Some(at(60))), ("b", Some(at(50))), ("c", None)] {
+        let run = forge.running(key);
+        forge.end(&run, parked(wake_at));
+    }
+    let _running = forge.running("d");
+    assert_eq!(next(&forge, &["flow"]), Some(at(50)));
+    assert_eq!(next(&forge, &["child"]), None);
+    assert_eq!(
+        forge
+            .store
+            .next_wake(&names(&["other"]), &names(&["flow"]))
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
+fn due_runs_that_nobody_serves_are_named() {
+    let mut forge = Forge::new();
+    for (key, workflow, level) in [
+        ("1", "flow", 1),
+        ("2", "gone", 1),
+        ("3", "gone", 0),
+        ("4", "lost", 5),
+        ("5", "later", 1),
+    ] {
+        let now = if workflow == "later" { at(500) } else { at(1) };
+        forge
+            .writer
+            .start(&[start(key, workflow, level, None)], now)
+            .unwrap();
+    }
+    let unknown = |limit| {
+        forge
+            .store
+            .unknown_due(&names(&["flow"]), at(5), limit)
+            .unwrap()
+    };
+    assert_eq!(unknown(10), ["gone", "lost"]);
+    assert_eq!(unknown(1), ["gone"]);
+    assert!(forge.store.unknown_due(&[], at(0), 10).unwrap().is_empty());
+}

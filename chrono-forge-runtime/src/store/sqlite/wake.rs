@@ -1,0 +1,66 @@
+//! Wake-ups: an idle run becomes due, a running one is told, any other is left alone.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use jiff::Timestamp;
+
+use super::statement::{Batch, Stmt};
+use crate::record::{RunId, RunState};
+use crate::store::Woken;
+
+/// A run that is due already keeps its place in the queue.
+const ROUSE: &str = "
+UPDATE chrono_forge_workflows SET
+    wake_at = iif(state = 0, min(ifnull(wake_at, v.column2), v.column2), NULL),
+    wake_requested = iif(state = 1, 1, wake_requested),
+    updated_at = v.column2
+FROM (VALUES {(?, ?)}) AS v
+WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN (0, 1)
+RETURNING id, state";
+
+/// Wakes these runs; answers those that are idle or running, with their state.
+pub(super) fn rouse(
+    conn: &mut SqliteConnection,
+    runs: &[i64],
+    now: Timestamp,
+) -> QueryResult<Vec<(RunId, RunState)>> {
+    let mut batch = Batch::with_capacity(ROUSE, runs.len());
+    for run in runs {
+        batch.push([(*run).into(), now.into()]);
+    }
+    let mut woken = Vec::new();
+    for chunk in batch.chunks::<(BigInt, BigInt)>() {
+        for (id, state) in chunk.load::<(i64, i64)>(conn)? {
+            let state = if state == 0 {
+                RunState::Idle
+            } else {
+                RunState::Running
+            };
+            woken.push((RunId(id), state));
+        }
+    }
+    Ok(woken)
+}
+
+/// Wakes the run with this identity; see [`Writer::wake`](crate::store::Writer::wake).
+pub(super) fn wake(
+    conn: &mut SqliteConnection,
+    workflow: &str,
+    key: &str,
+    now: Timestamp,
+) -> QueryResult<Option<Woken>> {
+    let found: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(
+        "SELECT id, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?",
+        &[workflow.into(), key.into()],
+    )
+    .load(conn)?;
+    let Some((id, state)) = found.first().copied() else {
+        return Ok(None);
+    };
+    rouse(conn, &[id], now)?;
+    let state = super::runs::state(state)?;
+    Ok(Some(Woken {
+        run: RunId(id),
+        state,
+    }))
+}

@@ -1,0 +1,89 @@
+//! Declaring a worker dead: its runs go back to the queue, and those that keep killing are stopped.
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+
+use crate::record::WorkerId;
+use crate::store::sqlite::bind::id_list;
+use crate::store::sqlite::held::{self, HeldRun};
+use crate::store::sqlite::statement::Stmt;
+use crate::store::{CrashLimits, Recovered};
+
+const STOP: &str = "
+UPDATE chrono_forge_workers SET stopped_at = ?
+WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ifnull(?, heartbeat_at)";
+
+/// The error row of a poisoned run counts as one more workflow-level failure.
+const POISON: &str = "
+UPDATE chrono_forge_workflows SET
+    state = 3,
+    locked_by = NULL,
+    lock_epoch = lock_epoch + 1,
+    crashes = crashes + 1,
+    attempts = attempts + 1,
+    updated_at = ?
+WHERE id IN (SELECT value FROM json_each(?))";
+
+const EXPLAIN: &str = "
+INSERT INTO chrono_forge_error_logs
+    (workflow_id, attempt, error_class, error_message, created_at)
+SELECT id, attempts, 'chrono_forge::Poisoned',
+    'the run was held by ' || crashes || ' workers that died, the last ' || ?
+        || ' of them while it ran in quarantine: find what kills the process (memory, abort, '
+        || 'stack overflow), deploy the remedy, then retry the run',
+    ?
+FROM chrono_forge_workflows WHERE id IN (SELECT value FROM json_each(?))
+ON CONFLICT DO NOTHING";
+
+const BLOCK: &str = "
+INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)
+SELECT id, parent_execution_log_id, state, ?
+FROM chrono_forge_workflows WHERE id IN (SELECT value FROM json_each(?))
+ON CONFLICT (workflow_id) DO UPDATE SET state = excluded.state, since = excluded.since";
+
+/// See [`Writer::declare_dead`](crate::store::Writer::declare_dead).
+pub(in crate::store::sqlite) fn declare_dead(
+    conn: &mut SqliteConnection,
+    worker: WorkerId,
+    not_after: Option<Timestamp>,
+    limits: CrashLimits,
+    now: Timestamp,
+) -> QueryResult<Option<Recovered>> {
+    let stop = [now.into(), worker.0.into(), not_after.into()];
+    if Stmt::<()>::new(STOP, &stop).execute(conn)? == 0 {
+        return Ok(None);
+    }
+    // Below quarantine a death says little: the killer may be any of the runs that died together.
+    let fatal = limits.quarantine_from.saturating_add(limits.poison_at);
+    let is_poison = |run: &HeldRun| {
+        run.crashes >= limits.quarantine_from && run.crashes.saturating_add(1) >= fatal
+    };
+    let (poisoned, due): (Vec<HeldRun>, Vec<HeldRun>) =
+        held::runs(conn, worker)?.into_iter().partition(is_poison);
+    let ids = |runs: &[HeldRun]| runs.iter().map(|run| run.id.0).collect::<Vec<_>>();
+    super::hand_back(conn, &ids(&due), 1, now)?;
+    poison(conn, &ids(&poisoned), limits, now)?;
+    held::clear(conn, worker)?;
+    Ok(Some(Recovered {
+        due: due.len() as u64,
+        poisoned: poisoned.len() as u64,
+    }))
+}
+
+fn poison(
+    conn: &mut SqliteConnection,
+    runs: &[i64],
+    limits: CrashLimits,
+    now: Timestamp,
+) -> QueryResult<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let list = || id_list(runs.iter().copied());
+    Stmt::<()>::new(POISON, &[now.into(), list().into()]).execute(conn)?;
+    let explain = [limits.poison_at.into(), now.into(), list().into()];
+    Stmt::<()>::new(EXPLAIN, &explain).execute(conn)?;
+    Stmt::<()>::new(BLOCK, &[now.into(), list().into()])
+        .execute(conn)
+        .map(drop)
+}

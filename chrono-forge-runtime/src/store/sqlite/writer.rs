@@ -1,0 +1,113 @@
+//! The writing side: each intent is one transaction on the one connection that writes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+
+use super::{claim, commit, connection, fault, start, wake, worker};
+use crate::record::{Plan, RunId, WorkerId};
+use crate::store::{
+    Applied, ClaimRequest, Claims, CrashLimits, Heartbeat, Recovered, Start, Started, StoreResult,
+    Woken, Writer,
+};
+
+/// A connection that several hold, one at a time.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<SqliteConnection>>);
+
+impl Shared {
+    pub(super) fn new(conn: SqliteConnection) -> Self {
+        Self(Arc::new(Mutex::new(conn)))
+    }
+
+    /// A panic elsewhere has rolled its transaction back: the connection is good to go on with.
+    pub(super) fn lock(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, unless it is at work.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, SqliteConnection>> {
+        self.0.try_lock().ok()
+    }
+}
+
+/// The commit pipeline's connection.
+pub(super) struct SqliteWriter {
+    conn: Shared,
+    patience: Duration,
+}
+
+impl SqliteWriter {
+    pub(super) fn new(conn: Shared, patience: Duration) -> Self {
+        Self { conn, patience }
+    }
+
+    fn write<T>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        connection::immediate(&mut self.conn.lock(), self.patience, write)
+            .map_err(|error| fault::statement(operation, &error))
+    }
+}
+
+impl Writer for SqliteWriter {
+    fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
+        commit::apply(&mut self.conn.lock(), self.patience, plans, now)
+            .map_err(|error| fault::statement("apply", &error))
+    }
+
+    fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
+        self.write("start", |conn| start::start(conn, starts, now))
+    }
+
+    fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {
+        self.write("claim_due", |conn| claim::claim_due(conn, request))
+    }
+
+    fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
+        self.write("wake", |conn| wake::wake(conn, workflow, key, now))
+    }
+
+    fn register_worker(
+        &mut self,
+        name: &str,
+        host: &str,
+        pid: u32,
+        now: Timestamp,
+    ) -> StoreResult<WorkerId> {
+        self.write("register_worker", |conn| {
+            worker::register(conn, name, host, pid, now)
+        })
+    }
+
+    fn heartbeat(
+        &mut self,
+        worker: WorkerId,
+        held: &[RunId],
+        now: Timestamp,
+    ) -> StoreResult<Heartbeat> {
+        self.write("heartbeat", |conn| {
+            worker::heartbeat(conn, worker, held, now)
+        })
+    }
+
+    fn declare_dead(
+        &mut self,
+        worker: WorkerId,
+        not_after: Option<Timestamp>,
+        limits: CrashLimits,
+        now: Timestamp,
+    ) -> StoreResult<Option<Recovered>> {
+        self.write("declare_dead", |conn| {
+            worker::declare_dead(conn, worker, not_after, limits, now)
+        })
+    }
+
+    fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
+        self.write("retire_worker", |conn| worker::retire(conn, worker, now))
+    }
+}

@@ -1,0 +1,7 @@
+//! What a workflow's file needs: `use chrono_forge::prelude::*;`.
+
+pub use crate::{
+    Branch, Child, Children, Context, Forge, Invocation, Result, RetryPolicy, Run, State,
+    StepError, Workflow, branch, continue_if, days, hours, merge, minutes, pages, secs, spawn,
+    spawn_each, step, wait, wait_until, workflow,
+};

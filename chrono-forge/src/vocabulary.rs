@@ -1,0 +1,216 @@
+//! The vocabulary's macros, documented where a reader meets them. `#[workflow]` rewrites them before
+//! they are expanded; expanded anywhere else they only say where they belong.
+
+/// The answer of every macro of the vocabulary outside a workflow.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __outside {
+    ($name:literal) => {
+        ::core::compile_error!(::core::concat!(
+            "`",
+            $name,
+            "!` is part of a workflow: write it in the body of a function under #[workflow] or ",
+            "#[workflow(part)] (a macro_rules! that expands to it is not supported: use a part)"
+        ))
+    };
+}
+
+/// Runs once, records the result; retried on error.
+///
+/// `step!(["key",] [retry = policy,] [timeout = duration,] body)` with a body `f(args)`,
+/// `x.m(args)`, `async { .. }` (any error type) or `{ .. Ok(v) }` (an `anyhow` block). The default
+/// key is the function's name. The value is `Result<T, StepError>`.
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// async fn charge(cents: u64) -> Result<String> {
+///     Ok(format!("receipt for {cents}"))
+/// }
+///
+/// #[workflow]
+/// async fn pay(cents: u64) -> Result<String> {
+///     let receipt = step!(charge(cents)).await?;
+///     let id = step!("number", retry = RetryPolicy::none(), timeout = secs(5), { Ok(7_u32) }).await?;
+///     Ok(format!("{receipt}, no. {id}"))
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let forge = Forge::open("sqlite::memory:").await?;
+/// let run = forge.start("p", pay(5)).await?;
+/// assert_eq!(run.result().await?, "receipt for 5, no. 7");
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! step {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("step")
+    };
+}
+
+/// A durable sleep that holds no worker.
+///
+/// `wait!("key", duration)` or `wait!("key", until = instant)`. The deadline is fixed when the
+/// wait is first reached; neither a crash nor an early wake-up restarts it.
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// #[workflow]
+/// async fn settle() -> Result<()> {
+///     wait!("settlement", std::time::Duration::from_millis(2)).await;
+///     Ok(())
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let forge = Forge::open("sqlite::memory:").await?;
+/// # forge.start("p", settle()).await?.result().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! wait {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("wait")
+    };
+}
+
+/// Polls a condition until it is true.
+///
+/// `wait_until!("key", [every = duration,] [timeout = duration,] [retry = policy,] cond(args))`
+/// where the condition gives `Result<bool, E>`. Every 15 minutes for up to an hour unless set; at
+/// the deadline it is evaluated once more, and a true condition wins. Its errors are not retried
+/// unless `retry` says so. The value is `Result<(), StepError>`.
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// async fn is_paid() -> Result<bool> {
+///     Ok(true)
+/// }
+///
+/// #[workflow]
+/// async fn ship() -> Result<()> {
+///     wait_until!("paid", every = minutes(5), timeout = days(2), is_paid()).await?;
+///     Ok(())
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let forge = Forge::open("sqlite::memory:").await?;
+/// # forge.start("p", ship()).await?.result().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! wait_until {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("wait_until")
+    };
+}
+
+/// Evaluates a condition once per wake-up, and parks until [`Forge::wake`](crate::Forge::wake).
+///
+/// `continue_if!("key", [timeout = duration,] cond(args))`. No timer but the timeout, no retry. The
+/// value is `Result<(), StepError>`.
+///
+/// ```standalone_crate
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use chrono_forge::prelude::*;
+///
+/// async fn is_approved(flag: &AtomicBool) -> Result<bool> {
+///     Ok(flag.load(Ordering::SeqCst))
+/// }
+///
+/// #[workflow]
+/// async fn approval(flag: State<AtomicBool>) -> Result<()> {
+///     continue_if!("approved", is_approved(&flag)).await?;
+///     Ok(())
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let forge = Forge::builder("sqlite::memory:").state(AtomicBool::new(true)).open().await?;
+/// # forge.start("p", approval()).await?.result().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! continue_if {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("continue_if")
+    };
+}
+
+/// A durable fan-out: its block spawns children and ends in the value to have after the merge.
+///
+/// `branch!("name", [automerge = true,] { .. value })`. The value is
+/// `Result<Branch<R>, BranchError>`, with `automerge` the merged `Result<R, BranchError>`. Children
+/// start while the block still dispatches; when it ends, the branch is sealed and its value
+/// recorded.
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// #[workflow]
+/// async fn double(n: u64) -> Result<u64> {
+///     Ok(n * 2)
+/// }
+///
+/// #[workflow]
+/// async fn total() -> Result<u64> {
+///     let (one, many) = branch!("numbers", automerge = true, {
+///         let one = spawn!("one", double(100));
+///         let many = spawn_each!("many", 0..3_u64, |n| double(n));
+///         (one, many)
+///     })
+///     .await?;
+///     Ok(one.output().await? + many.collect().await?.iter().sum::<u64>())
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let forge = Forge::open("sqlite::memory:").await?;
+/// assert_eq!(forge.start("p", total()).await?.result().await?, 206);
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! branch {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("branch")
+    };
+}
+
+/// One child of the branch around it: `spawn!("name", wf(args))` gives a [`Child<T>`](crate::Child).
+/// No `.await`, no `?`. See [`branch!`](crate::branch).
+#[macro_export]
+macro_rules! spawn {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("spawn")
+    };
+}
+
+/// One child per item of a source: `spawn_each!("name", [of = 1000,] source, |item| wf(item))` gives
+/// [`Children<T>`](crate::Children).
+///
+/// The source is anything that iterates, pulled lazily, or [`pages(..)`](crate::pages). It must give
+/// the same items when it is made again: after a crash dispatch goes on from a stored cursor. `of`
+/// children are inserted per transaction. The closure may use `?` and `.await`. See
+/// [`branch!`](crate::branch).
+#[macro_export]
+macro_rules! spawn_each {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("spawn_each")
+    };
+}
+
+/// Joins branches: `merge!(handle)`, `merge!(vec_of_handles)`, `merge!("name")`, or several, which
+/// give a tuple.
+///
+/// A handle gives the value of its block, a vector of handles a vector, a name `()`. A child that
+/// failed keeps the parent parked until it is recovered. See [`branch!`](crate::branch).
+#[macro_export]
+macro_rules! merge {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("merge")
+    };
+}

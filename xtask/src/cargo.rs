@@ -1,0 +1,68 @@
+//! Running cargo, in the workspace's root.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::step::Outcome;
+
+/// Runs `cargo <arguments>` with its output on ours.
+pub(crate) fn run(arguments: &[String]) -> Result<Outcome> {
+    run_with(arguments, &[])
+}
+
+/// The same with additional environment variables.
+pub(crate) fn run_with(arguments: &[String], variables: &[(&str, &str)]) -> Result<Outcome> {
+    let settings: String = variables
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}' "))
+        .collect();
+    println!("$ {settings}cargo {}", arguments.join(" "));
+    let mut command = command(arguments);
+    command.envs(variables.iter().copied());
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(
+        status.success(),
+        "cargo {} ended with {status}",
+        arguments[0]
+    );
+    Ok(Outcome::Passed)
+}
+
+/// Runs `cargo <arguments>` and returns what it printed.
+pub(crate) fn output(arguments: &[&str]) -> Result<String> {
+    let output = command(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo {} ended with {}",
+        arguments[0],
+        output.status
+    );
+    String::from_utf8(output.stdout).context("cargo printed no text")
+}
+
+/// Is there a subcommand of this name, such as `deny`?
+pub(crate) fn has(subcommand: &str) -> bool {
+    let mut command = command(&[subcommand, "--version"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn command<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Command {
+    // The cargo that runs us, which may not be the first in the path.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}

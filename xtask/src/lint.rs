@@ -1,0 +1,30 @@
+//! Clippy with warnings denied. The flag goes to clippy alone, so that the dependencies are compiled once
+//! for all steps.
+
+use crate::features::{self, FeatureSet};
+use crate::step::Step;
+use crate::workspace::Workspace;
+
+const DENY: [&str; 3] = ["--", "-D", "warnings"];
+
+pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
+    let everything = ["clippy", "--workspace", "--all-targets", "--all-features"];
+    let mut steps = vec![Step::cargo(
+        "clippy, all features",
+        &[&everything[..], &DENY].concat(),
+    )];
+    steps.extend(features::sets(workspace).iter().map(alone));
+    steps.push(crate::deny::step());
+    steps
+}
+
+/// Code behind one feature must not lean on another.
+fn alone(set: &FeatureSet) -> Step {
+    let features = set.features.join(",");
+    let package = ["clippy", "--package", &set.package, "--all-targets"];
+    let only = ["--no-default-features", "--features", &features];
+    Step::cargo(
+        format!("clippy, {set}"),
+        &[&package[..], &only, &DENY].concat(),
+    )
+}
