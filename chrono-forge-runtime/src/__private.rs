@@ -28,10 +28,11 @@ use crate::error::DefinitionError;
 use crate::record::Json;
 
 /// Gives a `{ .. Ok(v) }` block its error type.
-pub async fn anyhow_block<T>(
-    block: impl Future<Output = Result<T, anyhow::Error>>,
-) -> Result<T, anyhow::Error> {
-    block.await
+pub fn anyhow_block<T, F>(block: F) -> F
+where
+    F: Future<Output = Result<T, anyhow::Error>>,
+{
+    block
 }
 
 /// The run's handle.
