@@ -1,1 +1,4 @@
-//! To be written.
+//! Stops at every commit, resumes, compares with an undisturbed run.
+
+mod kitchen;
+mod sweep;

@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What the suites share.
+
+pub mod crash;
+pub mod rows;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::draft::Draft;
+use super::history::pending_again;
 use super::operation::{LiveOutcome, Operation, Phase};
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Outcome, Place, Turn};
@@ -60,12 +61,19 @@ pub struct Ledger {
     /// Live outcomes in the order in which they came.
     pub(super) done: VecDeque<OpId>,
     pub(super) seq: i64,
+    /// The place of the newest recorded outcome that the body has received again.
+    replayed: i64,
+    /// Something new has begun, so the body says things that it never said before.
+    pub(super) beyond_history: bool,
     pub(super) draft: Draft,
     pub submitted: u64,
     pub acked: u64,
     /// The submission that carries the newest delivered outcome.
     pub(super) barrier: u64,
     pub(super) ack_waiters: Vec<Waker>,
+    /// Wakers of operations that may go on. Woken by the driver once it has let go of the ledger: the
+    /// waker of a step in a branch block comes back for it.
+    pub(super) to_wake: Vec<Waker>,
     /// The submission that ends the run.
     pub ended: Option<u64>,
     pub fatal: Option<DefinitionError>,
@@ -109,11 +117,14 @@ impl Ledger {
             fresh: VecDeque::new(),
             done: VecDeque::new(),
             seq: 0,
+            replayed: 0,
+            beyond_history: false,
             draft: Draft::new(Plan::new(fence, run.parent)),
             submitted: 0,
             acked: 0,
             barrier: 0,
             ack_waiters: Vec::new(),
+            to_wake: Vec::new(),
             ended: None,
             fatal: None,
             refused: false,
@@ -144,7 +155,7 @@ impl Ledger {
 
     /// An operation's first poll: it never completes here, so that outcomes have one order.
     pub(super) fn register(&mut self, place: Place, kind: Kind) -> Result<OpId, DefinitionError> {
-        check_key(&place)?;
+        place.check_key()?;
         self.check_surroundings(&place, &kind)?;
         let step_name = place.step_name();
         if !self.reached.insert(Arc::clone(&step_name)) {
@@ -265,21 +276,28 @@ impl Ledger {
                 self.draft.plan.errors.extend(live.errors);
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Fresh => self.fresh.retain(|fresh| *fresh != id),
-            Phase::Parked { .. }
-                if op.record.is_some() && !matches!(op.kind, Kind::Step { .. }) =>
-            {
-                self.draft.withdraw(Withdrawal {
-                    step_name: op.step_name,
-                });
+            Phase::Fresh => {
+                self.fresh.retain(|fresh| *fresh != id);
+                self.withdraw(op);
             }
+            Phase::Parked { .. } => self.withdraw(op),
             _ => {}
+        }
+    }
+
+    /// Deletes the row of a dropped operation that only waited. The row of a step tells of attempts,
+    /// that of a branch has children.
+    fn withdraw(&mut self, op: Operation) {
+        if op.record.is_some() && !matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
+            self.draft.withdraw(Withdrawal {
+                step_name: op.step_name,
+            });
         }
     }
 
     /// Hands the outcome with the lowest place to its operation.
     pub(super) fn release_recorded(&mut self) -> Option<Move> {
-        let (_, id) = self.recorded.pop_first()?;
+        let (seq, id) = self.recorded.pop_first()?;
         let op = self.ops.get_mut(&id)?;
         let Phase::Recorded(row) = &op.phase else {
             return Some(Move::Poll);
@@ -290,9 +308,16 @@ impl Ledger {
         }
         let outcome = Outcome::of_row(row);
         let delta = row.context_delta.clone();
+        self.replayed = seq;
         self.deliver(id, outcome);
         self.apply_delta_text(delta.as_deref());
         Some(Move::Poll)
+    }
+
+    /// Whether the body recomputes what it already said. Records may be left that nobody asks for
+    /// any more (steps of a sealed branch's block), so their number tells nothing.
+    pub(super) fn is_replaying(&self) -> bool {
+        !self.beyond_history && self.replayed < self.history.seq_last()
     }
 
     /// A large recorded value was read.
@@ -363,9 +388,7 @@ impl Ledger {
             _ => {}
         }
         op.phase = Phase::Released(outcome);
-        if let Some(waker) = op.waker.take() {
-            waker.wake();
-        }
+        self.to_wake.extend(op.waker.take());
     }
 
     fn note_progress(&mut self) {
@@ -373,6 +396,11 @@ impl Ledger {
         if std::mem::take(&mut self.resets_progress) {
             self.draft.plan.progress = true;
         }
+    }
+
+    /// Wakers to be woken without the ledger's lock.
+    pub fn take_wakes(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.to_wake)
     }
 
     /// Keeps the first broken rule; later ones follow from it.
@@ -443,40 +471,4 @@ impl Ledger {
             .map(|(_, queue, slots)| (queue, slots))
             .collect()
     }
-}
-
-/// A pending row as this pass goes on writing it.
-fn pending_again(row: crate::record::RecordRow) -> Record {
-    Record {
-        step_name: row.step_name.into(),
-        state: RecordState::Pending,
-        seq: None,
-        attempts: row.attempts,
-        result: None,
-        metadata: row.metadata,
-        context_delta: None,
-        error_class: None,
-        error_message: None,
-        started_at: row.started_at,
-        last_executed_at: None,
-        wake_at: row.wake_at,
-        completed_at: None,
-    }
-}
-
-fn check_key(place: &Place) -> Result<(), DefinitionError> {
-    let problem = if place.key.is_empty() {
-        "is empty"
-    } else if place.key.contains('$') {
-        "contains `$`, which separates the parts of a row's name"
-    } else if place.kind == "branch" && place.key.contains(',') {
-        "contains `,`, which separates branch names in a merge"
-    } else {
-        return Ok(());
-    };
-    Err(DefinitionError::BadKey {
-        place: place.to_string(),
-        key: place.key.clone(),
-        problem,
-    })
 }

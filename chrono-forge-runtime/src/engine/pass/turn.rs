@@ -96,6 +96,8 @@ impl Ledger {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
+        // A branch that is not sealed runs its block again, and with it recorded steps.
+        self.beyond_history |= !matches!(op.kind, Kind::Branch);
         if let Kind::Wait { until } = op.kind {
             let deadline = match (op.record.as_ref().and_then(|r| r.wake_at), until) {
                 (Some(at), _) => at,
@@ -128,9 +130,7 @@ impl Ledger {
             noted: false,
             unpolled_since: Some(sight.real_now),
         });
-        if let Some(waker) = op.waker.take() {
-            waker.wake();
-        }
+        self.to_wake.extend(op.waker.take());
     }
 
     fn check_merge(&mut self, id: OpId, branches: Vec<String>) -> Move {
@@ -237,9 +237,7 @@ impl Ledger {
         match (&mut op.phase, &op.kind) {
             (Phase::Executing(execution), _) => {
                 execution.timed_out = true;
-                if let Some(waker) = op.waker.take() {
-                    waker.wake();
-                }
+                self.to_wake.extend(op.waker.take());
             }
             (_, Kind::Wait { .. }) => self.settle(id, None, now),
             _ => {
