@@ -1,30 +1,57 @@
-//! The smallest workflow: two steps, each done once, whatever happens in between.
+//! Many children and their results: `cargo run --release --example fan_out -- 100000`.
+//!
+//! Each child is a run of its own: it is retried, parked and resumed by itself, on any worker. The
+//! parent waits for all of them without being in memory.
+
+use std::time::Instant;
 
 use chrono_forge::prelude::*;
 
+const CHILDREN: u64 = 2_000;
+
 #[workflow]
-async fn hello(name: String) -> Result<String> {
-    // A step's result is recorded before the body goes on. After a crash the body runs again from
-    // its top, and gets recorded results instead of doing their work twice.
-    let greeting = step!(greet(&name)).await?;
-    let length = step!("measure", { Ok(greeting.len()) }).await?;
-    Ok(format!("{greeting} ({length} bytes)"))
+async fn square(n: u64) -> Result<u64> {
+    step!("multiply", { Ok(n * n) }).await.map_err(Into::into)
 }
 
-async fn greet(name: &str) -> Result<String> {
-    Ok(format!("Hello, {name}!"))
+#[workflow]
+async fn sum_of_squares(n: u64) -> Result<u64> {
+    // The block dispatches: 1000 children per transaction, with a cursor, so that after a crash it
+    // goes on at the first number that has no child. Children start while it still dispatches.
+    let squares = branch!("squares", { spawn_each!("square", 0..n, |i| square(i)) }).await?;
+    // Results come in the order of dispatch.
+    let squares = merge!(squares).await?.collect().await?;
+    Ok(squares.iter().sum())
 }
 
 #[tokio::main]
-#[allow(clippy::print_stdout, reason = "this is the application")]
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the application"
+)]
 async fn main() -> Result<()> {
-    // A file, "sqlite://hello.db", would outlive the process; memory is enough to see it work.
-    let forge = Forge::open("sqlite::memory:").await?;
-    let run = forge.start("first", hello("world".into())).await?;
-    println!("{}", run.result().await?);
-    // The key is taken: this is the same run, and its result is the recorded one.
-    let same = forge.start("first", hello("moon".into())).await?;
-    println!("{}", same.result().await?);
+    let children = match std::env::args().nth(1) {
+        Some(text) => text.parse()?,
+        None => CHILDREN,
+    };
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("squares.db");
+    let forge = Forge::builder(&database.to_string_lossy())
+        // Bodies in work at the same time; what is recorded together shares a transaction.
+        .queue("default", 1_000)
+        .open()
+        .await?;
+    let begun = Instant::now();
+    let run = forge.start("squares", sum_of_squares(children)).await?;
+    println!(
+        "the first {children} squares add up to {}",
+        run.result().await?
+    );
+    // Not on standard output, which is the same every time.
+    let seconds = begun.elapsed().as_secs_f64();
+    let (rate, commits) = (children as f64 / seconds, forge.commits());
+    eprintln!("{rate:.0} children a second, {commits} transactions");
     forge.shutdown().await;
     Ok(())
 }

@@ -40,7 +40,7 @@ Checksums are written as sha256sum writes them, sorted by the bytes of their pat
 DIRECTORY as given: `sha256sum -c` accepts the manifest in the directory where it was made. Regular \
 files only: symbolic links, pipes and devices are left out, and so are the manifest and its state.
 
-The state is in FILE.db (and FILE.db-*) until the manifest is written and told. Ctrl-C stops cleanly; \
+The state is in FILE.db (and a few FILE.db* beside it) until the manifest is written and told. Ctrl-C stops cleanly; \
 after that, or after a crash, the same command goes on where it was: files whose checksums are recorded \
 are not read again, even if they have changed since. To start over, remove FILE.db.
 

@@ -31,6 +31,11 @@ impl Name {
         os_string(&self.0)
     }
 
+    /// As it is stored: ASCII on one line, without loss.
+    pub(crate) fn encoded(&self) -> String {
+        percent_encode(&self.0, ESCAPED).to_string()
+    }
+
     /// For messages: one line, whatever the name contains.
     pub(crate) fn shown(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
@@ -60,7 +65,7 @@ fn os_string(bytes: &[u8]) -> OsString {
 
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&percent_encode(&self.0, ESCAPED))
+        serializer.serialize_str(&self.encoded())
     }
 }
 

@@ -72,12 +72,12 @@ impl Session {
 
     pub(crate) async fn digest(&self, file: &Name) -> Result<Sum> {
         let path = file.to_os();
-        let (log, line) = (self.hash_log.clone(), name::line("", file));
+        let (log, line) = (self.hash_log.clone(), format!("{}\n", file.encoded()));
         let hashed = spawn_blocking(move || -> Result<io::Result<String>> {
             let hashed = File::open(path).and_then(sha256);
             if let (Ok(_), Some(log)) = (&hashed, log) {
                 // One write, so that lines of a killed process are whole.
-                log.as_ref().write_all(&line)?;
+                log.as_ref().write_all(line.as_bytes())?;
             }
             Ok(hashed)
         });
