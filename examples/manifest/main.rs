@@ -108,10 +108,7 @@ async fn work(args: &Args) -> Result<i32> {
     close(forge, run).await;
     let summary = result.with_context(|| state_text(&output))?;
     let code = tell(&summary, &progress, &output);
-    match Arc::into_inner(output) {
-        Some(output) => output.end().context("the state could not be removed")?,
-        None => bail!("the state is still in use"),
-    }
+    output.end().context("the state could not be removed")?;
     Ok(code)
 }
 

@@ -123,7 +123,7 @@ impl Output {
     }
 
     /// Ends the run: everything before this can be gone through again, nothing is left after it.
-    pub(crate) fn end(self) -> io::Result<()> {
+    pub(crate) fn end(&self) -> io::Result<()> {
         self.remove_state()?;
         fs::remove_file(self.beside(".db.lock"))
     }

@@ -27,7 +27,7 @@ pub(crate) fn grow(scratch: &Path, files: usize, rng: &mut fastrand::Rng) {
         content.resize(size, byte);
         fs::write(folder.join(name(number)), content).unwrap();
     }
-    std::os::unix::fs::symlink("0.txt", scratch.join(ROOT).join("link")).unwrap();
+    std::os::unix::fs::symlink("9.txt", scratch.join(ROOT).join("link")).unwrap();
     fs::create_dir_all(scratch.join(ROOT).join("no files")).unwrap();
 }
 
