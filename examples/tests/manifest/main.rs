@@ -1,6 +1,7 @@
 //! The example `manifest` as its users meet it: a process that is stopped, killed and run again.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "this is a test")]
 
 mod kills;
 mod process;
@@ -122,7 +123,7 @@ fn unreadable_files_and_folders_are_reported_and_the_rest_is_written() {
         scratch.join(ROOT).join("no files"),
     );
     for path in [&file, &inner] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
     if fs::File::open(&file).is_ok() {
         eprintln!("skipped unreadable_files_and_folders_are_reported: root reads everything");
