@@ -35,6 +35,9 @@ use workflows::{Job, Summary, job, manifest};
 /// There is one run in a state file, so its key need not tell it from others.
 const KEY: &str = "manifest";
 
+/// More than there are cores: as many runs are claimed in one transaction, and most files are small.
+const JOBS: u16 = 64;
+
 const DETAILS: &str = "\
 Checksums are written as sha256sum writes them, sorted by the bytes of their paths, which begin with \
 DIRECTORY as given: `sha256sum -c` accepts the manifest in the directory where it was made. Regular \
@@ -58,7 +61,7 @@ struct Args {
     #[arg(long, value_name = "FILE", default_value = "MANIFEST.sha256")]
     out: PathBuf,
     /// Files in work at the same time.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
 }
 
