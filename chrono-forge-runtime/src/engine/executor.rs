@@ -1,6 +1,7 @@
 //! Takes one run through one pass: recall, drive, conclude.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +27,10 @@ const BACKLOG_MAX: usize = 4_000;
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
     while let Some(run) = host.slots.take(&queue) {
+        if host.closing.load(Ordering::Acquire) {
+            // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
+            continue;
+        }
         execute(&host, run).await;
         host.slots.finished(&queue);
         if host.slots.is_hungry() {
