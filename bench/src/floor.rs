@@ -9,3 +9,6 @@ mod rows;
 mod statements;
 
 pub use database::Database;
+
+#[cfg(test)]
+mod tests;
