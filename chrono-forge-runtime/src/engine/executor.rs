@@ -12,7 +12,7 @@ use super::outcome::{Decision, Ending, FailedBody, budget_used, decide, retry_co
 use super::panics;
 use super::pass::{Failure, History, Pass};
 use crate::clock::{after, ceil_to_micros};
-use crate::definition::{Definition, PassHandle};
+use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, ErrorRow, Json, RunEnd, RunState};
 use crate::retry::RetryPolicy;
@@ -44,11 +44,8 @@ async fn execute(host: &Arc<Host>, run: ClaimedRun) {
     host.attach(&pass);
     let ending = match host.registry.get(&pass.run.workflow) {
         Some(definition) => perform(&pass, definition).await,
-        // Claims ask for served names only; a row that came otherwise is left for others.
-        None => Ending::Parked {
-            wake_at: None,
-            dropped_foreign: false,
-        },
+        // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
+        None => Ending::Lost,
     };
     let policy = host
         .registry
@@ -105,14 +102,8 @@ fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
         }
         Ending::Broken(error) => broken(pass, &error, now),
         Ending::Returned(Ok(output)) => completed(pass, output, now),
-        Ending::Returned(Err(error)) => {
-            failed(
-                pass,
-                Some(&error),
-                &Failure::of(&error, "anyhow::Error"),
-                policy,
-                now,
-            );
+        Ending::Returned(Err(BodyError { error, class })) => {
+            failed(pass, Some(&error), &Failure::of(&error, class), policy, now);
         }
         Ending::Panicked(failure) => failed(pass, None, &failure, policy, now),
     }
@@ -150,6 +141,18 @@ fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     };
     tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
     fail_for_good(pass, &failure, now);
+}
+
+/// The run's end was refused after its pass was over: fail the run, with nothing else of it.
+pub fn fail_refused(pass: &Arc<Pass>) {
+    let error = {
+        let mut ledger = pass.ledger();
+        ledger.ended = None;
+        ledger.fatal.clone()
+    };
+    if let Some(error) = error {
+        broken(pass, &error, pass.now());
+    }
 }
 
 fn failed(
@@ -249,5 +252,5 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
 fn abandon(pass: &Arc<Pass>) {
     let reserved = pass.ledger().take_reservations(u64::MAX);
     pass.host.accept_children(reserved, Vec::new());
-    pass.host.pass_ended(pass.run.id, pass.run.epoch);
+    pass.host.pass_ended(&pass.run, false);
 }

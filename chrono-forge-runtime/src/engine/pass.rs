@@ -185,11 +185,12 @@ impl Drop for Hold {
 }
 
 impl PlanSink for Pass {
-    fn settled(&self, through: u64, outcome: PlanOutcome) {
+    fn settled(self: Arc<Self>, through: u64, outcome: PlanOutcome) {
         let mut ledger = self.ledger();
         ledger.acked = ledger.acked.max(through);
         let ended = ledger.ended.is_some_and(|number| number <= through);
-        match outcome.verdict {
+        let verdict = outcome.verdict;
+        match verdict.clone() {
             Verdict::Applied { woken } => ledger.woken |= woken,
             Verdict::Fenced => ledger.lost = true,
             Verdict::ForeignChild { key, workflow } => {
@@ -203,10 +204,13 @@ impl PlanSink for Pass {
         let reserved = ledger.take_reservations(through);
         let waiters = std::mem::take(&mut ledger.ack_waiters);
         drop(ledger);
-        // Claimed children are known to memory before the next heartbeat compares.
         self.host.accept_children(reserved, outcome.claimed);
-        if ended {
-            self.host.pass_ended(self.run.id, self.run.epoch);
+        match (ended, verdict) {
+            (false, _) => {}
+            (true, Verdict::Applied { .. }) => self.host.pass_ended(&self.run, true),
+            (true, Verdict::Fenced) => self.host.pass_ended(&self.run, false),
+            // The end itself was turned away, and nobody drives the pass any more.
+            (true, _) => crate::engine::executor::fail_refused(&self),
         }
         for waiter in waiters {
             waiter.wake();

@@ -186,7 +186,7 @@ impl Ledger {
                 (Phase::Recorded(Box::new(row)), None)
             }
             // It finished after the body had dropped it, so the body never saw it and never will.
-            (_, None) => (Phase::Abandoned, None),
+            (_, None) => (Phase::Undelivered, None),
         }
     }
 

@@ -131,7 +131,9 @@ pub(super) enum Phase {
     Done(Box<LiveOutcome>),
     /// Its next poll delivers.
     Released(Outcome),
-    /// Never completes in this pass.
+    /// Its record was written after the body had dropped it, so it never completes.
+    Undelivered,
+    /// Delivered; nothing follows.
     Abandoned,
 }
 
