@@ -6,7 +6,9 @@
 mod database;
 pub mod fanout;
 mod rows;
+mod runs;
 mod statements;
+pub mod steps;
 
 pub use database::Database;
 

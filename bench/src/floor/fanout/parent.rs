@@ -73,7 +73,7 @@ pub fn complete(conn: &Connection, children: u64) -> Result<()> {
     Rows::prepare(conn, sql::COMPLETE)?.execute([0].into_iter(), |_, row| {
         row.push(PARENT)?;
         row.push(children.to_string())?;
-        row.push_all([at, at])
+        row.push(at)
     })?;
     Ok(())
 }
