@@ -33,6 +33,41 @@ enum Workload {
         #[command(flatten)]
         asked: Fanout,
     },
+    /// One run of many steps in sequence, beside bare commits
+    Sequential {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Sequential,
+    },
+    /// Many runs of steps at once, beside batched records
+    Concurrent {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Concurrent,
+    },
+    /// A run with a long history, woken in a new process
+    Replay {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Replay,
+    },
+    /// Start to result of one step on an idle engine
+    Latency {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Latency,
+    },
+    /// From the last child's end to its parent's next line
+    JoinWake {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Joins,
+    },
     /// One part in this process; prints its sample as JSON
     #[command(hide = true)]
     Measure { job: String, path: PathBuf },
@@ -89,11 +124,64 @@ pub struct Fanout {
     pub batch: u64,
 }
 
+#[derive(Debug, Args)]
+pub struct Sequential {
+    /// Steps of the run
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Concurrent {
+    /// Runs at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// Steps of each
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Recorded steps before the new one
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub records: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Latency {
+    /// Runs, one after the other
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Joins {
+    /// Joins, one after the other
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub joins: u64,
+}
+
 /// Runs what the command line asks for.
 pub fn run() -> Result<()> {
     match Cli::parse().workload {
         Workload::Floor { common, asked } => common.tell(&workload::floor::run(&common, &asked)?),
         Workload::Fanout { common, asked } => common.tell(&workload::fanout::run(&common, &asked)?),
+        Workload::Sequential { common, asked } => {
+            common.tell(&workload::steps::sequential(&common, &asked)?)
+        }
+        Workload::Concurrent { common, asked } => {
+            common.tell(&workload::steps::concurrent(&common, &asked)?)
+        }
+        Workload::Replay { common, asked } => {
+            common.tell(&workload::wakes::replay(&common, &asked)?)
+        }
+        Workload::Latency { common, asked } => {
+            common.tell(&workload::steps::latency(&common, &asked)?)
+        }
+        Workload::JoinWake { common, asked } => {
+            common.tell(&workload::wakes::join(&common, &asked)?)
+        }
         Workload::Measure { job, path } => {
             let job: Job = serde_json::from_str(&job)?;
             println!("{}", serde_json::to_string(&job.measure(&path)?)?);

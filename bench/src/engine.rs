@@ -1,6 +1,9 @@
 //! The engine's side: the measured workflows, written and started as a user does.
 
 pub mod fanout;
+pub mod join;
+pub mod replay;
+pub mod steps;
 
 use std::path::Path;
 

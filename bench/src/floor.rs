@@ -6,6 +6,11 @@
 mod database;
 pub mod fanout;
 mod rows;
+mod runs;
 mod statements;
+pub mod steps;
 
 pub use database::Database;
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,13 @@ use crate::{engine, floor};
 pub enum Job {
     FanoutEngine { children: u64 },
     FanoutFloor(floor::fanout::Shape),
+    StepsEngine { runs: u64, steps: u64 },
+    StepsFloor { runs: u64, steps: u64 },
+    LatencyEngine { runs: u64 },
+    LatencyFloor { runs: u64 },
+    RecordHistory { records: u64 },
+    ResumeHistory { records: u64 },
+    Join { joins: u64 },
 }
 
 impl Job {
@@ -31,8 +38,15 @@ impl Job {
             .arg(path)
             .stderr(Stdio::inherit())
             .output()?;
-        ensure!(output.status.success(), "{self:?} ended with {}", output.status);
-        let line = output.stdout.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+        ensure!(
+            output.status.success(),
+            "{self:?} ended with {}",
+            output.status
+        );
+        let line = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .rfind(|line| !line.is_empty());
         serde_json::from_slice(line.unwrap_or_default()).context("a sample")
     }
 
@@ -41,6 +55,13 @@ impl Job {
         let mut sample = match self {
             Self::FanoutEngine { children } => engine::fanout::measure(path, *children),
             Self::FanoutFloor(shape) => floor::fanout::measure(path, shape),
+            Self::StepsEngine { runs, steps } => engine::steps::concurrent(path, *runs, *steps),
+            Self::StepsFloor { runs, steps } => floor::steps::together(path, *runs, *steps),
+            Self::LatencyEngine { runs } => engine::steps::latency(path, *runs),
+            Self::LatencyFloor { runs } => floor::steps::latency(path, *runs),
+            Self::RecordHistory { records } => engine::replay::record(path, *records),
+            Self::ResumeHistory { records } => engine::replay::resume(path, *records),
+            Self::Join { joins } => engine::join::measure(path, *joins),
         }?;
         sample.db_bytes = database_bytes(path)?;
         Ok(sample)

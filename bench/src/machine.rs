@@ -39,7 +39,11 @@ impl Steal {
     pub fn now() -> Option<Self> {
         let stat = std::fs::read_to_string("/proc/stat").ok()?;
         let line = stat.lines().next()?.strip_prefix("cpu")?;
-        let ticks: Vec<f64> = line.split_whitespace().take(8).flat_map(str::parse).collect();
+        let ticks: Vec<f64> = line
+            .split_whitespace()
+            .take(8)
+            .flat_map(str::parse)
+            .collect();
         Some(Self {
             all: ticks.iter().sum(),
             stolen: *ticks.get(7)?,

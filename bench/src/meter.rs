@@ -45,10 +45,7 @@ impl Meter {
 }
 
 #[cfg(target_os = "linux")]
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "other systems have no answer"
-)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems have no answer")]
 fn cpu_seconds() -> Option<f64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Some(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
@@ -62,7 +59,9 @@ fn cpu_seconds() -> Option<f64> {
 /// Resident memory at its peak; Linux only.
 fn rss_peak_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib / 1024.0)
 }

@@ -2,3 +2,5 @@
 
 pub mod fanout;
 pub mod floor;
+pub mod steps;
+pub mod wakes;

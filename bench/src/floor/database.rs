@@ -46,8 +46,10 @@ impl Database {
             "UPDATE chrono_forge_workers SET stopped_at = ? WHERE id = ?",
             (now(), self.worker),
         )?;
-        self.conn
-            .execute("DELETE FROM chrono_forge_claims WHERE worker_id = ?", [self.worker])?;
+        self.conn.execute(
+            "DELETE FROM chrono_forge_claims WHERE worker_id = ?",
+            [self.worker],
+        )?;
         Ok(())
     }
 }

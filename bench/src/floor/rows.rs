@@ -55,7 +55,10 @@ impl<'c> Rows<'c> {
     ) -> Result<()> {
         for (size, statement) in &mut self.chunks {
             while numbers.len() >= *size {
-                let mut binder = Binder { statement, place: 0 };
+                let mut binder = Binder {
+                    statement,
+                    place: 0,
+                };
                 for number in numbers.by_ref().take(*size) {
                     bind(number, &mut binder)?;
                 }

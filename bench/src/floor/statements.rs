@@ -2,9 +2,9 @@
 
 /// Lost or woken runs; no row means that every fence holds.
 pub const FENCE: &str = "
-SELECT v.column1 FROM (VALUES {(?, ?, ?, ?)}) AS v
-LEFT JOIN chrono_forge_workflows AS w ON w.id = v.column2
-WHERE w.locked_by IS NOT v.column3 OR w.lock_epoch IS NOT v.column4 OR w.wake_requested <> 0";
+SELECT v.column1 FROM (VALUES {(?, ?, ?)}) AS v
+LEFT JOIN chrono_forge_workflows AS w ON w.id = v.column1
+WHERE w.locked_by IS NOT v.column2 OR w.lock_epoch IS NOT v.column3 OR w.wake_requested <> 0";
 
 pub const START: &str = "
 INSERT INTO chrono_forge_workflows
@@ -68,8 +68,8 @@ RETURNING id";
 pub const COMPLETE: &str = "
 UPDATE chrono_forge_workflows SET
     state = 2, locked_by = NULL, output = v.column2, completed_at = v.column3,
-    updated_at = v.column4
-FROM (VALUES {(?, ?, ?, ?)}) AS v
+    updated_at = v.column3
+FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
 pub const COUNT_DOWN: &str = "

@@ -16,7 +16,12 @@ pub fn of(report: &Report) -> String {
         ("units per second", r.per_second, r.floor_per_second, 0),
         ("p50 ms", r.p50_ms, r.floor_p50_ms, 3),
         ("p99 ms", r.p99_ms, r.floor_p99_ms, 3),
-        ("cpu us per unit", r.cpu_us_per_unit, r.floor_cpu_us_per_unit, 2),
+        (
+            "cpu us per unit",
+            r.cpu_us_per_unit,
+            r.floor_cpu_us_per_unit,
+            2,
+        ),
         ("peak memory MB", r.rss_peak_mb, r.floor_rss_peak_mb, 1),
         (
             "database bytes per unit",

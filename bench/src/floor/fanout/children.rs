@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
-use rusqlite::{Connection, Statement};
+use rusqlite::Statement;
 
 use super::PARENT;
 use crate::floor::Database;
@@ -14,7 +14,6 @@ use crate::floor::statements as sql;
 
 /// The statements of a fan-out, prepared.
 pub struct Children<'c> {
-    conn: &'c Connection,
     worker: i64,
     branch: i64,
     text: String,
@@ -34,7 +33,6 @@ impl<'c> Children<'c> {
     pub fn prepare(database: &'c Database) -> Result<Self> {
         let conn = &database.conn;
         Ok(Self {
-            conn,
             worker: database.worker,
             branch: 0,
             text: String::new(),
@@ -55,7 +53,7 @@ impl<'c> Children<'c> {
     pub fn check_fences(&mut self, children: Range<u64>, parent: bool) -> Result<()> {
         let worker = self.worker;
         let mut lost = 0;
-        let bind = |id: i64, row: &mut Binder<'_, '_>| row.push_all([id, id, worker, 1]);
+        let bind = |id: i64, row: &mut Binder<'_, '_>| row.push_all([id, worker, 1]);
         let mut note = |_: &rusqlite::Row<'_>| {
             lost += 1;
             Ok(())
@@ -134,11 +132,10 @@ impl<'c> Children<'c> {
         self.complete.execute(Numbers(children.clone()), |n, row| {
             row.push(run_id(n))?;
             row.push(written(text, format_args!("{}", n * 2)))?;
-            row.push_all([at, at])
+            row.push(at)
         })?;
         let done = (children.end - children.start) as i64;
         self.count_down.execute((done, self.branch))?;
-        debug_assert!(!self.conn.is_autocommit(), "inside a transaction");
         Ok(())
     }
 }

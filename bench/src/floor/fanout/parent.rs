@@ -68,12 +68,12 @@ pub fn complete(conn: &Connection, children: u64) -> Result<()> {
         row.push(PARENT)?;
         row.push("merge$all")?;
         row.push_all([2, 0, at, at, at])?;
-        row.push("null")
+        row.push(rusqlite::types::Null)
     })?;
     Rows::prepare(conn, sql::COMPLETE)?.execute([0].into_iter(), |_, row| {
         row.push(PARENT)?;
         row.push(children.to_string())?;
-        row.push_all([at, at])
+        row.push(at)
     })?;
     Ok(())
 }
