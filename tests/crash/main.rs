@@ -1,4 +1,5 @@
 //! Stops at every commit, resumes, compares with an undisturbed run.
 
+mod deaths;
 mod kitchen;
 mod sweep;

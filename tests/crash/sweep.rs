@@ -10,7 +10,7 @@ use chrono_forge_tests::rows;
 use crate::kitchen::kitchen;
 
 /// Cases that run beside each other: they wait for commits more than they compute.
-const ABREAST: usize = 6;
+pub(crate) const ABREAST: usize = 6;
 
 /// More commits than the workflow makes mean that it does not come to an end.
 const COMMITS_MAX: u64 = 1_000;
@@ -34,8 +34,8 @@ pub(crate) fn live(site: &Site, mut arm: impl FnMut(u32, &Failpoints)) -> u32 {
 }
 
 /// The rows of a run that nothing disturbed.
-pub(crate) fn undisturbed() -> Vec<String> {
-    let site = Site::new(1);
+pub(crate) fn undisturbed(batch_max: usize) -> Vec<String> {
+    let site = Site::new(batch_max);
     assert_eq!(live(&site, |_, _| {}), 0);
     let rows = site.rows("undisturbed");
     for (place, count) in site.probe.executions() {
@@ -66,7 +66,7 @@ pub(crate) fn compare(what: &str, expected: &[String], site: &Site, crashes: u32
 /// Crashes at the n-th time of a place, for every n until a run is not disturbed any more; answers
 /// how many n there were.
 fn sweep(place: &str) -> u64 {
-    let expected = undisturbed();
+    let expected = undisturbed(1);
     let next = AtomicU64::new(1);
     let beyond = AtomicU64::new(COMMITS_MAX);
     std::thread::scope(|scope| {
@@ -110,19 +110,4 @@ fn a_crash_after_any_commit_changes_nothing() {
         (50..COMMITS_MAX - 1).contains(&commits),
         "{commits} commits"
     );
-}
-#[test]
-fn zz_dump() {
-    let site = Site::new(1);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let failpoints = Arc::new(Failpoints::default());
-    runtime.block_on(site.drive::<kitchen>(&failpoints, kitchen));
-    for k in ["apply", "start", "claim", "wake", "heartbeat"] {
-        println!("{k} {}", failpoints.hits(&format!("commit.before.{k}")));
-    }
-    println!("all {}", failpoints.hits("commit.before"));
-    println!("{}", site.rows("x").join("\n"));
 }

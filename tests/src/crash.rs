@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono_forge::testing::{Clock, Failpoints, ManualClock};
-use chrono_forge::{Forge, Invocation, Workflow};
+use chrono_forge::{Forge, Invocation, StoreErrorKind, Workflow};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::journal::Journal;
 use crate::rows;
 
 /// After so long without a commit a live pass can only be waiting for the clock.
@@ -77,7 +78,7 @@ impl Site {
             .await;
         match opened {
             Ok(forge) => Some(forge),
-            Err(chrono_forge::Error::Closed) => None,
+            Err(chrono_forge::Error::Store(error)) if error.kind == StoreErrorKind::Closed => None,
             Err(error) => panic!("open: {error}"),
         }
     }
@@ -222,6 +223,8 @@ pub fn scratch() -> TempDir {
 #[derive(Clone)]
 pub struct Probe {
     db: PathBuf,
+    /// What bodies write down.
+    pub journal: Journal,
     shared: Arc<Shared>,
 }
 
@@ -237,6 +240,7 @@ impl Probe {
     fn new(db: PathBuf) -> Self {
         Self {
             db,
+            journal: Journal::default(),
             shared: Arc::default(),
         }
     }
@@ -344,6 +348,21 @@ impl Probe {
             step,
         );
         Ok(spent >= polls)
+    }
+
+    /// The newest place in a run's recorded order.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    #[must_use]
+    pub fn newest_seq(&self, run: &str) -> i64 {
+        self.count(
+            "SELECT ifnull(max(l.seq), 0) FROM chrono_forge_execution_logs AS l
+            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+            WHERE w.key = ? AND l.step_name <> ?",
+            run,
+            "",
+        )
     }
 
     /// How often each body ran, by run and row.

@@ -1,4 +1,7 @@
 //! What the suites share.
 
 pub mod crash;
+pub mod journal;
+pub mod labour;
+pub mod process;
 pub mod rows;
