@@ -368,7 +368,7 @@ impl Ledger {
         }
     }
 
-    fn note_progress(&mut self) {
+    pub(super) fn note_progress(&mut self) {
         self.progressed = true;
         if std::mem::take(&mut self.resets_progress) {
             self.draft.plan.progress = true;
