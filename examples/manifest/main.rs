@@ -109,7 +109,9 @@ async fn work(args: &Args) -> Result<i32> {
     };
     progress.clear();
     close(forge, run).await;
-    let summary = result.with_context(|| state_text(&output))?;
+    // A run that failed does so again; only a new one can do better.
+    let summary =
+        result.with_context(|| format!("remove {} to start over", state_text(&output)))?;
     let code = tell(&summary, &progress, &output);
     output.end().context("the state could not be removed")?;
     Ok(code)

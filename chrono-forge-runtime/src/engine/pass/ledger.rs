@@ -391,7 +391,7 @@ impl Ledger {
         self.to_wake.extend(op.waker.take());
     }
 
-    fn note_progress(&mut self) {
+    pub(super) fn note_progress(&mut self) {
         self.progressed = true;
         if std::mem::take(&mut self.resets_progress) {
             self.draft.plan.progress = true;
