@@ -45,7 +45,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             quiet_since,
             root_cloned: pass.root.has_clones(),
         };
-        let next = pass.ledger().next_move(sight);
+        let next = pass.next_move(sight);
         poll = matches!(next, Move::Poll);
         match next {
             Move::Poll => {}

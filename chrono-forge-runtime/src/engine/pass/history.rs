@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::record::RecordRow;
+use crate::record::{Record, RecordRow, RecordState};
 
 /// Recorded rows by step name. An operation takes its row out, so a replay frees as it goes.
 #[derive(Debug, Default)]
@@ -38,6 +38,14 @@ impl History {
         Some(row)
     }
 
+    /// Puts a row back for another operation of its name.
+    pub fn put_back(&mut self, row: RecordRow) {
+        if row.seq.is_some() {
+            self.delivered_left += 1;
+        }
+        self.rows.insert(row.step_name.clone(), row);
+    }
+
     /// The highest place that was given to a delivery.
     #[must_use]
     pub fn seq_last(&self) -> i64 {
@@ -49,5 +57,24 @@ impl History {
     #[must_use]
     pub fn is_replaying(&self) -> bool {
         self.delivered_left > 0
+    }
+}
+
+/// A pending row as this pass goes on writing it.
+pub(super) fn pending_again(row: RecordRow) -> Record {
+    Record {
+        step_name: row.step_name.into(),
+        state: RecordState::Pending,
+        seq: None,
+        attempts: row.attempts,
+        result: None,
+        metadata: row.metadata,
+        context_delta: None,
+        error_class: None,
+        error_message: None,
+        started_at: row.started_at,
+        last_executed_at: None,
+        wake_at: row.wake_at,
+        completed_at: None,
     }
 }

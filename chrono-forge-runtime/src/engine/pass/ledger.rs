@@ -8,6 +8,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::draft::Draft;
+use super::entries::delta_of_text;
+use super::history::pending_again;
 use super::operation::{LiveOutcome, Operation, Phase};
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Outcome, Place, Turn};
@@ -52,7 +54,7 @@ pub struct LastOutcome {
 pub struct Ledger {
     pub(super) ops: BTreeMap<OpId, Operation>,
     next_op: u64,
-    reached: HashSet<Arc<str>>,
+    pub(super) reached: HashSet<Arc<str>>,
     pub(super) history: History,
     /// Recorded operations that registered, by their place in the order.
     pub(super) recorded: BTreeMap<i64, OpId>,
@@ -66,8 +68,14 @@ pub struct Ledger {
     /// The submission that carries the newest delivered outcome.
     pub(super) barrier: u64,
     pub(super) ack_waiters: Vec<Waker>,
+    /// Whom to wake once the lock is released: a waker of a step inside a branch block takes it.
+    pub(super) to_wake: Vec<Waker>,
     /// The submission that ends the run.
     pub ended: Option<u64>,
+    /// Whether that submission knows of the refusal; otherwise the pipeline drops it.
+    tells: bool,
+    /// When the run wants to go on after that.
+    pub(super) wake_at: Option<Timestamp>,
     pub fatal: Option<DefinitionError>,
     /// A write was refused: only the run's failure is still written.
     pub(super) refused: bool,
@@ -82,6 +90,8 @@ pub struct Ledger {
     pub(super) active: Option<OpId>,
     pub(super) context: BTreeMap<String, Json>,
     pub(super) context_stale: bool,
+    /// The body itself wrote to the context in this pass.
+    pub(super) body_wrote: bool,
     /// Branches opened in this pass and whether they were merged.
     pub(super) branches: BTreeMap<String, bool>,
     pub(super) scopes: HashMap<OpId, Scope>,
@@ -114,7 +124,10 @@ impl Ledger {
             acked: 0,
             barrier: 0,
             ack_waiters: Vec::new(),
+            to_wake: Vec::new(),
             ended: None,
+            tells: false,
+            wake_at: None,
             fatal: None,
             refused: false,
             lost: false,
@@ -125,6 +138,7 @@ impl Ledger {
             active: None,
             context: BTreeMap::new(),
             context_stale: false,
+            body_wrote: false,
             branches: BTreeMap::new(),
             scopes: HashMap::new(),
             reservations: VecDeque::new(),
@@ -170,8 +184,11 @@ impl Ledger {
             waker: None,
             context: Delta::new(),
             deadline: None,
+            // Only a branch block may have operations inside.
+            within: self.active,
         };
         self.ops.insert(id, operation);
+        self.note_inner(id);
         Ok(id)
     }
 
@@ -257,7 +274,10 @@ impl Ledger {
         if !self.live || self.fatal.is_some() || self.lost {
             return;
         }
+        self.keep_inner_pending(&op);
         match op.phase {
+            // The next attempt of its block does it again.
+            Phase::Done(_) if op.within.is_some() => self.done.retain(|done| *done != id),
             // It finished, but the body will never know: keep the record, outside the order.
             Phase::Done(live) => {
                 self.done.retain(|done| *done != id);
@@ -265,15 +285,16 @@ impl Ledger {
                 self.draft.plan.errors.extend(live.errors);
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Fresh => self.fresh.retain(|fresh| *fresh != id),
-            Phase::Parked { .. }
-                if op.record.is_some() && !matches!(op.kind, Kind::Step { .. }) =>
-            {
-                self.draft.withdraw(Withdrawal {
-                    step_name: op.step_name,
-                });
+            Phase::Released(_) | Phase::Abandoned => {}
+            Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
+                self.fresh.retain(|fresh| *fresh != id);
+                // Steps keep their attempts, branches their children.
+                if op.record.is_some() && !matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
+                    self.draft.withdraw(Withdrawal {
+                        step_name: op.step_name,
+                    });
+                }
             }
-            _ => {}
         }
     }
 
@@ -289,9 +310,10 @@ impl Ledger {
             return Some(Move::LoadResult(id, record));
         }
         let outcome = Outcome::of_row(row);
-        let delta = row.context_delta.clone();
+        let delta = delta_of_text(row.context_delta.as_deref());
+        self.keep_inner(id);
         self.deliver(id, outcome);
-        self.apply_delta_text(delta.as_deref());
+        self.apply_delta_of(id, delta);
         Some(Move::Poll)
     }
 
@@ -328,16 +350,15 @@ impl Ledger {
         if record.state == RecordState::Completed {
             self.note_progress();
         }
+        self.keep_inner_record(id, &record);
         self.draft.deliver(record, errors);
         if seals {
             // A merge may wait for this seal already; it looks again once the seal is durable.
             self.recheck = Some(self.submitted + 1);
         }
-        if !context.is_empty() {
-            self.apply_delta(context);
-            self.context_stale = true;
-        }
+        self.context_stale |= !context.is_empty();
         self.deliver(id, outcome);
+        self.apply_delta_of(id, context);
         Some(Move::Poll)
     }
 
@@ -363,9 +384,7 @@ impl Ledger {
             _ => {}
         }
         op.phase = Phase::Released(outcome);
-        if let Some(waker) = op.waker.take() {
-            waker.wake();
-        }
+        self.to_wake.extend(op.waker.take());
     }
 
     fn note_progress(&mut self) {
@@ -416,8 +435,30 @@ impl Ledger {
             self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
             self.context_stale = false;
         }
+        // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
+        // whole pass look like a replay; what the body said at its end counts all the same.
+        self.context_stale |= self.body_wrote && self.history.is_replaying() && !self.refused;
+        self.tells = self.refused;
+        self.wake_at = match &end {
+            RunEnd::Parked { wake_at, .. } => *wake_at,
+            RunEnd::Retrying { wake_at, .. } => Some(*wake_at),
+            _ => None,
+        };
         self.draft.plan.errors.extend(errors);
         self.draft.plan.end = Some(end);
+    }
+
+    /// The refusal that the end of this pass must tell, as far as it did not know of it: the body is
+    /// gone, and what it submitted last was refused or waits behind what was.
+    pub(super) fn untold_refusal(&mut self) -> Option<DefinitionError> {
+        let untold = self.refused && !self.tells && self.ended.take().is_some();
+        self.fatal.clone().filter(|_| untold)
+    }
+
+    /// Why no other end than a failure can be written any more.
+    #[must_use]
+    pub fn refusal(&self) -> Option<DefinitionError> {
+        self.fatal.clone().filter(|_| self.refused)
     }
 
     /// Whether a submission is settled.
@@ -442,25 +483,6 @@ impl Ledger {
             .drain(..settled)
             .map(|(_, queue, slots)| (queue, slots))
             .collect()
-    }
-}
-
-/// A pending row as this pass goes on writing it.
-fn pending_again(row: crate::record::RecordRow) -> Record {
-    Record {
-        step_name: row.step_name.into(),
-        state: RecordState::Pending,
-        seq: None,
-        attempts: row.attempts,
-        result: None,
-        metadata: row.metadata,
-        context_delta: None,
-        error_class: None,
-        error_message: None,
-        started_at: row.started_at,
-        last_executed_at: None,
-        wake_at: row.wake_at,
-        completed_at: None,
     }
 }
 
