@@ -199,6 +199,12 @@ impl Pipeline {
     }
 
     fn settle(&mut self, batch: Batch, applied: Applied) {
+        for (plan, outcome) in batch.plans.iter().zip(&applied.outcomes) {
+            // What such a run has queued behind it rests on children that do not exist.
+            if matches!(outcome.verdict, Verdict::ForeignChild { .. }) {
+                self.refused.insert(refusal_key(plan.fence));
+            }
+        }
         self.observer.committed(&applied);
         let settle = move || {
             for (waiter, outcome) in batch.waiters.into_iter().zip(applied.outcomes) {

@@ -46,7 +46,9 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
 
 async fn execute(host: &Arc<Host>, run: ClaimedRun) {
     let pass = Pass::new(run, Arc::clone(host));
-    host.attach(&pass);
+    if !host.attach(&pass) {
+        return;
+    }
     let ending = match host.registry.get(&pass.run.workflow) {
         Some(definition) => perform(&pass, definition).await,
         // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
@@ -137,27 +139,17 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
     );
 }
 
-fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
+/// Fails the run for a broken rule.
+pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     let failure = Failure {
         class: DefinitionError::CLASS.to_owned(),
         message: error.to_string(),
         backtrace: None,
         is_timeout: false,
+        is_recorded: false,
     };
     tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
     fail_for_good(pass, &failure, now);
-}
-
-/// The run's end was refused after its pass was over: fail the run, with nothing else of it.
-pub fn fail_refused(pass: &Arc<Pass>) {
-    let error = {
-        let mut ledger = pass.ledger();
-        ledger.ended = None;
-        ledger.fatal.clone()
-    };
-    if let Some(error) = error {
-        broken(pass, &error, pass.now());
-    }
 }
 
 fn failed(
@@ -249,6 +241,12 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
         pass.host.will_settle(pass.run.id, settled);
     }
     let mut ledger = pass.ledger();
+    if let Some(error) = ledger.refusal() {
+        if !matches!(end, RunEnd::Failed { .. }) {
+            drop(ledger);
+            return broken(pass, &error, pass.now());
+        }
+    }
     ledger.conclude(end, errors);
     pass.flush_now(&mut ledger);
 }

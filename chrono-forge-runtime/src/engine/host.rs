@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
+use super::alarm::Alarm;
 use super::config::Config;
 use super::hub::{Hub, Settled};
 use super::pass::Pass;
@@ -40,6 +41,7 @@ pub struct Host {
     pub slots: Slots,
     /// Wakes the scheduler.
     pub work: Notify,
+    pub alarm: Alarm,
     pub closing: AtomicBool,
     committer: OnceLock<Committer>,
     runtime: tokio::runtime::Handle,
@@ -80,6 +82,7 @@ impl Host {
             failpoints: parts.failpoints,
             hub: Hub::default(),
             work: Notify::new(),
+            alarm: Alarm::default(),
             closing: AtomicBool::new(false),
             committer: OnceLock::new(),
             runtime: parts.runtime,
@@ -188,10 +191,19 @@ impl Host {
         }
     }
 
-    /// A held run's pass begins.
-    pub fn attach(&self, pass: &Arc<Pass>) {
-        if let Some(held) = self.held().get_mut(&pass.run.id) {
-            held.pass = Some(Arc::clone(pass));
+    /// A held run's pass begins; `false` when the run was lost or handed back before it could.
+    #[must_use]
+    pub fn attach(&self, pass: &Arc<Pass>) -> bool {
+        let mut held = self.held();
+        let entry = held
+            .get_mut(&pass.run.id)
+            .filter(|held| held.epoch == pass.run.epoch);
+        match entry {
+            Some(held) => {
+                held.pass = Some(Arc::clone(pass));
+                true
+            }
+            None => false,
         }
     }
 

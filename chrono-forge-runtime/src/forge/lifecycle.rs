@@ -110,6 +110,7 @@ impl Lifecycle {
             }
         }
         host.committer().close();
+        host.hub.close();
         self.stop_tasks();
         let thread = self
             .thread

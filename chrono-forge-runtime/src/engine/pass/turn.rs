@@ -9,7 +9,7 @@ use super::operation::{Execution, Kind, Operation, Phase, WaitUntil};
 use super::{OpId, Place};
 use crate::clock::{after, ceil_to_micros};
 use crate::error::DefinitionError;
-use crate::record::{BranchRow, Record};
+use crate::record::{BranchRow, Json, Record};
 
 /// How long a park waits for a future that the engine does not know, and how long a woken step may
 /// stay unpolled before it no longer counts as executing.
@@ -65,6 +65,11 @@ impl Ledger {
                 continue;
             };
             if let Kind::Merge { branches } = &op.kind {
+                if granted {
+                    // The check reads the database; what may run is polled before that.
+                    self.fresh.push_front(id);
+                    break;
+                }
                 let branches = branches.clone();
                 op.phase = Phase::Checking;
                 self.fresh.extend(held_back);
@@ -129,6 +134,7 @@ impl Ledger {
             timed_out: false,
             noted: false,
             unpolled_since: Some(sight.real_now),
+            again: false,
         });
         self.to_wake.extend(op.waker.take());
     }
@@ -190,6 +196,11 @@ impl Ledger {
             return None;
         }
         self.recheck = None;
+        for op in self.ops.values_mut() {
+            if let (Phase::Executing(execution), Kind::Gate { .. }) = (&mut op.phase, &op.kind) {
+                execution.again = true;
+            }
+        }
         let parked: Vec<OpId> = self
             .ops
             .iter()
@@ -332,6 +343,9 @@ impl Ledger {
                 .unwrap_or_else(|| Record::pending(op.step_name.clone(), run.since));
             record.last_executed_at = Some(run.since);
             record.wake_at = None;
+            if op.deadline.is_some() {
+                record.metadata = timed(op.deadline);
+            }
             op.record = Some(record.clone());
             self.draft.record(record);
         }
@@ -379,7 +393,15 @@ fn first_deadline(op: &Operation, now: Timestamp) -> Option<Timestamp> {
 
 /// Metadata of a record that gives up at an instant.
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Timed {
+struct Timed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_at: Option<i64>,
+    timeout_at: Option<i64>,
+}
+
+/// A deadline as it is kept, so that no later pass fixes it anew.
+pub(super) fn timed(deadline: Option<Timestamp>) -> Option<Json> {
+    let timeout_at = Some(deadline?.as_microsecond());
+    serde_json::to_string(&Timed { timeout_at })
+        .ok()
+        .map(Into::into)
 }
