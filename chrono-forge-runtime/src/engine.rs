@@ -4,6 +4,7 @@
 //! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
 //! lease and recovers others' runs. [`host`] is what they share.
 
+pub mod alarm;
 pub mod config;
 pub mod driver;
 pub mod executor;

@@ -1,1 +1,27 @@
-//! To be written.
+//! Whole workflows through the facade, on virtual time. README.md says which sentence of the design
+//! and which scenario of the original each test is about.
+
+mod automerge;
+mod branches;
+mod completion;
+mod concurrency;
+mod conditions;
+mod context;
+mod execution;
+mod foreign;
+mod gates;
+mod merge;
+mod pagers;
+mod panics;
+mod parts;
+mod queues;
+mod replay;
+mod results;
+mod retries;
+mod shutdown;
+mod spawn_each;
+mod stall_and_fail;
+mod state;
+mod steps;
+mod waits;
+mod workflow_retry;

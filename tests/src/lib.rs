@@ -5,3 +5,4 @@ pub mod journal;
 pub mod labour;
 pub mod process;
 pub mod rows;
+pub mod scenario;

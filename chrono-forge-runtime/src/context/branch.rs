@@ -36,7 +36,6 @@ impl BranchOptions {
 
 /// A sealed branch that waits to be merged; `merge!` gives the value of its block.
 #[derive(Debug)]
-#[must_use = "a branch must be merged before the body ends: merge!(..)"]
 pub struct Branch<R> {
     pub(super) name: String,
     pub(super) value: R,
@@ -98,12 +97,7 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
             // A closure or source of a `spawn_each!` failed; its future waits for ever.
             self.runner.cut_off();
             self.open = false;
-            return attempt_failed(
-                &self.op,
-                id,
-                Failure::of(&error, "anyhow::Error"),
-                self.retry,
-            );
+            return self.failed(id, Failure::of(&error, "anyhow::Error"));
         }
         let Poll::Ready(attempted) = polled else {
             return;
@@ -116,10 +110,20 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
                     Err(error) => self.op.break_rule(error),
                 }
             }
-            Attempted::Failed(failure) => attempt_failed(&self.op, id, failure, self.retry),
+            Attempted::Failed(failure) => self.failed(id, failure),
             Attempted::Broken(error) => self.op.break_rule(error),
             Attempted::Answer(_) => {}
         }
+    }
+
+    /// A step in the block that gave up gives the same failure to every further attempt.
+    fn failed(&self, id: OpId, failure: Failure) {
+        let retry = if failure.is_recorded {
+            RetryPolicy::none()
+        } else {
+            self.retry
+        };
+        attempt_failed(&self.op, id, failure, retry);
     }
 
     fn deliver(&mut self, outcome: Outcome) -> Poll<Result<Branch<R>, BranchError>> {

@@ -16,6 +16,11 @@ use crate::engine::pass::{Kind, Turn};
 use crate::error::JoinError;
 
 /// What `merge!` accepts: a branch's handle, a vector of handles, a name, or several of these.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be merged",
+    label = "not a branch",
+    note = "give `merge!` a branch's handle, a `Vec` of handles, or a branch's name as a literal"
+)]
 pub trait Join {
     /// What the join gives.
     type Output;
@@ -124,6 +129,8 @@ join_tuple!(A, B, C, D, E, F, G, H);
 #[must_use = "a merge does nothing until it is awaited"]
 pub struct Merge<'a, T> {
     op: Operation,
+    /// Without branches there is nothing to wait for, nor a name to record it under.
+    is_empty: bool,
     join: Option<Box<dyn FnOnce() -> T + Send + 'a>>,
     _run: PhantomData<&'a Context>,
 }
@@ -139,6 +146,7 @@ where
     branches.dedup();
     let key = branches.join(",");
     Merge {
+        is_empty: branches.is_empty(),
         op: Operation::new(&cx.pass, "merge", key, Kind::Merge { branches }),
         join: Some(Box::new(move || join.join())),
         _run: PhantomData,
@@ -149,6 +157,12 @@ impl<T> Future for Merge<'_, T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        if self.is_empty {
+            return match self.join.take() {
+                Some(join) => Poll::Ready(Ok(join())),
+                None => Poll::Pending,
+            };
+        }
         match self.op.turn(cx) {
             Turn::Deliver(_) => match self.join.take() {
                 Some(join) => Poll::Ready(Ok(join())),

@@ -40,6 +40,11 @@ impl Hub {
         }
     }
 
+    /// The engine is shut down: nobody hears of a settled run any more.
+    pub fn close(&self) {
+        self.lock().clear();
+    }
+
     /// Drops entries that nobody waits for any more.
     pub fn sweep(&self) {
         self.lock()

@@ -56,6 +56,7 @@ fn failure(payload: &(dyn Any + Send)) -> Failure {
         message: format!("{message} (at {place})"),
         backtrace,
         is_timeout: false,
+        is_recorded: false,
     }
 }
 

@@ -97,13 +97,8 @@ impl Scheduler {
             let _ = tokio::time::timeout(poll, self.host.work.notified()).await;
             return;
         }
+        self.host.alarm.reset();
         let next = self.next_wake().await;
-        let sleep = async {
-            match next {
-                Some(at) => self.host.clock.sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         // Already due, and yet the claim took nothing: another worker is at it, or a quarantined
         // run waits for its turn. Do not spin.
         let at_least = match next {
@@ -113,8 +108,25 @@ impl Scheduler {
         tokio::time::sleep(at_least).await;
         tokio::select! {
             () = self.host.work.notified() => {}
-            () = sleep => {}
+            () = self.sleep_until_due(next) => {}
             () = tokio::time::sleep(poll) => {}
+        }
+    }
+
+    /// Sleeps until this instant, or the one of a run that is parked meanwhile.
+    async fn sleep_until_due(&self, known: Option<Timestamp>) {
+        loop {
+            let next = [known, self.host.alarm.next()].into_iter().flatten().min();
+            let sleep = async {
+                match next {
+                    Some(at) => self.host.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep => return,
+                () = self.host.alarm.moved() => {}
+            }
         }
     }
 

@@ -86,7 +86,9 @@ impl Lifecycle {
         let deadline = Instant::now() + host.config.shutdown_grace;
         loop {
             let passes = host.all_passes();
-            if passes.is_empty() || Instant::now() >= deadline {
+            // A slot that has just taken a run has not begun its pass yet.
+            let is_quiet = passes.is_empty() && host.slots.running() == 0;
+            if is_quiet || Instant::now() >= deadline {
                 break;
             }
             for pass in passes {
@@ -108,6 +110,7 @@ impl Lifecycle {
             }
         }
         host.committer().close();
+        host.hub.close();
         self.stop_tasks();
         let thread = self
             .thread

@@ -113,6 +113,9 @@ impl<T> Run<T> {
                     if row.state.is_settled() {
                         return self.settled(row);
                     }
+                    if self.forge.lifecycle.is_closed() {
+                        return Err(Error::Closed.into());
+                    }
                     receiver
                 }
             };

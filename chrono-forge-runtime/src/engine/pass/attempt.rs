@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use super::ledger::{Delta, Ledger};
 use super::operation::{LiveOutcome, Phase, TIMED_OUT};
-use super::turn::Timed;
+use super::turn::timed;
 use super::{Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
+use crate::error::RecordedFailure;
 use crate::record::{ErrorRow, Json, Record, RecordState};
 
 /// A failed attempt, taken from whatever the user's code gave us.
@@ -21,6 +22,8 @@ pub struct Failure {
     pub message: String,
     pub backtrace: Option<String>,
     pub is_timeout: bool,
+    /// It carries the recorded failure of another operation, so another attempt meets it again.
+    pub is_recorded: bool,
 }
 
 impl Failure {
@@ -34,6 +37,7 @@ impl Failure {
             backtrace: (backtrace.status() == BacktraceStatus::Captured)
                 .then(|| backtrace.to_string()),
             is_timeout: false,
+            is_recorded: RecordedFailure::is_in(error),
         }
     }
 
@@ -45,6 +49,7 @@ impl Failure {
             message,
             backtrace: None,
             is_timeout: true,
+            is_recorded: false,
         }
     }
 }
@@ -174,6 +179,9 @@ impl Ledger {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
+        // At its deadline a condition was looked at for the last time, whatever came of it.
+        let is_over = op.deadline.is_some_and(|deadline| deadline <= now);
+        let delay = delay.filter(|_| !is_over);
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.attempts += 1;
         let error = ErrorRow {
@@ -188,6 +196,8 @@ impl Ledger {
         let written = std::mem::take(&mut op.context);
         if let Some(delay) = delay {
             let retry_at = ceil_to_micros(after(now, delay));
+            let retry_at = op.deadline.map_or(retry_at, |last| last.min(retry_at));
+            record.metadata = timed(op.deadline);
             record.state = RecordState::Pending;
             record.completed_at = None;
             record.wake_at = Some(retry_at);
@@ -202,7 +212,7 @@ impl Ledger {
         record.state = RecordState::Failed;
         record.error_class = Some(failure.class);
         record.error_message = Some(failure.message);
-        record.metadata = failure.is_timeout.then(|| TIMED_OUT.into());
+        record.metadata = (failure.is_timeout || is_over).then(|| TIMED_OUT.into());
         record.context_delta = delta_json(&written);
         let live = LiveOutcome {
             record,
@@ -221,6 +231,13 @@ impl Ledger {
             let message = format!("{} was still false at its deadline", op.place);
             return self.fail(id, Failure::timeout(message), None, now);
         }
+        // What a condition writes to the context belongs to the evaluation that completes it.
+        op.context.clear();
+        if matches!(&op.phase, Phase::Executing(execution) if execution.again) {
+            op.phase = Phase::Fresh;
+            self.fresh.push_back(id);
+            return;
+        }
         let next = match op.kind {
             Kind::Poll { every, .. } => Some(ceil_to_micros(after(now, every))),
             _ => None,
@@ -235,14 +252,7 @@ impl Ledger {
             .unwrap_or_else(|| Record::pending(op.step_name.clone(), now));
         record.last_executed_at = Some(now);
         record.wake_at = until;
-        record.metadata = op.deadline.and_then(|deadline| {
-            let timed = Timed {
-                timeout_at: Some(deadline.as_microsecond()),
-            };
-            serde_json::to_string(&timed).ok().map(Into::into)
-        });
-        // What a condition writes to the context belongs to the evaluation that completes it.
-        op.context.clear();
+        record.metadata = timed(op.deadline);
         op.record = Some(record.clone());
         op.phase = Phase::Parked { until };
         self.draft.record(record);

@@ -18,14 +18,14 @@ impl Pass {
     /// The entry as the code that asks sees it: what its own attempt wrote, else what was recorded.
     pub fn context_entry(&self, key: &str) -> Option<Json> {
         let ledger = self.ledger();
-        let own = ledger
-            .active
-            .and_then(|id| ledger.ops.get(&id))
-            .and_then(|op| op.context.get(key));
-        match own {
-            Some(entry) => entry.clone(),
-            None => ledger.context.get(key).cloned(),
+        let mut writer = ledger.active;
+        while let Some(op) = writer.and_then(|id| ledger.ops.get(&id)) {
+            if let Some(entry) = op.context.get(key) {
+                return entry.clone();
+            }
+            writer = op.within;
         }
+        ledger.context.get(key).cloned()
     }
 
     /// Writes (or removes) entries: into the attempt that is being polled, else into the body's.
@@ -40,6 +40,7 @@ impl Pass {
             None => {
                 // While the body replays it says again what an earlier pass has already written.
                 ledger.context_stale |= !ledger.is_replaying();
+                ledger.body_wrote = true;
                 ledger.apply_delta(entries);
             }
         }
@@ -56,16 +57,14 @@ impl Ledger {
         }
     }
 
-    /// A recorded delta: text whose top-level values stay text.
-    pub(super) fn apply_delta_text(&mut self, text: Option<&str>) {
-        let Some(text) = text else { return };
-        let entries: BTreeMap<String, Option<Box<RawValue>>> =
-            serde_json::from_str(text).unwrap_or_default();
-        let delta = entries
-            .into_iter()
-            .map(|(key, raw)| (key, raw.map(|raw| Json::from(raw.get()))))
-            .collect();
-        self.apply_delta(delta);
+    /// What a delivered operation wrote. Inside a block it belongs to the block's branch until that
+    /// is sealed, since the replay of a sealed branch delivers nothing else.
+    pub(super) fn apply_delta_of(&mut self, id: OpId, delta: Delta) {
+        let branch = self.ops.get(&id).and_then(|op| op.within);
+        match branch.and_then(|id| self.ops.get_mut(&id)) {
+            Some(branch) => branch.context.extend(delta),
+            None => self.apply_delta(delta),
+        }
     }
 
     pub(super) fn context_json(&self) -> Json {
@@ -94,6 +93,19 @@ impl Ledger {
     pub fn body_snapshot(&self) -> Option<Json> {
         snapshot(&self.context)
     }
+}
+
+/// A recorded delta: text whose top-level values stay text.
+pub(super) fn delta_of_text(text: Option<&str>) -> Delta {
+    let Some(text) = text else {
+        return Delta::new();
+    };
+    let entries: BTreeMap<String, Option<Box<RawValue>>> =
+        serde_json::from_str(text).unwrap_or_default();
+    entries
+        .into_iter()
+        .map(|(key, raw)| (key, raw.map(|raw| Json::from(raw.get()))))
+        .collect()
 }
 
 fn snapshot(entries: &BTreeMap<String, Json>) -> Option<Json> {

@@ -28,6 +28,11 @@ impl History {
         self.rows.remove(step_name)
     }
 
+    /// Puts a row back for another operation of its name.
+    pub fn put_back(&mut self, row: RecordRow) {
+        self.rows.insert(row.step_name.clone(), row);
+    }
+
     /// The highest place that was given to a delivery.
     #[must_use]
     pub fn seq_last(&self) -> i64 {

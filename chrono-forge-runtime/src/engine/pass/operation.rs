@@ -150,7 +150,9 @@ pub(super) enum Phase {
     Done(Box<LiveOutcome>),
     /// Its next poll delivers.
     Released(Outcome),
-    /// Never completes in this pass.
+    /// Its record was written after the body had dropped it, so it never completes.
+    Undelivered,
+    /// Delivered; nothing follows.
     Abandoned,
 }
 
@@ -164,6 +166,8 @@ pub(super) struct Execution {
     pub noted: bool,
     /// Since when it waits to be polled by its body.
     pub unpolled_since: Option<Instant>,
+    /// A wake-up came during the evaluation, which may have looked too early.
+    pub again: bool,
 }
 
 /// An outcome of this pass with what is to be written when it is delivered.
@@ -188,6 +192,8 @@ pub(super) struct Operation {
     pub context: super::ledger::Delta,
     /// When a poll or gate gives up.
     pub deadline: Option<Timestamp>,
+    /// The branch in whose block it stands.
+    pub within: Option<OpId>,
 }
 
 impl Operation {

@@ -7,10 +7,11 @@ use std::task::{Context as TaskContext, Poll};
 use serde_json::value::RawValue;
 
 use super::ledger::Ledger;
+use super::operation::{Operation, Phase};
 use super::{Kind, OpId, Pass, Place};
 use crate::definition::Definition;
 use crate::error::DefinitionError;
-use crate::record::{ChildRow, Dispatch, Json, Level};
+use crate::record::{ChildRow, Dispatch, Json, Level, Record, RecordId, RecordRow};
 
 /// The branch block that is being polled.
 #[derive(Debug)]
@@ -24,6 +25,14 @@ pub(super) struct Scope {
     pub index: u64,
     /// An error of a `spawn_each!` closure or source; the block ends with it.
     pub error: Option<anyhow::Error>,
+    inner: Inner,
+}
+
+/// The steps that a block has reached in this attempt, for the next one to reach again.
+#[derive(Debug, Default)]
+struct Inner {
+    reached: Vec<Arc<str>>,
+    rows: Vec<RecordRow>,
 }
 
 /// A child as a macro asks for it.
@@ -58,7 +67,10 @@ impl Pass {
                 .into_iter()
                 .map(|(spawn, raw)| (spawn, Json::from(raw.get())))
                 .collect(),
-            (None, Some(earlier)) => earlier.cursors,
+            (None, Some(earlier)) => {
+                ledger.forget_inner(earlier.inner);
+                earlier.cursors
+            }
             (None, None) => BTreeMap::new(),
         };
         let scope = Scope {
@@ -67,6 +79,7 @@ impl Pass {
             cursors,
             index: 0,
             error: None,
+            inner: Inner::default(),
         };
         ledger.scopes.insert(id, scope);
     }
@@ -139,6 +152,11 @@ impl Pass {
             scope.index += 1;
         }
         self.claim_ahead(&mut ledger, &mut rows);
+        // Behind the cursor nothing is done again, so a long dispatch is not poison, however often its
+        // workers die of something else.
+        if cursor.is_some() && !rows.is_empty() {
+            ledger.note_progress();
+        }
         let cursor = cursor.map(|(spawn, cursor)| (spawn.into(), cursor));
         ledger.draft.plan.dispatches.push(Dispatch {
             branch,
@@ -197,6 +215,55 @@ impl Pass {
 }
 
 impl Ledger {
+    fn scope_around(&mut self, id: OpId) -> Option<&mut Scope> {
+        let branch = self.ops.get(&id)?.within?;
+        self.scopes.get_mut(&branch)
+    }
+
+    /// A step registered inside a block.
+    pub(super) fn note_inner(&mut self, id: OpId) {
+        let name = self.ops.get(&id).map(|op| Arc::clone(&op.step_name));
+        if let (Some(name), Some(scope)) = (name, self.scope_around(id)) {
+            scope.inner.reached.push(name);
+        }
+    }
+
+    /// Its recorded outcome is delivered.
+    pub(super) fn keep_inner(&mut self, id: OpId) {
+        let row = match self.ops.get(&id).map(|op| &op.phase) {
+            Some(Phase::Recorded(row)) => (**row).clone(),
+            _ => return,
+        };
+        if let Some(scope) = self.scope_around(id) {
+            scope.inner.rows.push(row);
+        }
+    }
+
+    /// Its live outcome is delivered.
+    pub(super) fn keep_inner_record(&mut self, id: OpId, record: &Record) {
+        if let Some(scope) = self.scope_around(id) {
+            scope.inner.rows.push(row_of(record));
+        }
+    }
+
+    /// It was dropped with attempts behind it.
+    pub(super) fn keep_inner_pending(&mut self, op: &Operation) {
+        let scope = op.within.and_then(|branch| self.scopes.get_mut(&branch));
+        if let (Some(scope), Some(record)) = (scope, &op.record) {
+            scope.inner.rows.push(row_of(record));
+        }
+    }
+
+    /// The next attempt of a block reaches its steps again, and finds what they recorded.
+    fn forget_inner(&mut self, inner: Inner) {
+        for name in inner.reached {
+            self.reached.remove(&name);
+        }
+        for row in inner.rows {
+            self.history.put_back(row);
+        }
+    }
+
     fn check_spawn(&mut self, key: &str) -> Result<OpId, DefinitionError> {
         let place = Place {
             kind: "spawn",
@@ -227,5 +294,25 @@ impl Ledger {
             key: key.to_owned(),
             problem,
         })
+    }
+}
+
+/// A record of this pass as a later reader would load it.
+fn row_of(record: &Record) -> RecordRow {
+    RecordRow {
+        // Only a value that is not in memory is loaded by id.
+        id: RecordId(0),
+        step_name: record.step_name.to_string(),
+        seq: record.seq,
+        state: record.state,
+        attempts: record.attempts,
+        result: record.result.clone(),
+        result_bytes: 0,
+        metadata: record.metadata.clone(),
+        context_delta: record.context_delta.clone(),
+        error_class: record.error_class.clone(),
+        error_message: record.error_message.clone(),
+        started_at: record.started_at,
+        wake_at: record.wake_at,
     }
 }

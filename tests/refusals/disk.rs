@@ -1,0 +1,75 @@
+//! A disk that is full: never an error of a workflow.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chrono_forge::Error;
+use chrono_forge::prelude::*;
+use chrono_forge_tests::scenario::{Probe, scenario};
+
+use super::healthy;
+
+/// A file system of a few megabytes, where the process may mount one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        std::fs::create_dir_all(at).ok()?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=3m", "chrono-forge-test"])
+            .arg(at)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: the engine may still hold the file.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[workflow]
+async fn writes_much(probe: State<Probe>) -> Result<usize> {
+    probe.note("begun");
+    let text = step!("large", { Ok("x".repeat(1 << 20)) }).await?;
+    Ok(text.len())
+}
+
+#[tokio::test]
+async fn a_full_disk_delays_a_run_and_fails_none() {
+    scenario(async |world| {
+        let Some(disk) = SmallDisk::mount(&world.dir().join("disk")) else {
+            return;
+        };
+        let url = format!("sqlite://{}", disk.0.join("forge.db").display());
+        let builder = Forge::builder(&url).workflows([writes_much::NAME, healthy::NAME]);
+        let forge = builder.state(world.probe.clone()).open().await.unwrap();
+        let filler = disk.0.join("filler");
+        let run = forge.start("k", writes_much()).await;
+        let free = vec![0_u8; 4 << 20];
+        // As much as fits.
+        let _ = std::fs::write(&filler, &free);
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => panic!("{error}"),
+        };
+        assert!(
+            world.soon(run.result()).await.is_none(),
+            "there is no room for it"
+        );
+        match forge.start("other", healthy()).await {
+            Ok(_) | Err(Error::Store(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        std::fs::remove_file(&filler).unwrap();
+        assert_eq!(run.result().await.unwrap(), 1 << 20);
+        assert_eq!(world.probe.count("begun"), 1);
+        let other = forge.start("other", healthy()).await.unwrap();
+        assert_eq!(other.result().await.unwrap(), 1);
+        forge.shutdown().await;
+    })
+    .await;
+}

@@ -1,0 +1,242 @@
+//! `wait_until!`: polls, deadline, last look, errors.
+
+use std::time::Duration;
+
+use chrono_forge::prelude::*;
+use chrono_forge_tests::scenario::{COMPLETED, Probe, STALLED, scenario};
+
+async fn is_open(probe: &Probe) -> Result<bool> {
+    probe.note("looked");
+    Ok(probe.is("open"))
+}
+
+#[workflow]
+async fn poller(probe: State<Probe>, every: Duration, timeout: Duration) -> Result<String> {
+    Ok(
+        match wait_until!("open", every = every, timeout = timeout, is_open(&probe)).await {
+            Ok(()) => "open".to_owned(),
+            Err(error) => format!("{} {} {}", error.key, error.is_timeout, error.attempts),
+        },
+    )
+}
+
+#[tokio::test]
+async fn a_condition_that_is_true_at_once_needs_no_park() {
+    scenario(async |world| {
+        let forge = world.forge([poller::NAME]).await;
+        world.probe.set("open", 1);
+        let run = forge.start("k", poller(secs(1), hours(1))).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), "open");
+        assert_eq!(world.rows().run("k").lock_epoch, 1);
+        let record = world.rows().record("k", "wait_until$open");
+        assert_eq!((record.state, record.attempts), (1, 1));
+        assert_eq!((record.error_class, record.error_message), (None, None));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_satisfied_wait_is_not_labelled_as_a_timeout() {
+    scenario(async |world| {
+        let forge = world.forge([poller::NAME]).await;
+        let run = forge
+            .start("k", poller(minutes(1), hours(1)))
+            .await
+            .unwrap();
+        world.parked("k").await;
+        world.probe.set("open", 1);
+        world.settle("k").await;
+        assert_eq!(run.result().await.unwrap(), "open");
+        let record = world.rows().record("k", "wait_until$open");
+        assert_eq!(
+            (record.error_class, record.error_message, record.metadata),
+            (None, None, None)
+        );
+        assert!(world.rows().errors("k").is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn polls_are_so_far_apart_and_the_deadline_is_noticed_at_its_instant() {
+    scenario(async |world| {
+        let forge = world.forge([poller::NAME]).await;
+        let begun = world.now();
+        let run = forge
+            .start("k", poller(minutes(25), hours(1)))
+            .await
+            .unwrap();
+        let mut looks = Vec::new();
+        while world.rows().run("k").state != COMPLETED {
+            looks.extend(
+                world
+                    .quiet_wake_at("k")
+                    .await
+                    .map(|at| (at - begun) / 60_000_000),
+            );
+            world.clock.advance(minutes(5));
+            world.quiet().await;
+        }
+        looks.dedup();
+        assert_eq!(looks, [25, 50, 60], "min(next poll, deadline)");
+        assert_eq!(run.result().await.unwrap(), "open true 1");
+        assert_eq!(world.probe.count("looked"), 4);
+        let errors = world.rows().errors("k");
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].step_name.as_deref(), Some("wait_until$open"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_condition_that_is_true_at_the_deadline_wins() {
+    scenario(async |world| {
+        let forge = world.forge([poller::NAME]).await;
+        let run = forge.start("k", poller(hours(9), hours(1))).await.unwrap();
+        world.parked("k").await;
+        world.probe.set("open", 1);
+        // Long after the deadline, as after an outage.
+        world.clock.advance(days(3));
+        assert_eq!(run.result().await.unwrap(), "open");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_timeout_of_nothing_looks_once() {
+    scenario(async |world| {
+        let forge = world.forge([poller::NAME]).await;
+        let run = forge
+            .start("k", poller(secs(1), Duration::ZERO))
+            .await
+            .unwrap();
+        assert_eq!(run.result().await.unwrap(), "open true 1");
+        assert_eq!(world.probe.count("looked"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn neither_wake_ups_nor_crashes_move_the_deadline_or_the_next_poll() {
+    scenario(async |world| {
+        let forge = world.forge([poller::NAME]).await;
+        forge
+            .start("k", poller(minutes(40), hours(1)))
+            .await
+            .unwrap();
+        let first = world.parked("k").await.wake_at;
+        world.clock.advance(minutes(10));
+        forge.wake::<poller>("k").await.unwrap();
+        world.quiet().await;
+        assert_eq!(world.parked("k").await.wake_at, first);
+        assert_eq!(world.probe.count("looked"), 1, "a poll has its own time");
+        forge.crash();
+        drop(forge);
+        let _forge = world.forge([poller::NAME]).await;
+        world.clock.advance(minutes(30));
+        world.noted("looked", 2).await;
+        let deadline = first.map(|at| at + 20 * 60_000_000);
+        assert_eq!(world.parked("k").await.wake_at, deadline);
+    })
+    .await;
+}
+
+async fn is_reachable(probe: &Probe) -> Result<bool> {
+    match probe.nth("looked") {
+        nth if probe.is("up") => Ok(nth > 0),
+        nth => anyhow::bail!("unreachable {nth}"),
+    }
+}
+
+#[workflow]
+async fn unretried(probe: State<Probe>) -> Result<()> {
+    wait_until!("up", is_reachable(&probe)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_of_a_condition_is_not_retried_unless_the_call_says_so() {
+    scenario(async |world| {
+        let forge = world.forge([unretried::NAME]).await;
+        forge.start("k", unretried()).await.unwrap();
+        assert_eq!(world.settle("k").await.state, STALLED);
+        assert_eq!(world.probe.count("looked"), 1);
+        assert_eq!(
+            world.rows().attempts("k"),
+            [("wait_until$up".to_owned(), 1)]
+        );
+    })
+    .await;
+}
+
+#[workflow]
+async fn retried(probe: State<Probe>) -> Result<String> {
+    let policy = RetryPolicy::new()
+        .unlimited()
+        .base(minutes(25))
+        .cap(minutes(25))
+        .jitter(false);
+    let up = wait_until!(
+        "up",
+        every = minutes(1),
+        timeout = hours(1),
+        retry = policy,
+        is_reachable(&probe)
+    );
+    Ok(match up.await {
+        Ok(()) => "up".to_owned(),
+        Err(error) => format!("{} {}", error.is_timeout, error.message),
+    })
+}
+
+#[tokio::test]
+async fn a_retried_condition_error_leads_to_the_next_look() {
+    scenario(async |world| {
+        let forge = world.forge([retried::NAME]).await;
+        let run = forge.start("k", retried()).await.unwrap();
+        world.parked("k").await;
+        world.probe.set("up", 1);
+        world.settle("k").await;
+        assert_eq!(run.result().await.unwrap(), "up");
+        assert_eq!(world.rows().record("k", "wait_until$up").attempts, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn errors_of_a_condition_do_not_carry_it_past_its_deadline() {
+    scenario(async |world| {
+        let forge = world.forge([retried::NAME]).await;
+        let begun = world.now();
+        let run = forge.start("k", retried()).await.unwrap();
+        world.settle("k").await;
+        assert_eq!(run.result().await.unwrap(), "true unreachable 4");
+        assert_eq!(
+            world.now() - begun,
+            3_600_000_000,
+            "at 0, 25, 50 and 60 minutes"
+        );
+    })
+    .await;
+}
+
+#[workflow]
+async fn writes(cx: Context, probe: State<Probe>) -> Result<u32> {
+    wait_until!("third", every = secs(1), async {
+        cx.update("looks", |looks: Option<u32>| looks.unwrap_or(0) + 1)?;
+        Ok::<_, anyhow::Error>(probe.nth("looked") == 3)
+    })
+    .await?;
+    Ok(cx.fetch("looks", 0)?)
+}
+
+#[tokio::test]
+async fn only_the_evaluation_that_completes_a_condition_writes_to_the_context() {
+    scenario(async |world| {
+        let forge = world.forge([writes::NAME]).await;
+        let run = forge.start("k", writes()).await.unwrap();
+        world.settle("k").await;
+        assert_eq!(run.result().await.unwrap(), 1);
+    })
+    .await;
+}

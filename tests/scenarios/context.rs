@@ -1,0 +1,204 @@
+//! The run's context: what is written, when it becomes durable, what a replay sees.
+
+use chrono_forge::prelude::*;
+use chrono_forge::{ContextError, StepError};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, scenario};
+use serde_json::json;
+
+#[workflow]
+async fn methods(cx: Context) -> Result<(String, bool, bool, u32)> {
+    cx.set("hash", &json!({"a": 1, "b": [1.5, null, true, "hi"]}))?;
+    let first = cx.set_once("once", "first")?;
+    let second = cx.set_once("once", "second")?;
+    cx.set_all([("x", 1), ("y", 2)])?;
+    cx.set_all_once([("x", 9), ("z", 3)])?;
+    let sum = cx.update("x", |x: Option<u32>| x.unwrap_or(0) + 10)?;
+    assert!(cx.remove("y") && !cx.remove("y") && !cx.contains("y"));
+    let missing = cx.fetch("missing", "default".to_owned())?;
+    let mut read: Vec<u32> = cx.get("list")?.unwrap_or_default();
+    read.push(1);
+    assert_eq!(
+        cx.get::<Vec<u32>>("list")?,
+        None,
+        "values are returned by value"
+    );
+    Ok((missing, first, second, sum))
+}
+
+#[tokio::test]
+async fn entries_are_written_read_updated_and_removed() {
+    scenario(async |world| {
+        let forge = world.forge([methods::NAME]).await;
+        let run = forge.start("k", methods()).await.unwrap();
+        let given = run.result().await.unwrap();
+        assert_eq!(given, ("default".to_owned(), true, false, 11));
+        let hash = json!({"a": 1, "b": [1.5, null, true, "hi"]});
+        let expected = json!({"hash": hash, "once": "first", "x": 11, "z": 3});
+        assert_eq!(run.context().await.unwrap(), expected);
+    })
+    .await;
+}
+
+#[workflow]
+async fn limits(cx: Context) -> Result<()> {
+    let large = "x".repeat(16 << 10);
+    assert!(matches!(
+        cx.set("large", &large),
+        Err(ContextError::TooLarge { .. })
+    ));
+    cx.set("fits", &"x".repeat((16 << 10) - 2))?;
+    cx.set("kept", "old")?;
+    let all = cx.set_all([("kept", "new"), ("large", large.as_str())]);
+    assert!(all.is_err(), "all or none");
+    cx.set_all_once([("kept", large.as_str()), ("other", "set")])?;
+    let again = cx.set_all_once([("new", "set"), ("large", large.as_str())]);
+    assert!(again.is_err(), "all or none");
+    let unstorable = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert!(matches!(
+        cx.set("map", &unstorable),
+        Err(ContextError::Unstorable { .. })
+    ));
+    assert!(matches!(
+        cx.get::<u32>("kept"),
+        Err(ContextError::Undecodable { .. })
+    ));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_entry_is_a_value_and_writes_nothing() {
+    scenario(async |world| {
+        let forge = world.forge([limits::NAME]).await;
+        let run = forge.start("k", limits()).await.unwrap();
+        run.result().await.unwrap();
+        let context = run.context().await.unwrap();
+        let keys: Vec<_> = context.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["fits", "kept", "other"]);
+        assert_eq!(context["kept"], "old");
+    })
+    .await;
+}
+
+#[workflow]
+async fn attempts(cx: Context, probe: State<Probe>) -> Result<()> {
+    cx.set("body", "said")?;
+    step!("write", retry = RetryPolicy::new().jitter(false), {
+        let nth = probe.nth("write");
+        cx.set(&format!("attempt-{nth}"), &nth)?;
+        anyhow::ensure!(
+            !cx.contains("attempt-1") || nth == 1,
+            "a lost attempt's write is seen"
+        );
+        anyhow::ensure!(nth > 1, "first attempt");
+        Ok(())
+    })
+    .await?;
+    step!("crash", {
+        cx.set("crashed", &true)?;
+        probe.note("crash");
+        probe.raised("go").await;
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_entry_commits_with_its_step_and_a_lost_attempt_leaves_none() {
+    scenario(async |world| {
+        let forge = world.forge([attempts::NAME]).await;
+        forge.start("k", attempts()).await.unwrap();
+        world.parked("k").await;
+        assert_eq!(world.rows().run("k").context, json!({"body": "said"}));
+        world.clock.advance(secs(1));
+        world.noted("crash", 1).await;
+        world.until(|| world.rows().order("k").len() == 1).await;
+        let row = world.rows().run("k");
+        assert_eq!(row.state, RUNNING, "in the middle of a pass");
+        assert_eq!(row.context, json!({"body": "said", "attempt-2": 2}));
+        let delta = world.rows().record("k", "step$write").context_delta;
+        assert_eq!(delta.as_deref(), Some(r#"{"attempt-2":2}"#));
+        forge.crash();
+        drop(forge);
+        assert_eq!(
+            world.rows().run("k").context,
+            json!({"body": "said", "attempt-2": 2})
+        );
+        world.probe.set("go", 1);
+        let _forge = world.forge([attempts::NAME]).await;
+        world.settle("k").await;
+        let expected = json!({"body": "said", "attempt-2": 2, "crashed": true});
+        assert_eq!(world.rows().run("k").context, expected);
+        // The snapshot of the error shows what the attempt had written.
+        let snapshot = world.rows().errors("k")[0].context.clone();
+        assert_eq!(
+            snapshot.as_deref(),
+            Some(r#"{"attempt-1":1,"body":"said"}"#)
+        );
+    })
+    .await;
+}
+
+#[workflow]
+async fn no_future(cx: Context, probe: State<Probe>) -> Result<()> {
+    probe.note(format!("{:?}", cx.get::<u32>("n")?));
+    let n = cx.update("n", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+    step!("raise", { Ok(cx.set("n", &(n + 10))?) }).await?;
+    probe.note(format!("{:?}", cx.get::<u32>("n")?));
+    wait!("pause", secs(1)).await;
+    cx.update("n", |n: Option<u32>| n.unwrap_or(0) + 100)?;
+    wait!("again", secs(1)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replay_recomputes_the_body_s_writes_and_never_sees_the_future() {
+    scenario(async |world| {
+        let forge = world.forge([no_future::NAME]).await;
+        forge.start("k", no_future()).await.unwrap();
+        assert_eq!(world.settle("k").await.state, COMPLETED);
+        let pass = ["None", "Some(11)"];
+        assert_eq!(world.probe.log(), [pass, pass, pass].concat());
+        assert_eq!(world.rows().run("k").context, json!({"n": 111}));
+    })
+    .await;
+}
+
+#[workflow]
+async fn failing(cx: Context) -> Result<String> {
+    let gave_up: Result<(), StepError> = step!("fails", retry = RetryPolicy::none(), {
+        cx.set("tried", &true)?;
+        anyhow::bail!("no")
+    })
+    .await;
+    wait!("pause", secs(1)).await;
+    assert!(gave_up.is_err());
+    Ok(format!("{:?}", cx.get::<bool>("tried")?))
+}
+
+#[tokio::test]
+async fn a_step_that_gives_up_commits_what_its_last_attempt_wrote() {
+    scenario(async |world| {
+        let forge = world.forge([failing::NAME]).await;
+        let run = forge.start("k", failing()).await.unwrap();
+        world.settle("k").await;
+        assert_eq!(run.result().await.unwrap(), "Some(true)");
+    })
+    .await;
+}
+
+#[workflow]
+async fn key_of(cx: Context) -> Result<(String, String)> {
+    Ok((cx.key().to_owned(), cx.workflow().to_owned()))
+}
+
+#[tokio::test]
+async fn the_handle_knows_its_key_and_its_workflow() {
+    scenario(async |world| {
+        let forge = world.forge([key_of::NAME]).await;
+        let run = forge.start("some key, é", key_of()).await.unwrap();
+        let (key, workflow) = run.result().await.unwrap();
+        assert_eq!((key.as_str(), workflow.as_str()), ("some key, é", "key_of"));
+    })
+    .await;
+}

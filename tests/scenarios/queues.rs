@@ -1,0 +1,125 @@
+//! Queues with their own concurrency, priorities, foreign names.
+
+use chrono_forge::prelude::*;
+use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, scenario};
+
+#[workflow(queue = "mail")]
+async fn mail_job(probe: State<Probe>, n: u32) -> Result<()> {
+    occupy(&probe, "mail", n).await;
+    Ok(())
+}
+
+#[workflow]
+async fn plain_job(probe: State<Probe>, n: u32) -> Result<()> {
+    occupy(&probe, "default", n).await;
+    Ok(())
+}
+
+async fn occupy(probe: &Probe, queue: &str, n: u32) {
+    probe.note(queue);
+    probe.note(format!("{queue} {n}"));
+    probe.raised(&format!("{queue} {n}")).await;
+    probe.note(format!("{queue} {n} done"));
+}
+
+#[tokio::test]
+async fn each_queue_has_its_own_slots() {
+    scenario(async |world| {
+        let builder = world.builder([mail_job::NAME, plain_job::NAME]);
+        let forge = builder
+            .queue("mail", 1)
+            .queue("default", 3)
+            .open()
+            .await
+            .unwrap();
+        for n in 0..4 {
+            forge.start(&format!("m{n}"), mail_job(n)).await.unwrap();
+            forge.start(&format!("d{n}"), plain_job(n)).await.unwrap();
+        }
+        world.noted("default", 3).await;
+        world.noted("mail", 1).await;
+        assert!(world.soon(world.noted("mail", 2)).await.is_none());
+        assert_eq!(
+            (world.probe.count("mail"), world.probe.count("default")),
+            (1, 3)
+        );
+        world.probe.set("mail 0", 1);
+        world.noted("mail", 2).await;
+        assert_eq!(world.probe.count("default"), 3);
+        for n in 0..4 {
+            world.probe.set(&format!("mail {n}"), 1);
+            world.probe.set(&format!("default {n}"), 1);
+        }
+        world.quiet().await;
+        assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_of_a_queue_that_nobody_serves_waits() {
+    scenario(async |world| {
+        let forge = world.forge([mail_job::NAME]).await;
+        forge.start("m", mail_job(0)).await.unwrap();
+        assert!(world.soon(world.noted("mail", 1)).await.is_none());
+        let run = world.rows().run("m");
+        assert_eq!(
+            (run.state, run.queue.as_str(), run.wake_at.is_some()),
+            (IDLE, "mail", true)
+        );
+    })
+    .await;
+}
+
+#[workflow(priority = high)]
+async fn urgent(probe: State<Probe>) -> Result<()> {
+    probe.note("high");
+    Ok(())
+}
+
+#[workflow]
+async fn usual(probe: State<Probe>) -> Result<()> {
+    probe.note("normal");
+    Ok(())
+}
+
+#[workflow(priority = low)]
+async fn whenever(probe: State<Probe>) -> Result<()> {
+    probe.note("low");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_due_runs_in_order_of_its_priority() {
+    scenario(async |world| {
+        let client = world.client().await;
+        client.start("l", whenever()).await.unwrap();
+        client.start("n", usual()).await.unwrap();
+        client.start("h", urgent()).await.unwrap();
+        let builder = world.builder([urgent::NAME, usual::NAME, whenever::NAME]);
+        let _forge = builder.queue("default", 1).open().await.unwrap();
+        world.noted("low", 1).await;
+        assert_eq!(world.probe.log(), ["high", "normal", "low"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_leaves_runs_of_workflows_that_it_does_not_serve() {
+    scenario(async |world| {
+        let client = world.client().await;
+        client.start("n", usual()).await.unwrap();
+        let forge = world.forge([urgent::NAME]).await;
+        forge
+            .start("h", urgent())
+            .await
+            .unwrap()
+            .result()
+            .await
+            .unwrap();
+        assert_eq!(world.rows().run("n").state, IDLE);
+        let _other = world.forge([usual::NAME]).await;
+        world.noted("normal", 1).await;
+    })
+    .await;
+}
