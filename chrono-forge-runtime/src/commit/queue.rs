@@ -86,9 +86,17 @@ impl Queue {
         self.arrived.notify_one();
     }
 
+    /// Ends the thread; what came since its last turn is dropped, which tells its callers.
     pub(super) fn halt(&self) {
-        self.lock().halted = true;
+        let dropped = {
+            let mut waiting = self.lock();
+            waiting.halted = true;
+            let calls = std::mem::take(&mut waiting.calls);
+            let starts = std::mem::take(&mut waiting.starts);
+            (calls, starts, std::mem::take(&mut waiting.plans))
+        };
         self.arrived.notify_one();
+        drop(dropped);
     }
 
     /// After the end nothing is queued: dropping the reply tells the caller.
