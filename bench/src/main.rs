@@ -1,2 +1,27 @@
-//! Placeholder.
-fn main() {}
+//! Measures the engine beside its floor; see the README.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks on its terminal"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "a binary has no outside: `pub` tells what a module offers to the others"
+)]
+
+mod cli;
+mod engine;
+mod floor;
+mod job;
+mod machine;
+mod meter;
+mod place;
+mod report;
+mod rounds;
+mod sample;
+mod stats;
+mod workload;
+
+fn main() -> anyhow::Result<()> {
+    cli::run()
+}

@@ -19,6 +19,7 @@ use crate::diagnostics::Diagnostics;
 use crate::model::Body;
 use crate::model::Definition;
 use crate::model::Function;
+use site::Site;
 
 /// What code generation needs to know about the errors.
 #[derive(Clone, Copy)]
@@ -26,33 +27,49 @@ pub(crate) struct Verdict {
     /// Whether everything outside the body's operations is in order. If not, the definition cannot
     /// be generated and is only imitated.
     pub(crate) sound: bool,
+    /// Whether the return type is in order.
+    pub(crate) sound_return: bool,
 }
 
 /// Applies every rule.
 pub(crate) fn definition(definition: &Definition, diagnostics: &mut Diagnostics) -> Verdict {
-    let parsed = match definition {
-        Definition::Foreign(_) => return Verdict { sound: false },
-        Definition::Workflow(function) | Definition::Part(function) => {
-            function.body.syntax.is_some()
-        }
-    };
+    match definition {
+        Definition::Workflow(function) => workflow(function, diagnostics),
+        Definition::Part(function) => part(function, diagnostics),
+        Definition::Foreign(_) => Verdict {
+            sound: false,
+            sound_return: false,
+        },
+    }
+}
+
+fn workflow(function: &Function, diagnostics: &mut Diagnostics) -> Verdict {
     let before = diagnostics.loose_count();
-    match definition {
-        Definition::Workflow(function) => workflow_signature(function, diagnostics),
-        Definition::Part(function) => part::check_part(function, diagnostics),
-        Definition::Foreign(_) => {}
+    returns::check_return_type(&function.signature, diagnostics);
+    let sound_return = diagnostics.loose_count() == before;
+    workflow_signature(function, diagnostics);
+    let sound_signature = diagnostics.loose_count() == before;
+    let sites = site::sites(&function.body);
+    body(&function.body, &sites, diagnostics);
+    for site in &sites {
+        nesting::check_spawn_outside_branch(site, &function.body, diagnostics);
     }
-    let sound = parsed && diagnostics.loose_count() == before;
-    match definition {
-        Definition::Workflow(function) => {
-            body(&function.body, diagnostics);
-            nesting::check_spawn_outside_branch(&function.body, diagnostics);
-            merges::check_merges(function, diagnostics);
-        }
-        Definition::Part(function) => body(&function.body, diagnostics),
-        Definition::Foreign(_) => {}
+    merges::check_merges(function, diagnostics);
+    Verdict {
+        sound: sound_signature && function.body.syntax.is_some(),
+        sound_return,
     }
-    Verdict { sound }
+}
+
+fn part(function: &Function, diagnostics: &mut Diagnostics) -> Verdict {
+    let before = diagnostics.loose_count();
+    part::check_part(function, diagnostics);
+    let sound_signature = diagnostics.loose_count() == before;
+    body(&function.body, &site::sites(&function.body), diagnostics);
+    Verdict {
+        sound: sound_signature && function.body.syntax.is_some(),
+        sound_return: true,
+    }
 }
 
 fn workflow_signature(function: &Function, diagnostics: &mut Diagnostics) {
@@ -65,13 +82,11 @@ fn workflow_signature(function: &Function, diagnostics: &mut Diagnostics) {
     parameters::check_types(function, diagnostics);
     parameters::check_one_context(function, diagnostics);
     parameters::check_injected(function, diagnostics);
-    returns::check_return_type(signature, diagnostics);
 }
 
 /// The rules that hold in workflows and parts alike.
-fn body(body: &Body, diagnostics: &mut Diagnostics) {
-    let sites = site::sites(body);
-    for site in &sites {
+fn body(body: &Body, sites: &[Site], diagnostics: &mut Diagnostics) {
+    for site in sites {
         nesting::check_operation_in_attempt(site, body, diagnostics);
         nesting::check_operation_in_branch(site, body, diagnostics);
         nesting::check_spawn_in_children(site, body, diagnostics);

@@ -41,7 +41,7 @@ pub(crate) fn definition(
                 let glue = glue::glue(function, &attributes, &runtime, &mut renderer);
                 quote!(#items #glue)
             } else {
-                imitation::imitation(function, &attributes, &runtime, &mut renderer)
+                imitation::imitation(function, &attributes, &runtime, verdict, &mut renderer)
             }
         }
     };

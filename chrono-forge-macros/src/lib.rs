@@ -2,9 +2,9 @@
 //! runtime.
 //!
 //! Use it through `chrono-forge`, where it is documented and its examples are compiled. This
-//! crate knows no database and no engine: it reads a function ([`parse`]), keeps it as plain data
-//! ([`model`]), applies the rules of the vocabulary ([`check`]) and writes items that name the
-//! runtime only through `chrono_forge::__private` ([`codegen`]).
+//! crate knows no database and no engine: it reads a function (`parse`), keeps it as plain data
+//! (`model`), applies the rules of the vocabulary (`check`) and writes items that name the
+//! runtime only through `chrono_forge::__private` (`codegen`).
 //!
 //! Rules cannot look into what other macros expand to, nor into functions that the body calls.
 //! Whatever is in doubt here is left to the run time, which repeats every check that matters.

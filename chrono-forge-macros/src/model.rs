@@ -1,7 +1,6 @@
 //! What the attribute understood, as plain data. No logic lives here, and nothing changes after
 //! parsing; every node keeps the user's tokens so that errors and generated code point at them.
 
-use proc_macro2::Delimiter;
 use proc_macro2::Ident;
 use proc_macro2::Span;
 use proc_macro2::TokenStream;
@@ -162,13 +161,18 @@ pub(crate) enum Work {
     /// The child to start.
     Child(Expr),
     /// One child per item of a source.
-    Children {
-        source: Expr,
-        item: Pat,
-        child: Expr,
-    },
+    Children(Box<Children>),
     /// What to join.
     Handles(Vec<Handle>),
+}
+
+/// What `spawn_each!` starts.
+pub(crate) struct Children {
+    pub(crate) source: Expr,
+    /// The closure's argument.
+    pub(crate) item: Pat,
+    /// The closure's body, which ends in an invocation.
+    pub(crate) child: Expr,
 }
 
 /// One argument of `merge!`.
@@ -177,11 +181,4 @@ pub(crate) enum Handle {
     Value(Expr),
     /// A branch by its name.
     Named(Key),
-}
-
-/// A group of tokens: the delimiter decides how the compiler reads a macro call as a statement.
-pub(crate) struct Arguments {
-    pub(crate) delimiter: Delimiter,
-    pub(crate) span: Span,
-    pub(crate) tokens: TokenStream,
 }

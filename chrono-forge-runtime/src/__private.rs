@@ -12,7 +12,9 @@ pub use crate::context::state::State;
 pub use crate::context::step::{StepOptions, step};
 pub use crate::context::wait::{wait, wait_instant};
 pub use crate::context::{Context, Key, key};
-pub use crate::definition::{BodyFuture, Definition, PassHandle, Registration, StateSpec};
+pub use crate::definition::{
+    BodyError, BodyFuture, Definition, PassHandle, Registration, StateSpec,
+};
 pub use crate::record::Priority;
 pub use crate::retry::RetryPolicy;
 
@@ -26,10 +28,11 @@ use crate::error::DefinitionError;
 use crate::record::Json;
 
 /// Gives a `{ .. Ok(v) }` block its error type.
-pub async fn anyhow_block<T>(
-    block: impl Future<Output = Result<T, anyhow::Error>>,
-) -> Result<T, anyhow::Error> {
-    block.await
+pub fn anyhow_block<T, F>(block: F) -> F
+where
+    F: Future<Output = Result<T, anyhow::Error>>,
+{
+    block
 }
 
 /// The run's handle.
@@ -77,13 +80,16 @@ pub fn state<T: Send + Sync + 'static>(cx: &Context) -> State<T> {
 
 /// A body's end: its output encoded, or its error. An output that breaks a rule fails the run
 /// whatever this returns.
-pub fn finish<R: WorkflowReturn>(cx: &Context, returned: R) -> Result<Json, anyhow::Error> {
+pub fn finish<R: WorkflowReturn>(cx: &Context, returned: R) -> Result<Json, BodyError> {
     let output = returned.into_result()?;
     codec::round_trip(|| format!("the output of `{}`", cx.workflow()), &output)
         .map(|(json, _)| json)
         .map_err(|error| {
             cx.pass.break_rule(error.clone());
-            error.into()
+            BodyError {
+                error: error.into(),
+                class: DefinitionError::CLASS,
+            }
         })
 }
 

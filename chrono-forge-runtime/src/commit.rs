@@ -19,21 +19,23 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::failpoint::Failpoints;
-use crate::record::{Plan, PlanOutcome, RunId};
-use crate::store::{Start, Started, StoreError, StoreErrorKind, StoreResult, Writer};
+use crate::record::{Plan, PlanOutcome};
+use crate::store::{Applied, Start, Started, StoreError, StoreErrorKind, StoreResult, Writer};
 
 use queue::{Call, Queue, Submission};
 
-/// Told what became of a pass's plans, on the commit thread and before its next transaction.
+/// Told what became of a pass's plans.
 pub trait PlanSink: Send + Sync {
-    /// Every plan up to number `through` is settled; `outcome` is that of the fold they were in.
-    fn settled(&self, through: u64, outcome: PlanOutcome);
+    /// Every plan up to number `through` is settled; `outcome` is that of the fold they were in. Calls
+    /// for one pass may come out of order.
+    fn settled(self: Arc<Self>, through: u64, outcome: PlanOutcome);
 }
 
 /// Told what a transaction did to runs beyond those that wrote in it.
 pub trait CommitObserver: Send + Sync {
-    /// These runs were woken by their last child; `due` tells that an idle run became due.
-    fn committed(&self, parents_woken: &[RunId], due: bool);
+    /// On the commit thread, before its next transaction: children that were inserted already claimed
+    /// must be known to memory before the next heartbeat compares.
+    fn committed(&self, applied: &Applied);
 }
 
 /// Bounds of one transaction.
@@ -147,11 +149,6 @@ impl Committer {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.queue.backlog.load(Ordering::Relaxed)
-    }
-
-    /// Whether another live worker shares the database, so that the writer leaves gaps for it.
-    pub fn set_shared(&self, shared: bool) {
-        self.queue.shared.store(shared, Ordering::Relaxed);
     }
 
     /// Transactions committed so far.

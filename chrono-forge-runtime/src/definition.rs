@@ -12,7 +12,15 @@ use crate::retry::RetryPolicy;
 pub struct PassHandle(pub(crate) Arc<dyn Any + Send + Sync>);
 
 /// A body, started: ends in the encoded output.
-pub type BodyFuture = Pin<Box<dyn Future<Output = Result<Json, anyhow::Error>> + Send>>;
+pub type BodyFuture = Pin<Box<dyn Future<Output = Result<Json, BodyError>> + Send>>;
+
+/// What a body returned instead of a value.
+#[derive(Debug)]
+pub struct BodyError {
+    pub error: anyhow::Error,
+    /// The name of the error's static type.
+    pub class: &'static str,
+}
 
 /// A workflow as the engine knows it: its types are erased, so the engine never names them.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../README.md")]
 #![doc(test(attr(deny(unused_must_use))))]
 
+pub mod guide;
 pub mod prelude;
 mod span;
 mod vocabulary;

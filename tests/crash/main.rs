@@ -1,1 +1,5 @@
-//! To be written.
+//! Stops at every commit, resumes, compares with an undisturbed run.
+
+mod deaths;
+mod kitchen;
+mod sweep;

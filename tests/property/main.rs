@@ -1,1 +1,4 @@
-//! To be written.
+//! Random bodies against their own replay.
+
+mod body;
+mod replay;

@@ -1,3 +1,8 @@
 //! What the suites share.
 
+pub mod crash;
+pub mod journal;
+pub mod labour;
+pub mod process;
+pub mod rows;
 pub mod scenario;

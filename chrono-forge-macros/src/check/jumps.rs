@@ -5,6 +5,7 @@ use super::walk;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
 use crate::model::Body;
+use crate::model::Kind;
 use crate::model::OperationId;
 use crate::model::Work;
 use proc_macro2::Span;
@@ -23,27 +24,32 @@ use syn::Macro;
 use syn::visit;
 use syn::visit::Visit;
 
-/// Reports `return`, `break` and `continue` that leave a branch block.
+/// Reports `return`, `break` and `continue` that leave a branch block, and `return` in the closure of a
+/// `spawn_each!`, whose body moves into generated code.
 pub(super) fn check_jumps(body: &Body, diagnostics: &mut Diagnostics) {
     for (id, operation) in body.operations.iter().enumerate() {
         let Some(operation) = operation else {
             continue;
         };
-        if let Work::Branch { block, .. } = &operation.work {
-            let mut jumps = Jumps {
-                id,
-                body,
-                loops: 0,
-                labels: Vec::new(),
-                diagnostics,
-            };
-            jumps.visit_block(block);
+        let mut jumps = Jumps {
+            id,
+            kind: operation.kind,
+            body,
+            loops: 0,
+            labels: Vec::new(),
+            diagnostics,
+        };
+        match &operation.work {
+            Work::Branch { block, .. } => jumps.visit_block(block),
+            Work::Children(children) => jumps.visit_expr(&children.child),
+            _ => {}
         }
     }
 }
 
 struct Jumps<'a> {
     id: OperationId,
+    kind: Kind,
     body: &'a Body,
     /// How many loops of the block are open.
     loops: usize,
@@ -68,7 +74,8 @@ impl Jumps<'_> {
             Some(label) => self.labels.contains(label),
             None => self.loops > 0,
         };
-        if !stays {
+        // Out of a closure the compiler lets nobody jump.
+        if !stays && self.kind == Kind::Branch {
             let message = diagnostics::jump_out_of_branch(word);
             self.diagnostics.at(self.id, span, message);
         }
@@ -78,8 +85,11 @@ impl Jumps<'_> {
 impl<'ast> Visit<'ast> for Jumps<'_> {
     fn visit_expr_return(&mut self, expression: &'ast ExprReturn) {
         let span = expression.return_token.span;
-        self.diagnostics
-            .at(self.id, span, diagnostics::return_in_branch());
+        let message = match self.kind {
+            Kind::SpawnEach => diagnostics::return_in_children(),
+            _ => diagnostics::return_in_branch(),
+        };
+        self.diagnostics.at(self.id, span, message);
         visit::visit_expr_return(self, expression);
     }
 

@@ -1,7 +1,6 @@
 //! Rules on where operations may stand.
 
 use super::site::Site;
-use super::site::sites;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
 use crate::model::Body;
@@ -32,15 +31,13 @@ pub(super) fn check_operation_in_branch(site: &Site, body: &Body, diagnostics: &
 }
 
 /// A part may be called from a branch block, a workflow's body never is one.
-pub(super) fn check_spawn_outside_branch(body: &Body, diagnostics: &mut Diagnostics) {
-    for site in sites(body) {
-        let Some(operation) = operation(&site, body) else {
-            continue;
-        };
-        if is_spawn(operation) && !site.place.branch && site.place.attempt.is_none() {
-            let message = diagnostics::spawn_outside_branch(operation.kind);
-            diagnostics.at(site.id, operation.name.span(), message);
-        }
+pub(super) fn check_spawn_outside_branch(site: &Site, body: &Body, diagnostics: &mut Diagnostics) {
+    let Some(operation) = operation(site, body) else {
+        return;
+    };
+    if is_spawn(operation) && !site.place.branch && site.place.attempt.is_none() {
+        let message = diagnostics::spawn_outside_branch(operation.kind);
+        diagnostics.at(site.id, operation.name.span(), message);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::Kind;
 use crate::model::Operation;
 use crate::model::OperationId;
 use crate::model::Work;
+use syn::Arm;
 use syn::Block;
 use syn::Expr;
 use syn::ExprClosure;
@@ -52,15 +53,21 @@ struct Path<'a> {
 impl Path<'_> {
     /// Visits ways of which one is taken. Afterwards the keys of every way count that comes out at
     /// the end.
-    fn alternatives(&mut self, ways: &[(&dyn Fn(&mut Self), bool)]) {
+    fn alternatives(&mut self, ways: &[Way<'_>]) {
         let before = self.seen.clone();
         let mut after = before.clone();
-        for (visit, leaves) in ways {
+        for way in ways {
             self.seen.clone_from(&before);
-            visit(self);
-            if !leaves {
+            match way {
+                Way::Block(block) => self.visit_block(block),
+                Way::Else(otherwise) => self.visit_expr(otherwise),
+                Way::Arm(arm) => self.visit_arm(arm),
+                Way::Past => {}
+            }
+            if !way.leaves() {
                 let new = self.seen.drain(..).filter(|used| !after.contains(used));
-                after.extend(new.collect::<Vec<_>>());
+                let new: Vec<Used> = new.collect();
+                after.extend(new);
             }
         }
         self.seen = after;
@@ -138,38 +145,16 @@ impl<'ast> Visit<'ast> for Path<'_> {
 
     fn visit_expr_if(&mut self, expression: &'ast ExprIf) {
         self.visit_expr(&expression.cond);
-        let then = |path: &mut Self| path.visit_block(&expression.then_branch);
-        let otherwise = |path: &mut Self| {
-            if let Some((_, otherwise)) = &expression.else_branch {
-                path.visit_expr(otherwise);
-            }
+        let otherwise = match &expression.else_branch {
+            Some((_, otherwise)) => Way::Else(otherwise),
+            None => Way::Past,
         };
-        let otherwise_leaves = expression
-            .else_branch
-            .as_ref()
-            .is_some_and(|(_, otherwise)| leaves(otherwise));
-        self.alternatives(&[
-            (&then, block_leaves(&expression.then_branch)),
-            (&otherwise, otherwise_leaves),
-        ]);
+        self.alternatives(&[Way::Block(&expression.then_branch), otherwise]);
     }
 
     fn visit_expr_match(&mut self, expression: &'ast ExprMatch) {
         self.visit_expr(&expression.expr);
-        let arms: Vec<_> = expression
-            .arms
-            .iter()
-            .map(|arm| {
-                (
-                    move |path: &mut Self| path.visit_arm(arm),
-                    leaves(&arm.body),
-                )
-            })
-            .collect();
-        let ways: Vec<(&dyn Fn(&mut Self), bool)> = arms
-            .iter()
-            .map(|(visit, leaves)| (visit as &dyn Fn(&mut Self), *leaves))
-            .collect();
+        let ways: Vec<Way<'_>> = expression.arms.iter().map(Way::Arm).collect();
         self.alternatives(&ways);
     }
 
@@ -189,12 +174,33 @@ impl<'ast> Visit<'ast> for Path<'_> {
     fn visit_item(&mut self, _: &'ast Item) {}
 }
 
+/// One of several ways that control can take.
+enum Way<'a> {
+    Block(&'a Block),
+    Else(&'a Expr),
+    Arm(&'a Arm),
+    /// There is nothing on it.
+    Past,
+}
+
+impl Way<'_> {
+    fn leaves(&self) -> bool {
+        match self {
+            Self::Block(block) => block_leaves(block),
+            Self::Else(otherwise) => leaves(otherwise),
+            Self::Arm(arm) => leaves(&arm.body),
+            Self::Past => false,
+        }
+    }
+}
+
 /// Whether control surely does not come out at the end, so that what follows is another path.
 fn leaves(expression: &Expr) -> bool {
     match expression {
         Expr::Return(_) | Expr::Break(_) | Expr::Continue(_) => true,
         Expr::Block(block) => block_leaves(&block.block),
         Expr::Macro(call) => panics(&call.mac),
+        Expr::Try(tried) => is_failure(&tried.expr),
         Expr::If(choice) => {
             block_leaves(&choice.then_branch)
                 && choice.else_branch.as_ref().is_some_and(|(_, e)| leaves(e))
@@ -214,6 +220,14 @@ fn block_leaves(block: &Block) -> bool {
         Stmt::Macro(statement) => panics(&statement.mac),
         Stmt::Local(_) | Stmt::Item(_) => false,
     })
+}
+
+/// `Err(..)`, of which `Err(..)?` is a return.
+fn is_failure(expression: &Expr) -> bool {
+    let Expr::Call(call) = expression else {
+        return false;
+    };
+    matches!(&*call.func, Expr::Path(path) if path.path.is_ident("Err"))
 }
 
 fn panics(call: &Macro) -> bool {

@@ -107,7 +107,7 @@ impl<'ast> Visit<'ast> for Survey<'_> {
                 place.branch = true;
                 place.repeated_in_branch = false;
             }
-            Work::Children { .. } => {
+            Work::Children(_) => {
                 place.children = true;
                 place.repeated = true;
                 place.repeated_in_branch = true;

@@ -51,7 +51,7 @@ where
         Work::Duration(expression) | Work::Instant(expression) | Work::Child(expression) => {
             visitor.visit_expr(expression);
         }
-        Work::Children { source, .. } => visitor.visit_expr(source),
+        Work::Children(children) => visitor.visit_expr(&children.source),
         Work::Handles(handles) => {
             for handle in handles {
                 if let Handle::Value(expression) = handle {
@@ -71,9 +71,9 @@ where
     match &operation.work {
         Work::Future(expression) => visitor.visit_expr(expression),
         Work::Block(block) | Work::Branch { block, .. } => visitor.visit_block(block),
-        Work::Children { item, child, .. } => {
-            visitor.visit_pat(item);
-            visitor.visit_expr(child);
+        Work::Children(children) => {
+            visitor.visit_pat(&children.item);
+            visitor.visit_expr(&children.child);
         }
         Work::Duration(_) | Work::Instant(_) | Work::Child(_) | Work::Handles(_) => {}
     }

@@ -7,6 +7,7 @@ use super::items;
 use super::render::Renderer;
 use super::runtime::Runtime;
 use super::runtime::at;
+use super::runtime::at_first;
 use super::runtime::context;
 use crate::model::Function;
 use crate::model::Options;
@@ -19,6 +20,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use quote::quote_spanned;
 use syn::LitStr;
+use syn::ReturnType;
 use syn::ext::IdentExt;
 
 /// The anonymous constant.
@@ -30,7 +32,7 @@ pub(super) fn glue(
 ) -> TokenStream {
     let Attributes { cfg, lints, .. } = attributes;
     let site = at(function.signature.ident.span());
-    let private = runtime.private();
+    let private = runtime.private(site);
     let ty = items::type_name(function);
     let arguments = arguments(function, runtime);
     let invoke = invoke(function, runtime);
@@ -58,7 +60,7 @@ pub(super) fn glue(
 /// The arguments as they are stored: a JSON object by name.
 fn arguments(function: &Function, runtime: &Runtime) -> TokenStream {
     let site = Span::mixed_site();
-    let private = runtime.private();
+    let private = runtime.private(site);
     let serde = runtime.serde_path();
     let fields = items::arguments(function).map(|parameter| {
         let Parameter {
@@ -81,17 +83,20 @@ fn arguments(function: &Function, runtime: &Runtime) -> TokenStream {
 
 fn invoke(function: &Function, runtime: &Runtime) -> TokenStream {
     let site = at(function.signature.ident.span());
-    let private = runtime.private();
+    let private = runtime.private(site);
     let ty = items::type_name(function);
     let visibility = &function.visibility;
-    let output = items::output(function, runtime);
     let declared = items::arguments(function).map(items::declaration);
     let passed = items::arguments(function).map(Parameter::guarded_name);
+    let uses_underscore = items::uses_underscore(function, site);
     quote_spanned! {site=>
         impl #ty {
             #[doc(hidden)]
+            #uses_underscore
             #[allow(dead_code, clippy::too_many_arguments)]
-            #visibility fn __invoke(#(#declared),*) -> #private::Invocation<#output> {
+            #visibility fn __invoke(
+                #(#declared),*
+            ) -> #private::Invocation<<Self as #private::Workflow>::Output> {
                 #private::invoke::<Self, __Args>(&__Args { #(#passed),* })
             }
         }
@@ -101,7 +106,7 @@ fn invoke(function: &Function, runtime: &Runtime) -> TokenStream {
 fn workflow(function: &Function, runtime: &Runtime) -> TokenStream {
     let signature = &function.signature;
     let site = at(signature.ident.span());
-    let private = runtime.private();
+    let private = runtime.private(site);
     let ty = items::type_name(function);
     let output = items::output(function, runtime);
     let options = &function.options;
@@ -153,7 +158,7 @@ fn body(
     renderer: &mut Renderer<'_>,
 ) -> TokenStream {
     let site = at(function.signature.ident.span());
-    let private = runtime.private();
+    let private = runtime.private(site);
     let attributes = &attributes.body;
     let cx = context();
     let output = &function.signature.output;
@@ -178,7 +183,7 @@ fn body(
 
 fn run(function: &Function, runtime: &Runtime) -> TokenStream {
     let site = at(function.signature.ident.span());
-    let private = runtime.private();
+    let private = runtime.private(site);
     let cx = context();
     let name = |text: &str| Ident::new(text, Span::mixed_site());
     let (pass, arguments, output) = (name("__pass"), name("__args"), name("__out"));
@@ -197,16 +202,31 @@ fn run(function: &Function, runtime: &Runtime) -> TokenStream {
         Some(_) => arguments.clone(),
         None => name("_args"),
     };
+    let uses_underscore = items::uses_underscore(function, site);
+    let end = finish(function, runtime, &cx, &output);
     quote_spanned! {site=>
+        #uses_underscore
         fn __run(#pass: #private::PassHandle) -> #private::BodyFuture {
             ::std::boxed::Box::pin(async move {
                 let #cx = #private::context(#pass);
                 let #arguments: __Args = #private::arguments(&#cx).await;
                 let #output = __body(&#cx, #(#values),*).await;
-                #private::finish(&#cx, #output)
+                #end
             })
         }
     }
+}
+
+/// If the return type is unfit, this is one of the places that say so; all of them point at it.
+fn finish(function: &Function, runtime: &Runtime, cx: &Ident, output: &Ident) -> TokenStream {
+    let site = match &function.signature.output {
+        ReturnType::Default => at(function.signature.ident.span()),
+        ReturnType::Type(_, ty) => at_first(ty),
+    };
+    let private = runtime.private(site);
+    let mut output = output.clone();
+    output.set_span(site);
+    quote_spanned!(site=> #private::finish(&#cx, #output))
 }
 
 fn registered_name(function: &Function) -> LitStr {

@@ -1,13 +1,14 @@
 //! What a definition with an error on the outside looks like to the rest of the program.
 //!
-//! Type and constructor exist, but with types that are themselves the error: the compiler says no
-//! more about whoever uses them. The function stays, for the sake of editors.
+//! Type and constructor exist, so that the compiler does not blame whoever uses them. The function
+//! stays, for the sake of editors.
 
 use super::attributes::Attributes;
 use super::items;
 use super::render::Renderer;
 use super::runtime::Runtime;
 use super::runtime::at;
+use crate::check::Verdict;
 use crate::model::Function;
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
@@ -18,6 +19,7 @@ pub(super) fn imitation(
     function: &Function,
     attributes: &Attributes<'_>,
     runtime: &Runtime,
+    verdict: Verdict,
     renderer: &mut Renderer<'_>,
 ) -> TokenStream {
     let original = original(function, renderer);
@@ -28,25 +30,30 @@ pub(super) fn imitation(
     }
     let Attributes { cfg, .. } = attributes;
     let site = at(function.signature.ident.span());
-    let private = runtime.private();
+    let private = runtime.private(site);
     let error = renderer.error();
     let name = &function.signature.ident;
     let ty_item = items::type_item(function, attributes);
     let ty = items::type_name(function);
     let visibility = &function.visibility;
+    let output = if verdict.sound_return && function.signature.generics.params.is_empty() {
+        items::output(function, runtime)
+    } else {
+        quote_spanned!(site=> ())
+    };
     let (generics, _, clause) = function.signature.generics.split_for_impl();
     let declared = items::arguments(function).map(items::declaration);
     quote_spanned! {site=>
         #ty_item
         #(#cfg)*
         #[allow(dead_code, unused_variables)]
-        #visibility fn #name #generics(#(#declared),*) -> #error #clause {
+        #visibility fn #name #generics(#(#declared),*) -> #private::Invocation<#output> #clause {
             loop {}
         }
         #(#cfg)*
         const _: () = {
             impl #private::Workflow for #ty {
-                type Output = #error;
+                type Output = #output;
                 const NAME: &'static str = "";
                 const DEFINITION: &'static #private::Definition = #error;
             }

@@ -3,6 +3,7 @@
 use super::attributes::Attributes;
 use super::runtime::Runtime;
 use super::runtime::at;
+use super::runtime::at_first;
 use crate::model::Function;
 use crate::model::Parameter;
 use crate::model::Role;
@@ -68,16 +69,17 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
         deprecated,
         ..
     } = attributes;
-    let private = runtime.private();
     let name = &function.signature.ident;
+    let site = at(name.span());
+    let private = runtime.private(site);
     let ty = type_name(function);
     let visibility = &function.visibility;
-    let site = at(name.span());
     let output = output(function, runtime);
     let declared = arguments(function).map(declaration);
     let passed = arguments(function).map(Parameter::guarded_name);
     let must_use = must_use(attributes, site);
     let uses_deprecated = attributes.uses_deprecated(site);
+    let uses_underscore = uses_underscore(function, site);
     quote_spanned! {site=>
         #(#cfg)*
         #(#docs)*
@@ -85,6 +87,7 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
         #(#deprecated)*
         #must_use
         #uses_deprecated
+        #uses_underscore
         #[allow(dead_code)]
         #visibility fn #name(#(#declared),*) -> #private::Invocation<#output> {
             <#ty>::__invoke(#(#passed),*)
@@ -92,7 +95,13 @@ fn constructor(function: &Function, attributes: &Attributes<'_>, runtime: &Runti
     }
 }
 
-pub(super) fn must_use(attributes: &Attributes<'_>, site: Span) -> TokenStream {
+/// Generated code passes on an argument whose name says that the user's code does not use it.
+pub(super) fn uses_underscore(function: &Function, site: Span) -> Option<TokenStream> {
+    let underscored = arguments(function).any(|p| p.name.to_string().starts_with('_'));
+    underscored.then(|| quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]))
+}
+
+fn must_use(attributes: &Attributes<'_>, site: Span) -> TokenStream {
     match attributes.must_use.as_slice() {
         [] => quote_spanned! {site=>
             #[must_use = "an invocation does nothing until it is started or spawned"]
@@ -112,13 +121,12 @@ pub(super) fn type_name(function: &Function) -> &Ident {
 /// What the workflow's result is when it succeeds. A trait tells, because the return type may be any
 /// alias; errors about it are shown at the type.
 pub(super) fn output(function: &Function, runtime: &Runtime) -> TokenStream {
-    let private = runtime.private();
     let ty = match &function.signature.output {
         ReturnType::Default => quote_spanned!(at(function.signature.ident.span())=> ()),
         ReturnType::Type(_, ty) => ty.to_token_stream(),
     };
-    let first = ty.clone().into_iter().next();
-    let site = first.map_or_else(Span::mixed_site, |token| at(token.span()));
+    let site = at_first(&ty);
+    let private = runtime.private(site);
     quote_spanned!(site=> <#ty as #private::WorkflowReturn>::Output)
 }
 

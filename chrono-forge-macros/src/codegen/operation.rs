@@ -1,7 +1,10 @@
 //! One operation as a call into the runtime.
 
+use super::runtime::Runtime;
 use super::runtime::at;
+use super::runtime::at_first;
 use super::runtime::context;
+use crate::model::Children;
 use crate::model::Handle;
 use crate::model::Key;
 use crate::model::Kind;
@@ -14,40 +17,39 @@ use quote::ToTokens;
 use quote::quote_spanned;
 use syn::Block;
 use syn::Expr;
-use syn::Pat;
 
 /// The expression that takes the operation's place. Operations inside it are still markers.
-pub(super) fn operation(operation: &Operation, private: &TokenStream) -> TokenStream {
+pub(super) fn operation(operation: &Operation, runtime: &Runtime) -> TokenStream {
+    let site = at(operation.name.span());
     let call = Call {
-        private,
-        site: at(operation.name.span()),
+        runtime,
+        private: runtime.private(site),
+        site,
         operation,
     };
     match &operation.work {
-        Work::Future(future) => call.attempt(&call.future(future)),
-        Work::Block(block) => call.attempt(&call.anyhow_block(&call.block(block))),
+        Work::Future(future) => call.attempt(&Call::future(future)),
+        Work::Block(block) => call.attempt(&call.anyhow_block(&Call::block(block))),
         Work::Duration(duration) => call.wait("wait", duration),
         Work::Instant(instant) => call.wait("wait_instant", instant),
         Work::Branch { block, automerge } => call.branch(block, *automerge),
         Work::Child(child) => call.spawn(child),
-        Work::Children {
-            source,
-            item,
-            child,
-        } => call.spawn_each(source, item, child),
+        Work::Children(children) => call.spawn_each(children),
         Work::Handles(handles) => call.merge(handles),
     }
 }
 
 struct Call<'a> {
-    private: &'a TokenStream,
+    runtime: &'a Runtime,
+    private: TokenStream,
+    /// The macro's name.
     site: Span,
     operation: &'a Operation,
 }
 
 impl Call<'_> {
     fn attempt(&self, body: &TokenStream) -> TokenStream {
-        let (private, cx, key) = (self.private, context(), self.key());
+        let (private, cx, key) = (&self.private, context(), self.key());
         let (function, options) = match self.operation.kind {
             Kind::WaitUntil => ("wait_until", "WaitUntilOptions"),
             Kind::ContinueIf => ("continue_if", "ContinueIfOptions"),
@@ -55,11 +57,11 @@ impl Call<'_> {
         };
         let function = Ident::new(function, self.site);
         let options = self.options(options);
-        quote_spanned!(self.site=> #private::#function(#cx, #key, #options, || #body))
+        quote_spanned!(self.site=> #private::#function(#cx, #key, #options, #body))
     }
 
     fn wait(&self, function: &str, end: &Expr) -> TokenStream {
-        let (private, cx, key) = (self.private, context(), self.key());
+        let (private, cx, key) = (&self.private, context(), self.key());
         let function = Ident::new(function, self.site);
         quote_spanned!(self.site=> #private::#function(#cx, #key, #end))
     }
@@ -67,7 +69,7 @@ impl Call<'_> {
     /// The closure is `FnOnce + Clone` and not `move`: a retry runs a copy of it, a source can be
     /// moved in, and a change to an outer variable does not compile.
     fn branch(&self, block: &Block, automerge: bool) -> TokenStream {
-        let (private, cx, key) = (self.private, context(), self.key());
+        let (private, cx, key) = (&self.private, context(), self.key());
         let name = if automerge {
             "branch_automerge"
         } else {
@@ -75,35 +77,41 @@ impl Call<'_> {
         };
         let function = Ident::new(name, self.site);
         let options = self.options("BranchOptions");
-        let block = self.block(block);
-        let value = quote_spanned!(self.site=> { ::core::result::Result::Ok(#block) });
+        let block = Self::block(block);
+        let site = at_first(&block);
+        let value = quote_spanned!(site=> { ::core::result::Result::Ok(#block) });
         let body = self.anyhow_block(&value);
-        quote_spanned!(self.site=> #private::#function(#cx, #key, #options, || #body))
+        quote_spanned!(self.site=> #private::#function(#cx, #key, #options, #body))
     }
 
     fn spawn(&self, child: &Expr) -> TokenStream {
-        let (private, cx, key) = (self.private, context(), self.key());
+        let (private, cx, key) = (&self.private, context(), self.key());
         quote_spanned!(self.site=> #private::spawn(#cx, #key, #child).await)
     }
 
     /// The item reaches the closure through a slot: a closure that took it as an argument could not
     /// return a future that borrows the item and outer variables alike.
-    fn spawn_each(&self, source: &Expr, item: &Pat, child: &Expr) -> TokenStream {
-        let (private, cx, key) = (self.private, context(), self.key());
+    fn spawn_each(&self, children: &Children) -> TokenStream {
+        let Children {
+            source,
+            item,
+            child,
+        } = children;
+        let (private, cx, key) = (&self.private, context(), self.key());
         let options = self.options("SpawnEachOptions");
         let slot = Ident::new("__slot", Span::mixed_site());
-        let body = self.anyhow_block(&quote_spanned!(self.site=> {
+        let body = self.anyhow_block(&quote_spanned!(at_first(child)=> {
             let #item = #slot.take();
             ::core::result::Result::Ok(#child)
         }));
         quote_spanned!(self.site=> {
             let #slot = #private::slot();
-            #private::spawn_each(#cx, #key, #options, #source, &#slot, || #body).await
+            #private::spawn_each(#cx, #key, #options, #source, &#slot, #body).await
         })
     }
 
     fn merge(&self, handles: &[Handle]) -> TokenStream {
-        let (private, cx) = (self.private, context());
+        let (private, cx) = (&self.private, context());
         let handles: Vec<TokenStream> = handles.iter().map(|handle| self.handle(handle)).collect();
         match handles.as_slice() {
             [one] => quote_spanned!(self.site=> #private::merge(#cx, #one)),
@@ -112,37 +120,35 @@ impl Call<'_> {
     }
 
     fn handle(&self, handle: &Handle) -> TokenStream {
-        let private = self.private;
+        let private = &self.private;
         match handle {
             Handle::Value(value) => value.to_token_stream(),
-            Handle::Named(Key::Format(name)) => {
-                quote_spanned!(self.site=> #private::named(::std::format!(#name)))
-            }
-            Handle::Named(Key::Literal(name)) => {
-                quote_spanned!(self.site=> #private::named(#name))
-            }
-            Handle::Named(Key::Value(name)) => quote_spanned!(self.site=> #private::named(#name)),
-            Handle::Named(Key::Default { text, .. }) => {
+            Handle::Named(name) => {
+                let text = self.text(name);
                 quote_spanned!(self.site=> #private::named(#text))
             }
         }
     }
 
     fn key(&self) -> TokenStream {
-        let private = self.private;
-        let text = match &self.operation.key {
-            None => return TokenStream::new(),
-            Some(Key::Literal(literal)) => literal.to_token_stream(),
-            Some(Key::Format(literal)) => quote_spanned!(self.site=> ::std::format!(#literal)),
-            Some(Key::Value(value)) => value.to_token_stream(),
-            Some(Key::Default { text, .. }) => text.to_token_stream(),
-        };
+        let private = &self.private;
+        let text = self.operation.key.as_ref().map(|key| self.text(key));
         quote_spanned!(self.site=> #private::key(#text))
+    }
+
+    /// What a key says, as an expression.
+    fn text(&self, key: &Key) -> TokenStream {
+        match key {
+            Key::Literal(literal) => literal.to_token_stream(),
+            Key::Format(literal) => quote_spanned!(self.site=> ::std::format!(#literal)),
+            Key::Value(value) => value.to_token_stream(),
+            Key::Default { text, .. } => text.to_token_stream(),
+        }
     }
 
     /// One setter per option, under the user's name, so that a wrong type is shown there.
     fn options(&self, of: &str) -> TokenStream {
-        let private = self.private;
+        let private = &self.private;
         let of = Ident::new(of, self.site);
         let setters = self
             .operation
@@ -153,26 +159,35 @@ impl Call<'_> {
     }
 
     /// The user's statements in braces of ours: lints about braces take them for generated then.
-    fn block(&self, block: &Block) -> TokenStream {
+    fn block(block: &Block) -> TokenStream {
         let statements = &block.stmts;
         quote_spanned!(at(block.brace_token.span.join())=> { #(#statements)* })
     }
 
-    /// A block whose `?` converts any error into an `anyhow::Error`.
+    /// A closure around a block whose `?` converts any error into an `anyhow::Error`.
     fn anyhow_block(&self, block: &TokenStream) -> TokenStream {
-        let private = self.private;
-        quote_spanned!(self.site=> #private::anyhow_block(async #block))
+        let site = at_first(block);
+        let private = self.runtime.private(site);
+        quote_spanned!(site=> || #private::anyhow_block(async #block))
     }
 
-    /// An expression that is awaited as written.
-    fn future(&self, future: &Expr) -> TokenStream {
+    /// A closure around an expression that is awaited as written.
+    ///
+    /// `async move` says that the body owns what it names, as it must where the operation outlives a
+    /// loop variable; so the closure must own it too. It still is an `Fn`: what is not `Copy` is cloned
+    /// before, or borrowed.
+    fn future(future: &Expr) -> TokenStream {
+        let site = at_first(future);
+        if matches!(future, Expr::Async(block) if block.capture.is_some()) {
+            return quote_spanned!(site=> move || #future);
+        }
         let binds_tightly = matches!(
             future,
             Expr::Call(_) | Expr::MethodCall(_) | Expr::Macro(_) | Expr::Path(_) | Expr::Paren(_)
         );
         match binds_tightly {
-            true => quote_spanned!(self.site=> async { #future.await }),
-            false => quote_spanned!(self.site=> async { (#future).await }),
+            true => quote_spanned!(site=> || async { #future.await }),
+            false => quote_spanned!(site=> || async { (#future).await }),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn part(
         ..
     } = function;
     let site = at(signature.ident.span());
-    let private = renderer.runtime.private();
+    let private = renderer.runtime.private(site);
     let prologue = match part_context(signature) {
         Some(given) if verdict.sound => {
             let cx = context();

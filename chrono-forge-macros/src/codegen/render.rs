@@ -53,26 +53,39 @@ impl<'a> Renderer<'a> {
 
     /// `tokens` with every marker replaced, at any depth.
     pub(super) fn tokens(&mut self, tokens: TokenStream) -> TokenStream {
+        self.replaced(tokens.clone()).unwrap_or(tokens)
+    }
+
+    /// The same, or `None` without a marker. A rebuilt group has lost the places of its delimiters, so
+    /// it replaces only what it must.
+    fn replaced(&mut self, tokens: TokenStream) -> Option<TokenStream> {
         let input: Vec<TokenTree> = tokens.into_iter().collect();
         let mut output = TokenStream::new();
+        let mut changed = false;
         let mut place = 0;
         while let Some(token) = input.get(place) {
             if let Some(id) = marker_index(&input[place..]) {
                 output.extend(self.operation(id));
+                changed = true;
                 place += 3;
                 continue;
             }
-            output.extend([match token {
-                TokenTree::Group(group) => {
-                    let mut rendered = Group::new(group.delimiter(), self.tokens(group.stream()));
-                    rendered.set_span(group.span());
-                    TokenTree::Group(rendered)
-                }
-                other => other.clone(),
-            }]);
+            let replaced = match token {
+                TokenTree::Group(group) => self.replaced_group(group),
+                _ => None,
+            };
+            changed |= replaced.is_some();
+            output.extend([replaced.unwrap_or_else(|| token.clone())]);
             place += 1;
         }
-        output
+        changed.then_some(output)
+    }
+
+    fn replaced_group(&mut self, group: &Group) -> Option<TokenTree> {
+        let content = self.replaced(group.stream())?;
+        let mut replaced = Group::new(group.delimiter(), content);
+        replaced.set_span(group.span());
+        Some(TokenTree::Group(replaced))
     }
 
     fn operation(&mut self, id: OperationId) -> TokenStream {
@@ -82,7 +95,7 @@ impl<'a> Renderer<'a> {
         let operation = self.body.operations.get(id).and_then(Option::as_ref);
         match operation {
             Some(operation) if self.verdict.sound => {
-                let call = operation::operation(operation, &self.runtime.private());
+                let call = operation::operation(operation, self.runtime);
                 self.tokens(call)
             }
             _ => self.error(),

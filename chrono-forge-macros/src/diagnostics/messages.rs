@@ -216,6 +216,10 @@ pub(crate) fn too_many_arguments(kind: Kind) -> String {
     )
 }
 
+pub(crate) fn duration_and_instant() -> String {
+    "`wait!` takes a duration or `until = instant`, not both; remove one".to_owned()
+}
+
 pub(crate) fn key_not_derivable(kind: Kind) -> String {
     format!(
         "only a call has a name to take as the key; write one first: `{}!(\"key\", ..)`",
@@ -371,6 +375,12 @@ pub(crate) fn outer_change(name: &str, kind: Kind) -> String {
 pub(crate) fn return_in_branch() -> String {
     "`return` inside a branch block: the block ends in its value, and on a replay it does not run. \
      Return after the branch"
+        .to_owned()
+}
+
+pub(crate) fn return_in_children() -> String {
+    "`return` in the closure of `spawn_each!`: end the closure in the invocation, as in \
+     `if small(&c) { send_small(c) } else { send_large(c) }`"
         .to_owned()
 }
 

@@ -4,12 +4,11 @@
 //! macro (`join!`, `select!`, `vec!`, `format!`), whose grammar is unknown here.
 
 use super::operation;
+use super::operation::Arguments;
 use super::vocabulary::Word;
 use super::vocabulary::word;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
-use crate::model::Arguments;
-use crate::model::Kind;
 use crate::model::Operation;
 use proc_macro2::Delimiter;
 use proc_macro2::Group;
@@ -40,25 +39,35 @@ pub(super) fn operations(
         }
         if let Some((name, arguments)) = invocation(rest)
             && let Some(word) = word(&name.to_string())
-            && let Some(kind) = meaning(&word, &output)
+            && is_ours(&word, &output)
         {
             drop_path_prefix(&mut output);
-            output.extend(lift(kind, name, arguments, operations, diagnostics));
+            output.extend(lift(&word, name, arguments, operations, diagnostics));
             rest = &rest[3..];
             continue;
         }
-        output.push(match first {
+        let found = operations.len();
+        let inner = match first {
             TokenTree::Group(group) => {
                 let inner = self::operations(group.stream(), operations, diagnostics);
-                let mut lifted = Group::new(group.delimiter(), inner);
-                lifted.set_span(group.span());
-                TokenTree::Group(lifted)
+                Some(with_content(group, inner))
             }
-            other => other.clone(),
+            _ => None,
+        };
+        // A rebuilt group has lost the places of its delimiters, so it replaces only what it must.
+        output.push(match inner {
+            Some(lifted) if operations.len() > found => TokenTree::Group(lifted),
+            _ => first.clone(),
         });
         rest = after;
     }
     output.into_iter().collect()
+}
+
+fn with_content(group: &Group, content: TokenStream) -> Group {
+    let mut changed = Group::new(group.delimiter(), content);
+    changed.set_span(group.span());
+    changed
 }
 
 /// The operation's index, if `tokens` begin with its marker.
@@ -70,10 +79,10 @@ pub(crate) fn marker_index(tokens: &[TokenTree]) -> Option<usize> {
     arguments.stream().to_string().parse().ok()
 }
 
-/// Takes one operation out. `kind` is absent for reserved names, which are errors already: they are
-/// taken out too, so that nothing else complains about them.
+/// Takes one operation out. Reserved names are taken out too, although they are errors already, so
+/// that nothing else complains about them.
 fn lift(
-    kind: Option<Kind>,
+    word: &Word,
     name: &Ident,
     group: &Group,
     operations: &mut Vec<Option<Operation>>,
@@ -82,17 +91,20 @@ fn lift(
     // The slot is taken before the operations inside, so that indices follow the source.
     let index = operations.len();
     operations.push(None);
-    if kind.is_none() {
-        let message = diagnostics::reserved(&name.to_string());
-        diagnostics.at(index, name.span(), message);
-    }
     let arguments = Arguments {
         delimiter: group.delimiter(),
         span: group.span(),
+        end: group.span_close(),
         tokens: self::operations(group.stream(), operations, diagnostics),
     };
-    if let Some(kind) = kind {
-        operations[index] = operation::operation(kind, name, &arguments, index, diagnostics);
+    match word {
+        Word::Operation(kind) => {
+            operations[index] = operation::operation(*kind, name, &arguments, index, diagnostics);
+        }
+        Word::Reserved => {
+            let message = diagnostics::reserved(&name.to_string());
+            diagnostics.at(index, name.span(), message);
+        }
     }
     marker(name, index, &arguments)
 }
@@ -148,20 +160,14 @@ fn foreign_item(tokens: &[TokenTree]) -> Option<usize> {
     }
 }
 
-/// `Some(None)` is a reserved name. With a path before it, a reserved name belongs to someone
-/// else (`uuid::uuid!`), except under our own.
-fn meaning(word: &Word, before: &[TokenTree]) -> Option<Option<Kind>> {
-    match word {
-        Word::Operation(kind) => Some(Some(*kind)),
-        Word::Reserved => {
-            let ours = match before {
-                [.., TokenTree::Ident(first), _, _] if ends_in_path_separator(before) => {
-                    first == "chrono_forge"
-                }
-                _ => !ends_in_path_separator(before),
-            };
-            ours.then_some(None)
-        }
+/// Any path may stand before an operation, because the crate may have any name. With a path before
+/// it, a reserved name belongs to someone else (`uuid::uuid!`), except under our own.
+fn is_ours(word: &Word, before: &[TokenTree]) -> bool {
+    match (word, before) {
+        (Word::Operation(_), _) => true,
+        (Word::Reserved, _) if !ends_in_path_separator(before) => true,
+        (Word::Reserved, [.., TokenTree::Ident(last), _, _]) => last == "chrono_forge",
+        (Word::Reserved, _) => false,
     }
 }
 

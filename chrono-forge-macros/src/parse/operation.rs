@@ -8,14 +8,25 @@ use super::arguments::Argument;
 use super::arguments::arguments;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
-use crate::model::Arguments;
 use crate::model::Kind;
 use crate::model::Operation;
 use crate::model::OperationId;
+use proc_macro2::Delimiter;
 use proc_macro2::Ident;
 use proc_macro2::Span;
+use proc_macro2::TokenStream;
 use syn::Expr;
 use syn::parse::Parser;
+
+/// What an operation was written with.
+pub(super) struct Arguments {
+    /// The delimiter decides how the compiler reads a macro call that begins a statement.
+    pub(super) delimiter: Delimiter,
+    pub(super) span: Span,
+    /// The closing delimiter.
+    pub(super) end: Span,
+    pub(super) tokens: TokenStream,
+}
 
 /// Collects the errors of one operation.
 struct Report<'a> {
@@ -51,7 +62,7 @@ pub(super) fn operation(
     let arguments = match arguments.parse2(input.tokens.clone()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            diagnostics.at_syntax(id, error);
+            diagnostics.at_syntax(id, with_place(error, input));
             return None;
         }
     };
@@ -76,6 +87,15 @@ pub(super) fn operation(
         options,
         work,
     })
+}
+
+/// The parser does not know where its input ended; we do.
+fn with_place(error: syn::Error, input: &Arguments) -> syn::Error {
+    let text = error.to_string();
+    match text.starts_with("unexpected end of input") {
+        true => syn::Error::new(input.end, text),
+        false => error,
+    }
 }
 
 /// Separates options from the rest. Every bad option is reported; the good ones stay.
@@ -124,10 +144,15 @@ fn check_order(kind: Kind, arguments: &[Argument], report: &mut Report<'_>) -> b
     // What `wait!` waits for may be an option; and a key alone is no body.
     let is_body = positional.len() > 1 || !key::is_text(&arguments[*last].value);
     if kind != Kind::Wait && is_body {
-        for name in arguments[*last..].iter().filter_map(|a| a.option.as_ref()) {
-            let message = diagnostics::option_after_body(kind, &name.to_string());
-            report.error(name.span(), message);
-            sound = false;
+        let after = arguments[*last..].iter().filter_map(|a| a.option.as_ref());
+        for name in after {
+            let name_text = name.to_string();
+            // An unknown option is wrong at any place.
+            if kind.options().contains(&name_text.as_str()) {
+                let message = diagnostics::option_after_body(kind, &name_text);
+                report.error(name.span(), message);
+                sound = false;
+            }
         }
     }
     sound

@@ -99,11 +99,7 @@ fn the_order_is_key_options_body() {
         "g()",
         "nothing after its body",
     );
-    assert_body_error(
-        "wait!(\"k\", a, until = b).await;",
-        "a",
-        "nothing after its body",
-    );
+    assert_body_error("wait!(\"k\", a, until = b).await;", "a", "not both");
 }
 
 #[test]
@@ -147,6 +143,15 @@ fn one_comma_may_trail() {
         "nothing before this comma",
     );
     assert_body_error("step!(\"k\" f()).await?;", "f", "expected `,`");
+}
+
+#[test]
+fn unfinished_arguments_are_shown_at_their_end() {
+    assert_body_error(
+        "step!(\"k\", f() +).await?;",
+        ")",
+        "unexpected end of input",
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ use super::assert_body_error;
 use super::assert_clean;
 use super::assert_error;
 use super::errors;
+use super::split;
+use crate::expand;
 
 #[test]
 fn a_key_is_used_once_on_a_path() {
@@ -53,6 +55,20 @@ fn different_paths_and_kinds_do_not_meet() {
     assert_body(
         "select! { r = step!(\"a\", f()) => { step!(\"x\", f()).await?; } () = w => { step!(\"x\", f()).await?; } }",
     );
+}
+
+#[test]
+fn a_path_that_leaves_does_not_go_on() {
+    for leave in [
+        "return Ok(())",
+        "Err(e)?",
+        "bail!(1)",
+        "if c { return Ok(()); } else { panic!() }",
+    ] {
+        assert_body(&format!(
+            "if n > 1 {{ step!(\"a\", f()).await?; {leave}; }} step!(\"a\", g()).await?;"
+        ));
+    }
 }
 
 #[test]
@@ -240,6 +256,18 @@ fn a_branch_block_ends_in_its_value() {
 }
 
 #[test]
+fn a_closure_of_spawn_each_ends_in_its_invocation() {
+    let each = |inside: &str| {
+        format!("let b = branch!(\"b\", {{ spawn_each!(\"e\", v, |x| {{ {inside} }}) }}).await?;")
+    };
+    let early = each("if x > 1 { return wf(1); } wf(x)");
+    assert_body_error(&early, "return", "end the closure in the invocation");
+    assert_body(&each(
+        "let y = loop { break x; }; let f = || { return 1; }; wf(f())",
+    ));
+}
+
+#[test]
 fn a_discarded_branch_is_merged_by_name() {
     let never = "is never joined";
     assert_body_error("branch!(\"b\", { 1 }).await?;", "\"b\"", never);
@@ -280,14 +308,21 @@ fn a_merged_name_was_opened() {
 
 #[test]
 fn one_mistake_does_not_hide_another() {
-    let found = errors(
-        "#[workflow] async fn wf(x: u32) -> Result<()> {
+    let source = "#[workflow] async fn wf(x: u32) -> Result<()> {
             step!(\"a$\", retires = 1, f()).await?;
             for i in v { step!(\"b$\", f()).await?; }
             step!(\"c\", { x = 1; wait!(\"w\", hours(1)).await; Ok(()) }).await?;
-        }",
-    );
+        }";
+    let found = errors(source);
     assert_eq!(found.len(), 5, "{found:#?}");
+
+    // An operation with an error is not generated, and so the errors inside it need another place.
+    let (options, item) = split(source);
+    let output = expand::workflow(options, item).to_string();
+    for one in found {
+        let message = format!("{:?}", one.message);
+        assert!(output.contains(&message), "{message} is not emitted");
+    }
 }
 
 #[test]

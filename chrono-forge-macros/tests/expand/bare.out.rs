@@ -26,7 +26,7 @@ const _: () = {
         #[doc(hidden)]
         #[allow(dead_code, clippy::too_many_arguments)]
         fn __invoke() -> ::chrono_forge::__private::Invocation<
-            <() as ::chrono_forge::__private::WorkflowReturn>::Output,
+            <Self as ::chrono_forge::__private::Workflow>::Output,
         > {
             ::chrono_forge::__private::invoke::<Self, __Args>(&__Args {})
         }

@@ -12,16 +12,12 @@ pub struct error_in_signature {
 pub fn error_in_signature<T: Display>(
     name: &str,
     t: T,
-) -> ::core::compile_error! {
-    "a workflow is an `async fn`: write `async fn`"
-} {
+) -> ::chrono_forge::__private::Invocation<()> {
     loop {}
 }
 const _: () = {
     impl ::chrono_forge::__private::Workflow for error_in_signature {
-        type Output = ::core::compile_error! {
-            "a workflow is an `async fn`: write `async fn`"
-        };
+        type Output = ();
         const NAME: &'static str = "";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = ::core::compile_error! {
             "a workflow is an `async fn`: write `async fn`"

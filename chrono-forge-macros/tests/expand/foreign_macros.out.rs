@@ -32,7 +32,7 @@ const _: () = {
         fn __invoke(
             n: u32,
         ) -> ::chrono_forge::__private::Invocation<
-            <Result<()> as ::chrono_forge::__private::WorkflowReturn>::Output,
+            <Self as ::chrono_forge::__private::Workflow>::Output,
         > {
             ::chrono_forge::__private::invoke::<Self, __Args>(&__Args { n })
         }

@@ -33,7 +33,7 @@ const _: () = {
         pub fn __invoke(
             month: String,
         ) -> ::chrono_forge::__private::Invocation<
-            <Result<usize> as ::chrono_forge::__private::WorkflowReturn>::Output,
+            <Self as ::chrono_forge::__private::Workflow>::Output,
         > {
             ::chrono_forge::__private::invoke::<Self, __Args>(&__Args { month })
         }

@@ -32,7 +32,7 @@ const _: () = {
         fn __invoke(
             order: Order,
         ) -> ::chrono_forge::__private::Invocation<
-            <Result<()> as ::chrono_forge::__private::WorkflowReturn>::Output,
+            <Self as ::chrono_forge::__private::Workflow>::Output,
         > {
             ::chrono_forge::__private::invoke::<Self, __Args>(&__Args { order })
         }
@@ -75,6 +75,13 @@ const _: () = {
                 ::chrono_forge::__private::key("own-error"),
                 ::chrono_forge::__private::StepOptions::new(),
                 || async { (async { Err(Declined) }).await },
+            )
+            .await?;
+        ::chrono_forge::__private::step(
+                __cx,
+                ::chrono_forge::__private::key("owned"),
+                ::chrono_forge::__private::StepOptions::new(),
+                move || async move { charge(&order.id).await },
             )
             .await?;
         ::chrono_forge::__private::step(

@@ -3,6 +3,7 @@ async fn operations(order: Order) -> Result<()> {
     step!(charge(&order)).await?;
     step!("method", timeout = minutes(1), order.pay(1)).await?;
     step!("own-error", async { Err(Declined) }).await?;
+    step!("owned", async move { charge(&order.id).await }).await?;
     step!("block", { Ok(charge(&order).await?) }).await?;
     step!("id-{order}", retry = policy, timeout = secs(1), charge(&order)).await?;
     step!(format!("expr-{}", order.id), charge(&order)).await?;

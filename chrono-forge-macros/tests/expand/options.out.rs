@@ -8,6 +8,7 @@ pub(crate) struct InvoiceRun {
     _priv: (),
 }
 #[must_use = "an invocation does nothing until it is started or spawned"]
+#[allow(clippy::used_underscore_binding)]
 #[allow(dead_code)]
 pub(crate) fn invoice_run(
     month: String,
@@ -15,10 +16,11 @@ pub(crate) fn invoice_run(
     #[cfg(feature = "vat")]
     vat: Rate,
     r#type: u8,
+    _later: u8,
 ) -> ::chrono_forge::__private::Invocation<
     <Outcome<usize> as ::chrono_forge::__private::WorkflowReturn>::Output,
 > {
-    <InvoiceRun>::__invoke(month, note, #[cfg(feature = "vat")] vat, r#type)
+    <InvoiceRun>::__invoke(month, note, #[cfg(feature = "vat")] vat, r#type, _later)
 }
 const _: () = {
     #[derive(
@@ -33,9 +35,11 @@ const _: () = {
         #[cfg(feature = "vat")]
         vat: Rate,
         r#type: u8,
+        _later: u8,
     }
     impl InvoiceRun {
         #[doc(hidden)]
+        #[allow(clippy::used_underscore_binding)]
         #[allow(dead_code, clippy::too_many_arguments)]
         pub(crate) fn __invoke(
             month: String,
@@ -43,8 +47,9 @@ const _: () = {
             #[cfg(feature = "vat")]
             vat: Rate,
             r#type: u8,
+            _later: u8,
         ) -> ::chrono_forge::__private::Invocation<
-            <Outcome<usize> as ::chrono_forge::__private::WorkflowReturn>::Output,
+            <Self as ::chrono_forge::__private::Workflow>::Output,
         > {
             ::chrono_forge::__private::invoke::<
                 Self,
@@ -56,6 +61,7 @@ const _: () = {
                     #[cfg(feature = "vat")]
                     vat,
                     r#type,
+                    _later,
                 },
             )
         }
@@ -88,10 +94,12 @@ const _: () = {
         vat: Rate,
         #[allow(unused_variables)]
         r#type: u8,
+        _later: u8,
     ) -> Outcome<usize> {
         month.push('!');
         Ok(0)
     }
+    #[allow(clippy::used_underscore_binding)]
     fn __run(
         __pass: ::chrono_forge::__private::PassHandle,
     ) -> ::chrono_forge::__private::BodyFuture {
@@ -106,6 +114,7 @@ const _: () = {
                     #[cfg(feature = "vat")]
                     __args.vat,
                     __args.r#type,
+                    __args._later,
                 )
                 .await;
             ::chrono_forge::__private::finish(&__cx, __out)

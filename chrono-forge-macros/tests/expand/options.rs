@@ -12,6 +12,7 @@ pub(crate) async fn invoice_run(
     #[serde(default)] note: Option<String>,
     #[cfg(feature = "vat")] vat: Rate,
     #[allow(unused_variables)] r#type: u8,
+    _later: u8,
 ) -> Outcome<usize> {
     month.push('!');
     Ok(0)

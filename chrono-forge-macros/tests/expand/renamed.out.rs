@@ -32,7 +32,7 @@ const _: () = {
         fn __invoke(
             order: Order,
         ) -> crate::reexports::cf::__private::Invocation<
-            <Result<()> as crate::reexports::cf::__private::WorkflowReturn>::Output,
+            <Self as crate::reexports::cf::__private::Workflow>::Output,
         > {
             crate::reexports::cf::__private::invoke::<Self, __Args>(&__Args { order })
         }

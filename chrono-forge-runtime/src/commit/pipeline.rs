@@ -18,21 +18,21 @@ use crate::telemetry::TARGET;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The gap between batches while another process shares the file: without it a busy writer takes
-/// the lock again before the other's poll comes round (it starved for up to 3 s).
-const SHARED_GAP: Duration = Duration::from_millis(1);
-
 pub(super) struct Pipeline {
     queue: Arc<Queue>,
     writer: Box<dyn Writer>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn CommitObserver>,
     failpoints: Arc<Failpoints>,
+    runtime: tokio::runtime::Handle,
     /// Runs of which a write was refused: nothing of them is written any more but their failure.
     refused: HashSet<(i64, i64)>,
     /// A batch that met a transient failure; the same bytes are tried again.
     stuck: Option<(Batch, Duration)>,
 }
+
+/// Batches up to this many plans are acknowledged on the commit thread.
+const SETTLE_INLINE_MAX: usize = 32;
 
 /// The thread stops where a crash would.
 struct Halted;
@@ -51,6 +51,7 @@ impl Pipeline {
             clock,
             observer,
             failpoints,
+            runtime: tokio::runtime::Handle::current(),
             refused: HashSet::new(),
             stuck: None,
         }
@@ -67,9 +68,6 @@ impl Pipeline {
             }
             if turn.closed && self.stuck.is_none() {
                 return;
-            }
-            if self.queue.shared.load(Ordering::Relaxed) {
-                std::thread::sleep(SHARED_GAP);
             }
         }
     }
@@ -207,10 +205,19 @@ impl Pipeline {
                 self.refused.insert(refusal_key(plan.fence));
             }
         }
-        for (waiter, outcome) in batch.waiters.into_iter().zip(applied.outcomes) {
-            waiter.sink.settled(waiter.through, outcome);
+        self.observer.committed(&applied);
+        let settle = move || {
+            for (waiter, outcome) in batch.waiters.into_iter().zip(applied.outcomes) {
+                waiter.sink.settled(waiter.through, outcome);
+            }
+        };
+        // A few are told at once, since somebody waits; the many of a busy engine cost about as much
+        // as writing them, so the next transaction does not wait for that.
+        if batch.plans.len() <= SETTLE_INLINE_MAX {
+            settle();
+        } else {
+            self.runtime.spawn(async move { settle() });
         }
-        self.observer.committed(&applied.parents_woken, applied.due);
     }
 
     fn before(&self, name: &'static str) -> Result<(), Halted> {

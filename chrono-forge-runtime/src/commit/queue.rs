@@ -1,7 +1,7 @@
 //! What waits for the commit thread: calls first, then starts, then plans.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,7 +52,6 @@ pub(super) struct Queue {
     arrived: Condvar,
     limits: BatchLimits,
     pub backlog: AtomicUsize,
-    pub shared: AtomicBool,
     pub commits: AtomicU64,
 }
 
@@ -63,7 +62,6 @@ impl Queue {
             arrived: Condvar::new(),
             limits,
             backlog: AtomicUsize::new(0),
-            shared: AtomicBool::new(false),
             commits: AtomicU64::new(0),
         }
     }

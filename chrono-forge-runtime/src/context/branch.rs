@@ -36,7 +36,6 @@ impl BranchOptions {
 
 /// A sealed branch that waits to be merged; `merge!` gives the value of its block.
 #[derive(Debug)]
-#[must_use = "a branch must be merged before the body ends: merge!(..)"]
 pub struct Branch<R> {
     pub(super) name: String,
     pub(super) value: R,

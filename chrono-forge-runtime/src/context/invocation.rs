@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec;
-use crate::definition::Definition;
+use crate::definition::{BodyError, Definition};
 use crate::record::Json;
 
 /// A workflow's static face; `#[workflow]` implements it for the type with the function's name.
@@ -34,7 +34,7 @@ pub trait WorkflowReturn {
     /// The value of a success.
     type Output: Serialize + DeserializeOwned + Send + 'static;
     /// Success or error.
-    fn into_result(self) -> Result<Self::Output, anyhow::Error>;
+    fn into_result(self) -> Result<Self::Output, BodyError>;
 }
 
 impl<T, E> WorkflowReturn for Result<T, E>
@@ -44,15 +44,18 @@ where
 {
     type Output = T;
 
-    fn into_result(self) -> Result<T, anyhow::Error> {
-        self.map_err(Into::into)
+    fn into_result(self) -> Result<T, BodyError> {
+        self.map_err(|error| BodyError {
+            error: error.into(),
+            class: std::any::type_name::<E>(),
+        })
     }
 }
 
 impl WorkflowReturn for () {
     type Output = ();
 
-    fn into_result(self) -> Result<(), anyhow::Error> {
+    fn into_result(self) -> Result<(), BodyError> {
         Ok(())
     }
 }

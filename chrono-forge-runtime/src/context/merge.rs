@@ -16,6 +16,11 @@ use crate::engine::pass::{Kind, Turn};
 use crate::error::JoinError;
 
 /// What `merge!` accepts: a branch's handle, a vector of handles, a name, or several of these.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be merged",
+    label = "not a branch",
+    note = "give `merge!` a branch's handle, a `Vec` of handles, or a branch's name as a literal"
+)]
 pub trait Join {
     /// What the join gives.
     type Output;

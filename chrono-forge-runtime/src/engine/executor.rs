@@ -1,6 +1,7 @@
 //! Takes one run through one pass: recall, drive, conclude.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use super::outcome::{Decision, Ending, FailedBody, budget_used, decide, retry_co
 use super::panics;
 use super::pass::{Failure, History, Pass};
 use crate::clock::{after, ceil_to_micros};
-use crate::definition::{Definition, PassHandle};
+use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, ErrorRow, Json, RunEnd, RunState};
 use crate::retry::RetryPolicy;
@@ -26,6 +27,10 @@ const BACKLOG_MAX: usize = 4_000;
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
     while let Some(run) = host.slots.take(&queue) {
+        if host.closing.load(Ordering::Acquire) {
+            // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
+            continue;
+        }
         execute(&host, run).await;
         host.slots.finished(&queue);
         if host.slots.is_hungry() {
@@ -46,11 +51,8 @@ async fn execute(host: &Arc<Host>, run: ClaimedRun) {
     }
     let ending = match host.registry.get(&pass.run.workflow) {
         Some(definition) => perform(&pass, definition).await,
-        // Claims ask for served names only; a row that came otherwise is left for others.
-        None => Ending::Parked {
-            wake_at: None,
-            dropped_foreign: false,
-        },
+        // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
+        None => Ending::Lost,
     };
     let policy = host
         .registry
@@ -107,14 +109,8 @@ fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
         }
         Ending::Broken(error) => broken(pass, &error, now),
         Ending::Returned(Ok(output)) => completed(pass, output, now),
-        Ending::Returned(Err(error)) => {
-            failed(
-                pass,
-                Some(&error),
-                &Failure::of(&error, "anyhow::Error"),
-                policy,
-                now,
-            );
+        Ending::Returned(Err(BodyError { error, class })) => {
+            failed(pass, Some(&error), &Failure::of(&error, class), policy, now);
         }
         Ending::Panicked(failure) => failed(pass, None, &failure, policy, now),
     }
@@ -143,8 +139,7 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
     );
 }
 
-/// Fails the run for a broken rule.
-pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
+fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     let failure = Failure {
         class: DefinitionError::CLASS.to_owned(),
         message: error.to_string(),
@@ -154,6 +149,18 @@ pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) 
     };
     tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
     fail_for_good(pass, &failure, now);
+}
+
+/// The run's end was refused after its pass was over: fail the run, with nothing else of it.
+pub fn fail_refused(pass: &Arc<Pass>) {
+    let error = {
+        let mut ledger = pass.ledger();
+        ledger.ended = None;
+        ledger.fatal.clone()
+    };
+    if let Some(error) = error {
+        broken(pass, &error, pass.now());
+    }
 }
 
 fn failed(
@@ -259,5 +266,5 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
 fn abandon(pass: &Arc<Pass>) {
     let reserved = pass.ledger().take_reservations(u64::MAX);
     pass.host.accept_children(reserved, Vec::new());
-    pass.host.pass_ended(pass.run.id, pass.run.epoch);
+    pass.host.pass_ended(&pass.run, false);
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Epoch, RunId, WorkerId};
-use crate::store::{Store, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
 
 /// A run that this worker holds.
 struct Held {
@@ -48,6 +48,8 @@ pub struct Host {
     worker: AtomicI64,
     held: Mutex<HashMap<RunId, Held>>,
     renewed: Mutex<(Instant, SystemTime)>,
+    /// Held while the worker lives; free means dead.
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 /// The parts of a [`Host`] that its builder decides.
@@ -87,6 +89,7 @@ impl Host {
             worker: AtomicI64::new(0),
             held: Mutex::default(),
             renewed: Mutex::new((Instant::now(), SystemTime::now())),
+            lock: Mutex::new(None),
         })
     }
 
@@ -157,7 +160,6 @@ impl Host {
         reserved: Vec<(String, usize)>,
         runs: Vec<ClaimedRun>,
     ) {
-        self.hold(&runs);
         for (queue, count) in reserved {
             self.slots.unreserve(&queue, count);
         }
@@ -212,16 +214,24 @@ impl Host {
         }
     }
 
-    /// The end of a pass is durable (or was refused by its fence): the run is no longer held.
-    pub fn pass_ended(&self, run: RunId, epoch: Epoch) {
+    /// A pass is over and its run no longer held. What it decided counts if its end is `durable`.
+    pub fn pass_ended(&self, run: &ClaimedRun, durable: bool) {
         let mut held = self.held();
-        if held.get(&run).is_some_and(|entry| entry.epoch == epoch) {
-            let entry = held.remove(&run);
+        if held
+            .get(&run.id)
+            .is_some_and(|entry| entry.epoch == run.epoch)
+        {
+            let entry = held.remove(&run.id);
             drop(held);
-            if let Some(settled) = entry.and_then(|entry| entry.settled) {
-                self.hub.settle(run, &settled);
+            if let Some(settled) = entry.and_then(|entry| entry.settled).filter(|_| durable) {
+                self.hub.settle(run.id, &settled);
             }
         }
+    }
+
+    /// Keeps this worker's lock for as long as the host lives or until it crashes.
+    pub fn keep_lock(&self, lock: Option<Box<dyn Send + Sync>>) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
     }
 
     /// Runs that memory knows to be held.
@@ -278,6 +288,7 @@ impl Host {
         self.closing.store(true, Ordering::Release);
         self.committer().halt();
         self.lose_all();
+        self.keep_lock(None);
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<RunId, Held>> {
@@ -286,11 +297,18 @@ impl Host {
 }
 
 impl CommitObserver for Host {
-    fn committed(&self, parents_woken: &[RunId], due: bool) {
-        for pass in self.passes(parents_woken) {
+    fn committed(&self, applied: &Applied) {
+        for outcome in applied
+            .outcomes
+            .iter()
+            .filter(|outcome| !outcome.claimed.is_empty())
+        {
+            self.hold(&outcome.claimed);
+        }
+        for pass in self.passes(&applied.parents_woken) {
             pass.wake();
         }
-        if due || !parents_woken.is_empty() {
+        if applied.due || !applied.parents_woken.is_empty() {
             self.work.notify_one();
         }
     }

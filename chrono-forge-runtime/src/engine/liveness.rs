@@ -34,8 +34,6 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 pub struct Liveness {
     host: Arc<Host>,
     locks: Option<Box<dyn WorkerLocks>>,
-    /// This worker's lock, released when it ends in whatever way.
-    guard: Option<Box<dyn Send + Sync>>,
     /// After an outage of its own a worker gives the others time to come back, too.
     forgive_until: Option<Instant>,
 }
@@ -47,7 +45,6 @@ impl Liveness {
         let mut liveness = Self {
             host,
             locks,
-            guard: None,
             forgive_until: None,
         };
         liveness.enter().await?;
@@ -55,7 +52,7 @@ impl Liveness {
     }
 
     async fn enter(&mut self) -> StoreResult<()> {
-        self.guard = None;
+        self.host.keep_lock(None);
         let name = self.host.config.worker_name.clone();
         let worker = self
             .host
@@ -65,7 +62,7 @@ impl Liveness {
             })
             .await?;
         if let Some(locks) = &self.locks {
-            self.guard = Some(locks.hold(worker)?);
+            self.host.keep_lock(Some(locks.hold(worker)?));
         }
         self.host.set_worker(worker);
         Ok(())
@@ -79,7 +76,7 @@ impl Liveness {
         }
     }
 
-    /// Runs until the host closes; dropping it releases the lock.
+    /// Runs until the host closes.
     pub async fn run(mut self) {
         let mut next_beat = Instant::now() + self.host.config.heartbeat;
         while !self.host.closing.load(Ordering::Acquire) {
@@ -144,7 +141,6 @@ impl Liveness {
             .into_iter()
             .filter(|worker| worker.id != me)
             .collect();
-        let mut alive = 0;
         for other in &others {
             let freed = self
                 .locks
@@ -154,11 +150,8 @@ impl Liveness {
             let expired = expires <= Timestamp::now() && !self.forgives();
             if freed || expired {
                 self.declare_dead(other.id, freed).await?;
-            } else {
-                alive += 1;
             }
         }
-        self.host.committer().set_shared(alive > 0);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::pass::Failure;
+use crate::definition::BodyError;
 use crate::error::{DefinitionError, RecordedFailure};
 use crate::record::Json;
 use crate::retry::RetryPolicy;
@@ -12,7 +13,7 @@ use crate::retry::RetryPolicy;
 #[derive(Debug)]
 pub enum Ending {
     /// The body returned.
-    Returned(Result<Json, anyhow::Error>),
+    Returned(Result<Json, BodyError>),
     /// The body panicked.
     Panicked(Failure),
     /// A rule was broken.

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod draft;
+mod ending;
 mod entries;
 mod history;
 mod ledger;
@@ -94,18 +95,6 @@ impl Pass {
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         // A panic of user code never happens under this lock: bodies are polled without it.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Decides what the driver does next.
-    pub fn next_move(&self, sight: Sight) -> Move {
-        let mut ledger = self.ledger();
-        let next = ledger.next_move(sight);
-        let wakers = std::mem::take(&mut ledger.to_wake);
-        drop(ledger);
-        for waker in wakers {
-            waker.wake();
-        }
-        next
     }
 
     /// Ends the run for a broken rule: no operation completes any more.
@@ -198,10 +187,11 @@ impl Drop for Hold {
 }
 
 impl PlanSink for Pass {
-    fn settled(&self, through: u64, outcome: PlanOutcome) {
+    fn settled(self: Arc<Self>, through: u64, outcome: PlanOutcome) {
         let mut ledger = self.ledger();
         ledger.acked = ledger.acked.max(through);
-        match outcome.verdict {
+        let verdict = outcome.verdict;
+        match verdict.clone() {
             Verdict::Applied { woken } => ledger.woken |= woken,
             Verdict::Fenced => ledger.lost = true,
             Verdict::ForeignChild { key, workflow } => {
@@ -213,17 +203,19 @@ impl PlanSink for Pass {
                 ledger.break_rule(DefinitionError::Refused { problem: error });
             }
         }
-        let untold = ledger.untold_refusal();
+        let untold = ledger.is_refusal_untold();
         let ended = ledger.ended.is_some_and(|number| number <= through);
         let wake_at = ledger.wake_at;
         let reserved = ledger.take_reservations(through);
         let waiters = std::mem::take(&mut ledger.ack_waiters);
         drop(ledger);
-        // Claimed children are known to memory before the next heartbeat compares.
         self.host.accept_children(reserved, outcome.claimed);
-        if ended {
-            self.host.pass_ended(self.run.id, self.run.epoch);
-            if let Some(at) = wake_at {
+        if untold {
+            executor::fail_refused(&self);
+        } else if ended {
+            let durable = matches!(verdict, Verdict::Applied { .. });
+            self.host.pass_ended(&self.run, durable);
+            if let Some(at) = wake_at.filter(|_| durable) {
                 self.host.alarm.bring_forward(at);
             }
         }
@@ -231,10 +223,5 @@ impl PlanSink for Pass {
             waiter.wake();
         }
         self.root.signal();
-        if let Some(error) = untold {
-            for pass in self.host.passes(&[self.run.id]) {
-                executor::broken(&pass, &error, self.now());
-            }
-        }
     }
 }

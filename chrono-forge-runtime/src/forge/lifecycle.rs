@@ -17,6 +17,10 @@ use crate::telemetry::TARGET;
 /// How often a shutdown looks whether the last pass has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
+/// How long a simulated death waits for bodies that are being polled.
+#[cfg(feature = "testing")]
+const DEATH_MAX: Duration = Duration::from_secs(1);
+
 /// Names that the start-up report lists.
 const REPORT_MAX: u32 = 20;
 
@@ -82,7 +86,9 @@ impl Lifecycle {
         let deadline = Instant::now() + host.config.shutdown_grace;
         loop {
             let passes = host.all_passes();
-            if passes.is_empty() || Instant::now() >= deadline {
+            // A slot that has just taken a run has not begun its pass yet.
+            let is_quiet = passes.is_empty() && host.slots.running() == 0;
+            if is_quiet || Instant::now() >= deadline {
                 break;
             }
             for pass in passes {
@@ -151,8 +157,19 @@ impl Lifecycle {
                 .as_ref()
                 .is_none_or(std::thread::JoinHandle::is_finished);
             if ended {
-                return self.crash();
+                break;
             }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.crash();
+        // As after the death of a process, its lock is free and its bodies do nothing any more.
+        for task in tasks {
+            task.abort();
+            let _ = task.await;
+        }
+        let deadline = Instant::now() + DEATH_MAX;
+        while self.host.slots.running() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -22,6 +22,7 @@ mod schema;
 mod sequence;
 mod start;
 mod statement;
+mod turns;
 mod wake;
 mod worker;
 mod writer;

@@ -29,7 +29,10 @@ pub(super) fn split(
     };
     let optional = matches!(kind, Kind::Step | Kind::WaitUntil | Kind::ContinueIf);
     if positional.len() > work + 1 {
-        let message = diagnostics::too_many_arguments(kind);
+        let message = match kind {
+            Kind::Wait if work == 0 => diagnostics::duration_and_instant(),
+            _ => diagnostics::too_many_arguments(kind),
+        };
         report.error_spanned(&positional[work + 1], message);
         return None;
     }

@@ -3,6 +3,7 @@
 use super::Report;
 use super::key;
 use crate::diagnostics;
+use crate::model::Children;
 use crate::model::Handle;
 use crate::model::Kind;
 use crate::model::Work;
@@ -91,11 +92,11 @@ fn children(source: Expr, closure: Expr, report: &mut Report<'_>) -> Option<Work
         return None;
     }
     let item = closure.inputs.into_iter().next()?;
-    Some(Work::Children {
+    Some(Work::Children(Box::new(Children {
         source,
         item,
         child: *closure.body,
-    })
+    })))
 }
 
 /// The closure is not called as one: its pattern and body move into generated code.

@@ -9,7 +9,6 @@ use crate::record::{Record, RecordRow, RecordState};
 pub struct History {
     rows: HashMap<String, RecordRow>,
     seq_last: i64,
-    delivered_left: usize,
 }
 
 impl History {
@@ -17,32 +16,20 @@ impl History {
     #[must_use]
     pub fn new(rows: Vec<RecordRow>) -> Self {
         let seq_last = rows.iter().filter_map(|row| row.seq).max().unwrap_or(0);
-        let delivered_left = rows.iter().filter(|row| row.seq.is_some()).count();
         let rows = rows
             .into_iter()
             .map(|row| (row.step_name.clone(), row))
             .collect();
-        Self {
-            rows,
-            seq_last,
-            delivered_left,
-        }
+        Self { rows, seq_last }
     }
 
     /// Takes the row of this name.
     pub fn take(&mut self, step_name: &str) -> Option<RecordRow> {
-        let row = self.rows.remove(step_name)?;
-        if row.seq.is_some() {
-            self.delivered_left -= 1;
-        }
-        Some(row)
+        self.rows.remove(step_name)
     }
 
     /// Puts a row back for another operation of its name.
     pub fn put_back(&mut self, row: RecordRow) {
-        if row.seq.is_some() {
-            self.delivered_left += 1;
-        }
         self.rows.insert(row.step_name.clone(), row);
     }
 
@@ -50,13 +37,6 @@ impl History {
     #[must_use]
     pub fn seq_last(&self) -> i64 {
         self.seq_last
-    }
-
-    /// Whether recorded deliveries are left that no operation asked for yet. While there are, the
-    /// body recomputes what it already said.
-    #[must_use]
-    pub fn is_replaying(&self) -> bool {
-        self.delivered_left > 0
     }
 }
 

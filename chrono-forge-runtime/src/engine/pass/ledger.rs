@@ -14,9 +14,7 @@ use super::operation::{LiveOutcome, Operation, Phase};
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Outcome, Place, Turn};
 use crate::error::DefinitionError;
-use crate::record::{
-    ClaimedRun, ErrorRow, Fence, Json, Plan, Record, RecordId, RecordState, RunEnd, Withdrawal,
-};
+use crate::record::{ClaimedRun, Fence, Json, Plan, Record, RecordId, RecordState, Withdrawal};
 
 /// Context entries written (or removed: `None`) by one attempt.
 pub type Delta = BTreeMap<String, Option<Json>>;
@@ -62,18 +60,23 @@ pub struct Ledger {
     /// Live outcomes in the order in which they came.
     pub(super) done: VecDeque<OpId>,
     pub(super) seq: i64,
+    /// The place of the newest recorded outcome that the body has received again.
+    replayed: i64,
+    /// Something new has begun, so the body says things that it never said before.
+    pub(super) beyond_history: bool,
     pub(super) draft: Draft,
     pub submitted: u64,
     pub acked: u64,
     /// The submission that carries the newest delivered outcome.
     pub(super) barrier: u64,
     pub(super) ack_waiters: Vec<Waker>,
-    /// Whom to wake once the lock is released: a waker of a step inside a branch block takes it.
+    /// Wakers of operations that may go on. Woken by the driver once it has let go of the ledger: the
+    /// waker of a step in a branch block comes back for it.
     pub(super) to_wake: Vec<Waker>,
     /// The submission that ends the run.
     pub ended: Option<u64>,
     /// Whether that submission knows of the refusal; otherwise the pipeline drops it.
-    tells: bool,
+    pub(super) tells: bool,
     /// When the run wants to go on after that.
     pub(super) wake_at: Option<Timestamp>,
     pub fatal: Option<DefinitionError>,
@@ -90,8 +93,6 @@ pub struct Ledger {
     pub(super) active: Option<OpId>,
     pub(super) context: BTreeMap<String, Json>,
     pub(super) context_stale: bool,
-    /// The body itself wrote to the context in this pass.
-    pub(super) body_wrote: bool,
     /// Branches opened in this pass and whether they were merged.
     pub(super) branches: BTreeMap<String, bool>,
     pub(super) scopes: HashMap<OpId, Scope>,
@@ -119,6 +120,8 @@ impl Ledger {
             fresh: VecDeque::new(),
             done: VecDeque::new(),
             seq: 0,
+            replayed: 0,
+            beyond_history: false,
             draft: Draft::new(Plan::new(fence, run.parent)),
             submitted: 0,
             acked: 0,
@@ -138,7 +141,6 @@ impl Ledger {
             active: None,
             context: BTreeMap::new(),
             context_stale: false,
-            body_wrote: false,
             branches: BTreeMap::new(),
             scopes: HashMap::new(),
             reservations: VecDeque::new(),
@@ -158,7 +160,7 @@ impl Ledger {
 
     /// An operation's first poll: it never completes here, so that outcomes have one order.
     pub(super) fn register(&mut self, place: Place, kind: Kind) -> Result<OpId, DefinitionError> {
-        check_key(&place)?;
+        place.check_key()?;
         self.check_surroundings(&place, &kind)?;
         let step_name = place.step_name();
         if !self.reached.insert(Arc::clone(&step_name)) {
@@ -203,7 +205,7 @@ impl Ledger {
                 (Phase::Recorded(Box::new(row)), None)
             }
             // It finished after the body had dropped it, so the body never saw it and never will.
-            (_, None) => (Phase::Abandoned, None),
+            (_, None) => (Phase::Undelivered, None),
         }
     }
 
@@ -285,22 +287,28 @@ impl Ledger {
                 self.draft.plan.errors.extend(live.errors);
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Released(_) | Phase::Abandoned => {}
-            Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
+            Phase::Fresh => {
                 self.fresh.retain(|fresh| *fresh != id);
-                // Steps keep their attempts, branches their children.
-                if op.record.is_some() && !matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
-                    self.draft.withdraw(Withdrawal {
-                        step_name: op.step_name,
-                    });
-                }
+                self.withdraw(op);
             }
+            Phase::Parked { .. } | Phase::Executing(_) => self.withdraw(op),
+            _ => {}
+        }
+    }
+
+    /// Deletes the row of a dropped operation that only waited. The row of a step tells of attempts,
+    /// that of a branch has children.
+    fn withdraw(&mut self, op: Operation) {
+        if op.record.is_some() && !matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
+            self.draft.withdraw(Withdrawal {
+                step_name: op.step_name,
+            });
         }
     }
 
     /// Hands the outcome with the lowest place to its operation.
     pub(super) fn release_recorded(&mut self) -> Option<Move> {
-        let (_, id) = self.recorded.pop_first()?;
+        let (seq, id) = self.recorded.pop_first()?;
         let op = self.ops.get_mut(&id)?;
         let Phase::Recorded(row) = &op.phase else {
             return Some(Move::Poll);
@@ -311,10 +319,17 @@ impl Ledger {
         }
         let outcome = Outcome::of_row(row);
         let delta = delta_of_text(row.context_delta.as_deref());
+        self.replayed = seq;
         self.keep_inner(id);
         self.deliver(id, outcome);
         self.apply_delta_of(id, delta);
         Some(Move::Poll)
+    }
+
+    /// Whether the body recomputes what it already said. Records may be left that nobody asks for
+    /// any more (steps of a sealed branch's block), so their number tells nothing.
+    pub(super) fn is_replaying(&self) -> bool {
+        !self.beyond_history && self.replayed < self.history.seq_last()
     }
 
     /// A large recorded value was read.
@@ -387,11 +402,16 @@ impl Ledger {
         self.to_wake.extend(op.waker.take());
     }
 
-    fn note_progress(&mut self) {
+    pub(super) fn note_progress(&mut self) {
         self.progressed = true;
         if std::mem::take(&mut self.resets_progress) {
             self.draft.plan.progress = true;
         }
+    }
+
+    /// Wakers to be woken without the ledger's lock.
+    pub fn take_wakes(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.to_wake)
     }
 
     /// Keeps the first broken rule; later ones follow from it.
@@ -429,38 +449,6 @@ impl Ledger {
         Some((plan, self.submitted))
     }
 
-    /// Adds the run's end to the draft. Of a refused run nothing else is written.
-    pub fn conclude(&mut self, end: RunEnd, errors: Vec<ErrorRow>) {
-        if self.refused {
-            self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
-            self.context_stale = false;
-        }
-        // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
-        // whole pass look like a replay; what the body said at its end counts all the same.
-        self.context_stale |= self.body_wrote && self.history.is_replaying() && !self.refused;
-        self.tells = self.refused;
-        self.wake_at = match &end {
-            RunEnd::Parked { wake_at, .. } => *wake_at,
-            RunEnd::Retrying { wake_at, .. } => Some(*wake_at),
-            _ => None,
-        };
-        self.draft.plan.errors.extend(errors);
-        self.draft.plan.end = Some(end);
-    }
-
-    /// The refusal that the end of this pass must tell, as far as it did not know of it: the body is
-    /// gone, and what it submitted last was refused or waits behind what was.
-    pub(super) fn untold_refusal(&mut self) -> Option<DefinitionError> {
-        let untold = self.refused && !self.tells && self.ended.take().is_some();
-        self.fatal.clone().filter(|_| untold)
-    }
-
-    /// Why no other end than a failure can be written any more.
-    #[must_use]
-    pub fn refusal(&self) -> Option<DefinitionError> {
-        self.fatal.clone().filter(|_| self.refused)
-    }
-
     /// Whether a submission is settled.
     #[must_use]
     pub fn is_acked(&self, number: u64) -> bool {
@@ -484,21 +472,4 @@ impl Ledger {
             .map(|(_, queue, slots)| (queue, slots))
             .collect()
     }
-}
-
-fn check_key(place: &Place) -> Result<(), DefinitionError> {
-    let problem = if place.key.is_empty() {
-        "is empty"
-    } else if place.key.contains('$') {
-        "contains `$`, which separates the parts of a row's name"
-    } else if place.kind == "branch" && place.key.contains(',') {
-        "contains `,`, which separates branch names in a merge"
-    } else {
-        return Ok(());
-    };
-    Err(DefinitionError::BadKey {
-        place: place.to_string(),
-        key: place.key.clone(),
-        problem,
-    })
 }

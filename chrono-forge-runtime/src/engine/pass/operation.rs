@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::error::DefinitionError;
 use crate::record::{ErrorRow, Json, Record, RecordRow, RecordState};
 
 /// An operation's place in its pass.
@@ -51,6 +52,24 @@ impl Place {
     #[must_use]
     pub fn step_name(&self) -> Arc<str> {
         format!("{}${}", self.kind, self.key).into()
+    }
+
+    /// Whether the key can be part of a row's name.
+    pub(super) fn check_key(&self) -> Result<(), DefinitionError> {
+        let problem = if self.key.is_empty() {
+            "is empty"
+        } else if self.key.contains('$') {
+            "contains `$`, which separates the parts of a row's name"
+        } else if self.kind == "branch" && self.key.contains(',') {
+            "contains `,`, which separates branch names in a merge"
+        } else {
+            return Ok(());
+        };
+        Err(DefinitionError::BadKey {
+            place: self.to_string(),
+            key: self.key.clone(),
+            problem,
+        })
     }
 }
 
@@ -131,7 +150,9 @@ pub(super) enum Phase {
     Done(Box<LiveOutcome>),
     /// Its next poll delivers.
     Released(Outcome),
-    /// Never completes in this pass.
+    /// Its record was written after the body had dropped it, so it never completes.
+    Undelivered,
+    /// Delivered; nothing follows.
     Abandoned,
 }
 

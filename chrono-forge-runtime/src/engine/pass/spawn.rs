@@ -147,6 +147,11 @@ impl Pass {
             scope.index += 1;
         }
         self.claim_ahead(&mut ledger, &mut rows);
+        // Behind the cursor nothing is done again, so a long dispatch is not poison, however often its
+        // workers die of something else.
+        if cursor.is_some() && !rows.is_empty() {
+            ledger.note_progress();
+        }
         let cursor = cursor.map(|(spawn, cursor)| (spawn.into(), cursor));
         ledger.draft.plan.dispatches.push(Dispatch {
             branch,

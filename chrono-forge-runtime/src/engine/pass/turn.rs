@@ -101,6 +101,8 @@ impl Ledger {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
+        // A branch that is not sealed runs its block again, and with it recorded steps.
+        self.beyond_history |= !matches!(op.kind, Kind::Branch);
         if let Kind::Wait { until } = op.kind {
             let deadline = match (op.record.as_ref().and_then(|r| r.wake_at), until) {
                 (Some(at), _) => at,
@@ -219,19 +221,21 @@ impl Ledger {
     }
 
     fn fire_deadlines(&mut self, now: Timestamp) -> bool {
-        let due: Vec<OpId> = self
+        let mut due: Vec<(Timestamp, OpId)> = self
             .ops
             .iter()
-            .filter(|(_, op)| match &op.phase {
-                Phase::Parked { until } => until.is_some_and(|at| at <= now),
-                Phase::Executing(run) => {
-                    !run.timed_out && run.timeout_at.is_some_and(|at| at <= now)
-                }
-                _ => false,
+            .filter_map(|(id, op)| {
+                let at = match &op.phase {
+                    Phase::Parked { until } => *until,
+                    Phase::Executing(run) => run.timeout_at.filter(|_| !run.timed_out),
+                    _ => None,
+                };
+                at.filter(|at| *at <= now).map(|at| (at, *id))
             })
-            .map(|(id, _)| *id)
             .collect();
-        for id in &due {
+        // After a long sleep several are due: the earlier deadline comes first.
+        due.sort_unstable();
+        for (_, id) in &due {
             self.fire(*id, now);
         }
         !due.is_empty()
@@ -259,42 +263,28 @@ impl Ledger {
 
     /// Nothing may happen now: wait, or park when nothing durable executes.
     fn rest(&mut self, sight: Sight) -> Move {
-        let mut until: Option<Timestamp> = None;
-        let mut real: Option<Instant> = None;
-        let mut executing = false;
-        let mut held_back = false;
-        let mut parked = false;
-        let mut wake_at: Option<Timestamp> = None;
-        for op in self.ops.values() {
-            match &op.phase {
-                Phase::Executing(run) => {
-                    let stale_at = run.unpolled_since.map(|since| since + GRACE);
-                    if stale_at.is_some_and(|at| at <= sight.real_now) {
-                        continue;
-                    }
-                    executing = true;
-                    earliest(&mut real, stale_at);
-                    earliest(&mut until, run.timeout_at.filter(|_| !run.timed_out));
-                    earliest(
-                        &mut until,
-                        Some(after(run.since, NOTE_AFTER)).filter(|_| !run.noted),
-                    );
-                }
-                Phase::Parked { until: at } => {
-                    parked = true;
-                    earliest(&mut wake_at, *at);
-                }
-                Phase::Fresh | Phase::Checking => held_back = true,
-                _ => {}
-            }
-        }
+        let survey = self.survey(sight);
         self.note_started(sight.now);
-        earliest(&mut until, wake_at);
-        let unfinished = held_back || !parked;
-        if executing || self.recheck.is_some() || (unfinished && !self.draining) {
+        let Survey {
+            until,
+            real,
+            wake_at,
+            ..
+        } = survey;
+        let foreign = sight.root_cloned && !self.wakes_apart;
+        let unfinished = survey.held_back || !survey.parked;
+        if survey.executing || self.recheck.is_some() {
             return Move::Wait { until, real };
         }
-        let foreign = sight.root_cloned && !self.wakes_apart;
+        if unfinished && !self.draining {
+            if let Some(place) = survey.undelivered.filter(|_| !survey.held_back && !foreign) {
+                let problem = "its outcome was recorded after the body had dropped it, so it can \
+                               never be awaited; give the operation a new key";
+                self.break_rule(DefinitionError::Misplaced { place, problem });
+                return Move::Poll;
+            }
+            return Move::Wait { until, real };
+        }
         let graced = sight.quiet_since + GRACE;
         if foreign && !self.draining && sight.real_now < graced {
             return Move::Wait {
@@ -302,13 +292,40 @@ impl Ledger {
                 real: Some(graced),
             };
         }
-        if unfinished {
-            wake_at = Some(sight.now);
-        }
         Move::Park {
-            wake_at,
+            wake_at: if unfinished { Some(sight.now) } else { wake_at },
             dropped_foreign: foreign && !self.draining,
         }
+    }
+
+    fn survey(&self, sight: Sight) -> Survey {
+        let mut survey = Survey::default();
+        for op in self.ops.values() {
+            match &op.phase {
+                Phase::Executing(run) => {
+                    let stale_at = run.unpolled_since.map(|since| since + GRACE);
+                    if stale_at.is_some_and(|at| at <= sight.real_now) {
+                        // Woken and not polled: the body keeps it aside, as an abandoned `&mut step`.
+                        continue;
+                    }
+                    survey.executing = true;
+                    earliest(&mut survey.real, stale_at);
+                    earliest(&mut survey.until, run.timeout_at.filter(|_| !run.timed_out));
+                    let note_at = Some(after(run.since, NOTE_AFTER));
+                    earliest(&mut survey.until, note_at.filter(|_| !run.noted));
+                }
+                Phase::Parked { until: at } => {
+                    survey.parked = true;
+                    earliest(&mut survey.wake_at, *at);
+                }
+                Phase::Fresh | Phase::Checking => survey.held_back = true,
+                Phase::Undelivered => survey.undelivered = Some(op.place.to_string()),
+                _ => {}
+            }
+        }
+        let wake_at = survey.wake_at;
+        earliest(&mut survey.until, wake_at);
+        survey
     }
 
     fn note_started(&mut self, now: Timestamp) {
@@ -333,6 +350,21 @@ impl Ledger {
             self.draft.record(record);
         }
     }
+}
+
+/// What all operations of a pass are doing.
+#[derive(Default)]
+struct Survey {
+    until: Option<Timestamp>,
+    real: Option<Instant>,
+    /// The earliest instant that a parked operation waits for.
+    wake_at: Option<Timestamp>,
+    executing: bool,
+    /// An operation waits for the barrier.
+    held_back: bool,
+    parked: bool,
+    /// An operation whose record the body must not see.
+    undelivered: Option<String>,
 }
 
 fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {

@@ -24,7 +24,7 @@ CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
 WHERE w.wake_at <= ? AND +w.state = 0
 LIMIT ?";
 
-const TAKE: &str = "
+pub(super) const TAKE: &str = "
 UPDATE chrono_forge_workflows SET
     state = 1,
     wake_at = NULL,

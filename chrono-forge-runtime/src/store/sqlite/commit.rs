@@ -26,6 +26,24 @@ use crate::record::{Plan, PlanOutcome, Verdict};
 use crate::store::Applied;
 use children::Trust;
 
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    fence::EXCEPTIONS,
+    branch::READ,
+    branch::RAISE,
+    existing::EXISTING,
+    children::INSERT_IDLE,
+    children::INSERT_CLAIMED,
+    records::UPSERT,
+    records::WITHDRAW,
+    run::TOUCH,
+    run::COMPLETE,
+    run::END,
+    blocked::LEAVE,
+    parents::COUNT_DOWN,
+];
+
 /// Applies these plans; see [`Writer::apply`](crate::store::Writer::apply).
 pub(super) fn apply(
     conn: &mut SqliteConnection,

@@ -13,7 +13,7 @@ use crate::store::StoreResult;
 
 /// How long a connection that found the lock taken waits before it looks again. SQLite's own waits
 /// grow to 100 ms, which starves one of two busy processes; a tight loop starves the other one.
-const BUSY_POLL: Duration = Duration::from_millis(1);
+pub(super) const BUSY_POLL: Duration = Duration::from_millis(1);
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -48,7 +48,7 @@ pub(super) fn connection(operation: &'static str, error: &ConnectionError) -> St
 
 /// Whether another connection holds the lock that this statement needed.
 pub(super) fn is_busy(error: &Error) -> bool {
-    let Error::DatabaseError(_, info) = error else {
+    let Error::DatabaseError(DatabaseErrorKind::Unknown, info) = error else {
         return false;
     };
     let message = info.message();
@@ -77,4 +77,39 @@ fn kind(error: &Error) -> StoreErrorKind {
 fn by_message(message: &str) -> Option<StoreErrorKind> {
     let known = MESSAGES.iter().find(|(text, _)| message.contains(text));
     known.map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_tell_what_helps() {
+        let kind_of = |message: &str| {
+            let info = Box::new(message.to_owned());
+            statement(
+                "apply",
+                &Error::DatabaseError(DatabaseErrorKind::Unknown, info),
+            )
+            .kind
+        };
+        assert_eq!(kind_of("database is locked"), StoreErrorKind::Transient);
+        assert_eq!(
+            kind_of("database or disk is full"),
+            StoreErrorKind::Transient
+        );
+        assert_eq!(kind_of("disk I/O error"), StoreErrorKind::Transient);
+        assert_eq!(kind_of("string or blob too big"), StoreErrorKind::Refused);
+        assert_eq!(kind_of("file is not a database"), StoreErrorKind::Corrupt);
+        assert_eq!(
+            kind_of("no such table: chrono_forge_workflows"),
+            StoreErrorKind::Schema
+        );
+        let violation = Error::DatabaseError(
+            DatabaseErrorKind::CheckViolation,
+            Box::new("CHECK constraint failed: database is locked".to_owned()),
+        );
+        assert_eq!(statement("apply", &violation).kind, StoreErrorKind::Refused);
+        assert!(!is_busy(&violation));
+    }
 }

@@ -20,6 +20,10 @@ CROSS JOIN chrono_forge_workflows AS w ON w.id = j.value
 WHERE c.worker_id = ? AND +w.locked_by = ?
 ORDER BY w.id";
 
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[ENTER, RUNS];
+
 /// A run that a worker holds in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeldRun {

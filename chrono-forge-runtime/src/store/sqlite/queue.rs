@@ -20,6 +20,7 @@ SELECT min((
 FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each(?) AS name";
 
 /// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
+/// One look-up per column, since a comparison of all three at once walks the range that it leaves.
 pub(super) const RANGES: &str = "
 WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
     SELECT * FROM (
@@ -30,13 +31,24 @@ WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
     )
     UNION ALL
     SELECT w.queue, w.priority, w.workflow, w.wake_at
-    FROM front
-    CROSS JOIN chrono_forge_workflows AS w ON w.id = (
-        SELECT n.id
-        FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
-        WHERE n.wake_at IS NOT NULL
-            AND (n.queue, n.priority, n.workflow) > (front.queue, front.priority, front.workflow)
-        ORDER BY n.queue, n.priority, n.workflow, n.wake_at LIMIT 1
+    FROM front AS f
+    CROSS JOIN chrono_forge_workflows AS w ON w.id = coalesce(
+        (
+            SELECT n.id FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
+            WHERE n.wake_at IS NOT NULL AND n.queue = f.queue AND n.priority = f.priority
+                AND n.workflow > f.workflow
+            ORDER BY n.workflow, n.wake_at LIMIT 1
+        ),
+        (
+            SELECT n.id FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
+            WHERE n.wake_at IS NOT NULL AND n.queue = f.queue AND n.priority > f.priority
+            ORDER BY n.priority, n.workflow, n.wake_at LIMIT 1
+        ),
+        (
+            SELECT n.id FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
+            WHERE n.wake_at IS NOT NULL AND n.queue > f.queue
+            ORDER BY n.queue, n.priority, n.workflow, n.wake_at LIMIT 1
+        )
     )
 )
 SELECT DISTINCT workflow FROM front

@@ -25,6 +25,9 @@ macro_rules! select_run {
     };
 }
 
+pub(super) const BY_KEY: &str = select_run!("w.workflow = ? AND w.key = ?");
+pub(super) const BY_ID: &str = select_run!("w.id = ?");
+
 type Columns = (
     (BigInt, Text, Text, Text, BigInt, Text, Text, Nullable<Text>),
     (
@@ -73,13 +76,12 @@ pub(super) fn find(
     workflow: &str,
     key: &str,
 ) -> QueryResult<Option<RunRow>> {
-    let sql = select_run!("w.workflow = ? AND w.key = ?");
-    load(conn, sql, &[workflow.into(), key.into()])
+    load(conn, BY_KEY, &[workflow.into(), key.into()])
 }
 
 /// The run with this id.
 pub(super) fn get(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Option<RunRow>> {
-    load(conn, select_run!("w.id = ?"), &[run.0.into()])
+    load(conn, BY_ID, &[run.0.into()])
 }
 
 fn load(

@@ -11,7 +11,7 @@ use super::{NO_COUNTS, held, sequence, worker};
 use crate::record::{ClaimedRun, RunId, WorkerId};
 use crate::store::{FIRST_EPOCH, Start, Started};
 
-const FIND: &str = "
+pub(super) const FIND: &str = "
 SELECT w.workflow, w.key, w.id
 FROM (VALUES {(?, ?)}) AS v
 CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column1 AND w.key = v.column2";

@@ -56,11 +56,12 @@ impl<ST> QueryFragment<Sqlite> for Stmt<'_, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut binds = self.binds.iter();
         let Some((head, row, tail)) = row_of(self.sql) else {
-            return fill(self.sql, &mut binds, &mut out);
+            return fill(self.sql.split('?'), &mut binds, &mut out);
         };
         out.push_sql(head);
+        let row: Vec<&str> = row.split('?').collect();
         while binds.len() > 0 {
-            fill(row, &mut binds, &mut out)?;
+            fill(row.iter().copied(), &mut binds, &mut out)?;
             if binds.len() > 0 {
                 out.push_sql(",");
             }
@@ -77,13 +78,13 @@ fn row_of(sql: &'static str) -> Option<(&'static str, &'static str, &'static str
     Some((head, row, tail))
 }
 
-/// Writes this text with the next value at each `?`.
+/// Writes these pieces of text with the next value between each two.
 fn fill<'b>(
-    text: &'static str,
+    pieces: impl Iterator<Item = &'static str>,
     binds: &mut std::slice::Iter<'b, Bind<'b>>,
     out: &mut AstPass<'_, 'b, Sqlite>,
 ) -> QueryResult<()> {
-    for (place, piece) in text.split('?').enumerate() {
+    for (place, piece) in pieces.enumerate() {
         if place > 0 {
             let bind = binds.next().ok_or_else(|| {
                 diesel::result::Error::QueryBuilderError("a statement lacks a value".into())

@@ -1,6 +1,7 @@
 //! The store's contract, sentence by sentence, against `dyn Store` and `dyn Writer`; and, in
 //! `file` and `plans`, what only SQLite has.
 
+mod blocked;
 mod claims;
 mod commits;
 mod dispatch;
@@ -9,4 +10,5 @@ mod fixture;
 mod liveness;
 mod plans;
 mod reads;
+mod sharing;
 mod wakes;

@@ -9,7 +9,7 @@ use crate::record::{RunId, RunState};
 use crate::store::Woken;
 
 /// A run that is due already keeps its place in the queue.
-const ROUSE: &str = "
+pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows SET
     wake_at = iif(state = 0, min(ifnull(wake_at, v.column2), v.column2), NULL),
     wake_requested = iif(state = 1, 1, wake_requested),

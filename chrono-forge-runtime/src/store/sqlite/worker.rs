@@ -30,6 +30,16 @@ UPDATE chrono_forge_workflows SET
     updated_at = ?
 WHERE id IN (SELECT value FROM json_each(?))";
 
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    HAND_BACK,
+    heartbeat::EXCEPTIONS,
+    death::POISON,
+    death::EXPLAIN,
+    death::BLOCK,
+];
+
 /// Enters a worker as alive.
 pub(super) fn register(
     conn: &mut SqliteConnection,
@@ -104,6 +114,16 @@ pub(super) fn live(conn: &mut SqliteConnection) -> QueryResult<Vec<WorkerRow>> {
 pub(super) fn is_alive(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<bool> {
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
         "SELECT 1 FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL",
+        &[worker.0.into()],
+    )
+    .load(conn)?;
+    Ok(!rows.is_empty())
+}
+
+/// Whether workers other than this one live on the database.
+pub(super) fn others_live(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<bool> {
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
+        "SELECT 1 FROM chrono_forge_workers WHERE stopped_at IS NULL AND id <> ? LIMIT 1",
         &[worker.0.into()],
     )
     .load(conn)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::turns::Turns;
 use super::{claim, commit, connection, fault, start, wake, worker};
 use crate::record::{Plan, RunId, WorkerId};
 use crate::store::{
@@ -37,27 +38,37 @@ impl Shared {
 pub(super) struct SqliteWriter {
     conn: Shared,
     patience: Duration,
+    turns: Turns,
 }
 
 impl SqliteWriter {
     pub(super) fn new(conn: Shared, patience: Duration) -> Self {
-        Self { conn, patience }
+        let turns = Turns::default();
+        Self {
+            conn,
+            patience,
+            turns,
+        }
     }
 
     fn write<T>(
-        &self,
+        &mut self,
         operation: &'static str,
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
-        connection::immediate(&mut self.conn.lock(), self.patience, write)
-            .map_err(|error| fault::statement(operation, &error))
+        self.turns.await_turn();
+        let done = connection::immediate(&mut self.conn.lock(), self.patience, write);
+        self.turns.note_commit();
+        done.map_err(|error| fault::statement(operation, &error))
     }
 }
 
 impl Writer for SqliteWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
-        commit::apply(&mut self.conn.lock(), self.patience, plans, now)
-            .map_err(|error| fault::statement("apply", &error))
+        self.turns.await_turn();
+        let done = commit::apply(&mut self.conn.lock(), self.patience, plans, now);
+        self.turns.note_commit();
+        done.map_err(|error| fault::statement("apply", &error))
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
@@ -79,9 +90,12 @@ impl Writer for SqliteWriter {
         pid: u32,
         now: Timestamp,
     ) -> StoreResult<WorkerId> {
-        self.write("register_worker", |conn| {
-            worker::register(conn, name, host, pid, now)
-        })
+        let (worker, others) = self.write("register_worker", |conn| {
+            let worker = worker::register(conn, name, host, pid, now)?;
+            Ok((worker, worker::others_live(conn, worker)?))
+        })?;
+        self.turns.share(others);
+        Ok(worker)
     }
 
     fn heartbeat(
@@ -90,9 +104,12 @@ impl Writer for SqliteWriter {
         held: &[RunId],
         now: Timestamp,
     ) -> StoreResult<Heartbeat> {
-        self.write("heartbeat", |conn| {
-            worker::heartbeat(conn, worker, held, now)
-        })
+        let (answer, others) = self.write("heartbeat", |conn| {
+            let answer = worker::heartbeat(conn, worker, held, now)?;
+            Ok((answer, worker::others_live(conn, worker)?))
+        })?;
+        self.turns.share(others);
+        Ok(answer)
     }
 
     fn declare_dead(

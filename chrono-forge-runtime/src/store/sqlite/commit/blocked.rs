@@ -8,12 +8,13 @@ use crate::record::{RunEnd, RunState};
 use crate::store::sqlite::statement::{self, Stmt};
 
 /// Enters failed and stalled runs.
-pub(in crate::store::sqlite) const ENTER: &str = "
+const ENTER: &str = "
 INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)
 VALUES {(?, ?, ?, ?)}
 ON CONFLICT (workflow_id) DO UPDATE SET state = excluded.state, since = excluded.since";
 
-const LEAVE: &str = "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
+pub(super) const LEAVE: &str =
+    "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
 
 impl Batch<'_> {
     /// Enters the runs that are blocked now and takes out those that are not any more.

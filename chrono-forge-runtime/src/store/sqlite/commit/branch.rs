@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use crate::record::{ChildRow, Dispatch, Plan, RecordId};
 use crate::store::sqlite::statement::Batch;
 
-const READ: &str = "
+pub(super) const READ: &str = "
 SELECT v.column1, l.id, l.metadata
 FROM (VALUES {(?, ?, ?)}) AS v
 CROSS JOIN chrono_forge_execution_logs AS l
     ON l.workflow_id = v.column2 AND l.step_name = v.column3";
 
-const RAISE: &str = "
+pub(super) const RAISE: &str = "
 INSERT INTO chrono_forge_execution_logs
     (workflow_id, step_name, started_at, spawned, pending, metadata)
 VALUES {(?, ?, ?, ?, ?, ?)}

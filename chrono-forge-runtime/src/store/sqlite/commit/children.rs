@@ -24,13 +24,13 @@ pub(super) enum Trust {
 
 // `OR FAIL`: a conflict rolls the whole batch back anyway, so SQLite need not keep what it takes to
 // undo the one statement.
-const INSERT_IDLE: &str = "
+pub(super) const INSERT_IDLE: &str = "
 INSERT OR FAIL INTO chrono_forge_workflows
     (id, workflow, key, queue, priority, args, parent_execution_log_id, created_at, updated_at,
      wake_at)
 VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
 
-const INSERT_CLAIMED: &str = "
+pub(super) const INSERT_CLAIMED: &str = "
 INSERT OR FAIL INTO chrono_forge_workflows
     (id, workflow, key, queue, priority, args, parent_execution_log_id, created_at, updated_at,
      started_at, locked_by, state, lock_epoch)

@@ -10,7 +10,7 @@ use super::branch::Branch;
 use crate::record::{ChildRow, Verdict};
 use crate::store::sqlite::statement::Batch;
 
-const EXISTING: &str = "
+pub(super) const EXISTING: &str = "
 SELECT w.workflow, w.key, w.parent_execution_log_id
 FROM (VALUES {(?, ?)}) AS v
 CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column1 AND w.key = v.column2";

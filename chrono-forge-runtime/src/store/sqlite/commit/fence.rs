@@ -4,33 +4,34 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::Batch;
-use crate::record::Verdict;
+use crate::record::{Plan, Verdict};
 use crate::store::sqlite::statement;
 
 /// Answers only the runs that are worth a word: lost ones, and woken ones. Not `state` but the lock
 /// tells: it is null on every run that is not running.
-const EXCEPTIONS: &str = "
-SELECT v.column1, w.locked_by IS v.column3 AND w.lock_epoch IS v.column4
-FROM (VALUES {(?, ?, ?, ?)}) AS v
-LEFT JOIN chrono_forge_workflows AS w ON w.id = v.column2
-WHERE w.locked_by IS NOT v.column3 OR w.lock_epoch IS NOT v.column4 OR w.wake_requested <> 0";
+pub(super) const EXCEPTIONS: &str = "
+SELECT v.column1, w.locked_by IS v.column2 AND w.lock_epoch IS v.column3
+FROM (VALUES {(?, ?, ?)}) AS v
+LEFT JOIN chrono_forge_workflows AS w ON w.id = v.column1
+WHERE w.locked_by IS NOT v.column2 OR w.lock_epoch IS NOT v.column3 OR w.wake_requested <> 0";
 
 impl Batch<'_> {
     /// Reads the fence and the wake-up flag of every run of the batch.
     pub(super) fn check_fences(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
         let mut batch = statement::Batch::with_capacity(EXCEPTIONS, self.plans.len());
-        for (place, plan) in (0_i64..).zip(self.plans) {
-            let fence = plan.fence;
+        for Plan { fence, .. } in self.plans {
             batch.push([
-                place.into(),
                 fence.run.0.into(),
                 fence.worker.0.into(),
                 fence.epoch.0.into(),
             ]);
         }
         for chunk in batch.chunks::<(BigInt, BigInt)>() {
-            for (place, held) in chunk.load::<(i64, i64)>(conn)? {
-                let place = place as usize;
+            for (run, held) in chunk.load::<(i64, i64)>(conn)? {
+                let of_run = |plan: &Plan| plan.fence.run.0 == run;
+                let Some(place) = self.plans.iter().position(of_run) else {
+                    continue;
+                };
                 let verdict = match held {
                     0 => Verdict::Fenced,
                     // A plan that consumes the wake-up clears it before it is answered.

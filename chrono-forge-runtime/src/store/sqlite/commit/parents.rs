@@ -11,7 +11,7 @@ use crate::store::sqlite::{statement, wake};
 
 /// Bounded at zero: a counter that has gone wrong is the auditor's to repair, and no reason to
 /// refuse a child's completion.
-const COUNT_DOWN: &str = "
+pub(super) const COUNT_DOWN: &str = "
 UPDATE chrono_forge_execution_logs SET pending = max(pending - v.column2, 0)
 FROM (VALUES {(?, ?)}) AS v
 WHERE chrono_forge_execution_logs.id = v.column1

@@ -7,7 +7,7 @@ use crate::store::sqlite::bind::deadline;
 use crate::store::sqlite::statement;
 
 /// A branch row keeps its counters, and keeps the cursors that dispatch maintains in its metadata.
-const UPSERT: &str = "
+pub(super) const UPSERT: &str = "
 INSERT INTO chrono_forge_execution_logs
     (workflow_id, step_name, seq, state, attempts, started_at, last_executed_at, wake_at,
      completed_at, error_class, error_message, metadata, context_delta, result)
@@ -31,7 +31,7 @@ ON CONFLICT (workflow_id, step_name) DO UPDATE SET
     context_delta = excluded.context_delta,
     result = excluded.result";
 
-const WITHDRAW: &str = "
+pub(super) const WITHDRAW: &str = "
 DELETE FROM chrono_forge_execution_logs
 WHERE id IN (
     SELECT l.id

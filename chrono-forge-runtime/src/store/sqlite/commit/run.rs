@@ -1,7 +1,7 @@
 //! The run's own row: what a pass leaves on it, and how the pass ends.
 //!
 //! Completions have a statement of their own: nearly every commit of a large fan-out is one, and it
-//! binds four values. None of these statements checks the fence again; it was read in the same
+//! binds three values. None of these statements checks the fence again; it was read in the same
 //! transaction.
 
 use diesel::prelude::*;
@@ -11,7 +11,7 @@ use crate::record::{RunEnd, RunState};
 use crate::store::sqlite::bind::deadline;
 use crate::store::sqlite::{NO_COUNTS, statement};
 
-const TOUCH: &str = "
+pub(super) const TOUCH: &str = "
 UPDATE chrono_forge_workflows SET
     context = coalesce(v.column2, context),
     wake_requested = iif(v.column3, 0, wake_requested),
@@ -22,17 +22,17 @@ FROM (VALUES {(?, ?, ?, ?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
 /// `wake_at` is null already: the run is running.
-const COMPLETE: &str = "
+pub(super) const COMPLETE: &str = "
 UPDATE chrono_forge_workflows SET
     state = 2,
     locked_by = NULL,
     output = v.column2,
     completed_at = v.column3,
-    updated_at = v.column4
-FROM (VALUES {(?, ?, ?, ?)}) AS v
+    updated_at = v.column3
+FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
-const END: &str = "
+pub(super) const END: &str = "
 UPDATE chrono_forge_workflows SET
     state = v.column2,
     locked_by = NULL,
@@ -70,12 +70,7 @@ impl Batch<'_> {
         let mut batch = statement::Batch::with_capacity(COMPLETE, self.plans.len());
         for (_, plan) in self.live() {
             if let Some(RunEnd::Completed { output, at }) = &plan.end {
-                batch.push([
-                    plan.fence.run.0.into(),
-                    output.into(),
-                    (*at).into(),
-                    self.now.into(),
-                ]);
+                batch.push([plan.fence.run.0.into(), output.into(), (*at).into()]);
             }
         }
         batch.execute(conn).map(drop)

@@ -287,7 +287,7 @@ fn what_the_database_refuses_rolls_back_the_batch() {
     let refused = forge.writer.apply(&plans, at(3)).unwrap_err();
     assert_eq!(
         refused.kind,
-        crate::store::error::StoreErrorKind::Refused,
+        crate::error::StoreErrorKind::Refused,
         "{refused}"
     );
     assert_eq!(forge.row(good.id).state, RunState::Running);

@@ -14,7 +14,7 @@ UPDATE chrono_forge_workers SET stopped_at = ?
 WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ifnull(?, heartbeat_at)";
 
 /// The error row of a poisoned run counts as one more workflow-level failure.
-const POISON: &str = "
+pub(super) const POISON: &str = "
 UPDATE chrono_forge_workflows SET
     state = 3,
     locked_by = NULL,
@@ -24,7 +24,7 @@ UPDATE chrono_forge_workflows SET
     updated_at = ?
 WHERE id IN (SELECT value FROM json_each(?))";
 
-const EXPLAIN: &str = "
+pub(super) const EXPLAIN: &str = "
 INSERT INTO chrono_forge_error_logs
     (workflow_id, attempt, error_class, error_message, created_at)
 SELECT id, attempts, 'chrono_forge::Poisoned',
@@ -35,7 +35,7 @@ SELECT id, attempts, 'chrono_forge::Poisoned',
 FROM chrono_forge_workflows WHERE id IN (SELECT value FROM json_each(?))
 ON CONFLICT DO NOTHING";
 
-const BLOCK: &str = "
+pub(super) const BLOCK: &str = "
 INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)
 SELECT id, parent_execution_log_id, state, ?
 FROM chrono_forge_workflows WHERE id IN (SELECT value FROM json_each(?))

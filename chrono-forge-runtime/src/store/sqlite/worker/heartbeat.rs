@@ -16,7 +16,7 @@ const RENEW: &str =
     "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND stopped_at IS NULL";
 
 /// Of the runs that memory holds, those that need a word: lost or woken.
-const EXCEPTIONS: &str = "
+pub(super) const EXCEPTIONS: &str = "
 SELECT j.value, w.locked_by IS ?
 FROM json_each(?) AS j
 LEFT JOIN chrono_forge_workflows AS w ON w.id = j.value

@@ -1,0 +1,16 @@
+//! The floor: the rows that the engine leaves, written by hand-prepared SQL without an engine.
+//!
+//! The shipped schema, one connection that writes, WAL with `synchronous = FULL`; the statements of
+//! the store (`chrono-forge-runtime/src/store/sqlite`), each prepared once and kept.
+
+mod database;
+pub mod fanout;
+mod rows;
+mod runs;
+mod statements;
+pub mod steps;
+
+pub use database::Database;
+
+#[cfg(test)]
+mod tests;

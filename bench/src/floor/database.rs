@@ -1,0 +1,61 @@
+//! A fresh database of the shipped schema, on disk at each commit.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use rusqlite::Connection;
+
+const SCHEMA: &str = include_str!(
+    "../../../migrations/sqlite/2026-11-21-000001_create_runs_records_errors_workers/up.sql"
+);
+
+/// The version that the engine would have noted.
+const VERSION: &str = "
+CREATE TABLE chrono_forge_schema_migrations (
+    version TEXT PRIMARY KEY,
+    run_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) STRICT, WITHOUT ROWID;
+INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001');";
+
+/// The one connection that writes, with one worker registered.
+pub struct Database {
+    pub conn: Connection,
+    pub worker: i64,
+}
+
+impl Database {
+    pub fn create(path: &Path) -> Result<Self> {
+        let conn = Connection::open(path)?;
+        conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL;")?;
+        let mode: String = conn.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
+        ensure!(mode == "wal", "journal mode is {mode}");
+        conn.execute_batch(&format!("BEGIN; {SCHEMA} {VERSION} COMMIT;"))?;
+        let now = now();
+        conn.execute(
+            "INSERT INTO chrono_forge_workers (name, host, pid, started_at, heartbeat_at)
+            VALUES ('worker', 'host', ?, ?, ?)",
+            (std::process::id(), now, now),
+        )?;
+        let worker = conn.last_insert_rowid();
+        Ok(Self { conn, worker })
+    }
+
+    /// What a worker leaves that stops in good order.
+    pub fn retire(&self) -> Result<()> {
+        self.conn.execute(
+            "UPDATE chrono_forge_workers SET stopped_at = ? WHERE id = ?",
+            (now(), self.worker),
+        )?;
+        self.conn.execute(
+            "DELETE FROM chrono_forge_claims WHERE worker_id = ?",
+            [self.worker],
+        )?;
+        Ok(())
+    }
+}
+
+/// Microseconds since 1970, as the store keeps instants.
+pub fn now() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    since.as_micros() as i64
+}

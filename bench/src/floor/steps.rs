@@ -1,0 +1,127 @@
+//! The floors of the step workloads: bare commits, each handed to a writer thread and back.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::Database;
+use super::runs::{Runs, Step};
+use crate::meter::Meter;
+use crate::sample::Sample;
+
+/// Between two idle starts, as on the engine's side.
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// What the writer thread is asked to commit.
+enum Work {
+    Start { first: i64, runs: u64, steps: u64 },
+    Step(Step),
+}
+
+/// The writer thread, seen from the thread that waits for each commit.
+struct Writer {
+    work: Sender<Work>,
+    done: Receiver<Result<()>>,
+    commits: u64,
+}
+
+impl Writer {
+    /// One commit: there and back.
+    fn commit(&mut self, work: Work) -> Result<()> {
+        self.work.send(work).ok().context("the writer has ended")?;
+        self.done.recv().context("the writer has ended")??;
+        self.commits += 1;
+        Ok(())
+    }
+}
+
+/// Each run of a number of them one step at a time, all runs in one transaction.
+pub fn together(path: &Path, runs: u64, steps: u64) -> Result<Sample> {
+    with_writer(path, |writer| {
+        let meter = Meter::start();
+        let first = 1;
+        writer.commit(Work::Start { first, runs, steps })?;
+        for nth in 0..steps {
+            let last = nth + 1 == steps;
+            writer.commit(Work::Step(Step {
+                first,
+                runs,
+                nth,
+                last,
+            }))?;
+        }
+        let commits = Some(writer.commits);
+        Ok(Sample {
+            commits,
+            ..meter.stop(runs * steps)
+        })
+    })
+}
+
+/// A start and a step with its run's completion, one after the other, on an idle machine.
+pub fn latency(path: &Path, runs: u64) -> Result<Sample> {
+    with_writer(path, |writer| {
+        let meter = Meter::start();
+        let mut times = Vec::new();
+        for run in 0..runs {
+            std::thread::sleep(PAUSE);
+            let begun = Instant::now();
+            let first = run as i64 + 1;
+            writer.commit(Work::Start {
+                first,
+                runs: 1,
+                steps: 1,
+            })?;
+            let (nth, last) = (0, true);
+            writer.commit(Work::Step(Step {
+                first,
+                runs: 1,
+                nth,
+                last,
+            }))?;
+            times.push(begun.elapsed());
+        }
+        let commits = Some(writer.commits);
+        Ok(Sample {
+            commits,
+            ..meter.stop_each(&times)
+        })
+    })
+}
+
+fn with_writer(path: &Path, measure: impl FnOnce(&mut Writer) -> Result<Sample>) -> Result<Sample> {
+    let database = Database::create(path)?;
+    let (work, orders) = channel();
+    let (answers, done) = channel();
+    let writer = std::thread::spawn(move || serve(&database, &orders, &answers));
+    let mut handle = Writer {
+        work,
+        done,
+        commits: 0,
+    };
+    let sample = measure(&mut handle)?;
+    drop(handle);
+    writer.join().ok().context("the writer panicked")??;
+    Ok(sample)
+}
+
+fn serve(database: &Database, orders: &Receiver<Work>, answers: &Sender<Result<()>>) -> Result<()> {
+    let mut runs = Runs::prepare(database)?;
+    for work in orders {
+        let done = match work {
+            Work::Start {
+                first,
+                runs: count,
+                steps,
+            } => runs.start(first, count, steps),
+            Work::Step(step) => runs.step(step),
+        };
+        if answers.send(done).is_err() {
+            break;
+        }
+    }
+    drop(runs);
+    database.retire()
+}

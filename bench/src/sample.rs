@@ -1,0 +1,28 @@
+//! One measured part, as a child process tells it.
+
+use serde::{Deserialize, Serialize};
+
+/// What one side did once, in a process and on a database of its own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Children, steps, runs: what a rate counts.
+    pub units: u64,
+    pub seconds: f64,
+    pub commits: Option<u64>,
+    /// Of the whole process, during the measured time.
+    pub cpu_seconds: Option<f64>,
+    /// Of the whole process, since it began.
+    pub rss_peak_mb: Option<f64>,
+    /// The database once everything is checkpointed.
+    pub db_bytes: u64,
+    /// Of each unit, where single units are timed.
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+}
+
+impl Sample {
+    /// Units per second.
+    pub fn per_second(&self) -> f64 {
+        self.units as f64 / self.seconds
+    }
+}

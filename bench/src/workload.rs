@@ -1,0 +1,6 @@
+//! The workloads: what is measured, beside which floor, against which goal.
+
+pub mod fanout;
+pub mod floor;
+pub mod steps;
+pub mod wakes;

@@ -1,0 +1,11 @@
+//! Guides: how to think about durable code. Each example runs as a test.
+//!
+//! - [`durability`]: what is recorded when, what may run twice, what a crash costs
+//! - [`determinism`]: what a body may do between its operations
+//! - [`fan_out`]: children by the million, their cursors and results
+//! - [`testing`]: days in milliseconds, death at every commit
+
+pub mod determinism;
+pub mod durability;
+pub mod fan_out;
+pub mod testing;

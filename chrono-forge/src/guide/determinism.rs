@@ -1,0 +1,66 @@
+//! What a body may do between its operations.
+//!
+//! The body runs again from its top on every pass: after a wait, a crash, a deploy. Its operations are
+//! answered from their records, in the order in which they were first received. Everything between
+//! them simply runs again, so it must come to the same operations.
+//!
+//! # Put what varies into steps
+//!
+//! The clock, randomness, the environment, anything read from outside: a step records it once.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! #[workflow]
+//! async fn lottery() -> Result<u64> {
+//!     let seed = step!("seed", { Ok(std::process::id() as u64) }).await?; // recorded: the same for ever
+//!     Ok(seed % 6 + 1)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let forge = Forge::open("sqlite::memory:").await?;
+//! # let rolled = forge.start("l", lottery()).await?.result().await?;
+//! # assert!((1..=6).contains(&rolled));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Keys are names, not positions
+//!
+//! Operations are found by key. Steps may be inserted, removed and reordered under runs in flight; a
+//! renamed step is a new one. One key is one operation: in a loop, put what differs into the key.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! #[workflow]
+//! async fn squares(n: u64) -> Result<u64> {
+//!     let mut sum = 0;
+//!     for i in 0..n {
+//!         sum += step!("square-{i}", { Ok(i * i) }).await?;
+//!     }
+//!     Ok(sum)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let forge = Forge::open("sqlite::memory:").await?;
+//! # assert_eq!(forge.start("s", squares(4)).await?.result().await?, 14);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Concurrency replays exactly
+//!
+//! `join!`, `try_join!`, `select!`, `FuturesUnordered` over durable operations behave the same on every
+//! replay: outcomes are delivered one per poll, in their recorded order. Two things lie outside of it.
+//! Code before an arm's first operation, and arms without durable operations, run in the order that the
+//! macro picks, so write `biased;` in a `select!` where that matters. And a future that the engine does
+//! not know (a channel, a raw sleep, a client's future) is not durable: it holds the pass awake for as
+//! long as nothing else is parked, and is dropped after a second when something is. Wrap it in a step.
+//!
+//! # Values
+//!
+//! The body always receives what was decoded from the stored JSON, on the first pass too. `Some(())`
+//! and `Some(f64::NAN)` read back as `None`; a bare NaN, a map with keys that are no strings, or a type
+//! whose two serde directions disagree fails the run at once and names the type. For bytes use
+//! `serde_bytes` or base64.

@@ -1,0 +1,128 @@
+//! Killed, aborted at a named commit, or asked to stop.
+
+use std::time::{Duration, Instant};
+
+use chrono_forge_tests::labour::{fan, labour};
+use chrono_forge_tests::process::bounded;
+use chrono_forge_tests::rows;
+
+use crate::ground;
+
+/// A lease so long that a test which waits for it fails.
+const LONG: [&str; 2] = ["--lease-ms", "60000"];
+
+#[test]
+fn a_killed_process_is_replaced_at_once_although_its_lease_is_long() {
+    bounded(async {
+        let ground = ground();
+        let mut first = ground.victim(&LONG, "");
+        let forge = ground.observer().await;
+        let run = forge
+            .start("r", labour(ground.out(), 30, 30))
+            .await
+            .unwrap();
+        ground.await_that("the first works", || !ground.lines().is_empty());
+        let second = ground.victim(&LONG, "");
+        first.kill();
+        let killed = Instant::now();
+        ground.await_that("the second goes on", || {
+            ground.lines().iter().any(|line| line.pid == second.pid())
+        });
+        let pause = killed.elapsed();
+        assert!(pause < Duration::from_secs(5), "it took {pause:?}");
+        assert_eq!(run.result().await.unwrap(), 30);
+        ground.assert_whole(1);
+    });
+}
+
+#[test]
+fn a_restart_after_a_kill_goes_on_at_once() {
+    bounded(async {
+        let ground = ground();
+        let mut first = ground.victim(&LONG, "");
+        let forge = ground.observer().await;
+        let run = forge
+            .start("r", labour(ground.out(), 10, 20))
+            .await
+            .unwrap();
+        ground.await_that("the first works", || !ground.lines().is_empty());
+        first.kill();
+        let killed = Instant::now();
+        let _second = ground.victim(&LONG, "");
+        assert_eq!(run.result().await.unwrap(), 10);
+        assert!(
+            killed.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            killed.elapsed()
+        );
+        ground.assert_whole(1);
+    });
+}
+
+#[test]
+fn twenty_kills_at_random_moments_lose_and_double_no_child() {
+    bounded(async {
+        let ground = ground();
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let forge = ground.observer().await;
+        let run = forge.start("p", fan(ground.out(), 300, 5)).await.unwrap();
+        for _ in 0..20 {
+            let mut victim = ground.victim(&LONG, "");
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            std::thread::sleep(Duration::from_millis(random % 90));
+            victim.kill();
+        }
+        let _last = ground.victim(&LONG, "");
+        assert_eq!(run.result().await.unwrap(), 600);
+        ground.assert_whole(20);
+        let children = "SELECT count(*) FROM chrono_forge_workflows WHERE workflow = 'labour'";
+        assert_eq!(rows::number(&ground.look(), children), 300);
+    });
+}
+
+#[test]
+fn an_abort_at_any_of_the_first_commits_loses_nothing() {
+    bounded(async {
+        for n in 1..=4 {
+            for side in ["before", "after"] {
+                let ground = ground();
+                let forge = ground.observer().await;
+                let run = forge.start("r", labour(ground.out(), 4, 0)).await.unwrap();
+                let points = format!("commit.{side}.apply={n}");
+                let mut victim = ground.victim(&LONG, &points);
+                assert!(!victim.ended().success(), "{points}");
+                let _next = ground.victim(&LONG, "");
+                assert_eq!(run.result().await.unwrap(), 4, "{points}");
+                ground.assert_whole(1);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_process_that_is_asked_to_stop_hands_over_and_counts_no_crash() {
+    bounded(async {
+        let ground = ground();
+        let mut first = ground.victim(&LONG, "");
+        let forge = ground.observer().await;
+        let run = forge
+            .start("r", labour(ground.out(), 40, 20))
+            .await
+            .unwrap();
+        ground.await_that("the first works", || ground.lines().len() > 3);
+        first.signal("TERM");
+        assert!(first.ended().success());
+        let left = rows::texts(
+            &ground.look(),
+            "SELECT state || ' ' || crashes || ' ' || (wake_at IS NOT NULL)
+            FROM chrono_forge_workflows",
+        );
+        assert_eq!(left, ["0 0 1"], "idle, no crash, due");
+        let _second = ground.victim(&LONG, "");
+        assert_eq!(run.result().await.unwrap(), 40);
+        // The step under way was allowed to end.
+        ground.assert_whole(0);
+    });
+}

@@ -1,0 +1,391 @@
+//! One database file that engines open, die on and open again, on a clock that is moved by hand.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono_forge::testing::{Clock, Failpoints, ManualClock};
+use chrono_forge::{Forge, Invocation, StoreErrorKind, Workflow};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::journal::Journal;
+use crate::rows;
+
+/// After so long without a commit a live pass can only be waiting for the clock.
+const QUIET: Duration = Duration::from_millis(25);
+
+/// Who sleeps longer than any `wait!` waits at a gate with a timeout.
+const GATED: Duration = Duration::from_secs(86_400);
+
+/// A run that takes longer hangs.
+const HANGS: Duration = Duration::from_secs(40);
+
+/// A file, a clock and a probe that outlive the engines.
+pub struct Site {
+    _folder: TempDir,
+    db: PathBuf,
+    /// The workflows' clock.
+    pub clock: ManualClock,
+    /// What step bodies tell.
+    pub probe: Probe,
+    /// Runs per transaction.
+    pub batch_max: usize,
+}
+
+/// How a drive ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// Every run is settled.
+    Settled,
+    /// A failpoint went off.
+    Crashed,
+}
+
+impl Site {
+    /// An empty file.
+    ///
+    /// # Panics
+    /// When there is no room for a temporary folder.
+    #[must_use]
+    pub fn new(batch_max: usize) -> Self {
+        let folder = scratch();
+        let db = folder.path().join("site.db");
+        Self {
+            probe: Probe::new(db.clone()),
+            _folder: folder,
+            db,
+            clock: ManualClock::new(),
+            batch_max,
+        }
+    }
+
+    /// Opens an engine over the file.
+    ///
+    /// # Panics
+    /// When it cannot be opened, unless a failpoint went off meanwhile.
+    pub async fn open(&self, failpoints: &Arc<Failpoints>) -> Option<Forge> {
+        let opened = Forge::builder(&format!("sqlite://{}", self.db.display()))
+            .state(self.probe.clone())
+            .clock(Arc::new(self.clock.clone()))
+            .commit_batch_max(self.batch_max)
+            .lease(Duration::from_secs(60))
+            .readers(2)
+            .failpoints(Arc::clone(failpoints))
+            .open()
+            .await;
+        match opened {
+            Ok(forge) => Some(forge),
+            Err(chrono_forge::Error::Store(error)) if error.kind == StoreErrorKind::Closed => None,
+            Err(error) => panic!("open: {error}"),
+        }
+    }
+
+    /// Starts the run if it does not exist yet, and drives everything to its end or to the crash.
+    ///
+    /// # Panics
+    /// When nothing moves any more.
+    pub async fn drive<W: Workflow>(
+        &self,
+        failpoints: &Arc<Failpoints>,
+        invocation: impl FnOnce() -> Invocation<W::Output>,
+    ) -> Driven {
+        let Some(forge) = self.open(failpoints).await else {
+            return Driven::Crashed;
+        };
+        let settle = async {
+            if forge.get::<W>("root").await.is_ok_and(|run| run.is_none()) {
+                // A crash at this very commit: the next drive starts it again.
+                let _ = forge.start("root", invocation()).await;
+            }
+            self.settle::<W>(&forge).await;
+        };
+        let driven = tokio::select! {
+            () = settle => Driven::Settled,
+            () = forge.crashed() => Driven::Crashed,
+        };
+        if driven == Driven::Settled {
+            forge.shutdown().await;
+        }
+        driven
+    }
+
+    async fn settle<W: Workflow>(&self, forge: &Forge) {
+        let rows = self.look();
+        let begun = Instant::now();
+        let mut seen = (0, Instant::now());
+        loop {
+            tokio::time::sleep(Duration::from_micros(500)).await;
+            if begun.elapsed() > HANGS {
+                panic!("nothing moves any more\n{}", rows::dump(&rows).join("\n"));
+            }
+            let commits = forge.commits();
+            if commits != seen.0 {
+                seen = (commits, Instant::now());
+            }
+            match Standing::of(&rows, self.clock.now().as_microsecond()) {
+                Standing::Settled => return,
+                Standing::Working if seen.1.elapsed() > QUIET => {
+                    self.clock.advance(Duration::from_secs(1));
+                    seen.1 = Instant::now();
+                }
+                Standing::Working | Standing::Nothing => {}
+                Standing::Sleeping(micros) if micros < GATED.as_micros() as u64 => {
+                    self.clock.advance(Duration::from_micros(micros));
+                }
+                Standing::Parked | Standing::Sleeping(_) => {
+                    self.probe.knock();
+                    // A crash in here ends the drive; so does a failure to wake.
+                    let _ = forge.wake::<W>("root").await;
+                }
+            }
+        }
+    }
+
+    /// A connection that only looks.
+    #[must_use]
+    pub fn look(&self) -> Connection {
+        rows::look(&self.db)
+    }
+
+    /// Rows that count, after checking that they are whole in themselves and that the probe saw
+    /// nothing that may not be.
+    ///
+    /// # Panics
+    /// When a check fails.
+    #[must_use]
+    pub fn rows(&self, what: &str) -> Vec<String> {
+        let connection = self.look();
+        let found = rows::dump(&connection);
+        let mut complaints = rows::broken(&connection);
+        complaints.extend(self.probe.complaints());
+        assert!(
+            complaints.is_empty(),
+            "{what}: {}\n{}",
+            complaints.join("\n"),
+            found.join("\n")
+        );
+        found
+    }
+}
+
+enum Standing {
+    /// No run yet.
+    Nothing,
+    Settled,
+    Working,
+    /// Everything sleeps, the first of them for so many microseconds.
+    Sleeping(u64),
+    /// Everything waits to be woken.
+    Parked,
+}
+
+impl Standing {
+    fn of(rows: &Connection, now: i64) -> Self {
+        let read = rows.query_row(
+            "SELECT count(*), ifnull(sum(state = 0), 0), ifnull(sum(state = 1), 0), min(wake_at)
+            FROM chrono_forge_workflows",
+            [],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, Option<i64>>(3)?,
+                ))
+            },
+        );
+        match read {
+            // The tables may not be there yet.
+            Err(_) | Ok((0, ..)) => Self::Nothing,
+            Ok((_, 0, 0, _)) => Self::Settled,
+            Ok((_, _, 0, None)) => Self::Parked,
+            Ok((_, _, 0, Some(at))) if at > now => Self::Sleeping(at.abs_diff(now)),
+            Ok(_) => Self::Working,
+        }
+    }
+}
+
+/// A throwaway folder, in memory where the host has one: these tests kill engines, not machines.
+///
+/// # Panics
+/// When no folder can be made.
+#[must_use]
+pub fn scratch() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .expect("a temporary folder")
+}
+
+/// What step bodies do to the world, and what the world may ask of them afterwards.
+#[derive(Clone)]
+pub struct Probe {
+    db: PathBuf,
+    /// What bodies write down.
+    pub journal: Journal,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    executions: Mutex<BTreeMap<(String, String), u32>>,
+    complaints: Mutex<Vec<String>>,
+    /// Wake-ups of a run that waited at its gate.
+    knocks: AtomicU32,
+}
+
+impl Probe {
+    fn new(db: PathBuf) -> Self {
+        Self {
+            db,
+            journal: Journal::default(),
+            shared: Arc::default(),
+        }
+    }
+
+    /// A body begins. `step` is the name of its row.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub fn enter(&self, run: &str, step: &str) {
+        let place = (run.to_owned(), step.to_owned());
+        *self
+            .shared
+            .executions
+            .lock()
+            .expect("unpoisoned")
+            .entry(place)
+            .or_default() += 1;
+        let recorded = self.count(
+            "SELECT count(*) FROM chrono_forge_execution_logs AS l
+            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+            WHERE w.key = ? AND l.step_name = ? AND l.state <> 0",
+            run,
+            step,
+        );
+        if recorded > 0 {
+            let complaint = format!("{step} of {run} ran although it was recorded");
+            self.shared
+                .complaints
+                .lock()
+                .expect("unpoisoned")
+                .push(complaint);
+        }
+    }
+
+    /// A body that succeeds.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn ok(&self, run: &str, step: &str, value: u32) -> anyhow::Result<u32> {
+        self.enter(run, step);
+        Ok(value)
+    }
+
+    /// A body that is pending for a while before it succeeds.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn slowly(&self, run: &str, step: &str, polls: u32) -> anyhow::Result<u32> {
+        self.enter(run, step);
+        for _ in 0..polls {
+            tokio::task::yield_now().await;
+        }
+        Ok(polls)
+    }
+
+    /// A body that fails until so many failures of it are recorded: what counts is what is durable,
+    /// not how often it was tried.
+    ///
+    /// # Errors
+    /// As long as it has not failed often enough.
+    pub async fn flaky(&self, run: &str, step: &str, failures: i64) -> anyhow::Result<u32> {
+        self.enter(run, step);
+        let failed = self.count(
+            "SELECT count(*) FROM chrono_forge_error_logs AS e
+            JOIN chrono_forge_workflows AS w ON w.id = e.workflow_id
+            WHERE w.key = ? AND e.step_name = ?",
+            run,
+            step,
+        );
+        anyhow::ensure!(failed >= failures, "{step} failed");
+        Ok(7)
+    }
+
+    /// A body that never ends.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn forever(&self, run: &str, step: &str) -> anyhow::Result<u32> {
+        self.enter(run, step);
+        std::future::pending().await
+    }
+
+    /// A condition that is true from the second wake-up on.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn gate(&self, run: &str, step: &str) -> anyhow::Result<bool> {
+        self.enter(run, step);
+        Ok(self.shared.knocks.load(Ordering::SeqCst) > 1)
+    }
+
+    /// A condition that is true once it was recorded as not yet true, and so much time has passed
+    /// that it was polled this often: its row counts nothing, so the timer tells.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn flaky_condition(&self, run: &str, step: &str, polls: i64) -> anyhow::Result<bool> {
+        self.enter(run, step);
+        let spent = self.count(
+            "SELECT ifnull(max((l.wake_at - l.started_at) / 300000000), 0)
+            FROM chrono_forge_execution_logs AS l
+            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+            WHERE w.key = ? AND l.step_name = ?",
+            run,
+            step,
+        );
+        Ok(spent >= polls)
+    }
+
+    /// The newest place in a run's recorded order.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    #[must_use]
+    pub fn newest_seq(&self, run: &str) -> i64 {
+        self.count(
+            "SELECT ifnull(max(l.seq), 0) FROM chrono_forge_execution_logs AS l
+            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+            WHERE w.key = ? AND l.step_name <> ?",
+            run,
+            "",
+        )
+    }
+
+    /// How often each body ran, by run and row.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn executions(&self) -> BTreeMap<(String, String), u32> {
+        self.shared.executions.lock().expect("unpoisoned").clone()
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        self.shared.complaints.lock().expect("unpoisoned").clone()
+    }
+
+    fn knock(&self) {
+        self.shared.knocks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn count(&self, sql: &str, run: &str, step: &str) -> i64 {
+        let connection = rows::look(&self.db);
+        connection
+            .query_row(sql, [run, step], |row| row.get(0))
+            .expect("the database is readable")
+    }
+}

@@ -1,0 +1,243 @@
+//! Processes on one file, seen and sent signals from outside.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono_forge::Forge;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::labour::{Line, lines};
+use crate::rows;
+
+/// Whatever takes longer than this hangs.
+pub const HANGS: Duration = Duration::from_secs(60);
+
+/// A file that processes share, with a side file for their effects.
+pub struct Ground {
+    _folder: TempDir,
+    db: PathBuf,
+    out: PathBuf,
+    program: &'static str,
+}
+
+/// A process that this test started; killed when it is dropped.
+pub struct Victim {
+    child: Child,
+}
+
+impl Ground {
+    /// An empty file for processes of this program.
+    #[must_use]
+    pub fn new(program: &'static str) -> Self {
+        let folder = crate::crash::scratch();
+        Self {
+            db: folder.path().join("shared.db"),
+            out: folder.path().join("effects"),
+            _folder: folder,
+            program,
+        }
+    }
+
+    /// The side file, as workflows take it.
+    #[must_use]
+    pub fn out(&self) -> String {
+        self.out.display().to_string()
+    }
+
+    /// Starts a process and waits until it is open; one with failpoints may die before.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn victim(&self, flags: &[&str], failpoints: &str) -> Victim {
+        let mut child = Command::new(self.program)
+            .arg(&self.db)
+            .args(flags)
+            .env("CHRONO_FORGE_FAILPOINTS", failpoints)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the victim starts");
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("its output is piped");
+        BufReader::new(stdout)
+            .read_line(&mut said)
+            .expect("its output is text");
+        assert!(said == "ready\n" || !failpoints.is_empty(), "{said:?}");
+        Victim { child }
+    }
+
+    /// An engine in this process that starts and reads, but executes nothing.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn observer(&self) -> Forge {
+        Forge::builder(&format!("sqlite://{}", self.db.display()))
+            .worker(false)
+            .poll_interval(Duration::from_millis(20))
+            .open()
+            .await
+            .expect("the file opens")
+    }
+
+    /// A connection that only looks.
+    #[must_use]
+    pub fn look(&self) -> Connection {
+        rows::look(&self.db)
+    }
+
+    /// Effects so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        lines(&self.out)
+    }
+
+    /// Whether somebody could write now. A process that is stopped inside a write transaction blocks
+    /// all others until it goes on or dies, which no engine can help.
+    ///
+    /// # Panics
+    /// When the file cannot be opened.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        let connection = Connection::open(&self.db).expect("the file opens");
+        let patience = Duration::from_millis(200);
+        connection.busy_timeout(patience).expect("a timeout is set");
+        connection
+            .execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+            .is_ok()
+    }
+
+    /// Waits until a query answers a number other than zero.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub fn await_row(&self, what: &str, sql: &str) {
+        let connection = self.look();
+        self.await_that(what, || rows::number(&connection, sql) != 0);
+    }
+
+    /// Waits until something is so.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub fn await_that(&self, what: &str, so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !so() {
+            assert!(begun.elapsed() < HANGS, "never: {what}\n{}", self.story());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Rows and effects, for the message of a failure.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let connection = self.look();
+        let workers = rows::texts(
+            &connection,
+            "SELECT 'worker ' || id || ' pid=' || pid || ' stopped=' || (stopped_at IS NOT NULL)
+            FROM chrono_forge_workers",
+        );
+        let mut story = rows::dump(&connection);
+        story.extend(workers);
+        story.extend(
+            self.lines()
+                .iter()
+                .rev()
+                .take(40)
+                .map(|line| format!("{line:?}")),
+        );
+        story.join("\n")
+    }
+
+    /// Fails unless every run is completed, rows add up, and each effect ran once for each of its
+    /// executions at most `again` more often.
+    ///
+    /// # Panics
+    /// When something is wrong.
+    pub fn assert_whole(&self, again: usize) {
+        let connection = self.look();
+        let mut complaints = rows::broken(&connection);
+        complaints.extend(rows::texts(
+            &connection,
+            "SELECT key || ' is in state ' || state FROM chrono_forge_workflows WHERE state <> 2",
+        ));
+        let lines = self.lines();
+        let begins = lines.iter().filter(|line| line.edge == "begin");
+        let mut counts = std::collections::BTreeMap::<_, usize>::new();
+        for line in begins {
+            *counts.entry((&line.run, &line.step)).or_default() += 1;
+        }
+        let often = counts.iter().filter(|(_, count)| **count > 1 + again);
+        complaints.extend(often.map(|(place, count)| format!("{place:?} ran {count} times")));
+        assert!(
+            complaints.is_empty(),
+            "{}\n{}",
+            complaints.join("\n"),
+            self.story()
+        );
+    }
+}
+
+impl Victim {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name (`STOP`, `CONT`, `TERM`, `KILL`).
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                return status;
+            }
+            assert!(begun.elapsed() < HANGS, "the victim does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills it and waits for its end.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a test's body, which must not take longer than [`HANGS`] allows.
+///
+/// # Panics
+/// When it does.
+pub fn bounded<F: Future>(body: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let bounded = async { tokio::time::timeout(HANGS * 2, body).await };
+    runtime.block_on(bounded).expect("the test hangs")
+}

@@ -1,0 +1,17 @@
+use chrono_forge::prelude::*;
+
+#[workflow]
+async fn child(n: u32) -> Result<u32> {
+    Ok(n)
+}
+
+#[workflow]
+async fn run(orders: Vec<u32>) -> Result<()> {
+    for n in orders {
+        let b = branch!("order", { spawn!("one", child(n)) }).await?;
+        merge!(b).await?;
+    }
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+use chrono_forge::prelude::*;
+
+#[workflow]
+async fn child(n: u32) -> Result<u32> {
+    Ok(n)
+}
+
+#[workflow]
+async fn run(orders: Vec<u32>) -> Result<()> {
+    let a = branch!("first", { spawn!("one", child(1)) }).await?;
+    let b = branch!("second", {
+        merge!(a).await?;
+        spawn_each!("order", orders, |n| child(n))
+    })
+    .await?;
+    merge!(b).await?;
+    Ok(())
+}
+
+fn main() {}

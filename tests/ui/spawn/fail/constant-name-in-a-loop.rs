@@ -1,0 +1,20 @@
+use chrono_forge::prelude::*;
+
+#[workflow]
+async fn child(n: u32) -> Result<u32> {
+    Ok(n)
+}
+
+#[workflow]
+async fn run(orders: Vec<u32>) -> Result<()> {
+    let b = branch!("orders", {
+        for n in orders {
+            spawn!("order", child(n));
+        }
+    })
+    .await?;
+    merge!(b).await?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use chrono_forge::prelude::*;
+
+async fn charge(order: &str) -> Result<u32> {
+    Ok(order.len() as u32)
+}
+
+#[workflow]
+async fn run(orders: Vec<String>) -> Result<()> {
+    for order in orders {
+        step!(charge(&order)).await?;
+    }
+    Ok(())
+}
+
+fn main() {}

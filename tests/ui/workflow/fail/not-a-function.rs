@@ -1,0 +1,6 @@
+use chrono_forge::prelude::*;
+
+#[workflow]
+struct Run;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use chrono_forge::prelude::*;
+
+#[workflow]
+fn run() -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

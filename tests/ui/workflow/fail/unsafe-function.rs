@@ -1,0 +1,8 @@
+use chrono_forge::prelude::*;
+
+#[workflow]
+async unsafe fn run() -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

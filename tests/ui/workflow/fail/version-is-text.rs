@@ -1,0 +1,8 @@
+use chrono_forge::prelude::*;
+
+#[workflow(version = "2")]
+async fn run() -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+#![deny(warnings, clippy::all)]
+
+use chrono_forge::prelude::*;
+
+async fn charge(order: &str) -> Result<usize> {
+    Ok(order.len())
+}
+
+
+fn main() {
+    #[workflow]
+    async fn local(order: String) -> Result<usize> {
+        Ok(step!(charge(&order)).await?)
+    }
+
+    let _ = local("a".to_owned());
+}
