@@ -74,7 +74,7 @@ async fn merges(what: String) -> Result<()> {
                 spawn!("x", healthy());
             })
             .await?;
-            let _none = branch!("merged", automerge = true, {}).await?;
+            branch!("merged", automerge = true, {}).await?;
         }
         "dollar" => {
             let name = "a$b";
