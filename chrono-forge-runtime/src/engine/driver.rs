@@ -45,11 +45,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             quiet_since,
             root_cloned: pass.root.has_clones(),
         };
-        let (next, wakes) = {
-            let mut ledger = pass.ledger();
-            (ledger.next_move(sight), ledger.take_wakes())
-        };
-        wakes.into_iter().for_each(Waker::wake);
+        let next = pass.next_move(sight);
         poll = matches!(next, Move::Poll);
         match next {
             Move::Poll => {}

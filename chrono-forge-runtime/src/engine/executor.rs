@@ -139,7 +139,8 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
     );
 }
 
-fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
+/// Fails the run for a broken rule.
+pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     let failure = Failure {
         class: DefinitionError::CLASS.to_owned(),
         message: error.to_string(),
@@ -149,18 +150,6 @@ fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     };
     tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
     fail_for_good(pass, &failure, now);
-}
-
-/// The run's end was refused after its pass was over: fail the run, with nothing else of it.
-pub fn fail_refused(pass: &Arc<Pass>) {
-    let error = {
-        let mut ledger = pass.ledger();
-        ledger.ended = None;
-        ledger.fatal.clone()
-    };
-    if let Some(error) = error {
-        broken(pass, &error, pass.now());
-    }
 }
 
 fn failed(

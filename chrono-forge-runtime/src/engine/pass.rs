@@ -6,11 +6,11 @@
 
 mod attempt;
 mod draft;
-mod ending;
 mod entries;
 mod history;
 mod ledger;
 mod operation;
+mod order;
 mod spawn;
 mod turn;
 mod waker;
@@ -95,6 +95,18 @@ impl Pass {
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         // A panic of user code never happens under this lock: bodies are polled without it.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides what the driver does next.
+    pub fn next_move(&self, sight: Sight) -> Move {
+        let mut ledger = self.ledger();
+        let next = ledger.next_move(sight);
+        let wakers = std::mem::take(&mut ledger.to_wake);
+        drop(ledger);
+        for waker in wakers {
+            waker.wake();
+        }
+        next
     }
 
     /// Ends the run for a broken rule: no operation completes any more.
@@ -190,8 +202,8 @@ impl PlanSink for Pass {
     fn settled(self: Arc<Self>, through: u64, outcome: PlanOutcome) {
         let mut ledger = self.ledger();
         ledger.acked = ledger.acked.max(through);
-        let verdict = outcome.verdict;
-        match verdict.clone() {
+        let durable = matches!(outcome.verdict, Verdict::Applied { .. });
+        match outcome.verdict {
             Verdict::Applied { woken } => ledger.woken |= woken,
             Verdict::Fenced => ledger.lost = true,
             Verdict::ForeignChild { key, workflow } => {
@@ -203,17 +215,14 @@ impl PlanSink for Pass {
                 ledger.break_rule(DefinitionError::Refused { problem: error });
             }
         }
-        let untold = ledger.is_refusal_untold();
+        let untold = ledger.untold_refusal();
         let ended = ledger.ended.is_some_and(|number| number <= through);
         let wake_at = ledger.wake_at;
         let reserved = ledger.take_reservations(through);
         let waiters = std::mem::take(&mut ledger.ack_waiters);
         drop(ledger);
         self.host.accept_children(reserved, outcome.claimed);
-        if untold {
-            executor::fail_refused(&self);
-        } else if ended {
-            let durable = matches!(verdict, Verdict::Applied { .. });
+        if ended {
             self.host.pass_ended(&self.run, durable);
             if let Some(at) = wake_at.filter(|_| durable) {
                 self.host.alarm.bring_forward(at);
@@ -223,5 +232,10 @@ impl PlanSink for Pass {
             waiter.wake();
         }
         self.root.signal();
+        if let Some(error) = untold {
+            for pass in self.host.passes(&[self.run.id]) {
+                executor::broken(&pass, &error, self.now());
+            }
+        }
     }
 }

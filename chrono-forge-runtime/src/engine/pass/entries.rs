@@ -40,6 +40,7 @@ impl Pass {
             None => {
                 // While the body replays it says again what an earlier pass has already written.
                 ledger.context_stale |= !ledger.is_replaying();
+                ledger.body_wrote = true;
                 ledger.apply_delta(entries);
             }
         }

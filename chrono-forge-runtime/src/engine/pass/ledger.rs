@@ -8,13 +8,14 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::draft::Draft;
-use super::entries::delta_of_text;
 use super::history::pending_again;
-use super::operation::{LiveOutcome, Operation, Phase};
+use super::operation::{Operation, Phase};
 use super::spawn::Scope;
-use super::{History, Kind, OpId, Outcome, Place, Turn};
+use super::{History, Kind, OpId, Place, Turn};
 use crate::error::DefinitionError;
-use crate::record::{ClaimedRun, Fence, Json, Plan, Record, RecordId, RecordState, Withdrawal};
+use crate::record::{
+    ClaimedRun, ErrorRow, Fence, Json, Plan, Record, RecordId, RecordState, RunEnd, Withdrawal,
+};
 
 /// Context entries written (or removed: `None`) by one attempt.
 pub type Delta = BTreeMap<String, Option<Json>>;
@@ -61,7 +62,7 @@ pub struct Ledger {
     pub(super) done: VecDeque<OpId>,
     pub(super) seq: i64,
     /// The place of the newest recorded outcome that the body has received again.
-    replayed: i64,
+    pub(super) replayed: i64,
     /// Something new has begun, so the body says things that it never said before.
     pub(super) beyond_history: bool,
     pub(super) draft: Draft,
@@ -76,7 +77,7 @@ pub struct Ledger {
     /// The submission that ends the run.
     pub ended: Option<u64>,
     /// Whether that submission knows of the refusal; otherwise the pipeline drops it.
-    pub(super) tells: bool,
+    tells: bool,
     /// When the run wants to go on after that.
     pub(super) wake_at: Option<Timestamp>,
     pub fatal: Option<DefinitionError>,
@@ -93,6 +94,8 @@ pub struct Ledger {
     pub(super) active: Option<OpId>,
     pub(super) context: BTreeMap<String, Json>,
     pub(super) context_stale: bool,
+    /// The body itself wrote to the context in this pass.
+    pub(super) body_wrote: bool,
     /// Branches opened in this pass and whether they were merged.
     pub(super) branches: BTreeMap<String, bool>,
     pub(super) scopes: HashMap<OpId, Scope>,
@@ -104,7 +107,7 @@ pub struct Ledger {
     /// Whether dropping an operation withdraws its row; not while the engine itself drops the body.
     live: bool,
     /// The claimed row has crashes or a used budget that new progress resets.
-    resets_progress: bool,
+    pub(super) resets_progress: bool,
     /// This pass recorded something new that succeeded.
     pub progressed: bool,
 }
@@ -141,6 +144,7 @@ impl Ledger {
             active: None,
             context: BTreeMap::new(),
             context_stale: false,
+            body_wrote: false,
             branches: BTreeMap::new(),
             scopes: HashMap::new(),
             reservations: VecDeque::new(),
@@ -287,12 +291,11 @@ impl Ledger {
                 self.draft.plan.errors.extend(live.errors);
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Fresh => {
+            Phase::Released(_) | Phase::Abandoned | Phase::Undelivered => {}
+            Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
                 self.fresh.retain(|fresh| *fresh != id);
                 self.withdraw(op);
             }
-            Phase::Parked { .. } | Phase::Executing(_) => self.withdraw(op),
-            _ => {}
         }
     }
 
@@ -304,114 +307,6 @@ impl Ledger {
                 step_name: op.step_name,
             });
         }
-    }
-
-    /// Hands the outcome with the lowest place to its operation.
-    pub(super) fn release_recorded(&mut self) -> Option<Move> {
-        let (seq, id) = self.recorded.pop_first()?;
-        let op = self.ops.get_mut(&id)?;
-        let Phase::Recorded(row) = &op.phase else {
-            return Some(Move::Poll);
-        };
-        if row.result.is_none() && row.result_bytes > 0 {
-            let record = row.id;
-            return Some(Move::LoadResult(id, record));
-        }
-        let outcome = Outcome::of_row(row);
-        let delta = delta_of_text(row.context_delta.as_deref());
-        self.replayed = seq;
-        self.keep_inner(id);
-        self.deliver(id, outcome);
-        self.apply_delta_of(id, delta);
-        Some(Move::Poll)
-    }
-
-    /// Whether the body recomputes what it already said. Records may be left that nobody asks for
-    /// any more (steps of a sealed branch's block), so their number tells nothing.
-    pub(super) fn is_replaying(&self) -> bool {
-        !self.beyond_history && self.replayed < self.history.seq_last()
-    }
-
-    /// A large recorded value was read.
-    pub fn result_loaded(&mut self, id: OpId, result: Option<Json>) {
-        if let Some(Operation {
-            phase: Phase::Recorded(row),
-            ..
-        }) = self.ops.get_mut(&id)
-        {
-            row.result = result;
-            row.result_bytes = 0;
-            let seq = row.seq.unwrap_or(0);
-            self.recorded.insert(seq, id);
-        }
-    }
-
-    /// Gives the oldest live outcome its place in the order and hands it to its operation.
-    pub(super) fn release_live(&mut self) -> Option<Move> {
-        let id = self.done.pop_front()?;
-        let op = self.ops.get_mut(&id)?;
-        let Phase::Done(live) = std::mem::replace(&mut op.phase, Phase::Abandoned) else {
-            return Some(Move::Poll);
-        };
-        let LiveOutcome {
-            mut record,
-            errors,
-            context,
-        } = *live;
-        let seals = matches!(op.kind, Kind::Branch);
-        self.seq += 1;
-        record.seq = Some(self.seq);
-        let outcome = Outcome::of_record(&record);
-        if record.state == RecordState::Completed {
-            self.note_progress();
-        }
-        self.keep_inner_record(id, &record);
-        self.draft.deliver(record, errors);
-        if seals {
-            // A merge may wait for this seal already; it looks again once the seal is durable.
-            self.recheck = Some(self.submitted + 1);
-        }
-        self.context_stale |= !context.is_empty();
-        self.deliver(id, outcome);
-        self.apply_delta_of(id, context);
-        Some(Move::Poll)
-    }
-
-    fn deliver(&mut self, id: OpId, outcome: Outcome) {
-        let failed = outcome.state == RecordState::Failed;
-        let Some(op) = self.ops.get_mut(&id) else {
-            return;
-        };
-        self.last_outcome = Some(LastOutcome {
-            step_name: Arc::clone(&op.step_name),
-            failed,
-        });
-        match &op.kind {
-            Kind::Merge { branches } => {
-                for branch in branches {
-                    self.branches.insert(branch.clone(), true);
-                }
-            }
-            // A branch that gave up has no handle to merge.
-            Kind::Branch if failed => {
-                self.branches.remove(&op.place.key);
-            }
-            _ => {}
-        }
-        op.phase = Phase::Released(outcome);
-        self.to_wake.extend(op.waker.take());
-    }
-
-    pub(super) fn note_progress(&mut self) {
-        self.progressed = true;
-        if std::mem::take(&mut self.resets_progress) {
-            self.draft.plan.progress = true;
-        }
-    }
-
-    /// Wakers to be woken without the ledger's lock.
-    pub fn take_wakes(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.to_wake)
     }
 
     /// Keeps the first broken rule; later ones follow from it.
@@ -447,6 +342,38 @@ impl Ledger {
             self.ended = Some(self.submitted);
         }
         Some((plan, self.submitted))
+    }
+
+    /// Adds the run's end to the draft. Of a refused run nothing else is written.
+    pub fn conclude(&mut self, end: RunEnd, errors: Vec<ErrorRow>) {
+        if self.refused {
+            self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
+            self.context_stale = false;
+        }
+        // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
+        // whole pass look like a replay; what the body said at its end counts all the same.
+        self.context_stale |= self.body_wrote && self.is_replaying() && !self.refused;
+        self.tells = self.refused;
+        self.wake_at = match &end {
+            RunEnd::Parked { wake_at, .. } => *wake_at,
+            RunEnd::Retrying { wake_at, .. } => Some(*wake_at),
+            _ => None,
+        };
+        self.draft.plan.errors.extend(errors);
+        self.draft.plan.end = Some(end);
+    }
+
+    /// The refusal that the end of this pass must tell, as far as it did not know of it: the body is
+    /// gone, and what it submitted last was refused or waits behind what was.
+    pub(super) fn untold_refusal(&mut self) -> Option<DefinitionError> {
+        let untold = self.refused && !self.tells && self.ended.take().is_some();
+        self.fatal.clone().filter(|_| untold)
+    }
+
+    /// Why no other end than a failure can be written any more.
+    #[must_use]
+    pub fn refusal(&self) -> Option<DefinitionError> {
+        self.fatal.clone().filter(|_| self.refused)
     }
 
     /// Whether a submission is settled.
