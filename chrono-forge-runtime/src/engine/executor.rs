@@ -241,11 +241,11 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
         pass.host.will_settle(pass.run.id, settled);
     }
     let mut ledger = pass.ledger();
-    if let Some(error) = ledger.refusal() {
-        if !matches!(end, RunEnd::Failed { .. }) {
-            drop(ledger);
-            return broken(pass, &error, pass.now());
-        }
+    if let Some(error) = ledger.refusal()
+        && !matches!(end, RunEnd::Failed { .. })
+    {
+        drop(ledger);
+        return broken(pass, &error, pass.now());
     }
     ledger.conclude(end, errors);
     pass.flush_now(&mut ledger);
