@@ -86,8 +86,14 @@ impl Queue {
         self.arrived.notify_one();
     }
 
+    /// Lets go of everything that waits, so that no caller waits for an answer that never comes.
     pub(super) fn halt(&self) {
-        self.lock().halted = true;
+        let mut waiting = self.lock();
+        let left = std::mem::take(&mut *waiting);
+        waiting.halted = true;
+        drop(waiting);
+        // Dropping a reply wakes its caller, which may come back for the lock.
+        drop(left);
         self.arrived.notify_one();
     }
 
