@@ -65,14 +65,7 @@ impl Job {
             Self::ResumeHistory { records } => engine::replay::resume(path, *records),
             Self::Join { joins } => engine::join::measure(path, *joins),
         }?;
-        sample.db_bytes = database_bytes(path)?;
+        sample.db_bytes = floor::database_bytes(path)?;
         Ok(sample)
     }
-}
-
-/// The size of the database once everything is checkpointed.
-fn database_bytes(path: &Path) -> Result<u64> {
-    let conn = rusqlite::Connection::open(path)?;
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-    Ok(std::fs::metadata(path)?.len())
 }
