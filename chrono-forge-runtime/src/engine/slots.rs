@@ -14,7 +14,7 @@ use crate::record::ClaimedRun;
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// The most runs of one queue that are claimed ahead of its slots.
-const AHEAD_MAX: usize = 2_000;
+const AHEAD_MAX: usize = 4_000;
 
 /// Every queue that this worker serves.
 #[derive(Debug)]
@@ -68,6 +68,12 @@ impl Queue {
         self.finished_before.max(self.finished_now).min(AHEAD_MAX)
     }
 
+    /// Whether there is enough room for a claim to be worth a transaction.
+    fn is_hungry(&mut self) -> bool {
+        let room = self.room();
+        room > 0 && (room * 4 >= self.limit + self.ahead() || self.buffer.is_empty())
+    }
+
     fn room(&mut self) -> usize {
         let taken = self.running + self.reserved + self.buffer.len();
         (self.limit + self.ahead()).saturating_sub(taken)
@@ -94,10 +100,10 @@ impl Slots {
         queues
             .iter_mut()
             .filter_map(|(name, queue)| {
-                let room = queue.room();
-                let whole = queue.limit + queue.ahead();
-                let worth_it = room > 0 && (room * 4 >= whole || queue.buffer.is_empty());
-                worth_it.then(|| (name.clone(), u32::try_from(room).unwrap_or(u32::MAX)))
+                // A queue that is not asked for may miss what has just become due.
+                queue.backlog |= !queue.is_hungry();
+                let room = u32::try_from(queue.room()).unwrap_or(u32::MAX);
+                queue.is_hungry().then(|| (name.clone(), room))
             })
             .collect()
     }
@@ -110,14 +116,14 @@ impl Slots {
     }
 
     /// Reserves room for up to `wanted` runs that will be inserted already claimed. With a known
-    /// backlog half of the room is left to runs that wait in the database.
+    /// backlog a quarter of the room is left to runs that wait in the database.
     pub fn reserve(&self, queue: &str, wanted: usize) -> usize {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(queue) else {
             return 0;
         };
         let room = if queue.backlog {
-            queue.room() / 2
+            queue.room() / 4 * 3
         } else {
             queue.room()
         };
@@ -180,9 +186,12 @@ impl Slots {
         }
     }
 
-    /// Whether it is time to claim more for some queue.
-    pub fn is_hungry(&self) -> bool {
-        !self.wanted().is_empty()
+    /// Whether runs of this queue are known to be due and there is room for a claim that is worth a
+    /// transaction.
+    pub fn has_more_due(&self, queue: &str) -> bool {
+        self.lock()
+            .get_mut(queue)
+            .is_some_and(|queue| queue.backlog && queue.is_hungry())
     }
 
     /// Takes back everything that no slot has begun.
