@@ -109,8 +109,9 @@ impl Batch<'_> {
                 ]);
             }
         }
-        plain.execute(conn)?;
-        batch.execute(conn).map(drop)
+        // A record that is pending here and completed there ends completed.
+        batch.execute(conn)?;
+        plain.execute(conn).map(drop)
     }
 
     /// Deletes what the bodies dropped, unless it has an outcome.
