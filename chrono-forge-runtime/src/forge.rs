@@ -6,7 +6,6 @@ mod run;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use tokio::sync::oneshot;
 
@@ -249,14 +248,5 @@ fn check_key(key: &str) -> Result<(), Error> {
 /// durable first.
 async fn barrier() {
     let Some(pass) = Pass::current() else { return };
-    poll_fn(|cx| {
-        loop {
-            match pass.may_dispatch() {
-                Ok(()) => return Poll::Ready(()),
-                Err(number) if pass.poll_acked(number, cx) => {}
-                Err(_) => return Poll::Pending,
-            }
-        }
-    })
-    .await;
+    poll_fn(|cx| pass.poll_may_dispatch(cx)).await;
 }

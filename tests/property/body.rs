@@ -41,9 +41,22 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
-    /// Random bodies.
-    pub(crate) fn any() -> impl Strategy<Value = Self> {
-        let leaf = prop_oneof![
+    /// Random bodies with races.
+    pub(crate) fn racing() -> impl Strategy<Value = Self> {
+        Self::of(Self::leaf().boxed(), |arms| {
+            arms.prop_map(Self::Race).boxed()
+        })
+    }
+
+    /// Random bodies with branches, and without races: a branch that lost would stay unmerged.
+    pub(crate) fn branching() -> impl Strategy<Value = Self> {
+        let branch = (0..3_u32).prop_map(|children| Self::Branch { id: 0, children });
+        let leaf = prop_oneof![2 => Self::leaf(), 1 => branch];
+        Self::of(leaf.boxed(), |arms| arms.prop_map(Self::Join).boxed())
+    }
+
+    fn leaf() -> impl Strategy<Value = Self> {
+        prop_oneof![
             6 => (0..4_u32, 0..4_i64).prop_map(|(polls, failures)| Self::Step {
                 id: 0,
                 polls,
@@ -52,14 +65,20 @@ impl Piece {
             }),
             3 => (0..5_u64).prop_map(|minutes| Self::Wait { id: 0, minutes }),
             1 => (0..3_i64).prop_map(|polls| Self::Until { id: 0, polls }),
-        ];
-        let inner = leaf.prop_recursive(3, 14, 4, |inner| {
-            let some = prop::collection::vec(inner, 2..=4);
+        ]
+    }
+
+    fn of(
+        leaf: BoxedStrategy<Self>,
+        last: impl Fn(BoxedStrategy<Vec<Self>>) -> BoxedStrategy<Self> + 'static,
+    ) -> impl Strategy<Value = Self> {
+        let inner = leaf.prop_recursive(3, 14, 4, move |inner| {
+            let some = prop::collection::vec(inner, 2..=4).boxed();
             prop_oneof![
                 some.clone().prop_map(Self::Sequence),
                 some.clone().prop_map(Self::Join),
-                some.clone().prop_map(Self::Race),
-                some.prop_map(Self::Unordered),
+                some.clone().prop_map(Self::Unordered),
+                last(some),
             ]
         });
         prop::collection::vec(inner, 2..=4).prop_map(|pieces| {
@@ -101,7 +120,8 @@ impl Piece {
 /// Runs a body; gives the outcomes in the order in which it received them.
 #[workflow]
 pub(crate) async fn random(cx: Context, probe: State<Probe>, body: Piece) -> Result<Vec<String>> {
-    probe.journal.turn_page();
+    let mut probe = (*probe).clone();
+    probe.journal = probe.journal.turn_page();
     run(&cx, &probe, &body).await;
     Ok(probe.journal.path())
 }

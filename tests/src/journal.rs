@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Shared by the bodies of all passes.
+/// Shared by the bodies of all passes; each writes on a page of its own.
 #[derive(Clone, Default)]
-pub struct Journal(Arc<Mutex<Pages>>);
+pub struct Journal {
+    pages: Arc<Mutex<Pages>>,
+    page: usize,
+}
 
 /// Everything that was noted.
 #[derive(Clone, Debug, Default)]
@@ -27,24 +30,27 @@ pub struct Race {
 }
 
 impl Journal {
-    /// A body begins anew.
-    pub fn turn_page(&self) {
+    /// The journal as a body that begins anew writes it.
+    #[must_use]
+    pub fn turn_page(&self) -> Self {
         let mut pages = self.pages();
         pages.passes.push(Vec::new());
         pages.races.clear();
+        Self {
+            pages: Arc::clone(&self.pages),
+            page: pages.passes.len() - 1,
+        }
     }
 
     /// The body received an outcome.
     pub fn received(&self, outcome: String) {
-        if let Some(page) = self.pages().passes.last_mut() {
-            page.push(outcome);
-        }
+        self.pages().passes[self.page].push(outcome);
     }
 
     /// A race was decided by the newest outcome; these steps are abandoned.
     pub fn decided(&self, lost: Vec<u32>) {
         let mut pages = self.pages();
-        let seq = pages.passes.last().map_or(0, Vec::len) as i64;
+        let seq = pages.passes[self.page].len() as i64;
         pages.races.push(Race { lost, seq });
     }
 
@@ -53,10 +59,10 @@ impl Journal {
         self.pages().begun.push((step, seq));
     }
 
-    /// The outcomes of the newest pass, as its output.
+    /// The outcomes of this pass, as its output.
     #[must_use]
     pub fn path(&self) -> Vec<String> {
-        self.pages().passes.last().cloned().unwrap_or_default()
+        self.pages().passes[self.page].clone()
     }
 
     /// What was noted.
@@ -65,6 +71,6 @@ impl Journal {
     /// When a body panicked while it wrote.
     #[must_use]
     pub fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().expect("unpoisoned")
+        self.pages.lock().expect("unpoisoned")
     }
 }

@@ -198,16 +198,7 @@ async fn or_fail<T>(pass: &Arc<Pass>, branch: OpId, result: Result<T, anyhow::Er
 
 /// Children are an effect: what the body has seen must be durable first.
 async fn barrier(pass: &Arc<Pass>) {
-    poll_fn(|cx| {
-        loop {
-            match pass.may_dispatch() {
-                Ok(()) => return Poll::Ready(()),
-                Err(number) if pass.poll_acked(number, cx) => {}
-                Err(_) => return Poll::Pending,
-            }
-        }
-    })
-    .await;
+    poll_fn(|cx| pass.poll_may_dispatch(cx)).await;
 }
 
 async fn settled_but_one(pass: &Arc<Pass>) {

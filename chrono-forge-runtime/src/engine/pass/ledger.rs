@@ -63,6 +63,8 @@ pub struct Ledger {
     pub(super) seq: i64,
     /// The place of the newest recorded outcome that the body has received again.
     pub(super) replayed: i64,
+    /// Nothing recorded is left for the operations that are registered: new things may happen.
+    pub(super) caught_up: bool,
     /// Something new has begun, so the body says things that it never said before.
     pub(super) beyond_history: bool,
     pub(super) draft: Draft,
@@ -124,6 +126,7 @@ impl Ledger {
             done: VecDeque::new(),
             seq: 0,
             replayed: 0,
+            caught_up: false,
             beyond_history: false,
             draft: Draft::new(Plan::new(fence, run.parent)),
             submitted: 0,

@@ -197,6 +197,11 @@ pub(super) struct Operation {
 }
 
 impl Operation {
+    /// When its row says that it goes on.
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        self.record.as_ref().and_then(|record| record.wake_at)
+    }
+
     /// Whether going on means running user code, which only happens behind the barrier.
     pub(super) fn runs_user_code(&self) -> bool {
         !matches!(self.kind, Kind::Wait { .. } | Kind::Merge { .. })

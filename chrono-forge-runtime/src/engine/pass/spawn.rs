@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use serde_json::value::RawValue;
 
@@ -109,14 +110,18 @@ impl Pass {
         }
     }
 
-    /// Whether the barrier lets children go out; if not, sends off what it waits for.
-    pub fn may_dispatch(self: &Arc<Self>) -> Result<(), u64> {
+    /// Waits until an effect outside of a step may happen: nothing recorded is left to be received,
+    /// and what was received is durable; sends off what it waits for.
+    pub fn poll_may_dispatch(self: &Arc<Self>, cx: &TaskContext<'_>) -> Poll<()> {
         let mut ledger = self.ledger();
-        if ledger.barrier_is_clear() {
-            return Ok(());
+        if ledger.caught_up && !ledger.barrier_is_clear() {
+            self.flush_now(&mut ledger);
         }
-        self.flush_now(&mut ledger);
-        Err(ledger.barrier)
+        if ledger.caught_up && ledger.barrier_is_clear() {
+            return Poll::Ready(());
+        }
+        ledger.ack_waiters.push(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Adds a batch of children to the draft.

@@ -40,7 +40,17 @@ impl Ledger {
                 real: None,
             };
         }
-        if let Some(next) = self.release_recorded().or_else(|| self.release_live()) {
+        if self.begin_blocks(sight) {
+            return Move::Poll;
+        }
+        if let Some(next) = self.release_recorded() {
+            self.caught_up = false;
+            return next;
+        }
+        if self.catch_up() {
+            return Move::Poll;
+        }
+        if let Some(next) = self.release_live() {
             return next;
         }
         if let Some(next) = self.start_fresh(sight) {
@@ -53,6 +63,37 @@ impl Ledger {
             return Move::Poll;
         }
         self.rest(sight)
+    }
+
+    /// The block of a branch that is not sealed may hold recorded steps, whose places come before
+    /// those of other arms: it begins before those are released. It dispatches nothing before the
+    /// pass has caught up.
+    fn begin_blocks(&mut self, sight: Sight) -> bool {
+        if self.recorded.is_empty() {
+            return false;
+        }
+        let is_block = |id: &&OpId| {
+            let op = self.ops.get(*id);
+            op.is_some_and(|op| {
+                matches!(op.kind, Kind::Branch) && op.retry_at().is_none_or(|at| at <= sight.now)
+            })
+        };
+        let blocks: Vec<OpId> = self.fresh.iter().filter(is_block).copied().collect();
+        self.fresh.retain(|id| !blocks.contains(id));
+        for id in &blocks {
+            self.begin(*id, sight);
+        }
+        !blocks.is_empty()
+    }
+
+    /// Nothing recorded is left: tells effects that wait for this; whether there are any.
+    fn catch_up(&mut self) -> bool {
+        if std::mem::replace(&mut self.caught_up, true) {
+            return false;
+        }
+        let before = self.to_wake.len();
+        self.to_wake.append(&mut self.ack_waiters);
+        self.to_wake.len() > before
     }
 
     /// New operations: nothing recorded is left to release, so anything new may happen.
@@ -75,12 +116,7 @@ impl Ledger {
                 self.fresh.extend(held_back);
                 return Some(self.check_merge(id, branches));
             }
-            match op
-                .record
-                .as_ref()
-                .and_then(|r| r.wake_at)
-                .filter(|at| *at > sight.now)
-            {
+            match op.retry_at().filter(|at| *at > sight.now) {
                 // A retry or a poll whose time has not come, or a wait under way.
                 Some(at) if !matches!(op.kind, Kind::Gate { .. }) => {
                     op.phase = Phase::Parked { until: Some(at) };
