@@ -17,10 +17,13 @@ pub(super) struct Submission {
     pub after_refusal: bool,
 }
 
+/// What a call does with the writer.
+pub(super) type Work = Box<dyn FnOnce(Option<&mut dyn Writer>) + Send>;
+
 /// A write of its own; run with `None` it only lets go of its caller.
 pub(super) struct Call {
     pub name: &'static str,
-    pub run: Box<dyn FnOnce(Option<&mut dyn Writer>) + Send>,
+    pub run: Work,
 }
 
 /// Tells a caller what became of its start.
