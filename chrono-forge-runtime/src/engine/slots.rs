@@ -33,6 +33,8 @@ struct Queue {
     window_start: Instant,
     finished_now: usize,
     finished_before: usize,
+    /// Nothing is claimed ahead before this instant.
+    cautious_until: Option<Instant>,
 }
 
 impl Queue {
@@ -46,6 +48,7 @@ impl Queue {
             window_start: Instant::now(),
             finished_now: 0,
             finished_before: 0,
+            cautious_until: None,
         }
     }
 
@@ -65,6 +68,12 @@ impl Queue {
 
     fn ahead(&mut self) -> usize {
         self.roll();
+        if self
+            .cautious_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return 0;
+        }
         self.finished_before.max(self.finished_now).min(AHEAD_MAX)
     }
 
@@ -194,6 +203,15 @@ impl Slots {
             .is_some_and(|queue| queue.backlog && queue.is_hungry())
     }
 
+    /// Claims nothing ahead for so long. A worker has died: if some run kills its workers, each death
+    /// makes suspects of all that were held, so hold no more than what executes.
+    pub fn be_cautious(&self, span: Duration) {
+        let until = Instant::now() + span;
+        for queue in self.lock().values_mut() {
+            queue.cautious_until = Some(until);
+        }
+    }
+
     /// Takes back everything that no slot has begun.
     pub fn drain_buffers(&self) -> Vec<ClaimedRun> {
         self.lock()
@@ -209,5 +227,49 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy() -> Slots {
+        let slots = Slots::new(&[("q".to_owned(), 4)]);
+        for _ in 0..100 {
+            slots.finished("q");
+        }
+        slots
+    }
+
+    #[test]
+    fn claims_run_ahead_by_what_was_finished_lately() {
+        assert_eq!(
+            Slots::new(&[("q".to_owned(), 4)]).wanted(),
+            [("q".to_owned(), 4)]
+        );
+        assert_eq!(busy().wanted(), [("q".to_owned(), 104)]);
+    }
+
+    #[test]
+    fn after_a_death_no_more_is_held_than_executes() {
+        let slots = busy();
+        slots.be_cautious(Duration::from_secs(60));
+        assert_eq!(slots.wanted(), [("q".to_owned(), 4)]);
+        assert_eq!(slots.reserve("q", 1_000), 4);
+    }
+
+    #[test]
+    fn a_direct_start_takes_a_free_slot_unless_others_wait() {
+        let slots = Slots::new(&[("q".to_owned(), 1)]);
+        assert!(slots.reserve_direct("q"));
+        assert!(!slots.reserve_direct("q"), "the slot is taken");
+        slots.unreserve("q", 1);
+        slots.set_backlog("q", true);
+        assert!(!slots.reserve_direct("q"), "others wait in the database");
+        assert!(
+            !slots.reserve_direct("elsewhere"),
+            "a queue that is not served"
+        );
     }
 }
