@@ -122,6 +122,9 @@ pub struct Fanout {
     /// Children per transaction of the floor
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub batch: u64,
+    /// Slots of the engine's queue [default: the engine's]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub slots: Option<u64>,
 }
 
 #[derive(Debug, Args)]

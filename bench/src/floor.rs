@@ -10,7 +10,7 @@ mod runs;
 mod statements;
 pub mod steps;
 
-pub use database::Database;
+pub use database::{Database, database_bytes};
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::{engine, floor};
 /// What a child process measures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Job {
-    FanoutEngine { children: u64 },
+    FanoutEngine { children: u64, slots: Option<u64> },
     FanoutFloor(floor::fanout::Shape),
     StepsEngine { runs: u64, steps: u64 },
     StepsFloor { runs: u64, steps: u64 },
@@ -53,7 +53,9 @@ impl Job {
     /// Measures here.
     pub fn measure(&self, path: &Path) -> Result<Sample> {
         let mut sample = match self {
-            Self::FanoutEngine { children } => engine::fanout::measure(path, *children),
+            Self::FanoutEngine { children, slots } => {
+                engine::fanout::measure(path, *children, *slots)
+            }
             Self::FanoutFloor(shape) => floor::fanout::measure(path, shape),
             Self::StepsEngine { runs, steps } => engine::steps::concurrent(path, *runs, *steps),
             Self::StepsFloor { runs, steps } => floor::steps::together(path, *runs, *steps),
@@ -63,14 +65,7 @@ impl Job {
             Self::ResumeHistory { records } => engine::replay::resume(path, *records),
             Self::Join { joins } => engine::join::measure(path, *joins),
         }?;
-        sample.db_bytes = database_bytes(path)?;
+        sample.db_bytes = floor::database_bytes(path)?;
         Ok(sample)
     }
-}
-
-/// The size of the database once everything is checkpointed.
-fn database_bytes(path: &Path) -> Result<u64> {
-    let conn = rusqlite::Connection::open(path)?;
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-    Ok(std::fs::metadata(path)?.len())
 }

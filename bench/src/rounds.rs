@@ -65,14 +65,12 @@ impl Rounds {
     }
 }
 
-fn progress(round: u32, engine: Option<&Sample>, floor: Option<&Sample>) {
-    let rate = |sample: Option<&Sample>| {
-        sample.map_or(String::from("-"), |s| format!("{:.0}/s", s.per_second()))
-    };
-    eprintln!(
-        "round {}: engine {}, floor {}",
-        round + 1,
-        rate(engine),
-        rate(floor)
-    );
+fn progress(round: u32, measured: Option<&Sample>, floor: Option<&Sample>) {
+    let mut line = format!("round {}:", round + 1);
+    for (name, sample) in [("", measured), (" beside a floor of", floor)] {
+        if let Some(sample) = sample {
+            line.push_str(&format!("{name} {:.0}/s", sample.per_second()));
+        }
+    }
+    eprintln!("{line}");
 }

@@ -42,7 +42,6 @@ impl Forge {
     }
 
     /// Settings for an engine over the database at `url`: `sqlite://file.db`, `sqlite::memory:`.
-    #[must_use]
     pub fn builder(url: &str) -> Builder {
         Builder::new(url)
     }

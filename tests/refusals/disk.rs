@@ -34,7 +34,11 @@ impl Drop for SmallDisk {
 #[workflow]
 async fn writes_much(probe: State<Probe>) -> Result<usize> {
     probe.note("begun");
-    let text = step!("large", { Ok("x".repeat(1 << 20)) }).await?;
+    let text = step!("large", {
+        probe.raised("go").await;
+        Ok("x".repeat(1 << 20))
+    })
+    .await?;
     Ok(text.len())
 }
 
@@ -48,14 +52,11 @@ async fn a_full_disk_delays_a_run_and_fails_none() {
         let builder = Forge::builder(&url).workflows([writes_much::NAME, healthy::NAME]);
         let forge = builder.state(world.probe.clone()).open().await.unwrap();
         let filler = disk.0.join("filler");
-        let run = forge.start("k", writes_much()).await;
-        let free = vec![0_u8; 4 << 20];
+        let run = forge.start("k", writes_much()).await.unwrap();
+        world.noted("begun", 1).await;
         // As much as fits.
-        let _ = std::fs::write(&filler, &free);
-        let run = match run {
-            Ok(run) => run,
-            Err(error) => panic!("{error}"),
-        };
+        let _ = std::fs::write(&filler, vec![0_u8; 4 << 20]);
+        world.probe.set("go", 1);
         assert!(
             world.soon(run.result()).await.is_none(),
             "there is no room for it"

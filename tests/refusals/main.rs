@@ -1,6 +1,11 @@
 //! Bad input, and what it gives: a typed error or a failed run that names the remedy, and a process
 //! that serves on.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "bodies and helpers of tests are tests, too"
+)]
+
 mod calls;
 mod disk;
 mod keys;

@@ -74,7 +74,7 @@ async fn merges(what: String) -> Result<()> {
                 spawn!("x", healthy());
             })
             .await?;
-            let _none = branch!("merged", automerge = true, {}).await?;
+            branch!("merged", automerge = true, {}).await?;
         }
         "dollar" => {
             let name = "a$b";
@@ -157,6 +157,40 @@ async fn a_batch_of_none_or_too_many_fails_the_run() {
             forge.start(key, batches(of)).await.unwrap();
             breaks_a_rule(world, &forge, key, "is not between 1 and 10000").await;
         }
+    })
+    .await;
+}
+
+#[workflow(part)]
+async fn part_spawn(cx: &Context) -> Result<()> {
+    let _ = cx;
+    let _child = spawn!("x", healthy());
+    Ok(())
+}
+
+#[workflow]
+async fn spawns(cx: Context, how: String) -> Result<()> {
+    match how.as_str() {
+        "block" => branch!("b", automerge = true, { part_spawn(&cx).await? }).await?,
+        "step" => step!("s", part_spawn(&cx)).await?,
+        _ => part_spawn(&cx).await?,
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_part_that_spawns_belongs_into_a_branch_block() {
+    scenario(async |world| {
+        let forge = world.forge([spawns::NAME, healthy::NAME]).await;
+        for how in ["body", "step"] {
+            forge.start(how, spawns(how.into())).await.unwrap();
+            let text = "spawn `x` stands outside a branch block";
+            breaks_a_rule(world, &forge, how, text).await;
+            assert!(world.rows().children(how).is_empty());
+        }
+        let run = forge.start("block", spawns("block".into())).await.unwrap();
+        run.result().await.unwrap();
+        assert_eq!(world.rows().children("block").len(), 1);
     })
     .await;
 }

@@ -1,6 +1,11 @@
 //! Whole workflows through the facade, on virtual time. README.md says which sentence of the design
 //! and which scenario of the original each test is about.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "bodies and helpers of tests are tests, too"
+)]
+
 mod automerge;
 mod branches;
 mod completion;

@@ -90,7 +90,7 @@ async fn new_progress_resets_the_budget_and_numbering_goes_on() {
 #[workflow(retry = RetryPolicy::new().max_attempts(3).jitter(false))]
 async fn pausing(probe: State<Probe>) -> Result<()> {
     // Alternates between an error and a pause that makes no progress.
-    if probe.nth("body") % 2 == 0 {
+    if probe.nth("body").is_multiple_of(2) {
         continue_if!("never", async { Ok::<_, anyhow::Error>(false) }).await?;
     }
     anyhow::bail!("body is broken")

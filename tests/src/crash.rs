@@ -92,6 +92,15 @@ impl Site {
         failpoints: &Arc<Failpoints>,
         invocation: impl FnOnce() -> Invocation<W::Output>,
     ) -> Driven {
+        let driven = tokio::time::timeout(2 * HANGS, self.drive_on::<W>(failpoints, invocation));
+        driven.await.expect("the engine hangs")
+    }
+
+    async fn drive_on<W: Workflow>(
+        &self,
+        failpoints: &Arc<Failpoints>,
+        invocation: impl FnOnce() -> Invocation<W::Output>,
+    ) -> Driven {
         let Some(forge) = self.open(failpoints).await else {
             return Driven::Crashed;
         };

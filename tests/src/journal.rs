@@ -69,7 +69,6 @@ impl Journal {
     ///
     /// # Panics
     /// When a body panicked while it wrote.
-    #[must_use]
     pub fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().expect("unpoisoned")
     }

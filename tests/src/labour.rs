@@ -68,13 +68,13 @@ pub async fn labour(cx: Context, out: String, steps: u32, millis: u64) -> Result
     toil(&cx, &out, steps, millis).await
 }
 
-/// As [`labour`], in a queue of its own.
+/// As [`labour()`], in a queue of its own.
 #[workflow(queue = "left")]
 pub async fn labour_left(cx: Context, out: String, steps: u32, millis: u64) -> Result<u32> {
     toil(&cx, &out, steps, millis).await
 }
 
-/// As [`labour`], in another queue of its own.
+/// As [`labour()`], in another queue of its own.
 #[workflow(queue = "right")]
 pub async fn labour_right(cx: Context, out: String, steps: u32, millis: u64) -> Result<u32> {
     toil(&cx, &out, steps, millis).await

@@ -21,11 +21,13 @@ pub async fn parent(children: u64) -> Result<u64> {
 }
 
 /// From the parent's start to its result.
-pub fn measure(path: &Path, children: u64) -> anyhow::Result<Sample> {
+pub fn measure(path: &Path, children: u64, slots: Option<u64>) -> anyhow::Result<Sample> {
     super::block_on(async {
-        let forge = super::builder(path, [parent::NAME, child::NAME])
-            .open()
-            .await?;
+        let mut builder = super::builder(path, [parent::NAME, child::NAME]);
+        if let Some(slots) = slots {
+            builder = builder.queue("default", slots as usize);
+        }
+        let forge = builder.open().await?;
         let commits = forge.commits();
         let meter = Meter::start();
         let counted = forge.start("p", parent(children)).await?.result().await?;

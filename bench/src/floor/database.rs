@@ -54,6 +54,13 @@ impl Database {
     }
 }
 
+/// The size of the database once everything is checkpointed.
+pub fn database_bytes(path: &Path) -> Result<u64> {
+    let conn = Connection::open(path)?;
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+    Ok(std::fs::metadata(path)?.len())
+}
+
 /// Microseconds since 1970, as the store keeps instants.
 pub fn now() -> i64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();

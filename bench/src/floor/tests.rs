@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::fanout::{self, Shape};
+use super::steps;
 use crate::engine;
 
 const CHILDREN: u64 = 50;
@@ -41,12 +42,14 @@ fn contents(path: &Path) -> Vec<String> {
         FROM chrono_forge_execution_logs AS l JOIN chrono_forge_workflows AS w
             ON w.id = l.workflow_id
         ORDER BY w.id, l.step_name";
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     for sql in [runs, records] {
         let mut rows = conn.prepare(sql).unwrap();
         let rows = rows.query_map((), |row| row.get::<_, String>(0)).unwrap();
         lines.extend(rows.map(Result::unwrap));
     }
+    // Runs that start at once get their ids in any order.
+    lines.sort();
     lines
 }
 
@@ -65,7 +68,7 @@ fn assert_alike(engine: &Path, floor: &Path) {
 fn a_fan_out_leaves_the_same_rows() {
     let home = tempfile::tempdir().unwrap();
     let engine = home.path().join("engine.db");
-    engine::fanout::measure(&engine, CHILDREN).unwrap();
+    engine::fanout::measure(&engine, CHILDREN, None).unwrap();
     for claimed in [true, false] {
         let floor = home.path().join(format!("floor-{claimed}.db"));
         let shape = Shape {
@@ -76,4 +79,22 @@ fn a_fan_out_leaves_the_same_rows() {
         fanout::measure(&floor, &shape).unwrap();
         assert_alike(&engine, &floor);
     }
+}
+
+#[test]
+fn runs_of_steps_leave_the_same_rows() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, floor) = (home.path().join("engine.db"), home.path().join("floor.db"));
+    engine::steps::concurrent(&engine, 3, 4).unwrap();
+    steps::together(&floor, 3, 4).unwrap();
+    assert_alike(&engine, &floor);
+}
+
+#[test]
+fn short_runs_leave_the_same_rows() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, floor) = (home.path().join("engine.db"), home.path().join("floor.db"));
+    engine::steps::concurrent(&engine, 3, 1).unwrap();
+    steps::latency(&floor, 3).unwrap();
+    assert_alike(&engine, &floor);
 }

@@ -6,9 +6,15 @@ use super::Report;
 
 /// Two columns, engine and floor; lines without a number are left out.
 pub fn of(report: &Report) -> String {
+    let first = if report.workload == "floor" {
+        "floor"
+    } else {
+        "engine"
+    };
+    let second = report.floor_per_second.map_or("", |_| "floor");
     let mut table = format!(
-        "{} (n = {}, {} rounds, goal: {})\n{:24}{:>12}{:>12}\n",
-        report.workload, report.n, report.rounds, report.goal, "", "engine", "floor"
+        "{} (n = {}, {} rounds, goal: {})\n{:24}{first:>12}{second:>12}\n",
+        report.workload, report.n, report.rounds, report.goal, ""
     );
     let r = report;
     let lines = [

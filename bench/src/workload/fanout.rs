@@ -19,8 +19,13 @@ pub fn run(common: &Common, asked: &Fanout) -> Result<Report> {
         batch: asked.batch,
         claimed: true,
     });
-    let engine = Job::FanoutEngine { children };
-    let few = Job::FanoutEngine { children: FEW }.run_in(&dir)?;
+    let slots = asked.slots;
+    let engine = Job::FanoutEngine { children, slots };
+    let few = Job::FanoutEngine {
+        children: FEW,
+        slots,
+    }
+    .run_in(&dir)?;
     let rounds = Rounds::paired(&dir, common.rounds, &floor, &engine)?;
     let report = Report::of("fanout", "ratio >= 0.5, commits per unit <= 0.1", &rounds);
     Ok(report.with("rss_peak_mb_1000", few.rss_peak_mb))

@@ -206,14 +206,17 @@ impl Pipeline {
             }
         }
         self.observer.committed(&applied);
+        let inline = batch.plans.len() <= SETTLE_INLINE_MAX;
         let settle = move || {
-            for (waiter, outcome) in batch.waiters.into_iter().zip(applied.outcomes) {
+            let Batch { plans, waiters } = batch;
+            for (waiter, outcome) in waiters.into_iter().zip(applied.outcomes) {
                 waiter.sink.settled(waiter.through, outcome);
             }
+            drop(plans);
         };
-        // A few are told at once, since somebody waits; the many of a busy engine cost about as much
-        // as writing them, so the next transaction does not wait for that.
-        if batch.plans.len() <= SETTLE_INLINE_MAX {
+        // A few are told at once, since somebody waits; telling (and freeing) the many of a busy engine
+        // costs about as much as writing them, so the next transaction does not wait for that.
+        if inline {
             settle();
         } else {
             self.runtime.spawn(async move { settle() });

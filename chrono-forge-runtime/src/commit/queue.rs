@@ -17,10 +17,13 @@ pub(super) struct Submission {
     pub after_refusal: bool,
 }
 
+/// What a call does with the writer.
+pub(super) type Work = Box<dyn FnOnce(Option<&mut dyn Writer>) + Send>;
+
 /// A write of its own; run with `None` it only lets go of its caller.
 pub(super) struct Call {
     pub name: &'static str,
-    pub run: Box<dyn FnOnce(Option<&mut dyn Writer>) + Send>,
+    pub run: Work,
 }
 
 /// Tells a caller what became of its start.
@@ -86,17 +89,15 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Ends the thread; what came since its last turn is dropped, which tells its callers.
+    /// Lets go of everything that waits, so that no caller waits for an answer that never comes.
     pub(super) fn halt(&self) {
-        let dropped = {
-            let mut waiting = self.lock();
-            waiting.halted = true;
-            let calls = std::mem::take(&mut waiting.calls);
-            let starts = std::mem::take(&mut waiting.starts);
-            (calls, starts, std::mem::take(&mut waiting.plans))
-        };
+        let mut waiting = self.lock();
+        let left = std::mem::take(&mut *waiting);
+        waiting.halted = true;
+        drop(waiting);
+        // Dropping a reply wakes its caller, which may come back for the lock.
+        drop(left);
         self.arrived.notify_one();
-        drop(dropped);
     }
 
     /// After the end nothing is queued: dropping the reply tells the caller.

@@ -33,7 +33,7 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         }
         execute(&host, run).await;
         host.slots.finished(&queue);
-        if host.slots.is_hungry() {
+        if host.slots.has_more_due(&queue) {
             host.work.notify_one();
         }
         while host.committer().backlog() > BACKLOG_MAX {
@@ -41,7 +41,9 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         }
         tokio::task::coop::consume_budget().await;
     }
-    host.work.notify_one();
+    if host.slots.has_more_due(&queue) {
+        host.work.notify_one();
+    }
 }
 
 async fn execute(host: &Arc<Host>, run: ClaimedRun) {
@@ -241,11 +243,11 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
         pass.host.will_settle(pass.run.id, settled);
     }
     let mut ledger = pass.ledger();
-    if let Some(error) = ledger.refusal() {
-        if !matches!(end, RunEnd::Failed { .. }) {
-            drop(ledger);
-            return broken(pass, &error, pass.now());
-        }
+    if let Some(error) = ledger.refusal()
+        && !matches!(end, RunEnd::Failed { .. })
+    {
+        drop(ledger);
+        return broken(pass, &error, pass.now());
     }
     ledger.conclude(end, errors);
     pass.flush_now(&mut ledger);

@@ -223,6 +223,10 @@ impl Host {
         {
             let entry = held.remove(&run.id);
             drop(held);
+            if run.crashes >= self.config.crashes.quarantine_from {
+                // The next suspect waits for this one's place.
+                self.work.notify_one();
+            }
             if let Some(settled) = entry.and_then(|entry| entry.settled).filter(|_| durable) {
                 self.hub.settle(run.id, &settled);
             }

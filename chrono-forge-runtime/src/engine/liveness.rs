@@ -179,6 +179,9 @@ impl Liveness {
         if let Some(locks) = &self.locks {
             locks.remove(worker);
         }
+        if recovered.due > 0 {
+            self.host.slots.be_cautious(lease);
+        }
         self.host.work.notify_one();
         Ok(())
     }

@@ -105,10 +105,13 @@ impl Scheduler {
             Some(at) if until(self.host.clock.now(), at).is_zero() => Duration::from_millis(10),
             _ => Duration::ZERO,
         };
-        tokio::time::sleep(at_least).await;
+        let due = async {
+            tokio::time::sleep(at_least).await;
+            self.sleep_until_due(next).await;
+        };
         tokio::select! {
             () = self.host.work.notified() => {}
-            () = self.sleep_until_due(next) => {}
+            () = due => {}
             () = tokio::time::sleep(poll) => {}
         }
     }

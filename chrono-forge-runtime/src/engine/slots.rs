@@ -14,7 +14,7 @@ use crate::record::ClaimedRun;
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// The most runs of one queue that are claimed ahead of its slots.
-const AHEAD_MAX: usize = 2_000;
+const AHEAD_MAX: usize = 4_000;
 
 /// Every queue that this worker serves.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ struct Queue {
     window_start: Instant,
     finished_now: usize,
     finished_before: usize,
+    /// Nothing is claimed ahead before this instant.
+    cautious_until: Option<Instant>,
 }
 
 impl Queue {
@@ -46,6 +48,7 @@ impl Queue {
             window_start: Instant::now(),
             finished_now: 0,
             finished_before: 0,
+            cautious_until: None,
         }
     }
 
@@ -65,7 +68,19 @@ impl Queue {
 
     fn ahead(&mut self) -> usize {
         self.roll();
+        if self
+            .cautious_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return 0;
+        }
         self.finished_before.max(self.finished_now).min(AHEAD_MAX)
+    }
+
+    /// Whether there is enough room for a claim to be worth a transaction.
+    fn is_hungry(&mut self) -> bool {
+        let room = self.room();
+        room > 0 && (room * 4 >= self.limit + self.ahead() || self.buffer.is_empty())
     }
 
     fn room(&mut self) -> usize {
@@ -94,10 +109,10 @@ impl Slots {
         queues
             .iter_mut()
             .filter_map(|(name, queue)| {
-                let room = queue.room();
-                let whole = queue.limit + queue.ahead();
-                let worth_it = room > 0 && (room * 4 >= whole || queue.buffer.is_empty());
-                worth_it.then(|| (name.clone(), u32::try_from(room).unwrap_or(u32::MAX)))
+                // A queue that is not asked for may miss what has just become due.
+                queue.backlog |= !queue.is_hungry();
+                let room = u32::try_from(queue.room()).unwrap_or(u32::MAX);
+                queue.is_hungry().then(|| (name.clone(), room))
             })
             .collect()
     }
@@ -110,14 +125,14 @@ impl Slots {
     }
 
     /// Reserves room for up to `wanted` runs that will be inserted already claimed. With a known
-    /// backlog half of the room is left to runs that wait in the database.
+    /// backlog a quarter of the room is left to runs that wait in the database.
     pub fn reserve(&self, queue: &str, wanted: usize) -> usize {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(queue) else {
             return 0;
         };
         let room = if queue.backlog {
-            queue.room() / 2
+            queue.room() / 4 * 3
         } else {
             queue.room()
         };
@@ -180,9 +195,21 @@ impl Slots {
         }
     }
 
-    /// Whether it is time to claim more for some queue.
-    pub fn is_hungry(&self) -> bool {
-        !self.wanted().is_empty()
+    /// Whether runs of this queue are known to be due and there is room for a claim that is worth a
+    /// transaction.
+    pub fn has_more_due(&self, queue: &str) -> bool {
+        self.lock()
+            .get_mut(queue)
+            .is_some_and(|queue| queue.backlog && queue.is_hungry())
+    }
+
+    /// Claims nothing ahead for so long. A worker has died: if some run kills its workers, each death
+    /// makes suspects of all that were held, so hold no more than what executes.
+    pub fn be_cautious(&self, span: Duration) {
+        let until = Instant::now() + span;
+        for queue in self.lock().values_mut() {
+            queue.cautious_until = Some(until);
+        }
     }
 
     /// Takes back everything that no slot has begun.
@@ -200,5 +227,49 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy() -> Slots {
+        let slots = Slots::new(&[("q".to_owned(), 4)]);
+        for _ in 0..100 {
+            slots.finished("q");
+        }
+        slots
+    }
+
+    #[test]
+    fn claims_run_ahead_by_what_was_finished_lately() {
+        assert_eq!(
+            Slots::new(&[("q".to_owned(), 4)]).wanted(),
+            [("q".to_owned(), 4)]
+        );
+        assert_eq!(busy().wanted(), [("q".to_owned(), 104)]);
+    }
+
+    #[test]
+    fn after_a_death_no_more_is_held_than_executes() {
+        let slots = busy();
+        slots.be_cautious(Duration::from_secs(60));
+        assert_eq!(slots.wanted(), [("q".to_owned(), 4)]);
+        assert_eq!(slots.reserve("q", 1_000), 4);
+    }
+
+    #[test]
+    fn a_direct_start_takes_a_free_slot_unless_others_wait() {
+        let slots = Slots::new(&[("q".to_owned(), 1)]);
+        assert!(slots.reserve_direct("q"));
+        assert!(!slots.reserve_direct("q"), "the slot is taken");
+        slots.unreserve("q", 1);
+        slots.set_backlog("q", true);
+        assert!(!slots.reserve_direct("q"), "others wait in the database");
+        assert!(
+            !slots.reserve_direct("elsewhere"),
+            "a queue that is not served"
+        );
     }
 }

@@ -121,10 +121,8 @@ impl Lifecycle {
             // The thread ends once its queue is written; a panic of it has nothing left to tell.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        if host.config.worker {
-            if let Some(locks) = host.store.worker_locks() {
-                locks.remove(host.worker());
-            }
+        if let Some(locks) = host.store.worker_locks().filter(|_| host.config.worker) {
+            locks.remove(host.worker());
         }
     }
 

@@ -120,9 +120,11 @@ impl Rows {
     /// The record of this name, which exists.
     #[must_use]
     pub fn record(&self, key: &str, step_name: &str) -> RecordRow {
-        let found = self.records(key).into_iter();
-        let found = found.filter(|record| record.step_name == step_name).last();
-        found.unwrap_or_else(|| panic!("no record {step_name} of {key}:\n{}", self.dump()))
+        let mut found = self.records(key);
+        found.retain(|record| record.step_name == step_name);
+        found
+            .pop()
+            .unwrap_or_else(|| panic!("no record {step_name} of {key}:\n{}", self.dump()))
     }
 
     /// Names of a run's delivered records, in the order of their delivery.

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
+use rusqlite::types::Null;
 
 use super::PARENT;
 use crate::floor::database::now;
@@ -67,8 +68,10 @@ pub fn complete(conn: &Connection, children: u64) -> Result<()> {
     Rows::prepare(conn, sql::RECORD)?.execute([0].into_iter(), |_, row| {
         row.push(PARENT)?;
         row.push("merge$all")?;
-        row.push_all([2, 0, at, at, at])?;
-        row.push(rusqlite::types::Null)
+        row.push_all([2, 0, at])?;
+        row.push(Null)?;
+        row.push(at)?;
+        row.push(Null)
     })?;
     Rows::prepare(conn, sql::COMPLETE)?.execute([0].into_iter(), |_, row| {
         row.push(PARENT)?;

@@ -7,7 +7,8 @@ use crate::record::{Record, RecordRow, RecordState};
 /// Recorded rows by step name. An operation takes its row out, so a replay frees as it goes.
 #[derive(Debug, Default)]
 pub struct History {
-    rows: HashMap<String, RecordRow>,
+    /// Boxed: rows are large, and a table of them is walked once for each operation of a replay.
+    rows: HashMap<String, Box<RecordRow>>,
     seq_last: i64,
 }
 
@@ -18,19 +19,19 @@ impl History {
         let seq_last = rows.iter().filter_map(|row| row.seq).max().unwrap_or(0);
         let rows = rows
             .into_iter()
-            .map(|row| (row.step_name.clone(), row))
+            .map(|row| (row.step_name.clone(), Box::new(row)))
             .collect();
         Self { rows, seq_last }
     }
 
     /// Takes the row of this name.
-    pub fn take(&mut self, step_name: &str) -> Option<RecordRow> {
+    pub fn take(&mut self, step_name: &str) -> Option<Box<RecordRow>> {
         self.rows.remove(step_name)
     }
 
     /// Puts a row back for another operation of its name.
     pub fn put_back(&mut self, row: RecordRow) {
-        self.rows.insert(row.step_name.clone(), row);
+        self.rows.insert(row.step_name.clone(), Box::new(row));
     }
 
     /// The highest place that was given to a delivery.

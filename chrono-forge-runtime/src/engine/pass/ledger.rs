@@ -206,10 +206,10 @@ impl Ledger {
             return (Phase::Fresh, None);
         };
         match (row.state, row.seq) {
-            (RecordState::Pending, _) => (Phase::Fresh, Some(pending_again(row))),
+            (RecordState::Pending, _) => (Phase::Fresh, Some(pending_again(*row))),
             (_, Some(seq)) => {
                 self.recorded.insert(seq, id);
-                (Phase::Recorded(Box::new(row)), None)
+                (Phase::Recorded(row), None)
             }
             // It finished after the body had dropped it, so the body never saw it and never will.
             (_, None) => (Phase::Undelivered, None),

@@ -404,10 +404,10 @@ struct Survey {
 }
 
 fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {
-    if let Some(candidate) = candidate {
-        if so_far.as_ref().is_none_or(|so_far| candidate < *so_far) {
-            *so_far = Some(candidate);
-        }
+    if let Some(candidate) = candidate
+        && so_far.as_ref().is_none_or(|so_far| candidate < *so_far)
+    {
+        *so_far = Some(candidate);
     }
 }
 

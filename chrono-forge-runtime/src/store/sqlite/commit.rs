@@ -36,6 +36,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     children::INSERT_IDLE,
     children::INSERT_CLAIMED,
     records::UPSERT,
+    records::UPSERT_PLAIN,
     records::WITHDRAW,
     run::TOUCH,
     run::COMPLETE,

@@ -3,15 +3,15 @@
 use diesel::prelude::*;
 
 use super::Batch;
+use crate::record::{Record, RecordState};
 use crate::store::sqlite::bind::deadline;
 use crate::store::sqlite::statement;
 
-/// A branch row keeps its counters, and keeps the cursors that dispatch maintains in its metadata.
-pub(super) const UPSERT: &str = "
-INSERT INTO chrono_forge_execution_logs
-    (workflow_id, step_name, seq, state, attempts, started_at, last_executed_at, wake_at,
-     completed_at, error_class, error_message, metadata, context_delta, result)
-VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}
+/// What both upserts do with a row that exists. A branch row keeps its counters, and keeps the cursors
+/// that dispatch maintains in its metadata.
+macro_rules! on_conflict {
+    () => {
+        "
 ON CONFLICT (workflow_id, step_name) DO UPDATE SET
     seq = excluded.seq,
     state = excluded.state,
@@ -29,7 +29,27 @@ ON CONFLICT (workflow_id, step_name) DO UPDATE SET
         ELSE json_set(excluded.metadata, '$.cursors', metadata -> '$.cursors')
     END,
     context_delta = excluded.context_delta,
-    result = excluded.result";
+    result = excluded.result"
+    };
+}
+
+pub(super) const UPSERT: &str = concat!(
+    "
+INSERT INTO chrono_forge_execution_logs
+    (workflow_id, step_name, seq, state, attempts, started_at, last_executed_at, wake_at,
+     completed_at, error_class, error_message, metadata, context_delta, result)
+VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}",
+    on_conflict!()
+);
+
+/// Nearly every record of a large fan-out: a completed step with nothing to tell but its result.
+pub(super) const UPSERT_PLAIN: &str = concat!(
+    "
+INSERT INTO chrono_forge_execution_logs
+    (workflow_id, step_name, seq, state, attempts, started_at, last_executed_at, completed_at, result)
+VALUES {(?, ?, ?, 1, ?, ?, ?, ?, ?)}",
+    on_conflict!()
+);
 
 pub(super) const WITHDRAW: &str = "
 DELETE FROM chrono_forge_execution_logs
@@ -41,12 +61,36 @@ WHERE id IN (
     WHERE l.state = 0
 )";
 
+/// Whether the columns that the short statement leaves out are null.
+fn is_plain(record: &Record) -> bool {
+    record.state == RecordState::Completed
+        && record.wake_at.is_none()
+        && record.error_class.is_none()
+        && record.error_message.is_none()
+        && record.metadata.is_none()
+        && record.context_delta.is_none()
+}
+
 impl Batch<'_> {
-    /// Upserts the records of all plans, those of one plan in their order.
+    /// Upserts the records of all plans; a plan names each record once.
     pub(super) fn upsert_records(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
-        let mut batch = statement::Batch::with_capacity(UPSERT, self.plans.len());
+        let mut plain = statement::Batch::with_capacity(UPSERT_PLAIN, self.plans.len());
+        let mut batch = statement::Batch::new(UPSERT);
         for (_, plan) in self.live() {
             for record in &plan.records {
+                if is_plain(record) {
+                    plain.push([
+                        plan.fence.run.0.into(),
+                        (&record.step_name).into(),
+                        record.seq.into(),
+                        record.attempts.into(),
+                        record.started_at.into(),
+                        record.last_executed_at.into(),
+                        record.completed_at.into(),
+                        record.result.as_ref().into(),
+                    ]);
+                    continue;
+                }
                 batch.push([
                     plan.fence.run.0.into(),
                     (&record.step_name).into(),
@@ -65,7 +109,9 @@ impl Batch<'_> {
                 ]);
             }
         }
-        batch.execute(conn).map(drop)
+        // A record that is pending here and completed there ends completed.
+        batch.execute(conn)?;
+        plain.execute(conn).map(drop)
     }
 
     /// Deletes what the bodies dropped, unless it has an outcome.
