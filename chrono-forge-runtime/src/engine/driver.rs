@@ -17,11 +17,15 @@ use crate::store::{Store, StoreResult};
 /// The pause after a failed read; the database may come back.
 const READ_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often a body that asks for it is polled again at once. A bound, for one that always asks.
+const SPINS_MAX: u32 = 100;
+
 /// Drives a body until its pass ends. The body is left for the caller to drop.
 pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     let waker = Waker::from(Arc::clone(&pass.root));
     let mut quiet_since = Instant::now();
     let mut poll = true;
+    let mut spins = 0;
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
@@ -36,9 +40,16 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
                 Ok(Poll::Ready(result)) => return Ending::Returned(result),
                 Ok(Poll::Pending) => {}
             }
+            // A combinator that yields (`FuturesUnordered` does, when it is woken while it polls) has
+            // not polled everyone: who was given an outcome must take it before the next is released.
+            if spins < SPINS_MAX && pass.root.is_poll_wanted() {
+                spins += 1;
+                continue;
+            }
         } else if let Some(ending) = interrupted(pass) {
             return ending;
         }
+        spins = 0;
         let sight = Sight {
             now: pass.now(),
             real_now: Instant::now(),

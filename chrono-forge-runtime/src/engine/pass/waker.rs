@@ -42,6 +42,11 @@ impl RootWaker {
         self.poll_wanted.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether the body asked to be polled; it may be asked again.
+    pub fn is_poll_wanted(&self) -> bool {
+        self.poll_wanted.load(Ordering::Acquire)
+    }
+
     /// Waits for a signal; one that came before is not lost.
     pub async fn signaled(&self) {
         self.notify.notified().await;
