@@ -13,6 +13,14 @@ fn neither_process_starves_the_other_of_the_write_lock() {
     bounded(async {
         let ground = ground();
         let forge = ground.observer().await;
+        let _left = ground.victim(&["--queue", "left"], "");
+        let _right = ground.victim(&["--queue", "right"], "");
+        let connection = ground.look();
+        // Both live before either has work, so that neither has a head start.
+        ground.await_that("both processes live", || {
+            let sql = "SELECT count(*) FROM chrono_forge_workers WHERE stopped_at IS NULL";
+            rows::number(&connection, sql) == 2
+        });
         for n in 0..RUNS {
             let (left, right) = (format!("left{n}"), format!("right{n}"));
             forge
@@ -24,9 +32,6 @@ fn neither_process_starves_the_other_of_the_write_lock() {
                 .await
                 .unwrap();
         }
-        let _left = ground.victim(&["--queue", "left"], "");
-        let _right = ground.victim(&["--queue", "right"], "");
-        let connection = ground.look();
         let done = |queue: &str| {
             let sql = format!(
                 "SELECT count(*) FROM chrono_forge_workflows WHERE queue = '{queue}' AND state = 2"

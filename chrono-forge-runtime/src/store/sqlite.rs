@@ -46,6 +46,7 @@ pub use location::{Location, LocationError};
 use locks::LockFiles;
 use pool::Readers;
 use statement::Stmt;
+use turns::Company;
 use writer::{Shared, SqliteWriter};
 
 /// Workflow-level retry counts of a run that has none.
@@ -84,6 +85,7 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     /// The last answer of [`Store::foreign_changes`].
     changes: AtomicI64,
+    company: Company,
 }
 
 impl SqliteStore {
@@ -108,6 +110,7 @@ impl SqliteStore {
             writing: Shared::new(conn),
             readers,
             changes: AtomicI64::new(0),
+            company: Company::default(),
             options,
         })
     }
@@ -143,6 +146,7 @@ impl Store for SqliteStore {
         Ok(Box::new(SqliteWriter::new(
             self.writing.clone(),
             self.options.busy_timeout,
+            self.company.clone(),
         )))
     }
 
@@ -212,7 +216,9 @@ impl Store for SqliteStore {
     }
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {
-        self.read("live_workers", worker::live)
+        let workers = self.read("live_workers", worker::live)?;
+        self.company.note(workers.len() > 1);
+        Ok(workers)
     }
 
     fn unknown_due(

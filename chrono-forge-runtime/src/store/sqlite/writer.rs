@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
-use super::turns::Turns;
+use super::turns::{Company, Turns};
 use super::{claim, commit, connection, fault, start, wake, worker};
 use crate::record::{Plan, RunId, WorkerId};
 use crate::store::{
@@ -42,12 +42,11 @@ pub(super) struct SqliteWriter {
 }
 
 impl SqliteWriter {
-    pub(super) fn new(conn: Shared, patience: Duration) -> Self {
-        let turns = Turns::default();
+    pub(super) fn new(conn: Shared, patience: Duration, company: Company) -> Self {
         Self {
             conn,
             patience,
-            turns,
+            turns: Turns::new(company),
         }
     }
 
