@@ -107,8 +107,9 @@ async fn a_fan_out_takes_a_transaction_per_batch_and_not_per_child() {
             assert_eq!(world.rows().children(key).len() as u64, count);
         }
         // The batches, the empty one after them, the seal with the merge's row, the park.
-        assert!(commits[1] - commits[0] <= 3, "{commits:?}");
-        assert!(commits[1] <= 5 + 3, "{commits:?}");
+        // Fewer when some of them meet in one transaction.
+        assert!(commits[0] <= 2 + 4, "{commits:?}");
+        assert!(commits[1] <= 5 + 4, "{commits:?}");
     })
     .await;
 }
