@@ -72,6 +72,8 @@ impl Site {
             .clock(Arc::new(self.clock.clone()))
             .commit_batch_max(self.batch_max)
             .lease(Duration::from_secs(60))
+            // One that died at its very last commit has nobody left to hear of it.
+            .shutdown_grace(Duration::from_millis(300))
             .readers(2)
             .failpoints(Arc::clone(failpoints))
             .open()
