@@ -162,3 +162,45 @@ async fn a_fan_out_survives_any_number_of_shutdowns() {
     })
     .await;
 }
+
+#[workflow]
+async fn one_step(probe: State<Probe>) -> Result<u32> {
+    Ok(step!("one", {
+        probe.note("one");
+        probe.raised("one").await;
+        Ok(1_u32)
+    })
+    .await?)
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_does_not_hold_up_the_shutdown() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("busy.db");
+    let url = format!("sqlite://{}", file.display());
+    let probe = Probe::default();
+    let open = || {
+        Forge::builder(&url)
+            .workflows([one_step::NAME])
+            .state(probe.clone())
+            .shutdown_grace(Duration::from_millis(100))
+            .open()
+    };
+    let forge = open().await.unwrap();
+    forge.start("k", one_step()).await.unwrap();
+    let other = rusqlite::Connection::open(&file).unwrap();
+    while probe.count("one") == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // The step ends, and its record waits for a database that takes nothing.
+    probe.set("one", 1);
+    let shutdown = tokio::time::timeout(Duration::from_secs(30), forge.shutdown());
+    assert!(shutdown.await.is_ok(), "the shutdown never ends");
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
+
+    let forge = open().await.unwrap();
+    let run = forge.get::<one_step>("k").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), 1);
+}

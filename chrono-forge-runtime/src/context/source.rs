@@ -120,7 +120,8 @@ pub struct Pages<F, T> {
 /// answers its items with the token of the next page (`None` after the last). The token is the
 /// durable cursor, so after a crash fetching goes on at the page that was not dispatched whole.
 ///
-/// A page is dispatched as one batch, whatever `of` says.
+/// A page is dispatched as one batch, whatever `of` says. The future that `fetch` makes owns what it
+/// needs: clone a client into it, as in `pages(move |token| fetch(client.clone(), token))`.
 pub fn pages<F, Fut, I, T>(fetch: F) -> Pages<F, T>
 where
     F: FnMut(Option<T>) -> Fut,

@@ -21,6 +21,9 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 #[cfg(feature = "testing")]
 const DEATH_MAX: Duration = Duration::from_secs(1);
 
+/// However short the grace, the last writes get this long.
+const WRITE_MIN: Duration = Duration::from_secs(1);
+
 /// Names that the start-up report lists.
 const REPORT_MAX: u32 = 20;
 
@@ -97,6 +100,22 @@ impl Lifecycle {
             tokio::time::sleep(DRAIN_POLL).await;
         }
         host.lose_all();
+        let bound = host.config.shutdown_grace.max(WRITE_MIN);
+        let written = tokio::time::timeout(bound, self.write_out()).await;
+        host.hub.close();
+        self.stop_tasks();
+        if written.is_err() {
+            // The database is full, away or locked: what is unwritten is as if we had crashed now.
+            tracing::warn!(target: TARGET, "the database did not take the last writes; the runs are recovered once it does");
+            host.crash();
+        } else if let Some(locks) = host.store.worker_locks().filter(|_| host.config.worker) {
+            locks.remove(host.worker());
+        }
+    }
+
+    /// Hands the worker's runs back, and waits until everything that was submitted is written.
+    async fn write_out(&self) {
+        let host = &self.host;
         if host.config.worker {
             let (worker, clock) = (host.worker(), Arc::clone(&host.clock));
             let retired = host
@@ -110,8 +129,6 @@ impl Lifecycle {
             }
         }
         host.committer().close();
-        host.hub.close();
-        self.stop_tasks();
         let thread = self
             .thread
             .lock()
@@ -120,9 +137,6 @@ impl Lifecycle {
         if let Some(thread) = thread {
             // The thread ends once its queue is written; a panic of it has nothing left to tell.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
-        if let Some(locks) = host.store.worker_locks().filter(|_| host.config.worker) {
-            locks.remove(host.worker());
         }
     }
 
