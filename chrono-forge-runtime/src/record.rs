@@ -4,12 +4,14 @@
 //! `chrono_forge_execution_logs`, a **plan** what one pass wants written.
 
 pub mod ids;
+pub mod notes;
 pub mod plan;
 pub mod priority;
 pub mod run;
 pub mod step;
 
 pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
+pub use notes::{Notes, RetryCounts};
 pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,
 };

@@ -93,7 +93,10 @@ pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
     match earlier {
         Some(earlier) => {
             record.started_at = earlier.started_at.or(record.started_at);
-            record.metadata = record.metadata.or(earlier.metadata.take());
+            if record.step_name.starts_with("branch$") {
+                // The seal names no cursors; those of the row stay.
+                record.metadata = record.metadata.or(earlier.metadata.take());
+            }
             *earlier = record;
         }
         None => plan.records.push(record),

@@ -8,8 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ledger::{Delta, Ledger};
-use super::operation::{LiveOutcome, Phase, TIMED_OUT};
-use super::turn::timed;
+use super::operation::{LiveOutcome, Phase};
 use super::{Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
 use crate::error::RecordedFailure;
@@ -180,7 +179,7 @@ impl Ledger {
             return;
         };
         // At its deadline a condition was looked at for the last time, whatever came of it.
-        let is_over = op.deadline.is_some_and(|deadline| deadline <= now);
+        let is_over = op.deadline().is_some_and(|deadline| deadline <= now);
         let delay = delay.filter(|_| !is_over);
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.attempts += 1;
@@ -196,8 +195,9 @@ impl Ledger {
         let written = std::mem::take(&mut op.context);
         if let Some(delay) = delay {
             let retry_at = ceil_to_micros(after(now, delay));
-            let retry_at = op.deadline.map_or(retry_at, |last| last.min(retry_at));
-            record.metadata = timed(op.deadline);
+            let retry_at = op.deadline().map_or(retry_at, |last| last.min(retry_at));
+            op.notes.executing = false;
+            record.metadata = op.notes.to_json();
             record.state = RecordState::Pending;
             record.completed_at = None;
             record.wake_at = Some(retry_at);
@@ -212,7 +212,8 @@ impl Ledger {
         record.state = RecordState::Failed;
         record.error_class = Some(failure.class);
         record.error_message = Some(failure.message);
-        record.metadata = (failure.is_timeout || is_over).then(|| TIMED_OUT.into());
+        let notes = std::mem::take(&mut op.notes);
+        record.metadata = notes.given_up(failure.is_timeout || is_over).to_json();
         record.context_delta = delta_json(&written);
         let live = LiveOutcome {
             record,
@@ -227,7 +228,7 @@ impl Ledger {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
-        if op.deadline.is_some_and(|deadline| deadline <= now) {
+        if op.deadline().is_some_and(|deadline| deadline <= now) {
             let message = format!("{} was still false at its deadline", op.place);
             return self.fail(id, Failure::timeout(message), None, now);
         }
@@ -242,7 +243,7 @@ impl Ledger {
             Kind::Poll { every, .. } => Some(ceil_to_micros(after(now, every))),
             _ => None,
         };
-        let until = match (next, op.deadline) {
+        let until = match (next, op.deadline()) {
             (Some(next), Some(deadline)) => Some(next.min(deadline)),
             (next, deadline) => next.or(deadline),
         };
@@ -252,7 +253,8 @@ impl Ledger {
             .unwrap_or_else(|| Record::pending(op.step_name.clone(), now));
         record.last_executed_at = Some(now);
         record.wake_at = until;
-        record.metadata = timed(op.deadline);
+        op.notes.executing = false;
+        record.metadata = op.notes.to_json();
         op.record = Some(record.clone());
         op.phase = Phase::Parked { until };
         self.draft.record(record);

@@ -14,7 +14,8 @@ use super::spawn::Scope;
 use super::{History, Kind, OpId, Place, Turn};
 use crate::error::DefinitionError;
 use crate::record::{
-    ClaimedRun, ErrorRow, Fence, Json, Plan, Record, RecordId, RecordState, RunEnd, Withdrawal,
+    ClaimedRun, ErrorRow, Fence, Json, Notes, Plan, Record, RecordId, RecordState, RunEnd,
+    Withdrawal,
 };
 
 /// Context entries written (or removed: `None`) by one attempt.
@@ -180,11 +181,14 @@ impl Ledger {
         if matches!(kind, Kind::Branch) {
             self.branches.insert(place.key.clone(), false);
         }
-        let (phase, record) = self.recall(id, &step_name);
+        let (phase, mut record) = self.recall(id, &step_name);
         if matches!(phase, Phase::Fresh) {
             self.fresh.push_back(id);
         }
+        let found = record.as_mut().and_then(|record| record.metadata.take());
         let operation = Operation {
+            notes: Notes::of_text(found.as_deref()),
+            found,
             place,
             step_name,
             kind,
@@ -192,7 +196,6 @@ impl Ledger {
             record,
             waker: None,
             context: Delta::new(),
-            deadline: None,
             // Only a branch block may have operations inside.
             within: self.active,
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::error::DefinitionError;
-use crate::record::{ErrorRow, Json, Record, RecordRow, RecordState};
+use crate::record::{ErrorRow, Json, Notes, Record, RecordRow, RecordState};
 
 /// An operation's place in its pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,9 +103,6 @@ pub struct Outcome {
     pub is_timeout: bool,
 }
 
-/// Metadata of a record that failed by running out of time.
-pub(super) const TIMED_OUT: &str = r#"{"timed_out":true}"#;
-
 impl Outcome {
     pub(super) fn of_row(row: &RecordRow) -> Self {
         Self {
@@ -114,10 +111,7 @@ impl Outcome {
             attempts: row.attempts,
             class: row.error_class.clone(),
             message: row.error_message.clone(),
-            is_timeout: row
-                .metadata
-                .as_deref()
-                .is_some_and(|m| m.contains("\"timed_out\":true")),
+            is_timeout: Notes::of_text(row.metadata.as_deref()).timed_out,
         }
     }
 
@@ -128,7 +122,7 @@ impl Outcome {
             attempts: record.attempts,
             class: record.error_class.clone(),
             message: record.error_message.clone(),
-            is_timeout: record.metadata.as_deref() == Some(TIMED_OUT),
+            is_timeout: Notes::of_text(record.metadata.as_deref()).timed_out,
         }
     }
 }
@@ -190,13 +184,20 @@ pub(super) struct Operation {
     pub waker: Option<Waker>,
     /// Context written by the attempt under way.
     pub context: super::ledger::Delta,
-    /// When a poll or gate gives up.
-    pub deadline: Option<Timestamp>,
+    /// What the row keeps beside its columns, as last written or found.
+    pub notes: Notes,
+    /// The row's metadata as an earlier pass left it, until a branch takes its cursors.
+    pub found: Option<Json>,
     /// The branch in whose block it stands.
     pub within: Option<OpId>,
 }
 
 impl Operation {
+    /// When a poll or gate gives up.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.notes.timeout_at()
+    }
+
     /// When its row says that it goes on.
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
         self.record.as_ref().and_then(|record| record.wake_at)

@@ -58,7 +58,7 @@ impl Pass {
         };
         let name = op.place.key.clone();
         // The row's cursors are kept by dispatches; a later upsert must not set them back.
-        let metadata = op.record.as_mut().and_then(|record| record.metadata.take());
+        let metadata = op.found.take();
         let earlier = ledger.scopes.remove(&id);
         let cursors = match (metadata, earlier) {
             (Some(text), _) => serde_json::from_str::<Cursors>(&text)

@@ -9,7 +9,7 @@ use super::operation::{Execution, Kind, Operation, Phase, WaitUntil};
 use super::{OpId, Place};
 use crate::clock::{after, ceil_to_micros};
 use crate::error::DefinitionError;
-use crate::record::{BranchRow, Json, Record};
+use crate::record::{BranchRow, Record};
 
 /// How long a park waits for a future that the engine does not know, and how long a woken step may
 /// stay unpolled before it no longer counts as executing.
@@ -120,7 +120,6 @@ impl Ledger {
                 // A retry or a poll whose time has not come, or a wait under way.
                 Some(at) if !matches!(op.kind, Kind::Gate { .. }) => {
                     op.phase = Phase::Parked { until: Some(at) };
-                    op.deadline = op.deadline.or_else(|| deadline_of(op));
                 }
                 _ if op.runs_user_code() && !clear => held_back.push(id),
                 _ => {
@@ -156,10 +155,8 @@ impl Ledger {
             }
             return;
         }
-        op.deadline = op
-            .deadline
-            .or_else(|| deadline_of(op))
-            .or_else(|| first_deadline(op, sight.now));
+        let deadline = first_deadline(op, sight.now);
+        op.notes.fix_timeout(deadline);
         let timeout = match op.kind {
             Kind::Step { timeout } => timeout,
             _ => None,
@@ -379,9 +376,8 @@ impl Ledger {
                 .unwrap_or_else(|| Record::pending(op.step_name.clone(), run.since));
             record.last_executed_at = Some(run.since);
             record.wake_at = None;
-            if op.deadline.is_some() {
-                record.metadata = timed(op.deadline);
-            }
+            op.notes.executing = true;
+            record.metadata = op.notes.to_json();
             op.record = Some(record.clone());
             self.draft.record(record);
         }
@@ -411,13 +407,6 @@ fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {
     }
 }
 
-/// The deadline that an earlier pass fixed, kept in the row's metadata in microseconds.
-fn deadline_of(op: &Operation) -> Option<Timestamp> {
-    let metadata = op.record.as_ref()?.metadata.as_deref()?;
-    let Timed { timeout_at } = serde_json::from_str(metadata).ok()?;
-    Timestamp::from_microsecond(timeout_at?).ok()
-}
-
 fn first_deadline(op: &Operation, now: Timestamp) -> Option<Timestamp> {
     match op.kind {
         Kind::Poll { timeout, .. } | Kind::Gate { timeout } => {
@@ -425,19 +414,4 @@ fn first_deadline(op: &Operation, now: Timestamp) -> Option<Timestamp> {
         }
         _ => None,
     }
-}
-
-/// Metadata of a record that gives up at an instant.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Timed {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    timeout_at: Option<i64>,
-}
-
-/// A deadline as it is kept, so that no later pass fixes it anew.
-pub(super) fn timed(deadline: Option<Timestamp>) -> Option<Json> {
-    let timeout_at = Some(deadline?.as_microsecond());
-    serde_json::to_string(&Timed { timeout_at })
-        .ok()
-        .map(Into::into)
 }

@@ -1,0 +1,147 @@
+//! What a record keeps beside its columns: the JSON of `metadata`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Json;
+
+/// Failed attempts by the budget that they drew on; the name is that of the policy's errors.
+///
+/// Kept as text with the row, so that budgets survive restarts, pauses and a list of policies whose
+/// order has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RetryCounts(BTreeMap<String, u32>);
+
+impl RetryCounts {
+    /// Counts one more failure of this budget; answers how many there are now.
+    pub fn count(&mut self, budget: &str) -> u32 {
+        let used = self.0.entry(budget.to_owned()).or_default();
+        *used = used.saturating_add(1);
+        *used
+    }
+
+    /// Failures of this budget so far.
+    #[must_use]
+    pub fn used(&self, budget: &str) -> u32 {
+        self.0.get(budget).copied().unwrap_or(0)
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As a row keeps them; what does not read as counts counts nothing.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// As a row keeps them: `{}` when nothing was counted.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        serde_json::to_string(self).map_or_else(|_| "{}".into(), Into::into)
+    }
+}
+
+/// The `metadata` of a record. Instants are microseconds since 1970. Fields that other rooms write
+/// by SQL (a branch's cursors) are not here and survive beside these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    /// When a condition gives up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_at: Option<i64>,
+    /// It failed by running out of time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub timed_out: bool,
+    /// An attempt takes its time: it runs since `last_executed_at`, if its run is still running.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub executing: bool,
+    #[serde(default, skip_serializing_if = "RetryCounts::is_empty")]
+    pub retry_counts: RetryCounts,
+}
+
+impl Notes {
+    /// Of a row; what does not read as notes tells nothing.
+    #[must_use]
+    pub fn of_text(text: Option<&str>) -> Self {
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    }
+
+    /// As a row keeps them; `None` when there is nothing to tell.
+    #[must_use]
+    pub fn to_json(&self) -> Option<Json> {
+        if *self == Self::default() {
+            return None;
+        }
+        serde_json::to_string(self).ok().map(Into::into)
+    }
+
+    /// What is left to tell of an operation that gave up.
+    #[must_use]
+    pub fn given_up(self, timed_out: bool) -> Self {
+        Self {
+            timeout_at: None,
+            executing: false,
+            timed_out,
+            ..self
+        }
+    }
+
+    /// When a condition gives up.
+    #[must_use]
+    pub fn timeout_at(&self) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.timeout_at?).ok()
+    }
+
+    /// Fixes when a condition gives up, unless an earlier pass has.
+    pub fn fix_timeout(&mut self, at: Option<Timestamp>) {
+        self.timeout_at = self.timeout_at.or(at.map(Timestamp::as_microsecond));
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_to_tell_is_no_metadata() {
+        assert_eq!(Notes::default().to_json(), None);
+        assert_eq!(Notes::of_text(None), Notes::default());
+        assert_eq!(Notes::of_text(Some("nonsense")), Notes::default());
+    }
+
+    #[test]
+    fn notes_survive_as_text_beside_what_others_keep_there() {
+        let text = r#"{"cursors":{"a":1},"timeout_at":7,"retry_counts":{"*":2}}"#;
+        let mut notes = Notes::of_text(Some(text));
+        assert_eq!(notes.timeout_at().unwrap().as_microsecond(), 7);
+        notes.fix_timeout(Some(Timestamp::MAX));
+        assert_eq!(notes.retry_counts.count("*"), 3);
+        assert_eq!(
+            notes.to_json().as_deref(),
+            Some(r#"{"timeout_at":7,"retry_counts":{"*":3}}"#)
+        );
+    }
+
+    #[test]
+    fn counts_stop_at_the_largest_number() {
+        let mut counts = RetryCounts::of_text(r#"{"*":4294967295}"#);
+        assert_eq!(counts.count("*"), u32::MAX);
+        assert_eq!(counts.used("other"), 0);
+        assert_eq!(&*RetryCounts::of_text("nonsense").to_json(), "{}");
+    }
+}
