@@ -67,7 +67,9 @@ pub use chrono_forge_runtime::error::{
 pub use chrono_forge_runtime::forge::{Builder, Forge, Run};
 pub use chrono_forge_runtime::record::{Priority, RunState};
 pub use chrono_forge_runtime::retry::RetryPolicy;
-pub use span::{days, hours, minutes, secs};
+/// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
+pub use jiff;
+pub use span::{calendar_days, days, hours, minutes, months, secs};
 
 #[cfg(feature = "testing")]
 pub use chrono_forge_runtime::testing;
