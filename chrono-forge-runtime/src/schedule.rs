@@ -5,14 +5,17 @@
 //! before the anchor. Ticks have microseconds, as rows do; a finer instant is rounded down.
 
 mod calendar;
+mod cron;
 mod error;
 mod fixed;
+mod zone;
 
 use std::time::Duration;
 
 use jiff::{Span, Timestamp};
 
 use calendar::Calendar;
+use cron::Cron;
 pub use error::ScheduleError;
 use fixed::Fixed;
 
@@ -75,6 +78,7 @@ pub struct Schedule {
 enum Grid {
     Fixed(Fixed),
     Calendar(Calendar),
+    Cron(Box<Cron>),
 }
 
 impl Schedule {
@@ -100,7 +104,28 @@ impl Schedule {
         if stride.is_time_only() {
             return Self::fixed(stride.nanos, zone);
         }
-        let grid = Grid::Calendar(Calendar::new(stride, calendar::zone(zone)?));
+        let grid = Grid::Calendar(Calendar::new(stride, zone::zone(zone)?));
+        Ok(Self { grid })
+    }
+
+    /// Ticks wherever a cron pattern matches the time on the wall in `zone` (default: UTC).
+    ///
+    /// Five fields: minute, hour, day of the month, month (1-12 or `JAN`-`DEC`), day of the week (0-7 or `SUN`-`SAT`;
+    /// 0 and 7 are Sunday). With six fields the first is the second, with seven the last is the year. A field is `*`,
+    /// a value, a range `a-b`, a step `*/n` or `a-b/n`, or a list of these. Days also know `L` (the last of the month),
+    /// `15W` (the weekday nearest the 15th), `LW`, and as days of the week `FRI#2` (the second Friday) and
+    /// `FRI#L` (the last). A day matches if the day of the month or the day of the week does, where neither is `*`; with a
+    /// `+` before the day of the week it must match both. `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are patterns too.
+    ///
+    /// Where clocks are changed, a pattern with `*` or a step in its hours, minutes or seconds follows the
+    /// wall: what the zone skips is not due, what comes twice is due twice. A pattern that names its times
+    /// is due once for each: a time that is skipped at the end of the gap, one that comes twice the first time.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that does not parse or never matches, such as `0 0 31 2 *`, or a zone that is not known.
+    pub fn cron(pattern: &str, zone: Option<&str>) -> Result<Self, ScheduleError> {
+        let grid = Grid::Cron(Box::new(Cron::new(pattern, zone::zone(zone)?)?));
         Ok(Self { grid })
     }
 
@@ -132,6 +157,7 @@ impl Schedule {
         match &self.grid {
             Grid::Fixed(grid) => grid.next_after(anchor, after),
             Grid::Calendar(grid) => grid.next_after(anchor, after),
+            Grid::Cron(grid) => grid.next_after(anchor, after),
         }
     }
 
@@ -143,6 +169,7 @@ impl Schedule {
         match &self.grid {
             Grid::Fixed(grid) => grid.passed(anchor, after, cutoff),
             Grid::Calendar(grid) => grid.passed(anchor, after, cutoff),
+            Grid::Cron(grid) => grid.passed(anchor, after, cutoff),
         }
     }
 }

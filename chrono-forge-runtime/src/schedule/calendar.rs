@@ -11,16 +11,6 @@ const NANOS_PER_DAY: i128 = 86_400_000_000_000;
 /// More ticks than this do not fit between the ends of time: two are at least a day apart.
 const TICKS_MAX: i64 = 7_400_000;
 
-/// The zone of that name; UTC without one.
-pub(super) fn zone(name: Option<&str>) -> Result<TimeZone, ScheduleError> {
-    let Some(name) = name else {
-        return Ok(TimeZone::UTC);
-    };
-    TimeZone::get(name).map_err(|_| ScheduleError::UnknownZone {
-        zone: name.to_owned(),
-    })
-}
-
 /// A span by what it means: months differ in length, days differ where clocks are changed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stride {

@@ -37,4 +37,24 @@ pub enum ScheduleError {
         /// The name as given.
         zone: String,
     },
+
+    /// A cron pattern does not parse.
+    #[error(
+        "the cron pattern {pattern:?} does not parse ({problem}); write five fields, as in \"0 9 * * MON-FRI\": minute, hour, day of the month, month, day of the week"
+    )]
+    BadPattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// No time on any wall matches a cron pattern.
+    #[error(
+        "the cron pattern {pattern:?} never matches; name a day that some month has, as in \"0 0 L 2 *\" for the last of February"
+    )]
+    NeverMatches {
+        /// The pattern as given.
+        pattern: String,
+    },
 }

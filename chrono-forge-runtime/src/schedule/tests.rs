@@ -64,3 +64,43 @@ fn a_tick_is_named_by_its_second() {
     assert_eq!(names(-500_000_000), "-0.5");
     assert_eq!(names(-3_000_000_000), "-3");
 }
+
+fn cron(pattern: &str, zone: &str) -> Schedule {
+    Schedule::cron(pattern, Some(zone)).unwrap()
+}
+
+#[test]
+fn a_pattern_that_names_its_time_is_due_once_a_day() {
+    // 02:30 does not exist on 2026-03-29 and comes twice on 2026-10-25.
+    let nightly = cron("30 2 * * *", "Europe/Berlin");
+    assert_eq!(
+        walls(&nightly, "2026-03-28T00:00:00Z", "Europe/Berlin", 3),
+        [
+            "2026-03-28 02:30:00+01:00",
+            "2026-03-29 03:00:00+02:00",
+            "2026-03-30 02:30:00+02:00"
+        ]
+    );
+    assert_eq!(
+        walls(&nightly, "2026-10-24T00:00:00Z", "Europe/Berlin", 3),
+        [
+            "2026-10-24 02:30:00+02:00",
+            "2026-10-25 02:30:00+02:00",
+            "2026-10-26 02:30:00+01:00"
+        ]
+    );
+}
+
+#[test]
+fn a_century_of_minutes_is_counted_at_once() {
+    let minutely = cron("* * * * *", "Europe/Berlin");
+    let (from, until) = (at("1970-01-01T00:00:00Z"), at("2070-01-01T00:00:00Z"));
+    let begun = std::time::Instant::now();
+    let passed = minutely.passed(from, from, until).unwrap();
+    let took = begun.elapsed();
+    assert_eq!(passed.count, 36_525 * 1_440 - 1);
+    assert_eq!(passed.first, at("1970-01-01T00:01:00Z"));
+    assert_eq!(passed.last, at("2069-12-31T23:59:00Z"));
+    // To step through 50 million ticks would take minutes.
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
