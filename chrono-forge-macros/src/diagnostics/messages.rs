@@ -1,6 +1,10 @@
 //! Every message, in one place so that they speak with one voice: what is wrong, then the remedy,
 //! in the user's own terms.
 
+mod repeat;
+
+pub(crate) use repeat::*;
+
 use crate::model::Kind;
 
 // The attribute and its options.
