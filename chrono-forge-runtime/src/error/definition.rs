@@ -21,13 +21,6 @@ pub enum DefinitionError {
     )]
     DuplicateKey { place: String },
 
-    /// A recorded key now belongs to an operation of another kind or an undelivered record.
-    #[error("{place}: {problem}")]
-    Misplaced {
-        place: String,
-        problem: &'static str,
-    },
-
     /// A value does not survive encoding, or those bytes do not read back.
     #[error(
         "{place}: a value of type `{type_name}` cannot be stored ({problem}); store a type whose JSON reads back as itself: no NaN or infinity, string keys in maps, serde attributes that agree both ways"

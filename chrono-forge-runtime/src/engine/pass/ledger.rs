@@ -103,6 +103,9 @@ pub struct Ledger {
     pub(super) branches: BTreeMap<String, bool>,
     pub(super) scopes: HashMap<OpId, Scope>,
     pub(super) reservations: VecDeque<(u64, String, usize)>,
+    /// Operations that the body dropped while they waited. Their rows go once it turns out that the
+    /// body lives on: what goes down with a failing body is there again when it replays.
+    leaving: Vec<Operation>,
     pub last_outcome: Option<LastOutcome>,
     /// An operation registered under a waker of its own, as in `FuturesUnordered`: then a clone of
     /// the root waker says nothing about foreign futures.
@@ -152,6 +155,7 @@ impl Ledger {
             branches: BTreeMap::new(),
             scopes: HashMap::new(),
             reservations: VecDeque::new(),
+            leaving: Vec::new(),
             last_outcome: None,
             wakes_apart: false,
             live: true,
@@ -214,8 +218,11 @@ impl Ledger {
                 self.recorded.insert(seq, id);
                 (Phase::Recorded(row), None)
             }
-            // It finished after the body had dropped it, so the body never saw it and never will.
-            (_, None) => (Phase::Undelivered, None),
+            (_, None) => {
+                self.seq += 1;
+                self.recorded.insert(self.seq, id);
+                (Phase::Recorded(row), None)
+            }
         }
     }
 
@@ -290,28 +297,34 @@ impl Ledger {
         match op.phase {
             // The next attempt of its block does it again.
             Phase::Done(_) if op.within.is_some() => self.done.retain(|done| *done != id),
-            // It finished, but the body will never know: keep the record, outside the order.
-            Phase::Done(live) => {
+            // It finished, and the body went on without it. Its place comes after everything that the
+            // body has seen, so a replay drops it again before its turn; only a body that takes another
+            // way, as after a retry, receives it.
+            Phase::Done(mut live) => {
                 self.done.retain(|done| *done != id);
+                self.seq += 1;
+                live.record.seq = Some(self.seq);
                 self.draft.record(live.record);
                 self.draft.plan.errors.extend(live.errors);
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Released(_) | Phase::Abandoned | Phase::Undelivered => {}
+            Phase::Released(_) | Phase::Abandoned => {}
             Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
                 self.fresh.retain(|fresh| *fresh != id);
-                self.withdraw(op);
+                self.leaving.push(op);
             }
         }
     }
 
-    /// Deletes the row of a dropped operation that only waited. The row of a step tells of attempts,
+    /// Deletes the rows of dropped operations that only waited. The row of a step tells of attempts,
     /// that of a branch has children.
-    fn withdraw(&mut self, op: Operation) {
-        if op.record.is_some() && !matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
-            self.draft.withdraw(Withdrawal {
-                step_name: op.step_name,
-            });
+    pub(super) fn withdraw_leaving(&mut self) {
+        for op in self.leaving.drain(..) {
+            if op.record.is_none() || matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
+                continue;
+            }
+            let step_name = op.step_name;
+            self.draft.withdraw(Withdrawal { step_name });
         }
     }
 
@@ -359,6 +372,9 @@ impl Ledger {
         // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
         // whole pass look like a replay; what the body said at its end counts all the same.
         self.context_stale |= self.body_wrote && self.is_replaying() && !self.refused;
+        if matches!(end, RunEnd::Completed { .. }) {
+            self.withdraw_leaving();
+        }
         self.tells = self.refused;
         self.wake_at = match &end {
             RunEnd::Parked { wake_at, .. } => *wake_at,

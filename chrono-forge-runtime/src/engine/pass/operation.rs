@@ -144,8 +144,6 @@ pub(super) enum Phase {
     Done(Box<LiveOutcome>),
     /// Its next poll delivers.
     Released(Outcome),
-    /// Its record was written after the body had dropped it, so it never completes.
-    Undelivered,
     /// Delivered; nothing follows.
     Abandoned,
 }

@@ -34,6 +34,7 @@ impl Ledger {
     /// Decides. Everything that changes here goes into the draft; `flush` tells that the draft must
     /// be submitted before waiting.
     pub fn next_move(&mut self, sight: Sight) -> Move {
+        self.withdraw_leaving();
         if self.holds > 0 {
             return Move::Wait {
                 until: None,
@@ -155,8 +156,17 @@ impl Ledger {
             }
             return;
         }
-        let deadline = first_deadline(op, sight.now);
-        op.notes.fix_timeout(deadline);
+        if op.notes.timeout_at().is_none()
+            && let Some(deadline) = first_deadline(op, sight.now)
+        {
+            // Written before the first evaluation, so that no crash restarts the time.
+            op.notes.fix_timeout(Some(deadline));
+            let record = op
+                .record
+                .get_or_insert_with(|| Record::pending(op.step_name.clone(), sight.now));
+            record.metadata = op.notes.to_json();
+            self.draft.record(record.clone());
+        }
         let timeout = match op.kind {
             Kind::Step { timeout } => timeout,
             _ => None,
@@ -310,12 +320,6 @@ impl Ledger {
             return Move::Wait { until, real };
         }
         if unfinished && !self.draining {
-            if let Some(place) = survey.undelivered.filter(|_| !survey.held_back && !foreign) {
-                let problem = "its outcome was recorded after the body had dropped it, so it can \
-                               never be awaited; give the operation a new key";
-                self.break_rule(DefinitionError::Misplaced { place, problem });
-                return Move::Poll;
-            }
             return Move::Wait { until, real };
         }
         let graced = sight.quiet_since + GRACE;
@@ -352,7 +356,6 @@ impl Ledger {
                     earliest(&mut survey.wake_at, *at);
                 }
                 Phase::Fresh | Phase::Checking => survey.held_back = true,
-                Phase::Undelivered => survey.undelivered = Some(op.place.to_string()),
                 _ => {}
             }
         }
@@ -395,8 +398,6 @@ struct Survey {
     /// An operation waits for the barrier.
     held_back: bool,
     parked: bool,
-    /// An operation whose record the body must not see.
-    undelivered: Option<String>,
 }
 
 fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {
