@@ -16,7 +16,7 @@ pub use crate::definition::{
     BodyError, BodyFuture, Definition, PassHandle, Registration, StateSpec,
 };
 pub use crate::record::Priority;
-pub use crate::retry::RetryPolicy;
+pub use crate::retry::RetryPolicies;
 
 use std::future::{Future, pending};
 
