@@ -48,7 +48,7 @@ impl Kind {
             Kind::Wait => &["until"],
             Kind::WaitUntil => &["every", "timeout", "retry"],
             Kind::ContinueIf => &["timeout"],
-            Kind::Branch => &["automerge"],
+            Kind::Branch => &["automerge", "retry"],
             Kind::SpawnEach => &["of"],
             Kind::Spawn | Kind::Merge => &[],
         }
