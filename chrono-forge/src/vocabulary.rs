@@ -147,8 +147,8 @@ macro_rules! continue_if {
 /// [start_at = instant,] [timeout = duration,] [on_error = Continue | Fail,] [retry = policy,]
 /// |tick| body)`. The closure is written in place and takes one argument, the instant that the tick was
 /// scheduled for (a `jiff::Timestamp`); its body has the forms of a step's: `f(args)`, `x.m(args)`,
-/// `async { .. }` or `{ .. Ok(()) }`. The default key is the name of the function that it calls. The
-/// value is `Result<(), StepError>`.
+/// `async { .. }` or `{ .. Ok(()) }`, and what it gives beside an error is dropped. The default key is
+/// the name of the function that it calls. The value is `Result<(), StepError>`.
 ///
 /// | option | meaning |
 /// |---|---|
@@ -159,7 +159,7 @@ macro_rules! continue_if {
 /// | `start_at` | The first tick of an interval, or the instant before which no pattern counts; it may have passed. Unless set, the first tick comes one interval after the run first got here. |
 /// | `timeout` | How late a tick may still begin; one hour unless set. |
 /// | `on_error` | What follows on a tick that gave up: `Continue`, the default, goes on with the next one, `Fail` ends with its error. |
-/// | `retry` | As in [`step!`](crate::step), for each tick on its own. |
+/// | `retry` | As in [`step!`](crate::step), for each tick on its own, and for `until`. An `until` that gave up ends the repeat with its error. |
 ///
 /// **Catching up.** Ticks that came due while nobody could run them are run when somebody can, the
 /// oldest first and one after the other. Those that are later than `timeout` by then are skipped,

@@ -49,7 +49,7 @@ async fn bodies(cx: Context, mail: State<Mail>, order: String, limit: u32) -> Re
             sum += n;
         }
         remind(&order, tick).await?;
-        cx.set("sum", sum)?;
+        cx.set("sum", &sum)?;
         Ok(())
     })
     .await?;

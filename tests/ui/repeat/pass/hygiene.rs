@@ -16,8 +16,8 @@ async fn done(n: u32) -> chrono_forge::Result<bool> {
 #[workflow]
 async fn own_names(cx: Context, repeat: u32, until: u32, private: u32) -> chrono_forge::Result<()> {
     chrono_forge::repeat!("names", every = hours(1), until = done(until), on_error = Fail, |tick| {
-        cx.set("at", tick.to_string())?;
-        cx.set("sum", repeat + private)?;
+        cx.set("at", &tick)?;
+        cx.set("sum", &(repeat + private))?;
         Ok(())
     })
     .await?;
@@ -27,7 +27,7 @@ async fn own_names(cx: Context, repeat: u32, until: u32, private: u32) -> chrono
 #[workflow(part)]
 async fn in_a_part(cx: &Context, n: u32) -> chrono_forge::Result<()> {
     chrono_forge::repeat!("part", every = hours(1), until = done(n), |tick| {
-        cx.set("at", tick.to_string())?;
+        cx.set("at", &tick)?;
         Ok(())
     })
     .await?;

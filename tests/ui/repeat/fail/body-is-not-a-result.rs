@@ -4,14 +4,13 @@ async fn is_paid(order: &str) -> Result<bool> {
     Ok(order.is_empty())
 }
 
-async fn remind(order: &str) -> Result<()> {
+async fn remind(order: &str) {
     println!("{order}");
-    Ok(())
 }
 
 #[workflow]
 async fn run(order: String) -> Result<()> {
-    repeat!("reminder", every = days(1), until = is_paid(&order), |_| is_paid(&order)).await?;
+    repeat!("reminder", every = days(1), until = is_paid(&order), |_| remind(&order)).await?;
     Ok(())
 }
 
