@@ -87,6 +87,10 @@ pub enum DefinitionError {
     #[error("spawn_each `{name}`: of = {of} is not between 1 and 10000")]
     BadBatch { name: String, of: u64 },
 
+    /// The schedule of a `repeat!` cannot be.
+    #[error("{place}: {problem}")]
+    BadSchedule { place: String, problem: String },
+
     /// The result of another run was awaited inside a pass, where it would hold a slot.
     #[error(
         "the result of run `{key}` was awaited inside a workflow; it would hold a slot while it waits; spawn it as a child and merge it"

@@ -13,6 +13,7 @@ use proc_macro2::Ident;
 use syn::Expr;
 use syn::ExprClosure;
 use syn::Lit;
+use syn::Stmt;
 
 /// Reads the body by the macro's kind. Takes those options that are part of it.
 pub(super) fn work(
@@ -105,12 +106,41 @@ fn repetition(
         return None;
     }
     let tick = closure.inputs.into_iter().next()?;
-    let task = attempt(*closure.body, &Words::body(report.kind), report)?;
+    let body = without_braces(*closure.body);
+    let task = attempt(body, &Words::body(report.kind), report)?;
     Some(Work::Repetition(Box::new(Repetition {
         until: until?,
         tick,
         task,
     })))
+}
+
+/// The formatter puts braces around the body of a closure when the line is long, so braces around
+/// nothing but a call mean what the call means. `{ Ok(v) }` stays a block.
+fn without_braces(body: Expr) -> Expr {
+    let Expr::Block(block) = &body else {
+        return body;
+    };
+    let plain = block.attrs.is_empty() && block.label.is_none();
+    match block.block.stmts.as_slice() {
+        [Stmt::Expr(call, None)] if plain && is_future(call) => call.clone(),
+        _ => body,
+    }
+}
+
+fn is_future(expression: &Expr) -> bool {
+    match expression {
+        Expr::MethodCall(_) | Expr::Async(_) => true,
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => path
+                .path
+                .segments
+                .last()
+                .is_some_and(|last| last.ident != "Ok" && last.ident != "Err"),
+            _ => true,
+        },
+        _ => false,
+    }
 }
 
 fn branch(body: Expr, options: &mut Vec<(Ident, Expr)>, report: &mut Report<'_>) -> Option<Work> {

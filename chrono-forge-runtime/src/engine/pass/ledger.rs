@@ -8,8 +8,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::draft::Draft;
+use super::entries::delta_of_text;
 use super::history::pending_again;
 use super::operation::{Operation, Phase};
+use super::repeat::tick_row;
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Place, Turn};
 use crate::error::DefinitionError;
@@ -189,6 +191,10 @@ impl Ledger {
         if matches!(phase, Phase::Fresh) {
             self.fresh.push_back(id);
         }
+        let kept = match (&kind, &record) {
+            (Kind::Repeat(_), Some(record)) => delta_of_text(record.context_delta.as_deref()),
+            _ => Delta::new(),
+        };
         let found = record.as_mut().and_then(|record| record.metadata.take());
         let operation = Operation {
             notes: Notes::of_text(found.as_deref()),
@@ -200,6 +206,8 @@ impl Ledger {
             record,
             waker: None,
             context: Delta::new(),
+            tick: None,
+            kept,
             // Only a branch block may have operations inside.
             within: self.active,
         };
@@ -322,6 +330,9 @@ impl Ledger {
         for op in self.leaving.drain(..) {
             if op.record.is_none() || matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
                 continue;
+            }
+            if let Some(step_name) = tick_row(&op) {
+                self.draft.withdraw(Withdrawal { step_name });
             }
             let step_name = op.step_name;
             self.draft.withdraw(Withdrawal { step_name });

@@ -119,7 +119,7 @@ impl Ledger {
             }
             match op.retry_at().filter(|at| *at > sight.now) {
                 // A retry or a poll whose time has not come, or a wait under way.
-                Some(at) if !matches!(op.kind, Kind::Gate { .. }) => {
+                Some(at) if !op.looks_early() => {
                     op.phase = Phase::Parked { until: Some(at) };
                 }
                 _ if op.runs_user_code() && !clear => held_back.push(id),
@@ -134,6 +134,7 @@ impl Ledger {
     }
 
     fn begin(&mut self, id: OpId, sight: Sight) {
+        self.anchor_repeat(id, sight.now);
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
@@ -240,7 +241,9 @@ impl Ledger {
         }
         self.recheck = None;
         for op in self.ops.values_mut() {
-            if let (Phase::Executing(execution), Kind::Gate { .. }) = (&mut op.phase, &op.kind) {
+            if let (Phase::Executing(execution), Kind::Gate { .. } | Kind::Repeat(_)) =
+                (&mut op.phase, &op.kind)
+            {
                 execution.again = true;
             }
         }
@@ -248,8 +251,8 @@ impl Ledger {
             .ops
             .iter()
             .filter(|(_, op)| {
-                matches!(op.kind, Kind::Gate { .. } | Kind::Merge { .. })
-                    && matches!(op.phase, Phase::Parked { .. })
+                let asks = matches!(op.kind, Kind::Merge { .. }) || op.looks_early();
+                asks && matches!(op.phase, Phase::Parked { .. })
             })
             .map(|(id, _)| *id)
             .collect();
