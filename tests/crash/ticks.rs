@@ -57,9 +57,15 @@ const TICKING: Subject<ticking> = Subject {
         site
     },
     tries: |place| {
-        let tick = place.strip_prefix("repeat$tick$").and_then(|at| at.parse::<i64>().ok());
+        let tick = place
+            .strip_prefix("repeat$tick$")
+            .and_then(|at| at.parse::<i64>().ok());
         let nth = tick.map(|tick| (tick - begin().as_second() + 295 * 60) / 600);
-        if matches!(nth, Some(25 | 26 | 31)) { 2 } else { 1 }
+        if matches!(nth, Some(25 | 26 | 31)) {
+            2
+        } else {
+            1
+        }
     },
 };
 
@@ -72,7 +78,10 @@ fn the_undisturbed_repeat_is_what_it_is_meant_to_be() {
     // Two ticks failed twice and one once.
     let errors = rows.iter().filter(|row| row.starts_with("error ")).count();
     assert_eq!(errors, 5, "{rows:#?}");
-    let run = rows.iter().find(|row| row.starts_with("run ")).expect("a run");
+    let run = rows
+        .iter()
+        .find(|row| row.starts_with("run "))
+        .expect("a run");
     assert!(run.contains(&format!("{}", TICKS - 2)), "{run}");
 }
 

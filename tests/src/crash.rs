@@ -365,7 +365,12 @@ impl Probe {
     ///
     /// # Errors
     /// Never.
-    pub async fn ticks_are_over(&self, run: &str, repeat: &str, ticks: i64) -> anyhow::Result<bool> {
+    pub async fn ticks_are_over(
+        &self,
+        run: &str,
+        repeat: &str,
+        ticks: i64,
+    ) -> anyhow::Result<bool> {
         let over = self.count(
             "SELECT count(*) FROM chrono_forge_execution_logs AS l
             JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
