@@ -17,9 +17,15 @@ macro_rules! __outside {
 
 /// Runs once, records the result; retried on error.
 ///
-/// `step!(["key",] [retry = policy,] [timeout = duration,] body)` with a body `f(args)`,
+/// `step!(["key",] [retry = policies,] [timeout = duration,] body)` with a body `f(args)`,
 /// `x.m(args)`, `async { .. }` (any error type) or `{ .. Ok(v) }` (an `anyhow` block). The default
 /// key is the function's name. The value is `Result<T, StepError>`.
+///
+/// `retry` takes a [`RetryPolicy`](crate::RetryPolicy), or an array of them of which the first that
+/// covers a failure decides, each by a count of its own ([`RetryPolicies`](crate::RetryPolicies)).
+/// Without it a step takes the policies of `#[workflow(retry = ..)]`, and without those
+/// `RetryPolicy::new()`. Counts are kept with the step: neither a crash, a pause nor another order of the
+/// array sets them back.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
@@ -39,6 +45,30 @@ macro_rules! __outside {
 /// let forge = Forge::open("sqlite::memory:").await?;
 /// let run = forge.start("p", pay(5)).await?;
 /// assert_eq!(run.result().await?, "receipt for 5, no. 7");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A budget for each kind of failure:
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// async fn fetch() -> Result<String, std::io::Error> {
+///     Ok("page".into())
+/// }
+///
+/// #[workflow]
+/// async fn mirror() -> Result<String> {
+///     let patient = RetryPolicy::new().max_attempts(20).cap(minutes(10));
+///     let network = patient.on::<std::io::Error>().on_timeout();
+///     let page = step!(retry = [network, RetryPolicy::none()], timeout = secs(30), fetch()).await?;
+///     Ok(page)
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let forge = Forge::open("sqlite::memory:").await?;
+/// # assert_eq!(forge.start("m", mirror()).await?.result().await?, "page");
 /// # Ok(())
 /// # }
 /// ```
@@ -78,10 +108,14 @@ macro_rules! wait {
 
 /// Polls a condition until it is true.
 ///
-/// `wait_until!("key", [every = duration,] [timeout = duration,] [retry = policy,] cond(args))`
+/// `wait_until!("key", [every = duration,] [timeout = duration,] [retry = policies,] cond(args))`
 /// where the condition gives `Result<bool, E>`. Every 15 minutes for up to an hour unless set; at
-/// the deadline it is evaluated once more, and a true condition wins. Its errors are not retried
-/// unless `retry` says so. The value is `Result<(), StepError>`.
+/// the deadline it is evaluated once more, and a true condition wins. The value is
+/// `Result<(), StepError>`.
+///
+/// Its errors are not retried unless `retry` says so, here and not at the workflow: a policy or an
+/// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
+/// found the condition false does not give it back.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
@@ -209,10 +243,11 @@ macro_rules! repeat {
 
 /// A durable fan-out: its block spawns children and ends in the value to have after the merge.
 ///
-/// `branch!("name", [automerge = true,] { .. value })`. The value is
+/// `branch!("name", [automerge = true,] [retry = policies,] { .. value })`. The value is
 /// `Result<Branch<R>, BranchError>`, with `automerge` the merged `Result<R, BranchError>`. Children
 /// start while the block still dispatches; when it ends, the branch is sealed and its value
-/// recorded.
+/// recorded. An error in the block is retried as a step's ([`step!`](crate::step)), going on where
+/// dispatch was.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
