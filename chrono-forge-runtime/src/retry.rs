@@ -7,6 +7,8 @@
 mod filter;
 mod list;
 mod policy;
+#[cfg(test)]
+mod property;
 
 pub use filter::Cause;
 pub use list::{Decision, EmptyPolicies, RetryPolicies};

@@ -8,17 +8,21 @@
 
 mod automerge;
 mod branches;
+mod budgets;
 mod completion;
 mod concurrency;
 mod conditions;
 mod context;
+mod errors;
 mod execution;
+mod faults;
 mod foreign;
 mod gates;
 mod merge;
 mod pagers;
 mod panics;
 mod parts;
+mod policies;
 mod queues;
 mod replay;
 mod results;

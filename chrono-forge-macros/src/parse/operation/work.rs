@@ -58,7 +58,8 @@ fn attempt(body: Expr, report: &mut Report<'_>) -> Option<Work> {
 }
 
 fn branch(body: Expr, options: &mut Vec<(Ident, Expr)>, report: &mut Report<'_>) -> Option<Work> {
-    let automerge = match options.pop() {
+    let place = options.iter().position(|(name, _)| name == "automerge");
+    let automerge = match place.map(|place| options.remove(place)) {
         None => false,
         Some((_, value)) => match literal_bool(&value) {
             Some(automerge) => automerge,
