@@ -182,9 +182,8 @@ async fn nested(cx: &Context) -> Result<()> {
 
 #[workflow(retry = [RetryPolicy::new().unlimited().on::<DefinitionError>(), RetryPolicy::new()])]
 async fn breaks_a_rule(cx: Context, how: String) -> Result<()> {
-    let bad = format!("{how}$");
     match how.as_str() {
-        "key" => step!(bad, { Ok(()) }).await?,
+        "key" => step!(format!("{how}$"), { Ok(()) }).await?,
         "nested" => step!("outer", nested(&cx)).await?,
         _ => branch!("unmerged", {}).await.map(drop)?,
     }

@@ -9,6 +9,7 @@
 mod automerge;
 mod branches;
 mod budgets;
+mod catch_up;
 mod completion;
 mod concurrency;
 mod conditions;
@@ -24,6 +25,8 @@ mod panics;
 mod parts;
 mod policies;
 mod queues;
+mod repeat_failures;
+mod repeats;
 mod replay;
 mod results;
 mod retries;

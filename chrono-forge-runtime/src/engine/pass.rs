@@ -12,6 +12,7 @@ mod history;
 mod ledger;
 mod operation;
 mod order;
+mod repeat;
 mod spawn;
 mod turn;
 mod waker;
