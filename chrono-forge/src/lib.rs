@@ -64,8 +64,8 @@ pub use chrono_forge_runtime::error::{
     BranchError, ContextError, DefinitionError, Error, JoinError, RunError, StepError, StoreError,
     StoreErrorKind,
 };
-pub use chrono_forge_runtime::forge::{Builder, Forge, Run};
-pub use chrono_forge_runtime::record::{Priority, RunState};
+pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
+pub use chrono_forge_runtime::record::{Priority, RetryFilter, RunState};
 pub use chrono_forge_runtime::retry::RetryPolicy;
 pub use span::{days, hours, minutes, secs};
 
