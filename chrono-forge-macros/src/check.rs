@@ -1,14 +1,17 @@
 //! The rules, one `check_*` function each. They read the model and report; none stops another.
 
 mod assignments;
+mod interval;
 mod jumps;
 mod keys;
 mod merges;
 mod nesting;
+mod options;
 mod parameters;
 mod part;
 mod paths;
 mod returns;
+mod schedule;
 mod signature;
 mod site;
 mod walk;
@@ -94,6 +97,13 @@ fn body(body: &Body, sites: &[Site], diagnostics: &mut Diagnostics) {
         keys::check_characters(site, body, diagnostics);
         keys::check_captures(site, body, diagnostics);
         keys::check_constant_key_in_loop(site, body, diagnostics);
+        options::check_retry_list(site, body, diagnostics);
+        options::check_on_error(site, body, diagnostics);
+        schedule::check_one_schedule(site, body, diagnostics);
+        schedule::check_interval(site, body, diagnostics);
+        schedule::check_cron(site, body, diagnostics);
+        schedule::check_zone(site, body, diagnostics);
+        schedule::check_zone_of_duration(site, body, diagnostics);
     }
     paths::check_duplicate_keys(body, diagnostics);
     assignments::check_outer_changes(body, diagnostics);

@@ -116,7 +116,8 @@ pub(crate) struct Operation {
     pub(crate) name: Ident,
     /// Absent for `merge!` alone.
     pub(crate) key: Option<Key>,
-    /// `name = value`, in order; `automerge` is not among them.
+    /// `name = value`, in order; what is part of the work is not among them: `automerge`, and the
+    /// `until` of `wait!` and `repeat!`.
     pub(crate) options: Vec<(Ident, Expr)>,
     pub(crate) work: Work,
 }
@@ -128,6 +129,7 @@ pub(crate) enum Kind {
     Wait,
     WaitUntil,
     ContinueIf,
+    Repeat,
     Branch,
     Spawn,
     SpawnEach,
@@ -148,10 +150,10 @@ pub(crate) enum Key {
 
 /// What an operation does.
 pub(crate) enum Work {
-    /// An expression that is awaited as written.
-    Future(Expr),
-    /// `{ .. Ok(value) }` with any error.
-    Block(Block),
+    /// The body of a step, or a condition.
+    Attempt(Attempt),
+    /// A task for every tick of a schedule.
+    Repetition(Box<Repetition>),
     /// A duration to wait for.
     Duration(Expr),
     /// An instant to wait for.
@@ -164,6 +166,24 @@ pub(crate) enum Work {
     Children(Box<Children>),
     /// What to join.
     Handles(Vec<Handle>),
+}
+
+/// Code that runs under the engine's control, anew for each attempt.
+pub(crate) enum Attempt {
+    /// An expression that is awaited as written.
+    Future(Expr),
+    /// `{ .. Ok(value) }` with any error.
+    Block(Block),
+}
+
+/// What `repeat!` does.
+pub(crate) struct Repetition {
+    /// The condition that ends it.
+    pub(crate) until: Attempt,
+    /// The closure's argument: the instant that a tick was scheduled for.
+    pub(crate) tick: Pat,
+    /// The closure's body.
+    pub(crate) task: Attempt,
 }
 
 /// What `spawn_each!` starts.

@@ -11,6 +11,8 @@ mod vocabulary;
 
 pub(crate) use lift::marker_index;
 pub(crate) use options::NAMES as OPTION_NAMES;
+pub(crate) use vocabulary::ON_ERROR;
+pub(crate) use vocabulary::on_error_word;
 
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;

@@ -5,6 +5,7 @@
 mod expansions;
 mod grammar;
 mod options;
+mod repeat;
 mod rules;
 mod signatures;
 

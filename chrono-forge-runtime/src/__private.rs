@@ -7,6 +7,7 @@ pub use crate::context::branch::{BranchOptions, branch, branch_automerge};
 pub use crate::context::condition::{ContinueIfOptions, WaitUntilOptions, continue_if, wait_until};
 pub use crate::context::invocation::{Invocation, Workflow, WorkflowReturn, invoke};
 pub use crate::context::merge::{merge, named};
+pub use crate::context::repeat::{RepeatOptions, repeat, tick};
 pub use crate::context::spawn::{SpawnEachOptions, slot, spawn, spawn_each};
 pub use crate::context::state::State;
 pub use crate::context::step::{StepOptions, step};
@@ -15,6 +16,7 @@ pub use crate::context::{Context, Key, key};
 pub use crate::definition::{
     BodyError, BodyFuture, Definition, PassHandle, Registration, StateSpec,
 };
+pub use crate::engine::repeat::OnError;
 pub use crate::record::Priority;
 pub use crate::retry::RetryPolicy;
 

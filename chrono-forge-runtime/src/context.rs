@@ -11,6 +11,7 @@ pub mod entries;
 pub mod invocation;
 pub mod merge;
 mod operation;
+pub mod repeat;
 mod runner;
 pub mod source;
 pub mod spawn;

@@ -15,5 +15,6 @@ pub mod outcome;
 pub mod panics;
 pub mod pass;
 pub mod registry;
+pub mod repeat;
 pub mod scheduler;
 pub mod slots;

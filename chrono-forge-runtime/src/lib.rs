@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! __private, forge -> context -> engine -> commit -> store
-//! ground floor: record, definition, error, clock, failpoint, retry, telemetry
+//! ground floor: record, definition, error, clock, failpoint, retry, schedule, telemetry
 //! ```
 //!
 //! Applications depend on `chrono-forge`, which re-exports what they need.
@@ -22,6 +22,7 @@ pub mod failpoint;
 pub mod forge;
 pub mod record;
 pub mod retry;
+pub mod schedule;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -12,7 +12,7 @@ pub mod run;
 pub mod step;
 
 pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
-pub use notes::{Notes, RetryCounts};
+pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,
 };

@@ -56,10 +56,12 @@ pub use chrono_forge_runtime::context::children::{Child, Children};
 pub use chrono_forge_runtime::context::condition::Condition;
 pub use chrono_forge_runtime::context::invocation::{Invocation, Workflow, WorkflowReturn};
 pub use chrono_forge_runtime::context::merge::Merge;
+pub use chrono_forge_runtime::context::repeat::Repeat;
 pub use chrono_forge_runtime::context::source::{Source, pages};
 pub use chrono_forge_runtime::context::state::State;
 pub use chrono_forge_runtime::context::step::Step;
 pub use chrono_forge_runtime::context::wait::Wait;
+pub use chrono_forge_runtime::engine::repeat::OnError;
 pub use chrono_forge_runtime::error::{
     BranchError, ContextError, DefinitionError, Error, JoinError, RunError, StepError, StoreError,
     StoreErrorKind,
@@ -67,7 +69,9 @@ pub use chrono_forge_runtime::error::{
 pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
 pub use chrono_forge_runtime::record::{Priority, RetryFilter, RunState};
 pub use chrono_forge_runtime::retry::RetryPolicy;
-pub use span::{days, hours, minutes, secs};
+/// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
+pub use jiff;
+pub use span::{calendar_days, days, hours, minutes, months, secs};
 
 #[cfg(feature = "testing")]
 pub use chrono_forge_runtime::testing;

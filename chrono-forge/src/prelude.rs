@@ -2,6 +2,6 @@
 
 pub use crate::{
     Branch, Child, Children, Context, Forge, Invocation, Result, RetryPolicy, Run, State,
-    StepError, Workflow, branch, continue_if, days, hours, merge, minutes, pages, secs, spawn,
-    spawn_each, step, wait, wait_until, workflow,
+    StepError, Workflow, branch, calendar_days, continue_if, days, hours, merge, minutes, months,
+    pages, secs, spawn, spawn_each, step, wait, wait_until, workflow,
 };

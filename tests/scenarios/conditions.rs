@@ -240,3 +240,36 @@ async fn only_the_evaluation_that_completes_a_condition_writes_to_the_context() 
     })
     .await;
 }
+
+async fn is_slowly_open(probe: &Probe) -> Result<bool> {
+    probe.note("looked");
+    probe.raised("answer").await;
+    Ok(false)
+}
+
+#[workflow]
+async fn slow_poller(probe: State<Probe>) -> Result<bool> {
+    let open = wait_until!("open", timeout = hours(1), is_slowly_open(&probe)).await;
+    Ok(open.is_err_and(|error| error.is_timeout))
+}
+
+#[tokio::test]
+async fn a_crash_in_the_first_look_does_not_restart_the_time() {
+    scenario(async |world| {
+        let forge = world.forge([slow_poller::NAME]).await;
+        let begun = world.now();
+        forge.start("k", slow_poller()).await.unwrap();
+        world.noted("looked", 1).await;
+        world.until(|| !world.rows().records("k").is_empty()).await;
+        forge.crash();
+        drop(forge);
+        world.clock.advance(minutes(30));
+        world.probe.set("answer", 1);
+        let forge = world.forge([slow_poller::NAME]).await;
+        let run = forge.start("k", slow_poller()).await.unwrap();
+        world.settle("k").await;
+        assert!(run.result().await.unwrap());
+        assert_eq!(world.now(), begun + 3_600 * 1_000_000);
+    })
+    .await;
+}

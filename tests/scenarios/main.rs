@@ -8,6 +8,7 @@
 
 mod automerge;
 mod branches;
+mod catch_up;
 mod completion;
 mod concurrency;
 mod conditions;
@@ -20,6 +21,8 @@ mod pagers;
 mod panics;
 mod parts;
 mod queues;
+mod repeat_failures;
+mod repeats;
 mod replay;
 mod results;
 mod retries;

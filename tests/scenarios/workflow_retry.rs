@@ -142,3 +142,49 @@ async fn a_body_that_recovers_completes() {
     })
     .await;
 }
+
+#[workflow(retry = RetryPolicy::new().jitter(false))]
+async fn fails_beside_others(probe: State<Probe>) -> Result<u32> {
+    let (_, value, ()) = tokio::try_join!(
+        async {
+            step!("first", { Ok(()) }).await?;
+            anyhow::ensure!(probe.is("mended"), "flaky");
+            Ok(())
+        },
+        async {
+            Ok(step!("beside", {
+                probe.note("beside");
+                Ok(7_u32)
+            })
+            .await?)
+        },
+        async {
+            wait!("pause", days(2)).await;
+            anyhow::Ok(())
+        },
+    )?;
+    Ok(value)
+}
+
+#[tokio::test]
+async fn what_goes_down_with_a_failing_body_is_there_again_when_it_replays() {
+    scenario(async |world| {
+        let forge = world.forge([fails_beside_others::NAME]).await;
+        let run = forge.start("k", fails_beside_others()).await.unwrap();
+        world.parked("k").await;
+        let pause = world.rows().record("k", "wait$pause");
+        let end = world.now() + 2 * 86_400 * 1_000_000;
+        assert_eq!((pause.state, pause.wake_at), (0, Some(end)));
+        world.probe.set("mended", 1);
+        world.clock.advance(secs(10));
+        world
+            .until(|| world.rows().run("k").wake_at == Some(end))
+            .await;
+        world.settle("k").await;
+        assert_eq!(run.result().await.unwrap(), 7);
+        // It had finished when the body failed, and its value waited for the replay.
+        assert_eq!(world.probe.count("beside"), 1);
+        assert_eq!(world.now(), end);
+    })
+    .await;
+}

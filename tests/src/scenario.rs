@@ -195,6 +195,11 @@ impl World {
         self.clock.advance(Duration::from_micros(left));
     }
 
+    /// Moves time to the next whole second, on which grids of whole seconds stand.
+    pub fn start_of_second(&self) {
+        self.move_to((self.now() / 1_000_000 + 1) * 1_000_000);
+    }
+
     /// The future's output, or `None` when it is not ready soon; for what must not happen.
     pub async fn soon<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(Duration::from_millis(50), future)

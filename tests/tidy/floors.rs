@@ -8,6 +8,7 @@ pub(crate) const GROUND: &[&str] = &[
     "failpoint",
     "record",
     "retry",
+    "schedule",
     "telemetry",
     "testing",
 ];

@@ -32,7 +32,7 @@ pub(super) fn check_outer_changes(body: &Body, diagnostics: &mut Diagnostics) {
         };
         if matches!(
             operation.work,
-            Work::Future(_) | Work::Block(_) | Work::Branch { .. } | Work::Children(_)
+            Work::Attempt(_) | Work::Repetition(_) | Work::Branch { .. } | Work::Children(_)
         ) {
             check_body(id, operation, body, diagnostics);
         }

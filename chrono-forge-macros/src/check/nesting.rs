@@ -22,7 +22,7 @@ pub(super) fn check_operation_in_branch(site: &Site, body: &Body, diagnostics: &
     };
     let waits = matches!(
         operation.kind,
-        Kind::Wait | Kind::WaitUntil | Kind::ContinueIf | Kind::Branch | Kind::Merge
+        Kind::Wait | Kind::WaitUntil | Kind::ContinueIf | Kind::Repeat | Kind::Branch | Kind::Merge
     );
     if waits && site.place.branch && site.place.attempt.is_none() {
         let message = diagnostics::operation_in_branch(operation.kind);

@@ -138,7 +138,7 @@ impl<'ast> Visit<'ast> for Path<'_> {
                 self.seen.extend(outer);
             }
             // What is durable in there is an error of its own.
-            Work::Future(_) | Work::Block(_) => {}
+            Work::Attempt(_) | Work::Repetition(_) => {}
             _ => walk::deferred(self, operation),
         }
     }

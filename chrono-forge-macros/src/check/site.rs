@@ -102,7 +102,7 @@ impl<'ast> Visit<'ast> for Survey<'_> {
         walk::arguments(self, operation);
         let mut place = self.place;
         match &operation.work {
-            Work::Future(_) | Work::Block(_) => place.attempt = Some(operation.kind),
+            Work::Attempt(_) | Work::Repetition(_) => place.attempt = Some(operation.kind),
             Work::Branch { .. } => {
                 place.branch = true;
                 place.repeated_in_branch = false;

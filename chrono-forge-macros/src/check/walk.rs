@@ -1,5 +1,6 @@
 //! How rules get past macros: into operations by their model, into other macros by guessing.
 
+use crate::model::Attempt;
 use crate::model::Handle;
 use crate::model::Key;
 use crate::model::Operation;
@@ -59,7 +60,7 @@ where
                 }
             }
         }
-        Work::Future(_) | Work::Block(_) | Work::Branch { .. } => {}
+        Work::Attempt(_) | Work::Repetition(_) | Work::Branch { .. } => {}
     }
 }
 
@@ -69,13 +70,28 @@ where
     V: for<'ast> Visit<'ast>,
 {
     match &operation.work {
-        Work::Future(expression) => visitor.visit_expr(expression),
-        Work::Block(block) | Work::Branch { block, .. } => visitor.visit_block(block),
+        Work::Attempt(one) => attempt(visitor, one),
+        Work::Repetition(repetition) => {
+            attempt(visitor, &repetition.until);
+            visitor.visit_pat(&repetition.tick);
+            attempt(visitor, &repetition.task);
+        }
+        Work::Branch { block, .. } => visitor.visit_block(block),
         Work::Children(children) => {
             visitor.visit_pat(&children.item);
             visitor.visit_expr(&children.child);
         }
         Work::Duration(_) | Work::Instant(_) | Work::Child(_) | Work::Handles(_) => {}
+    }
+}
+
+fn attempt<V>(visitor: &mut V, attempt: &Attempt)
+where
+    V: for<'ast> Visit<'ast>,
+{
+    match attempt {
+        Attempt::Future(expression) => visitor.visit_expr(expression),
+        Attempt::Block(block) => visitor.visit_block(block),
     }
 }
 

@@ -4,12 +4,15 @@ use super::runtime::Runtime;
 use super::runtime::at;
 use super::runtime::at_first;
 use super::runtime::context;
+use crate::model::Attempt;
 use crate::model::Children;
 use crate::model::Handle;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Operation;
+use crate::model::Repetition;
 use crate::model::Work;
+use crate::parse::on_error_word;
 use proc_macro2::Ident;
 use proc_macro2::Span;
 use proc_macro2::TokenStream;
@@ -28,8 +31,8 @@ pub(super) fn operation(operation: &Operation, runtime: &Runtime) -> TokenStream
         operation,
     };
     match &operation.work {
-        Work::Future(future) => call.attempt(&Call::future(future)),
-        Work::Block(block) => call.attempt(&call.anyhow_block(&Call::block(block))),
+        Work::Attempt(attempt) => call.attempt(&call.body(attempt)),
+        Work::Repetition(repetition) => call.repeat(repetition),
         Work::Duration(duration) => call.wait("wait", duration),
         Work::Instant(instant) => call.wait("wait_instant", instant),
         Work::Branch { block, automerge } => call.branch(block, *automerge),
@@ -58,6 +61,38 @@ impl Call<'_> {
         let function = Ident::new(function, self.site);
         let options = self.options(options);
         quote_spanned!(self.site=> #private::#function(#cx, #key, #options, #body))
+    }
+
+    fn repeat(&self, repetition: &Repetition) -> TokenStream {
+        let (private, cx, key) = (&self.private, context(), self.key());
+        let options = self.options("RepeatOptions");
+        let until = self.body(&repetition.until);
+        let task = self.task(repetition);
+        quote_spanned!(self.site=> #private::repeat(#cx, #key, #options, #until, #task))
+    }
+
+    /// The tick is read from the attempt that is polled: a closure that took it as an argument could
+    /// not return a future that borrows outer variables.
+    fn task(&self, repetition: &Repetition) -> TokenStream {
+        let Repetition { tick, task, .. } = repetition;
+        let at_tick = at_first(tick);
+        let private = self.runtime.private(at_tick);
+        let tick = quote_spanned!(at_tick=> let #tick = #private::tick(););
+        match task {
+            Attempt::Future(future) => {
+                let site = at_first(future);
+                let awaited = Self::awaited(future);
+                match owns(future) {
+                    true => quote_spanned!(site=> move || async move { #tick #awaited }),
+                    false => quote_spanned!(site=> || async { #tick #awaited }),
+                }
+            }
+            Attempt::Block(block) => {
+                let block = Self::block(block);
+                let site = at_first(&block);
+                self.anyhow_block(&quote_spanned!(site=> { #tick #block }))
+            }
+        }
     }
 
     fn wait(&self, function: &str, end: &Expr) -> TokenStream {
@@ -150,12 +185,22 @@ impl Call<'_> {
     fn options(&self, of: &str) -> TokenStream {
         let private = &self.private;
         let of = Ident::new(of, self.site);
-        let setters = self
-            .operation
-            .options
-            .iter()
-            .map(|(name, value)| quote_spanned!(self.site=> .#name(#value)));
+        let setters = self.operation.options.iter().map(|(name, value)| {
+            let value = self.option_value(name, value);
+            quote_spanned!(self.site=> .#name(#value))
+        });
         quote_spanned!(self.site=> #private::#of::new() #(#setters)*)
+    }
+
+    /// What was written, but for the bare words of `on_error`, which need no import.
+    fn option_value(&self, option: &Ident, value: &Expr) -> TokenStream {
+        match on_error_word(value) {
+            Some(word) if option == "on_error" => {
+                let private = self.runtime.private(at(word.span()));
+                quote_spanned!(at(word.span())=> #private::OnError::#word)
+            }
+            _ => value.to_token_stream(),
+        }
     }
 
     /// The user's statements in braces of ours: lints about braces take them for generated then.
@@ -171,6 +216,14 @@ impl Call<'_> {
         quote_spanned!(site=> || #private::anyhow_block(async #block))
     }
 
+    /// A closure around what runs later.
+    fn body(&self, attempt: &Attempt) -> TokenStream {
+        match attempt {
+            Attempt::Future(future) => Self::future(future),
+            Attempt::Block(block) => self.anyhow_block(&Self::block(block)),
+        }
+    }
+
     /// A closure around an expression that is awaited as written.
     ///
     /// `async move` says that the body owns what it names, as it must where the operation outlives a
@@ -178,16 +231,27 @@ impl Call<'_> {
     /// before, or borrowed.
     fn future(future: &Expr) -> TokenStream {
         let site = at_first(future);
-        if matches!(future, Expr::Async(block) if block.capture.is_some()) {
+        if owns(future) {
             return quote_spanned!(site=> move || #future);
         }
+        let awaited = Self::awaited(future);
+        quote_spanned!(site=> || async { #awaited })
+    }
+
+    fn awaited(future: &Expr) -> TokenStream {
+        let site = at_first(future);
         let binds_tightly = matches!(
             future,
             Expr::Call(_) | Expr::MethodCall(_) | Expr::Macro(_) | Expr::Path(_) | Expr::Paren(_)
         );
         match binds_tightly {
-            true => quote_spanned!(site=> || async { #future.await }),
-            false => quote_spanned!(site=> || async { (#future).await }),
+            true => quote_spanned!(site=> #future.await),
+            false => quote_spanned!(site=> (#future).await),
         }
     }
+}
+
+/// `async move { .. }`.
+fn owns(future: &Expr) -> bool {
+    matches!(future, Expr::Async(block) if block.capture.is_some())
 }

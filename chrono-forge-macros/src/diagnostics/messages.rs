@@ -1,6 +1,10 @@
 //! Every message, in one place so that they speak with one voice: what is wrong, then the remedy,
 //! in the user's own terms.
 
+mod repeat;
+
+pub(crate) use repeat::*;
+
 use crate::model::Kind;
 
 // The attribute and its options.
@@ -320,9 +324,16 @@ pub(crate) fn constant_key_in_loop(kind: Kind, key: &str) -> String {
 // Where operations may stand.
 
 pub(crate) fn operation_in_attempt(kind: Kind, outer: Kind) -> String {
+    let remedy = match outer {
+        Kind::Repeat => {
+            "A tick is recorded as one; for several operations start a workflow of its own in it: \
+             `forge.start(..)`"
+        }
+        _ => "Move it before or after, and pass the value in",
+    };
     format!(
         "`{}!` inside the body of `{}!`: that body does not run on a replay, so nothing in it can \
-         be durable. Move it before or after, and pass the value in",
+         be durable. {remedy}",
         kind.name(),
         outer.name()
     )
@@ -364,6 +375,10 @@ pub(crate) fn outer_change(name: &str, kind: Kind) -> String {
     let (place, instead) = match kind {
         Kind::Branch => ("a branch block", "end the block in the value"),
         Kind::SpawnEach => ("the closure of `spawn_each!`", "compute it from the item"),
+        Kind::Repeat => (
+            "a tick",
+            "keep it in the run's context: `cx.set(\"name\", value)`",
+        ),
         _ => ("a step body", "return the value from the body"),
     };
     format!(
@@ -426,14 +441,14 @@ fn did_you_mean(written: &str, names: &[&str]) -> String {
     }
 }
 
-/// How many letters must change to turn one word into the other.
+/// How many letters must change to turn one word into the other, whatever their case.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, b) in to.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
+            let substituted = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
             diagonal = row[j + 1];
             row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
         }

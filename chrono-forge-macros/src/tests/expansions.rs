@@ -65,6 +65,11 @@ fn every_operation() {
 }
 
 #[test]
+fn a_repeat_of_every_form() {
+    assert_expansion("repeat");
+}
+
+#[test]
 fn operations_in_the_arguments_of_other_macros() {
     assert_expansion("foreign_macros");
 }
@@ -118,5 +123,5 @@ fn every_input_is_tested() {
         let name = file.as_ref().expect("a file").file_name();
         !name.to_string_lossy().ends_with(".out.rs")
     });
-    assert_eq!(inputs.count(), 12);
+    assert_eq!(inputs.count(), 13);
 }

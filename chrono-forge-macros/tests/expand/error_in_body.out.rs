@@ -66,7 +66,7 @@ const _: () = {
             .await?;
         tokio::join!(
             ::core::compile_error! {
-            "`repeat!` is reserved for a later version of chrono-forge" },
+            "`race!` is reserved for a later version of chrono-forge" },
             ::chrono_forge::__private::wait(__cx, ::chrono_forge::__private::key("d"),
             hours(1))
         );

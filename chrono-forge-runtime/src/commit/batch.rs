@@ -84,7 +84,7 @@ fn fold(plan: &mut Plan, next: Plan) {
     plan.end = next.end.or(plan.end.take());
 }
 
-/// The last state of a record wins, but it keeps its first instant and what it does not name.
+/// The last state of a record wins, but it keeps its first instant.
 pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
     let earlier = plan
         .records
@@ -93,10 +93,6 @@ pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
     match earlier {
         Some(earlier) => {
             record.started_at = earlier.started_at.or(record.started_at);
-            if record.step_name.starts_with("branch$") {
-                // The seal names no cursors; those of the row stay.
-                record.metadata = record.metadata.or(earlier.metadata.take());
-            }
             *earlier = record;
         }
         None => plan.records.push(record),

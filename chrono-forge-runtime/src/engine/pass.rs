@@ -11,6 +11,7 @@ mod history;
 mod ledger;
 mod operation;
 mod order;
+mod repeat;
 mod spawn;
 mod turn;
 mod waker;

@@ -21,13 +21,6 @@ pub enum DefinitionError {
     )]
     DuplicateKey { place: String },
 
-    /// A recorded key now belongs to an operation of another kind or an undelivered record.
-    #[error("{place}: {problem}")]
-    Misplaced {
-        place: String,
-        problem: &'static str,
-    },
-
     /// A value does not survive encoding, or those bytes do not read back.
     #[error(
         "{place}: a value of type `{type_name}` cannot be stored ({problem}); store a type whose JSON reads back as itself: no NaN or infinity, string keys in maps, serde attributes that agree both ways"
@@ -93,6 +86,10 @@ pub enum DefinitionError {
     /// `of` of a `spawn_each!` is zero or beyond its bound.
     #[error("spawn_each `{name}`: of = {of} is not between 1 and 10000")]
     BadBatch { name: String, of: u64 },
+
+    /// The schedule of a `repeat!` cannot be.
+    #[error("{place}: {problem}")]
+    BadSchedule { place: String, problem: String },
 
     /// The result of another run was awaited inside a pass, where it would hold a slot.
     #[error(

@@ -54,13 +54,48 @@ impl RetryCounts {
 pub struct Notes {
     /// When a condition gives up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    timeout_at: Option<i64>,
+    pub timeout_at: Option<i64>,
     /// It failed by running out of time.
     #[serde(default, skip_serializing_if = "is_false")]
     pub timed_out: bool,
     /// An attempt takes its time: it runs since `last_executed_at`, if its run is still running.
     #[serde(default, skip_serializing_if = "is_false")]
     pub executing: bool,
+    #[serde(default, skip_serializing_if = "RetryCounts::is_empty")]
+    pub retry_counts: RetryCounts,
+    /// A repeat: where its grid begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<i64>,
+    /// A repeat: its frontier, the newest tick that is over. Ticks up to it never run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_execution_at: Option<i64>,
+    /// A repeat: the tick under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick: Option<TickNotes>,
+    /// A repetition: its tick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<i64>,
+    /// A summary of ticks that expired unrun: how many, the first, the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast_forwarded: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
+}
+
+/// The tick of a repeat that is under way or waits for its next attempt. Its repetition row tells the
+/// same to operators; this is what the engine goes on from, since those rows are never loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickNotes {
+    /// The scheduled instant.
+    pub at: i64,
+    /// Failed attempts.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When it may begin no further attempt; absent after a retry by hand, which opens a new window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_at: Option<i64>,
     #[serde(default, skip_serializing_if = "RetryCounts::is_empty")]
     pub retry_counts: RetryCounts,
 }

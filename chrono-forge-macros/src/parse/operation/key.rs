@@ -2,6 +2,7 @@
 
 use super::Report;
 use crate::diagnostics;
+use crate::model::Attempt;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Work;
@@ -12,8 +13,8 @@ use syn::Lit;
 use syn::LitStr;
 use syn::ext::IdentExt;
 
-/// Takes the key off the positional arguments. `step!`, `wait_until!` and `continue_if!` may leave it
-/// out, `merge!` has none.
+/// Takes the key off the positional arguments. Whoever runs a function may leave it out, `merge!` has
+/// none.
 pub(super) fn split(
     name: &Ident,
     mut positional: Vec<Expr>,
@@ -27,13 +28,19 @@ pub(super) fn split(
         Kind::SpawnEach => 2,
         _ => 1,
     };
-    let optional = matches!(kind, Kind::Step | Kind::WaitUntil | Kind::ContinueIf);
+    let optional = matches!(
+        kind,
+        Kind::Step | Kind::WaitUntil | Kind::ContinueIf | Kind::Repeat
+    );
     if positional.len() > work + 1 {
-        let message = match kind {
-            Kind::Wait if work == 0 => diagnostics::duration_and_instant(),
-            _ => diagnostics::too_many_arguments(kind),
+        let (surplus, message) = match kind {
+            Kind::Wait if work == 0 => (1, diagnostics::duration_and_instant()),
+            Kind::Repeat if is_closure(positional.last()) => {
+                (1, diagnostics::repeat_option_without_name())
+            }
+            _ => (work + 1, diagnostics::too_many_arguments(kind)),
         };
-        report.error_spanned(&positional[work + 1], message);
+        report.error_spanned(&positional[surplus], message);
         return None;
     }
     let lacks_body = positional.len() <= work && positional.first().is_none_or(is_text);
@@ -68,22 +75,27 @@ pub(super) fn key(expression: Expr) -> Key {
 
 /// The key of an operation that has none: the name of what it calls.
 pub(super) fn default(work: &Work, report: &mut Report<'_>) -> Option<Key> {
-    let called = match work {
-        Work::Future(expression) => called(expression),
+    let message = diagnostics::key_not_derivable(report.kind);
+    let attempt = match work {
+        Work::Attempt(attempt) => Some(attempt),
+        Work::Repetition(repetition) => Some(&repetition.task),
         _ => None,
     };
-    match called {
-        Some((text, span)) => Some(Key::Default { text, span }),
-        None => {
-            let message = diagnostics::key_not_derivable(report.kind);
-            match work {
-                Work::Future(expression) => report.error_spanned(expression, message),
-                Work::Block(block) => report.error(block.brace_token.span.open(), message),
-                _ => report.error(Span::call_site(), message),
+    match attempt {
+        Some(Attempt::Future(expression)) => {
+            if let Some((text, span)) = called(expression) {
+                return Some(Key::Default { text, span });
             }
-            None
+            report.error_spanned(expression, message);
         }
+        Some(Attempt::Block(block)) => report.error(block.brace_token.span.open(), message),
+        None => report.error(Span::call_site(), message),
     }
+    None
+}
+
+fn is_closure(expression: Option<&Expr>) -> bool {
+    matches!(expression, Some(Expr::Closure(_)))
 }
 
 /// Whether an argument is a string literal, which can only be a key.

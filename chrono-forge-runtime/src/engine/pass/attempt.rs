@@ -160,10 +160,13 @@ impl Ledger {
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.state = RecordState::Completed;
         record.result = result;
-        if !matches!(op.kind, Kind::Wait { .. } | Kind::Merge { .. }) {
+        if !matches!(
+            op.kind,
+            Kind::Wait { .. } | Kind::Merge { .. } | Kind::Repeat(_)
+        ) {
             record.attempts += 1;
         }
-        let context = std::mem::take(&mut op.context);
+        let context = op.take_context();
         record.context_delta = delta_json(&context);
         op.phase = Phase::Done(Box::new(LiveOutcome {
             record,
@@ -192,8 +195,8 @@ impl Ledger {
             context,
             at: now,
         };
-        let written = std::mem::take(&mut op.context);
         if let Some(delay) = delay {
+            op.context.clear();
             let retry_at = ceil_to_micros(after(now, delay));
             let retry_at = op.deadline().map_or(retry_at, |last| last.min(retry_at));
             op.notes.executing = false;
@@ -214,11 +217,12 @@ impl Ledger {
         record.error_message = Some(failure.message);
         let notes = std::mem::take(&mut op.notes);
         record.metadata = notes.given_up(failure.is_timeout || is_over).to_json();
-        record.context_delta = delta_json(&written);
+        let context = op.take_context();
+        record.context_delta = delta_json(&context);
         let live = LiveOutcome {
             record,
             errors: vec![error],
-            context: written,
+            context,
         };
         op.phase = Phase::Done(Box::new(live));
         self.done.push_back(id);
@@ -277,7 +281,7 @@ fn finished(record: Option<Record>, step_name: &Arc<str>, phase: &Phase, now: Ti
 }
 
 /// A delta as stored with its record.
-fn delta_json(delta: &Delta) -> Option<Json> {
+pub(super) fn delta_json(delta: &Delta) -> Option<Json> {
     if delta.is_empty() {
         return None;
     }

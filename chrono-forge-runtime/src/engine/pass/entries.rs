@@ -20,7 +20,7 @@ impl Pass {
         let ledger = self.ledger();
         let mut writer = ledger.active;
         while let Some(op) = writer.and_then(|id| ledger.ops.get(&id)) {
-            if let Some(entry) = op.context.get(key) {
+            if let Some(entry) = op.context.get(key).or_else(|| op.kept.get(key)) {
                 return entry.clone();
             }
             writer = op.within;
@@ -68,21 +68,29 @@ impl Ledger {
     }
 
     pub(super) fn context_json(&self) -> Json {
-        object(self.context.iter().map(|(key, value)| (&**key, &**value)))
+        let mut latest: BTreeMap<&str, &str> = self
+            .context
+            .iter()
+            .map(|(key, value)| (&**key, &**value))
+            .collect();
+        // What repeats have written so far is for operators to see; the body receives it at their end.
+        for (key, value) in self.ops.values().flat_map(|op| &op.kept) {
+            match value {
+                Some(json) => latest.insert(key, json),
+                None => latest.remove(&**key),
+            };
+        }
+        object(latest.into_iter())
     }
 
     /// The context as an error row keeps it: every key, values as far as they fit.
     pub(super) fn context_snapshot(&self, id: OpId) -> Option<Json> {
         let mut entries = self.context.clone();
-        for (key, value) in self
-            .ops
-            .get(&id)
-            .map(|op| op.context.clone())
-            .unwrap_or_default()
-        {
+        let op = self.ops.get(&id);
+        for (key, value) in op.iter().flat_map(|op| op.kept.iter().chain(&op.context)) {
             match value {
-                Some(json) => entries.insert(key, json),
-                None => entries.remove(&key),
+                Some(json) => entries.insert(key.clone(), Json::clone(json)),
+                None => entries.remove(key),
             };
         }
         snapshot(&entries)

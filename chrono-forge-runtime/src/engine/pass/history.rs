@@ -50,7 +50,7 @@ pub(super) fn pending_again(row: RecordRow) -> Record {
         attempts: row.attempts,
         result: None,
         metadata: row.metadata,
-        context_delta: None,
+        context_delta: row.context_delta,
         error_class: None,
         error_message: None,
         started_at: row.started_at,

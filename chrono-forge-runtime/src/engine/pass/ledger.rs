@@ -8,8 +8,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::draft::Draft;
+use super::entries::delta_of_text;
 use super::history::pending_again;
 use super::operation::{Operation, Phase};
+use super::repeat::tick_row;
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Place, Turn};
 use crate::error::DefinitionError;
@@ -103,6 +105,9 @@ pub struct Ledger {
     pub(super) branches: BTreeMap<String, bool>,
     pub(super) scopes: HashMap<OpId, Scope>,
     pub(super) reservations: VecDeque<(u64, String, usize)>,
+    /// Operations that the body dropped while they waited. Their rows go once it turns out that the
+    /// body lives on: what goes down with a failing body is there again when it replays.
+    leaving: Vec<Operation>,
     pub last_outcome: Option<LastOutcome>,
     /// An operation registered under a waker of its own, as in `FuturesUnordered`: then a clone of
     /// the root waker says nothing about foreign futures.
@@ -152,6 +157,7 @@ impl Ledger {
             branches: BTreeMap::new(),
             scopes: HashMap::new(),
             reservations: VecDeque::new(),
+            leaving: Vec::new(),
             last_outcome: None,
             wakes_apart: false,
             live: true,
@@ -185,6 +191,10 @@ impl Ledger {
         if matches!(phase, Phase::Fresh) {
             self.fresh.push_back(id);
         }
+        let kept = match (&kind, &record) {
+            (Kind::Repeat(_), Some(record)) => delta_of_text(record.context_delta.as_deref()),
+            _ => Delta::new(),
+        };
         let found = record.as_mut().and_then(|record| record.metadata.take());
         let operation = Operation {
             notes: Notes::of_text(found.as_deref()),
@@ -196,6 +206,8 @@ impl Ledger {
             record,
             waker: None,
             context: Delta::new(),
+            tick: None,
+            kept,
             // Only a branch block may have operations inside.
             within: self.active,
         };
@@ -214,8 +226,11 @@ impl Ledger {
                 self.recorded.insert(seq, id);
                 (Phase::Recorded(row), None)
             }
-            // It finished after the body had dropped it, so the body never saw it and never will.
-            (_, None) => (Phase::Undelivered, None),
+            (_, None) => {
+                self.seq += 1;
+                self.recorded.insert(self.seq, id);
+                (Phase::Recorded(row), None)
+            }
         }
     }
 
@@ -290,28 +305,37 @@ impl Ledger {
         match op.phase {
             // The next attempt of its block does it again.
             Phase::Done(_) if op.within.is_some() => self.done.retain(|done| *done != id),
-            // It finished, but the body will never know: keep the record, outside the order.
-            Phase::Done(live) => {
+            // It finished, and the body went on without it. Its place comes after everything that the
+            // body has seen, so a replay drops it again before its turn; only a body that takes another
+            // way, as after a retry, receives it.
+            Phase::Done(mut live) => {
                 self.done.retain(|done| *done != id);
+                self.seq += 1;
+                live.record.seq = Some(self.seq);
                 self.draft.record(live.record);
                 self.draft.plan.errors.extend(live.errors);
             }
             Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Released(_) | Phase::Abandoned | Phase::Undelivered => {}
+            Phase::Released(_) | Phase::Abandoned => {}
             Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
                 self.fresh.retain(|fresh| *fresh != id);
-                self.withdraw(op);
+                self.leaving.push(op);
             }
         }
     }
 
-    /// Deletes the row of a dropped operation that only waited. The row of a step tells of attempts,
+    /// Deletes the rows of dropped operations that only waited. The row of a step tells of attempts,
     /// that of a branch has children.
-    fn withdraw(&mut self, op: Operation) {
-        if op.record.is_some() && !matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
-            self.draft.withdraw(Withdrawal {
-                step_name: op.step_name,
-            });
+    pub(super) fn withdraw_leaving(&mut self) {
+        for op in self.leaving.drain(..) {
+            if op.record.is_none() || matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
+                continue;
+            }
+            if let Some(step_name) = tick_row(&op) {
+                self.draft.withdraw(Withdrawal { step_name });
+            }
+            let step_name = op.step_name;
+            self.draft.withdraw(Withdrawal { step_name });
         }
     }
 
@@ -359,6 +383,9 @@ impl Ledger {
         // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
         // whole pass look like a replay; what the body said at its end counts all the same.
         self.context_stale |= self.body_wrote && self.is_replaying() && !self.refused;
+        if matches!(end, RunEnd::Completed { .. }) {
+            self.withdraw_leaving();
+        }
         self.tells = self.refused;
         self.wake_at = match &end {
             RunEnd::Parked { wake_at, .. } => *wake_at,

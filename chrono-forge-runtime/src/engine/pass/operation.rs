@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::engine::repeat::Repeat;
 use crate::error::DefinitionError;
 use crate::record::{ErrorRow, Json, Notes, Record, RecordRow, RecordState};
 
@@ -29,6 +30,8 @@ pub enum Kind {
     Gate { timeout: Option<Duration> },
     /// Dispatches children.
     Branch,
+    /// Runs a tick at a time until its condition holds.
+    Repeat(Arc<Repeat>),
     /// Joins branches.
     Merge { branches: Vec<String> },
 }
@@ -144,8 +147,6 @@ pub(super) enum Phase {
     Done(Box<LiveOutcome>),
     /// Its next poll delivers.
     Released(Outcome),
-    /// Its record was written after the body had dropped it, so it never completes.
-    Undelivered,
     /// Delivered; nothing follows.
     Abandoned,
 }
@@ -188,11 +189,22 @@ pub(super) struct Operation {
     pub notes: Notes,
     /// The row's metadata as an earlier pass left it, until a branch takes its cursors.
     pub found: Option<Json>,
+    /// A repeat: the tick whose body may run.
+    pub tick: Option<Timestamp>,
+    /// A repeat: context that its ticks wrote; the body receives it with the outcome.
+    pub kept: super::ledger::Delta,
     /// The branch in whose block it stands.
     pub within: Option<OpId>,
 }
 
 impl Operation {
+    /// What it wrote to the context, the newest last.
+    pub(super) fn take_context(&mut self) -> super::ledger::Delta {
+        let mut written = std::mem::take(&mut self.kept);
+        written.append(&mut self.context);
+        written
+    }
+
     /// When a poll or gate gives up.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.notes.timeout_at()
@@ -201,6 +213,16 @@ impl Operation {
     /// When its row says that it goes on.
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
         self.record.as_ref().and_then(|record| record.wake_at)
+    }
+
+    /// Whether a wake-up makes it look before its time: at a condition that may have come true.
+    pub(super) fn looks_early(&self) -> bool {
+        match self.kind {
+            Kind::Gate { .. } => true,
+            // Not while `until` itself waits for its next attempt.
+            Kind::Repeat(_) => self.notes.retry_counts.is_empty(),
+            _ => false,
+        }
     }
 
     /// Whether going on means running user code, which only happens behind the barrier.

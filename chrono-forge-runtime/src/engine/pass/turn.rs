@@ -34,6 +34,7 @@ impl Ledger {
     /// Decides. Everything that changes here goes into the draft; `flush` tells that the draft must
     /// be submitted before waiting.
     pub fn next_move(&mut self, sight: Sight) -> Move {
+        self.withdraw_leaving();
         if self.holds > 0 {
             return Move::Wait {
                 until: None,
@@ -118,7 +119,7 @@ impl Ledger {
             }
             match op.retry_at().filter(|at| *at > sight.now) {
                 // A retry or a poll whose time has not come, or a wait under way.
-                Some(at) if !matches!(op.kind, Kind::Gate { .. }) => {
+                Some(at) if !op.looks_early() => {
                     op.phase = Phase::Parked { until: Some(at) };
                 }
                 _ if op.runs_user_code() && !clear => held_back.push(id),
@@ -133,6 +134,7 @@ impl Ledger {
     }
 
     fn begin(&mut self, id: OpId, sight: Sight) {
+        self.anchor_repeat(id, sight.now);
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
@@ -155,8 +157,17 @@ impl Ledger {
             }
             return;
         }
-        let deadline = first_deadline(op, sight.now);
-        op.notes.fix_timeout(deadline);
+        if op.notes.timeout_at().is_none()
+            && let Some(deadline) = first_deadline(op, sight.now)
+        {
+            // Written before the first evaluation, so that no crash restarts the time.
+            op.notes.fix_timeout(Some(deadline));
+            let record = op
+                .record
+                .get_or_insert_with(|| Record::pending(op.step_name.clone(), sight.now));
+            record.metadata = op.notes.to_json();
+            self.draft.record(record.clone());
+        }
         let timeout = match op.kind {
             Kind::Step { timeout } => timeout,
             _ => None,
@@ -230,7 +241,9 @@ impl Ledger {
         }
         self.recheck = None;
         for op in self.ops.values_mut() {
-            if let (Phase::Executing(execution), Kind::Gate { .. }) = (&mut op.phase, &op.kind) {
+            if let (Phase::Executing(execution), Kind::Gate { .. } | Kind::Repeat(_)) =
+                (&mut op.phase, &op.kind)
+            {
                 execution.again = true;
             }
         }
@@ -238,8 +251,8 @@ impl Ledger {
             .ops
             .iter()
             .filter(|(_, op)| {
-                matches!(op.kind, Kind::Gate { .. } | Kind::Merge { .. })
-                    && matches!(op.phase, Phase::Parked { .. })
+                let asks = matches!(op.kind, Kind::Merge { .. }) || op.looks_early();
+                asks && matches!(op.phase, Phase::Parked { .. })
             })
             .map(|(id, _)| *id)
             .collect();
@@ -310,12 +323,6 @@ impl Ledger {
             return Move::Wait { until, real };
         }
         if unfinished && !self.draining {
-            if let Some(place) = survey.undelivered.filter(|_| !survey.held_back && !foreign) {
-                let problem = "its outcome was recorded after the body had dropped it, so it can \
-                               never be awaited; give the operation a new key";
-                self.break_rule(DefinitionError::Misplaced { place, problem });
-                return Move::Poll;
-            }
             return Move::Wait { until, real };
         }
         let graced = sight.quiet_since + GRACE;
@@ -352,7 +359,6 @@ impl Ledger {
                     earliest(&mut survey.wake_at, *at);
                 }
                 Phase::Fresh | Phase::Checking => survey.held_back = true,
-                Phase::Undelivered => survey.undelivered = Some(op.place.to_string()),
                 _ => {}
             }
         }
@@ -395,8 +401,6 @@ struct Survey {
     /// An operation waits for the barrier.
     held_back: bool,
     parked: bool,
-    /// An operation whose record the body must not see.
-    undelivered: Option<String>,
 }
 
 fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {

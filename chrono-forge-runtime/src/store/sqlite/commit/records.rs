@@ -24,9 +24,8 @@ ON CONFLICT (workflow_id, step_name) DO UPDATE SET
     error_message = excluded.error_message,
     metadata = CASE
         WHEN step_name NOT GLOB 'branch$*' THEN excluded.metadata
-        WHEN excluded.metadata IS NULL THEN metadata
         WHEN metadata -> '$.cursors' IS NULL THEN excluded.metadata
-        ELSE json_set(excluded.metadata, '$.cursors', metadata -> '$.cursors')
+        ELSE json_set(ifnull(excluded.metadata, '{}'), '$.cursors', metadata -> '$.cursors')
     END,
     context_delta = excluded.context_delta,
     result = excluded.result"

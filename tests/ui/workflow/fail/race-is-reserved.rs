@@ -1,12 +1,12 @@
 use chrono_forge::prelude::*;
 
-async fn tick() -> Result<()> {
+async fn pay() -> Result<()> {
     Ok(())
 }
 
 #[workflow]
 async fn run() -> Result<()> {
-    repeat!("tick", every = hours(1), |_| tick()).await?;
+    race!("first", pay(), pay()).await?;
     Ok(())
 }
 
