@@ -47,7 +47,7 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) queue: Option<LitStr>,
     pub(crate) priority: Option<Priority>,
-    /// An expression that makes a retry policy.
+    /// An expression that makes a retry policy, or an array of them.
     pub(crate) retry: Option<Expr>,
     pub(crate) version: Option<u32>,
     /// The name of the generated type.

@@ -18,7 +18,7 @@ pub use crate::definition::{
 };
 pub use crate::engine::repeat::OnError;
 pub use crate::record::Priority;
-pub use crate::retry::RetryPolicy;
+pub use crate::retry::RetryPolicies;
 
 use std::future::{Future, pending};
 

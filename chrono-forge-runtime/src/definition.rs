@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::record::{Json, Priority};
-use crate::retry::RetryPolicy;
+use crate::retry::RetryPolicies;
 
 /// The run that a body executes for, opaque to generated code.
 pub struct PassHandle(pub(crate) Arc<dyn Any + Send + Sync>);
@@ -35,8 +35,8 @@ pub struct Definition {
     pub priority: Priority,
     /// The author's version number.
     pub version: u32,
-    /// The workflow-level policy, or the default.
-    pub retry: Option<fn() -> RetryPolicy>,
+    /// The policies of the body, and of its steps that name none; without them, the defaults.
+    pub retry: Option<fn() -> RetryPolicies>,
     /// The injected states it asks for.
     pub states: &'static [fn() -> StateSpec],
     /// Starts the body.

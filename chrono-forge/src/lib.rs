@@ -19,7 +19,7 @@ pub use chrono_forge_runtime::__private;
 /// that `?` turns into `anyhow::Error`, or nothing.
 ///
 /// Options: `name = ".."` (default: the function's name), `queue = ".."`, `priority = high | normal |
-/// low`, `retry = <RetryPolicy>`, `version = <integer>`, `type = <Ident>` (the type's name where the
+/// low`, `retry = <RetryPolicy or [RetryPolicy, ..]>`, `version = <integer>`, `type = <Ident>` (the type's name where the
 /// function's is taken), `crate = <path>` (where this crate is renamed).
 ///
 /// ```standalone_crate
@@ -68,7 +68,7 @@ pub use chrono_forge_runtime::error::{
 };
 pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
 pub use chrono_forge_runtime::record::{Priority, RetryFilter, RunState};
-pub use chrono_forge_runtime::retry::RetryPolicy;
+pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
 /// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
 pub use jiff;
 pub use span::{calendar_days, days, hours, minutes, months, secs};

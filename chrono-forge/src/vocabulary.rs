@@ -17,9 +17,15 @@ macro_rules! __outside {
 
 /// Runs once, records the result; retried on error.
 ///
-/// `step!(["key",] [retry = policy,] [timeout = duration,] body)` with a body `f(args)`,
+/// `step!(["key",] [retry = policies,] [timeout = duration,] body)` with a body `f(args)`,
 /// `x.m(args)`, `async { .. }` (any error type) or `{ .. Ok(v) }` (an `anyhow` block). The default
 /// key is the function's name. The value is `Result<T, StepError>`.
+///
+/// `retry` takes a [`RetryPolicy`](crate::RetryPolicy), or an array of them of which the first that
+/// covers a failure decides, each by a count of its own ([`RetryPolicies`](crate::RetryPolicies)).
+/// Without it a step takes the policies of `#[workflow(retry = ..)]`, and without those
+/// `RetryPolicy::new()`. Counts are kept with the step: neither a crash, a pause nor another order of the
+/// array sets them back.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
@@ -39,6 +45,30 @@ macro_rules! __outside {
 /// let forge = Forge::open("sqlite::memory:").await?;
 /// let run = forge.start("p", pay(5)).await?;
 /// assert_eq!(run.result().await?, "receipt for 5, no. 7");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A budget for each kind of failure:
+///
+/// ```standalone_crate
+/// use chrono_forge::prelude::*;
+///
+/// async fn fetch() -> Result<String, std::io::Error> {
+///     Ok("page".into())
+/// }
+///
+/// #[workflow]
+/// async fn mirror() -> Result<String> {
+///     let patient = RetryPolicy::new().max_attempts(20).cap(minutes(10));
+///     let network = patient.on::<std::io::Error>().on_timeout();
+///     let page = step!(retry = [network, RetryPolicy::none()], timeout = secs(30), fetch()).await?;
+///     Ok(page)
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let forge = Forge::open("sqlite::memory:").await?;
+/// # assert_eq!(forge.start("m", mirror()).await?.result().await?, "page");
 /// # Ok(())
 /// # }
 /// ```
@@ -78,10 +108,14 @@ macro_rules! wait {
 
 /// Polls a condition until it is true.
 ///
-/// `wait_until!("key", [every = duration,] [timeout = duration,] [retry = policy,] cond(args))`
+/// `wait_until!("key", [every = duration,] [timeout = duration,] [retry = policies,] cond(args))`
 /// where the condition gives `Result<bool, E>`. Every 15 minutes for up to an hour unless set; at
-/// the deadline it is evaluated once more, and a true condition wins. Its errors are not retried
-/// unless `retry` says so. The value is `Result<(), StepError>`.
+/// the deadline it is evaluated once more, and a true condition wins. The value is
+/// `Result<(), StepError>`.
+///
+/// Its errors are not retried unless `retry` says so, here and not at the workflow: a policy or an
+/// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
+/// found the condition false does not give it back.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
@@ -141,12 +175,79 @@ macro_rules! continue_if {
     };
 }
 
+/// A task on a schedule, until a condition holds.
+///
+/// `repeat!(["key",] every = interval | cron = "pattern", until = cond(args), [zone = "Area/City",]
+/// [start_at = instant,] [timeout = duration,] [on_error = Continue | Fail,] [retry = policy,]
+/// |tick| body)`. The closure is written in place and takes one argument, the instant that the tick was
+/// scheduled for (a `jiff::Timestamp`); its body has the forms of a step's: `f(args)`, `x.m(args)`,
+/// `async { .. }` or `{ .. Ok(()) }`, and what it gives beside an error is dropped. The default key is
+/// the name of the function that it calls. The value is `Result<(), StepError>`.
+///
+/// | option | meaning |
+/// |---|---|
+/// | `every` | The time from tick to tick. Tick *n* is the start plus *n* times this, however late any tick ran. A duration such as `hours(6)` is exact; a calendar span such as `calendar_days(1)` or `months(1)` keeps the time of day in `zone`. At least a millisecond. |
+/// | `cron` | Instead of `every`: minute, hour, day of the month, month and day of the week in `zone`, as in `"0 6 * * MON-FRI"`. |
+/// | `until` | The condition that ends it, `Result<bool, E>` in the forms of [`wait_until!`](crate::wait_until). Evaluated before each tick, also before the first, and when the run is woken: it may end before anything ran. |
+/// | `zone` | The IANA name of the time zone for `cron` and calendar spans; UTC unless set. |
+/// | `start_at` | The first tick of an interval, or the instant before which no pattern counts; it may have passed. Unless set, the first tick comes one interval after the run first got here. |
+/// | `timeout` | How late a tick may still begin; one hour unless set. |
+/// | `on_error` | What follows on a tick that gave up: `Continue`, the default, goes on with the next one, `Fail` ends with its error. |
+/// | `retry` | As in [`step!`](crate::step), for each tick on its own, and for `until`. An `until` that gave up ends the repeat with its error. |
+///
+/// **Catching up.** Ticks that came due while nobody could run them are run when somebody can, the
+/// oldest first and one after the other. Those that are later than `timeout` by then are skipped,
+/// and one record says how many.
+///
+/// **Idempotency.** A tick whose end is recorded never runs again. One that was cut off before may run
+/// again; it then sees the same `tick`, as a retry does, so that instant together with the run's key
+/// names its effect outside. Like a step, the body borrows, changes no variable of the workflow and
+/// contains no operation of this vocabulary: what has to last goes into the
+/// [`Context`](crate::Context), and what takes several steps into a workflow that it starts.
+///
+/// ```standalone_crate
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::time::Duration;
+/// use chrono_forge::jiff::Timestamp;
+/// use chrono_forge::prelude::*;
+///
+/// async fn is_paid(reminders: &AtomicU32) -> Result<bool> {
+///     Ok(reminders.load(Ordering::SeqCst) == 2)
+/// }
+///
+/// async fn remind(reminders: &AtomicU32, _scheduled: Timestamp) -> Result<()> {
+///     reminders.fetch_add(1, Ordering::SeqCst);
+///     Ok(())
+/// }
+///
+/// #[workflow]
+/// async fn collect(reminders: State<AtomicU32>) -> Result<u32> {
+///     let every = Duration::from_millis(10);
+///     repeat!("reminder", every = every, until = is_paid(&reminders), |tick| remind(&reminders, tick))
+///         .await?;
+///     Ok(reminders.load(Ordering::SeqCst))
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let forge = Forge::builder("sqlite::memory:").state(AtomicU32::new(0)).open().await?;
+/// assert_eq!(forge.start("p", collect()).await?.result().await?, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! repeat {
+    ($($tokens:tt)*) => {
+        $crate::__outside!("repeat")
+    };
+}
+
 /// A durable fan-out: its block spawns children and ends in the value to have after the merge.
 ///
-/// `branch!("name", [automerge = true,] { .. value })`. The value is
+/// `branch!("name", [automerge = true,] [retry = policies,] { .. value })`. The value is
 /// `Result<Branch<R>, BranchError>`, with `automerge` the merged `Result<R, BranchError>`. Children
 /// start while the block still dispatches; when it ends, the branch is sealed and its value
-/// recorded.
+/// recorded. An error in the block is retried as a step's ([`step!`](crate::step)), going on where
+/// dispatch was.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;

@@ -3,3 +3,4 @@
 mod deaths;
 mod kitchen;
 mod sweep;
+mod ticks;

@@ -8,18 +8,22 @@
 
 mod automerge;
 mod branches;
+mod budgets;
 mod catch_up;
 mod completion;
 mod concurrency;
 mod conditions;
 mod context;
+mod errors;
 mod execution;
+mod faults;
 mod foreign;
 mod gates;
 mod merge;
 mod pagers;
 mod panics;
 mod parts;
+mod policies;
 mod queues;
 mod recovery;
 mod repeat_failures;

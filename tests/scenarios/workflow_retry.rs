@@ -22,7 +22,7 @@ async fn a_failing_body_is_tried_again_by_its_policy_and_then_fails() {
         let run = forge.start("k", broken_body()).await.unwrap();
         let parked = world.parked("k").await;
         assert_eq!(parked.wake_at, Some(world.now() + 1_000_000));
-        assert_eq!(parked.retry_counts, r#"{"workflow":1}"#);
+        assert_eq!(parked.retry_counts, r#"{"*":1}"#);
         let row = world.settle("k").await;
         assert_eq!((row.state, row.attempts, row.stalled_by), (FAILED, 3, None));
         assert_eq!(

@@ -361,6 +361,27 @@ impl Probe {
         Ok(spent >= polls)
     }
 
+    /// A condition that is true once so many ticks of a repeat are recorded as over.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn ticks_are_over(
+        &self,
+        run: &str,
+        repeat: &str,
+        ticks: i64,
+    ) -> anyhow::Result<bool> {
+        let over = self.count(
+            "SELECT count(*) FROM chrono_forge_execution_logs AS l
+            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+            WHERE w.key = ? AND l.step_name GLOB ? AND l.state <> 0
+                AND l.metadata -> '$.scheduled_for' IS NOT NULL",
+            run,
+            &format!("{repeat}$*"),
+        );
+        Ok(over >= ticks)
+    }
+
     /// The newest place in a run's recorded order.
     ///
     /// # Panics

@@ -26,7 +26,9 @@ SELECT 'record ' || w.key || ' ' || l.step_name || ' seq=' || ifnull(l.seq, '-')
     || ' state=' || l.state || ' attempts=' || l.attempts || ' timer=' || (l.wake_at IS NOT NULL)
     || ' spawned=' || l.spawned || ' pending=' || l.pending
     || ' error=' || ifnull(l.error_class || ': ' || l.error_message, '-')
-    || ' metadata=' || CASE WHEN l.metadata -> '$.timeout_at' IS NULL THEN ifnull(l.metadata, '-')
+    || ' metadata=' || CASE
+        WHEN l.metadata -> '$.timeout_at' IS NULL OR l.metadata -> '$.scheduled_for' IS NOT NULL
+            THEN ifnull(l.metadata, '-')
         ELSE 'deadline' END
     || ' delta=' || ifnull(l.context_delta, '-') || ' result=' || ifnull(l.result, '-')
 FROM chrono_forge_execution_logs AS l

@@ -10,7 +10,10 @@ use crate::model::Operation;
 /// A recorded step is not run again, so whatever is durable in it would not be reached on a replay.
 pub(super) fn check_operation_in_attempt(site: &Site, body: &Body, diagnostics: &mut Diagnostics) {
     if let (Some(operation), Some(outer)) = (operation(site, body), site.place.attempt) {
-        let message = diagnostics::operation_in_attempt(operation.kind, outer);
+        let message = match site.place.until {
+            true => diagnostics::operation_in_until(operation.kind),
+            false => diagnostics::operation_in_attempt(operation.kind, outer),
+        };
         diagnostics.at(site.id, operation.name.span(), message);
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Site {
 pub(super) struct Place {
     /// The innermost step or condition whose body it is in.
     pub(super) attempt: Option<Kind>,
+    /// Whether that is the `until` of a `repeat!`, and not its body.
+    pub(super) until: bool,
     /// Whether it is in a branch block.
     pub(super) branch: bool,
     /// Whether it is in the closure of a `spawn_each!`.
@@ -102,7 +104,17 @@ impl<'ast> Visit<'ast> for Survey<'_> {
         walk::arguments(self, operation);
         let mut place = self.place;
         match &operation.work {
-            Work::Attempt(_) | Work::Repetition(_) => place.attempt = Some(operation.kind),
+            Work::Attempt(_) => {
+                place.attempt = Some(operation.kind);
+                place.until = false;
+            }
+            Work::Repetition(repetition) => {
+                place.attempt = Some(operation.kind);
+                place.until = true;
+                self.within(place, |survey| walk::attempt(survey, &repetition.until));
+                place.until = false;
+                return self.within(place, |survey| walk::attempt(survey, &repetition.task));
+            }
             Work::Branch { .. } => {
                 place.branch = true;
                 place.repeated_in_branch = false;

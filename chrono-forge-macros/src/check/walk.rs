@@ -85,7 +85,8 @@ where
     }
 }
 
-fn attempt<V>(visitor: &mut V, attempt: &Attempt)
+/// Visits the body of a step, or a condition.
+pub(super) fn attempt<V>(visitor: &mut V, attempt: &Attempt)
 where
     V: for<'ast> Visit<'ast>,
 {

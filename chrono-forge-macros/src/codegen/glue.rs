@@ -120,9 +120,14 @@ fn workflow(function: &Function, runtime: &Runtime) -> TokenStream {
     let version = options.version.unwrap_or(1);
     let version = proc_macro2::Literal::u32_unsuffixed(version);
     let retry = match &options.retry {
-        Some(policy) => quote_spanned! {site=>
-            ::core::option::Option::Some(|| -> #private::RetryPolicy { #policy })
-        },
+        Some(policies) => {
+            // A wrong type is shown at the user's expression.
+            let site = at_first(policies);
+            let into = quote_spanned!(site=> ::core::convert::Into::into(#policies));
+            quote_spanned! {site=>
+                ::core::option::Option::Some(|| -> #private::RetryPolicies { #into })
+            }
+        }
         None => quote_spanned!(site=> ::core::option::Option::None),
     };
     let states = function.parameters.iter().filter_map(|parameter| {

@@ -377,7 +377,7 @@ pub(crate) fn outer_change(name: &str, kind: Kind) -> String {
         Kind::SpawnEach => ("the closure of `spawn_each!`", "compute it from the item"),
         Kind::Repeat => (
             "a tick",
-            "keep it in the run's context: `cx.set(\"name\", value)`",
+            "keep it in the run's context: `cx.set(\"name\", &value)`",
         ),
         _ => ("a step body", "return the value from the body"),
     };

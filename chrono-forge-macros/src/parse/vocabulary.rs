@@ -70,7 +70,7 @@ impl Kind {
             Kind::Repeat => &[
                 "every", "cron", "until", "zone", "start_at", "timeout", "on_error", "retry",
             ],
-            Kind::Branch => &["automerge"],
+            Kind::Branch => &["automerge", "retry"],
             Kind::SpawnEach => &["of"],
             Kind::Spawn | Kind::Merge => &[],
         }

@@ -82,6 +82,26 @@ fn the_key_may_be_that_of_the_called_function() {
 }
 
 #[test]
+fn braces_of_the_formatter_change_nothing() {
+    let again = |body: &str| {
+        let first = format!("repeat!(every = hours(1), until = done(n), |t| {body}).await?;");
+        format!("{first} repeat!(\"remind\" , every = hours(1), until = done(n), |t| f(t)).await?;")
+    };
+    for body in ["{ remind(t) }", "{ m.remind(t) }"] {
+        assert_body_error(&again(body), "\"remind\"", "by default, after the function");
+    }
+    for body in [
+        "{ Ok(()) }",
+        "{ Err(remind) }",
+        "{ remind(t); }",
+        "{ remind(t).await }",
+    ] {
+        let text = format!("repeat!(every = hours(1), until = done(n), |t| {body}).await?;");
+        assert_body_error(&text, "{", "only a call has a name");
+    }
+}
+
+#[test]
 fn the_closure_is_written_in_place() {
     refuse_closure("f", "f", "is a closure written in place");
     refuse_closure("f(n)", "f(n)", "is a closure written in place");
@@ -353,7 +373,9 @@ fn neither_a_tick_nor_the_condition_is_durable() {
     let tick = "repeat!(\"k\", every = hours(1), until = done(n), |t| { step!(\"a\", f()).await?; Ok(()) }).await?;";
     assert_body_error(tick, "step", durable);
     let until = "repeat!(\"k\", every = hours(1), until = step!(\"a\", f()), |t| f(t)).await?;";
-    assert_body_error(until, "step", durable);
+    assert_body_error(until, "step", "in `until` of `repeat!`");
+    let until = "repeat!(\"k\", every = hours(1), until = { wait!(\"a\", hours(1)).await; Ok(true) }, |t| f(t)).await?;";
+    assert_body_error(until, "wait", "is evaluated before every tick");
     let nested = "repeat!(\"k\", every = hours(1), until = done(n), |t| repeat!(\"a\", every = hours(1), until = done(n), |t| f(t))).await?;";
     assert_body_error(nested, "repeat", durable);
     let option =

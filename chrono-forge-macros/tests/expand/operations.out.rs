@@ -200,6 +200,15 @@ const _: () = {
                 }),
             )
             .await?;
+        ::chrono_forge::__private::branch_automerge(
+                __cx,
+                ::chrono_forge::__private::key("patient"),
+                ::chrono_forge::__private::BranchOptions::new().retry([busy, policy]),
+                || ::chrono_forge::__private::anyhow_block(async {
+                    ::core::result::Result::Ok({})
+                }),
+            )
+            .await?;
         ::chrono_forge::__private::merge(__cx, plain).await?;
         ::chrono_forge::__private::merge(
                 __cx,

@@ -22,6 +22,7 @@ async fn operations(order: Order) -> Result<()> {
     .await?;
     branch!("by-name", { spawn!("only", ship(order.clone())); }).await?;
     let joined = branch!["automerge", automerge = true, { 1 }].await?;
+    branch!("patient", automerge = true, retry = [busy, policy], {}).await?;
     merge!(plain).await?;
     merge!("by-name").await?;
     merge!(plain, "by-name", others).await?;

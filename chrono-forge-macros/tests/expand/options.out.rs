@@ -77,8 +77,8 @@ const _: () = {
             queue: "slow",
             priority: ::chrono_forge::__private::Priority::High,
             version: 7,
-            retry: ::core::option::Option::Some(|| -> ::chrono_forge::__private::RetryPolicy {
-                RetryPolicy::new().max_attempts(2)
+            retry: ::core::option::Option::Some(|| -> ::chrono_forge::__private::RetryPolicies {
+                ::core::convert::Into::into(RetryPolicy::new().max_attempts(2))
             }),
             states: &[],
             run: __run,

@@ -132,6 +132,17 @@ const _: () = {
             .await?;
         ::chrono_forge::__private::repeat(
                 __cx,
+                ::chrono_forge::__private::key("braces"),
+                ::chrono_forge::__private::RepeatOptions::new().every(hours(1)),
+                || async { is_paid(&order).await },
+                || async {
+                    let tick = ::chrono_forge::__private::tick();
+                    remind(&order, tick).await
+                },
+            )
+            .await?;
+        ::chrono_forge::__private::repeat(
+                __cx,
                 ::chrono_forge::__private::key("chosen"),
                 ::chrono_forge::__private::RepeatOptions::new().every(hours(1)),
                 || ::chrono_forge::__private::anyhow_block(async { Ok(true) }),

@@ -15,5 +15,9 @@ async fn repeat(order: Order, at: Timestamp) -> Result<()> {
         remind(&order, tick).await
     })
     .await?;
+    repeat!("braces", every = hours(1), until = is_paid(&order), |tick| {
+        remind(&order, tick)
+    })
+    .await?;
     repeat!("chosen", every = hours(1), until = { Ok(true) }, |(tick)| if n > 1 { f(tick) } else { g(tick) }).await
 }

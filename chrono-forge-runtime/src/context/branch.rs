@@ -16,21 +16,29 @@ use serde::de::DeserializeOwned;
 use super::merge::{Join, Merge, merge};
 use super::operation::Operation;
 use super::runner::{AttemptFuture, Attempted, Runner};
-use super::step::{attempt_failed, failure_of, step_policy};
+use super::step::attempt_failed;
 use super::{Context, Key, codec};
-use crate::engine::pass::{Failure, Kind, OpId, Outcome, Turn};
+use crate::engine::pass::{Kind, OpId, Outcome, Thrown, Turn};
 use crate::error::BranchError;
 use crate::record::RecordState;
-use crate::retry::RetryPolicy;
+use crate::retry::RetryPolicies;
 
-/// Options of a `branch!`; none yet.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BranchOptions {}
+/// Options of a `branch!`.
+#[derive(Clone, Debug, Default)]
+pub struct BranchOptions {
+    retry: Option<RetryPolicies>,
+}
 
 impl BranchOptions {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    #[must_use]
+    pub fn retry(mut self, policies: impl Into<RetryPolicies>) -> Self {
+        self.retry = Some(policies.into());
+        self
     }
 }
 
@@ -46,7 +54,7 @@ pub struct Branch<R> {
 pub struct Dispatching<'a, R> {
     op: Operation,
     runner: Runner<'a>,
-    retry: RetryPolicy,
+    retry: Option<RetryPolicies>,
     /// Whether this attempt has opened its scope.
     open: bool,
     _value: PhantomData<fn() -> R>,
@@ -56,7 +64,7 @@ pub struct Dispatching<'a, R> {
 pub fn branch<'a, F, Fut, R>(
     cx: &'a Context,
     key: Key,
-    _options: BranchOptions,
+    options: BranchOptions,
     block: F,
 ) -> Dispatching<'a, R>
 where
@@ -74,14 +82,14 @@ where
                     Ok((json, _)) => Attempted::Value(json),
                     Err(error) => Attempted::Broken(error),
                 },
-                Err(error) => Attempted::Failed(failure_of(error)),
+                Err(error) => Attempted::Failed(Thrown::typed(error)),
             }
         })
     };
     Dispatching {
         op: Operation::new(&cx.pass, "branch", key.0, Kind::Branch),
         runner: Runner::new(Box::new(make)),
-        retry: step_policy(&cx.pass),
+        retry: options.retry,
         open: false,
         _value: PhantomData,
     }
@@ -97,7 +105,7 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
             // A closure or source of a `spawn_each!` failed; its future waits for ever.
             self.runner.cut_off();
             self.open = false;
-            return self.failed(id, Failure::of(&error, "anyhow::Error"));
+            return self.failed(id, Thrown::typed(error));
         }
         let Poll::Ready(attempted) = polled else {
             return;
@@ -110,20 +118,19 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
                     Err(error) => self.op.break_rule(error),
                 }
             }
-            Attempted::Failed(failure) => self.failed(id, failure),
+            Attempted::Failed(thrown) => self.failed(id, thrown),
             Attempted::Broken(error) => self.op.break_rule(error),
             Attempted::Answer(_) => {}
         }
     }
 
     /// A step in the block that gave up gives the same failure to every further attempt.
-    fn failed(&self, id: OpId, failure: Failure) {
-        let retry = if failure.is_recorded {
-            RetryPolicy::none()
-        } else {
-            self.retry
-        };
-        attempt_failed(&self.op, id, failure, retry);
+    fn failed(&self, id: OpId, thrown: Thrown) {
+        if thrown.failure.is_recorded {
+            let counts = self.op.pass.retry_counts(id);
+            return self.op.pass.fail(id, thrown.failure, None, counts);
+        }
+        attempt_failed(&self.op, id, thrown, self.retry.as_ref());
     }
 
     fn deliver(&mut self, outcome: Outcome) -> Poll<Result<Branch<R>, BranchError>> {

@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use super::operation::Operation;
 use super::runner::{AttemptFuture, Attempted, Runner};
-use super::step::{attempt_failed, failure_of, step_error};
+use super::step::{attempt_failed, step_error};
 use super::{Context, Key};
-use crate::engine::pass::{Kind, Turn};
+use crate::engine::pass::{Kind, Thrown, Turn};
 use crate::error::StepError;
 use crate::record::RecordState;
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryPolicies, RetryPolicy};
 
 /// Options of a `wait_until!`: every 15 minutes for up to an hour, unless set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct WaitUntilOptions {
     every: Duration,
     timeout: Duration,
-    retry: RetryPolicy,
+    retry: RetryPolicies,
 }
 
 impl Default for WaitUntilOptions {
@@ -34,7 +34,7 @@ impl Default for WaitUntilOptions {
         Self {
             every: Duration::from_secs(15 * 60),
             timeout: Duration::from_secs(60 * 60),
-            retry: RetryPolicy::none(),
+            retry: RetryPolicies::one(RetryPolicy::none()),
         }
     }
 }
@@ -59,8 +59,8 @@ impl WaitUntilOptions {
     }
 
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+    pub fn retry(mut self, policies: impl Into<RetryPolicies>) -> Self {
+        self.retry = policies.into();
         self
     }
 }
@@ -89,7 +89,7 @@ impl ContinueIfOptions {
 pub struct Condition<'a> {
     op: Operation,
     runner: Runner<'a>,
-    retry: RetryPolicy,
+    retry: RetryPolicies,
     _run: PhantomData<&'a Context>,
 }
 
@@ -135,7 +135,7 @@ where
     Condition {
         op: Operation::new(&cx.pass, "continue_if", key.0, kind),
         runner: runner(condition),
-        retry: RetryPolicy::none(),
+        retry: RetryPolicies::one(RetryPolicy::none()),
         _run: PhantomData,
     }
 }
@@ -151,7 +151,7 @@ where
         Box::pin(async move {
             match evaluation.await {
                 Ok(answer) => Attempted::Answer(answer),
-                Err(error) => Attempted::Failed(failure_of(error)),
+                Err(error) => Attempted::Failed(Thrown::typed(error)),
             }
         })
     }))
@@ -166,7 +166,7 @@ impl Condition<'_> {
         match attempted {
             Attempted::Answer(true) => self.op.pass.complete(id, Some("true".into())),
             Attempted::Answer(false) => self.op.pass.not_yet(id),
-            Attempted::Failed(failure) => attempt_failed(&self.op, id, failure, self.retry),
+            Attempted::Failed(thrown) => attempt_failed(&self.op, id, thrown, Some(&self.retry)),
             Attempted::Broken(error) => self.op.break_rule(error),
             Attempted::Value(_) => {}
         }

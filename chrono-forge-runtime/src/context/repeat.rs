@@ -19,13 +19,13 @@ use jiff::Timestamp;
 
 use super::operation::Operation;
 use super::runner::{AttemptFuture, Attempted, MakeAttempt, Runner};
-use super::step::{attempt_failed, failure_of, step_error, step_policy};
+use super::step::{attempt_failed, judge, step_error};
 use super::{Context, Key};
-use crate::engine::pass::{Failure, Kind, OpId, Pass, Turn};
+use crate::engine::pass::{Kind, OpId, Pass, Thrown, Turn};
 use crate::engine::repeat::{OnError, Repeat as Course};
 use crate::error::{DefinitionError, StepError};
 use crate::record::RecordState;
-use crate::retry::RetryPolicy;
+use crate::retry::RetryPolicies;
 use crate::schedule::{Every, Schedule, ScheduleError};
 
 /// How late a tick may begin, unless set.
@@ -39,7 +39,7 @@ pub struct RepeatOptions {
     start_at: Option<Timestamp>,
     timeout: Duration,
     on_error: OnError,
-    retry: Option<RetryPolicy>,
+    retry: Option<RetryPolicies>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,8 +106,8 @@ impl RepeatOptions {
     }
 
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = Some(policy);
+    pub fn retry(mut self, policies: impl Into<RetryPolicies>) -> Self {
+        self.retry = Some(policies.into());
         self
     }
 
@@ -133,7 +133,8 @@ pub struct Repeat<'a> {
     op: Operation,
     until: Runner<'a>,
     body: Runner<'a>,
-    retry: RetryPolicy,
+    /// `None`: the workflow's, or the default.
+    retry: Option<RetryPolicies>,
     /// Why the schedule cannot be; told at the first poll.
     problem: Option<ScheduleError>,
     _run: PhantomData<&'a Context>,
@@ -160,7 +161,7 @@ where
         Box::pin(async move {
             match evaluation.await {
                 Ok(answer) => Attempted::Answer(answer),
-                Err(error) => Attempted::Failed(failure_of(error)),
+                Err(error) => Attempted::Failed(Thrown::typed(error)),
             }
         })
     });
@@ -170,7 +171,7 @@ where
             match attempt.await {
                 // What a tick came to is in its row and in what it wrote, not in a value.
                 Ok(_) => Attempted::Answer(true),
-                Err(error) => Attempted::Failed(failure_of(error)),
+                Err(error) => Attempted::Failed(Thrown::typed(error)),
             }
         })
     });
@@ -183,7 +184,7 @@ where
         op: Operation::new(&cx.pass, "repeat", key.0, kind),
         until: Runner::new(until),
         body: Runner::new(body),
-        retry: options.retry.unwrap_or_else(|| step_policy(&cx.pass)),
+        retry: options.retry,
         problem,
         _run: PhantomData,
     }
@@ -214,7 +215,7 @@ impl Repeat<'_> {
         };
         match attempted {
             Attempted::Answer(is_over) => self.op.pass.until_answered(id, is_over),
-            Attempted::Failed(failure) => attempt_failed(&self.op, id, failure, self.retry),
+            Attempted::Failed(thrown) => attempt_failed(&self.op, id, thrown, self.retry.as_ref()),
             Attempted::Broken(error) => self.op.break_rule(error),
             Attempted::Value(_) => {}
         }
@@ -226,16 +227,19 @@ impl Repeat<'_> {
         };
         match attempted {
             Attempted::Answer(_) => self.op.pass.tick_completed(id),
-            Attempted::Failed(failure) => self.tick_failed(id, failure),
+            Attempted::Failed(thrown) => self.tick_failed(id, thrown),
             Attempted::Broken(error) => self.op.break_rule(error),
             Attempted::Value(_) => {}
         }
     }
 
-    fn tick_failed(&self, id: OpId, failure: Failure) {
+    fn tick_failed(&self, id: OpId, thrown: Thrown) {
         let mut counts = self.op.pass.tick_counts(id);
-        let failures = counts.count("*");
-        let delay = self.retry.delay_after(failures, fastrand::f64());
+        let policies = || {
+            let own = self.retry.as_ref();
+            own.unwrap_or_else(|| self.op.pass.step_policies())
+        };
+        let (failure, delay) = judge(thrown, policies, &mut counts);
         self.op.pass.tick_failed(id, failure, delay, counts);
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::operation::Operation;
 use crate::engine::panics;
-use crate::engine::pass::{Failure, OpId, StepWaker};
+use crate::engine::pass::{Failure, OpId, StepWaker, Thrown};
 use crate::error::DefinitionError;
 use crate::failpoint::Reaction;
 use crate::record::Json;
@@ -19,7 +19,7 @@ pub(super) enum Attempted {
     /// A condition's answer.
     Answer(bool),
     /// The user's code failed.
-    Failed(Failure),
+    Failed(Thrown),
     /// The value broke a rule.
     Broken(DefinitionError),
 }
@@ -70,7 +70,7 @@ impl<'a> Runner<'a> {
             }
             Err(failure) => {
                 self.attempt = None;
-                Poll::Ready(Attempted::Failed(failure))
+                Poll::Ready(Attempted::Failed(failure.into()))
             }
         }
     }

@@ -4,7 +4,6 @@
 //! may. Retry: by its policy, every failed attempt is one error row. Row: `step$<key>`, pending while
 //! it waits for its next attempt, then completed with the result or failed with the error.
 
-use std::any::TypeId;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -17,15 +16,16 @@ use serde::de::DeserializeOwned;
 use super::operation::Operation;
 use super::runner::{AttemptFuture, Attempted, Runner};
 use super::{Context, Key, codec};
-use crate::engine::pass::{Failure, Kind, OpId, Outcome, Pass, Turn};
+use crate::engine::panics;
+use crate::engine::pass::{Failure, Kind, OpId, Outcome, Thrown, Turn};
 use crate::error::StepError;
-use crate::record::RecordState;
-use crate::retry::RetryPolicy;
+use crate::record::{RecordState, RetryCounts};
+use crate::retry::RetryPolicies;
 
 /// Options of a `step!`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StepOptions {
-    retry: Option<RetryPolicy>,
+    retry: Option<RetryPolicies>,
     timeout: Option<Duration>,
 }
 
@@ -36,8 +36,8 @@ impl StepOptions {
     }
 
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = Some(policy);
+    pub fn retry(mut self, policies: impl Into<RetryPolicies>) -> Self {
+        self.retry = Some(policies.into());
         self
     }
 
@@ -53,7 +53,7 @@ impl StepOptions {
 pub struct Step<'a, T> {
     op: Operation,
     runner: Runner<'a>,
-    retry: RetryPolicy,
+    retry: Option<RetryPolicies>,
     timeout: Option<Duration>,
     _value: PhantomData<fn() -> T>,
 }
@@ -81,7 +81,7 @@ where
                     Ok((json, _)) => Attempted::Value(json),
                     Err(error) => Attempted::Broken(error),
                 },
-                Err(error) => Attempted::Failed(failure_of(error)),
+                Err(error) => Attempted::Failed(Thrown::typed(error)),
             }
         })
     };
@@ -89,36 +89,39 @@ where
     Step {
         op: Operation::new(&cx.pass, "step", key.0, Kind::Step { timeout }),
         runner: Runner::new(Box::new(make)),
-        retry: options.retry.unwrap_or_else(|| step_policy(&cx.pass)),
+        retry: options.retry,
         timeout,
         _value: PhantomData,
     }
 }
 
-/// The policy of a step that names none: its workflow's, or the default.
-pub(super) fn step_policy(pass: &Pass) -> RetryPolicy {
-    let definition = pass.host.registry.get(&pass.run.workflow);
-    definition
-        .and_then(|definition| definition.retry)
-        .map_or_else(RetryPolicy::new, |policy| policy())
+/// Notes a failed attempt; the policies of its call, or else of its workflow, say whether another
+/// follows.
+pub(super) fn attempt_failed(
+    op: &Operation,
+    id: OpId,
+    thrown: Thrown,
+    retry: Option<&RetryPolicies>,
+) {
+    let mut counts = op.pass.retry_counts(id);
+    let policies = || retry.unwrap_or_else(|| op.pass.step_policies());
+    let (failure, delay) = judge(thrown, policies, &mut counts);
+    op.pass.fail(id, failure, delay, counts);
 }
 
-/// Class by static type, unless the type itself erases it.
-pub(super) fn failure_of<E: Into<anyhow::Error> + 'static>(error: E) -> Failure {
-    let erased = TypeId::of::<E>() == TypeId::of::<anyhow::Error>();
-    let class = if erased {
-        "anyhow::Error"
-    } else {
-        std::any::type_name::<E>()
-    };
-    Failure::of(&error.into(), class)
-}
-
-/// Notes a failed attempt; the policy says whether another follows.
-pub(super) fn attempt_failed(op: &Operation, id: OpId, failure: Failure, retry: RetryPolicy) {
-    let failures = op.pass.attempts(id).saturating_add(1);
-    let delay = retry.delay_after(failures, fastrand::f64());
-    op.pass.fail(id, failure, delay);
+/// Asks the policies about a failed attempt: the failure with its class, and when to try again. They
+/// are user code: where they panic, nothing is tried again.
+pub(super) fn judge<'a>(
+    thrown: Thrown,
+    policies: impl FnOnce() -> &'a RetryPolicies,
+    counts: &mut RetryCounts,
+) -> (Failure, Option<Duration>) {
+    let failure = thrown.failure.clone();
+    let decided = panics::catch(move || policies().decide(thrown.cause(), counts, fastrand::f64()));
+    match decided {
+        Ok(decision) => (failure.lent(decision.class), decision.delay),
+        Err(panic) => (failure.undecided(panic), None),
+    }
 }
 
 /// The recorded error as a value.
@@ -145,7 +148,7 @@ impl<T: DeserializeOwned> Step<'_, T> {
                     Err(error) => self.op.break_rule(error),
                 }
             }
-            Attempted::Failed(failure) => attempt_failed(&self.op, id, failure, self.retry),
+            Attempted::Failed(thrown) => attempt_failed(&self.op, id, thrown, self.retry.as_ref()),
             Attempted::Broken(error) => self.op.break_rule(error),
             Attempted::Answer(_) => {}
         }
@@ -181,7 +184,8 @@ impl<T: DeserializeOwned> Future for Step<'_, T> {
                 if let Some(id) = this.op.id() {
                     let limit = this.timeout.unwrap_or_default();
                     let message = format!("the attempt did not end within {limit:?}");
-                    attempt_failed(&this.op, id, Failure::timeout(message), this.retry);
+                    let thrown = Failure::timeout(message).into();
+                    attempt_failed(&this.op, id, thrown, this.retry.as_ref());
                 }
                 Poll::Pending
             }

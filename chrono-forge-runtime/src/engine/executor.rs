@@ -9,14 +9,13 @@ use jiff::Timestamp;
 use super::driver;
 use super::host::Host;
 use super::hub::Settled;
-use super::outcome::{Decision, Ending, FailedBody, budget_used, decide, retry_counts};
+use super::outcome::{Decision, Ending, FailedBody, decide};
 use super::panics;
-use super::pass::{Failure, History, Pass};
+use super::pass::{Failure, History, Pass, Thrown};
 use crate::clock::{after, ceil_to_micros};
 use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
-use crate::record::{ClaimedRun, ErrorRow, Json, RunEnd, RunState};
-use crate::retry::RetryPolicy;
+use crate::record::{ClaimedRun, ErrorRow, Json, RetryCounts, RunEnd, RunState};
 
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
 const RESULT_BYTES_EAGER: u64 = 4 << 10;
@@ -56,12 +55,7 @@ async fn execute(host: &Arc<Host>, run: ClaimedRun) {
         // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
         None => Ending::Lost,
     };
-    let policy = host
-        .registry
-        .get(&pass.run.workflow)
-        .and_then(|definition| definition.retry)
-        .map_or_else(RetryPolicy::workflow, |policy| policy());
-    conclude(&pass, ending, policy);
+    conclude(&pass, ending);
 }
 
 async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
@@ -90,7 +84,7 @@ async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
 }
 
 /// Writes what the ending means for the run, together with what the pass has not yet written.
-fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
+fn conclude(pass: &Arc<Pass>, ending: Ending) {
     let now = pass.now();
     match ending {
         Ending::Lost => abandon(pass),
@@ -112,9 +106,11 @@ fn conclude(pass: &Arc<Pass>, ending: Ending, policy: RetryPolicy) {
         Ending::Broken(error) => broken(pass, &error, now),
         Ending::Returned(Ok(output)) => completed(pass, output, now),
         Ending::Returned(Err(BodyError { error, class })) => {
-            failed(pass, Some(&error), &Failure::of(&error, class), policy, now);
+            // Telling an error runs user code.
+            let thrown = panics::catch(|| Thrown::of(error, class)).unwrap_or_else(Thrown::from);
+            failed(pass, thrown, now);
         }
-        Ending::Panicked(failure) => failed(pass, None, &failure, policy, now),
+        Ending::Panicked(failure) => failed(pass, failure.into(), now),
     }
 }
 
@@ -154,30 +150,36 @@ pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) 
     fail_for_good(pass, &failure, now);
 }
 
-fn failed(
-    pass: &Arc<Pass>,
-    error: Option<&anyhow::Error>,
-    failure: &Failure,
-    policy: RetryPolicy,
-    now: Timestamp,
-) {
+/// Asks the policies about a failed body. They are user code: where they panic, nothing is tried again.
+fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision) {
     let (last_failed, progressed) = {
         let ledger = pass.ledger();
         let last = ledger.last_outcome.as_ref().filter(|last| last.failed);
         (last.map(|last| last.step_name.clone()), ledger.progressed)
     };
-    let used = if progressed {
-        0
+    let counts = if progressed {
+        RetryCounts::default()
     } else {
-        budget_used(&pass.run.retry_counts)
+        RetryCounts::of_text(&pass.run.retry_counts)
     };
-    let decision = decide(&FailedBody {
-        last_failed: last_failed.as_ref(),
-        error,
-        policy,
-        budget_used: used,
-        spread: fastrand::f64(),
+    let failure = thrown.failure.clone();
+    let decided = panics::catch(move || {
+        decide(FailedBody {
+            last_failed: last_failed.as_ref(),
+            thrown: &thrown,
+            policies: pass.body_policies(),
+            counts,
+            spread: fastrand::f64(),
+        })
     });
+    match decided {
+        Ok((decision, class)) => (failure.lent(class), decision),
+        Err(panic) => (failure.undecided(panic), Decision::Fail),
+    }
+}
+
+fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
+    let (failure, decision) = judge(pass, thrown);
     match decision {
         Decision::Stall { step_name } => {
             let settled = Settled {
@@ -191,10 +193,10 @@ fn failed(
                 Some(settled),
             );
         }
-        Decision::Retry { delay, budget_used } => {
+        Decision::Retry { delay, counts } => {
             let attempts = pass.run.attempts + 1;
             let wake_at = ceil_to_micros(after(now, delay));
-            let retry_counts = retry_counts(budget_used);
+            let retry_counts = counts.to_json();
             let retrying = RunEnd::Retrying {
                 wake_at,
                 attempts,
@@ -203,11 +205,11 @@ fn failed(
             end(
                 pass,
                 retrying,
-                vec![error_row(pass, failure, attempts, now)],
+                vec![error_row(pass, &failure, attempts, now)],
                 None,
             );
         }
-        Decision::Fail | Decision::Complete => fail_for_good(pass, failure, now),
+        Decision::Fail => fail_for_good(pass, &failure, now),
     }
 }
 

@@ -1,13 +1,12 @@
 //! What the end of a body means for its run. Pure: no I/O, no clock.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::pass::Failure;
+use super::pass::{Failure, Thrown};
 use crate::definition::BodyError;
-use crate::error::{DefinitionError, RecordedFailure};
-use crate::record::Json;
-use crate::retry::RetryPolicy;
+use crate::error::DefinitionError;
+use crate::record::{Json, RetryCounts};
+use crate::retry::RetryPolicies;
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -30,15 +29,14 @@ pub enum Ending {
 /// What the run becomes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
-    Complete,
     /// The failed record that the body saw last reached its end.
     Stall {
         step_name: std::sync::Arc<str>,
     },
-    /// Tried again after a delay; `budget_used` counts failures since the last progress.
+    /// Tried again after a delay; `counts` are the body's failures since the last progress.
     Retry {
         delay: Duration,
-        budget_used: u32,
+        counts: RetryCounts,
     },
     Fail,
 }
@@ -48,66 +46,71 @@ pub enum Decision {
 pub struct FailedBody<'a> {
     /// The record that the body received last, if it was a failed one.
     pub last_failed: Option<&'a std::sync::Arc<str>>,
-    /// `None` for a panic.
-    pub error: Option<&'a anyhow::Error>,
-    pub policy: RetryPolicy,
+    pub thrown: &'a Thrown,
+    pub policies: &'a RetryPolicies,
     /// Body failures since the last progress, before this one.
-    pub budget_used: u32,
+    pub counts: RetryCounts,
     /// Point in the jitter band, in `[0, 1)`.
     pub spread: f64,
 }
 
-/// Stalled, failed or tried again.
+/// Stalled, failed or tried again, and the class that the policies lend to the error. Each budget is
+/// asked by its own count; how many failures there were in all bounds nothing.
 #[must_use]
-pub fn decide(body: &FailedBody<'_>) -> Decision {
+pub fn decide(body: FailedBody<'_>) -> (Decision, Option<&'static str>) {
     if let Some(step_name) = body.last_failed {
-        return Decision::Stall {
-            step_name: step_name.clone(),
-        };
+        let step_name = step_name.clone();
+        return (Decision::Stall { step_name }, None);
     }
+    let mut counts = body.counts;
+    let answer = body
+        .policies
+        .decide(body.thrown.cause(), &mut counts, body.spread);
     // A recorded failure is the same on every replay, so replaying cannot help.
-    if body.error.is_some_and(RecordedFailure::is_in) {
-        return Decision::Fail;
-    }
-    let budget_used = body.budget_used.saturating_add(1);
-    match body.policy.delay_after(budget_used, body.spread) {
-        Some(delay) => Decision::Retry { delay, budget_used },
+    let delay = answer.delay.filter(|_| !body.thrown.failure.is_recorded);
+    let decision = match delay {
+        Some(delay) => Decision::Retry { delay, counts },
         None => Decision::Fail,
-    }
-}
-
-/// The key of the body's own budget in `retry_counts`.
-const BODY: &str = "workflow";
-
-/// The body's budget as the row keeps it.
-#[must_use]
-pub fn budget_used(retry_counts: &str) -> u32 {
-    serde_json::from_str::<BTreeMap<String, u32>>(retry_counts)
-        .ok()
-        .and_then(|counts| counts.get(BODY).copied())
-        .unwrap_or(0)
-}
-
-/// `retry_counts` with this much of the body's budget used.
-#[must_use]
-pub fn retry_counts(budget_used: u32) -> Json {
-    format!("{{\"{BODY}\":{budget_used}}}").into()
+    };
+    (decision, answer.class)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::StepError;
+    use crate::retry::RetryPolicy;
 
-    fn decide_with(last_failed: Option<&str>, error: &anyhow::Error, used: u32) -> Decision {
+    #[derive(Debug, thiserror::Error)]
+    #[error("busy")]
+    struct Busy;
+
+    fn decide_with(
+        last_failed: Option<&str>,
+        error: anyhow::Error,
+        policies: &RetryPolicies,
+        counts: &str,
+    ) -> (Decision, Option<&'static str>) {
         let last_failed = last_failed.map(std::sync::Arc::from);
-        decide(&FailedBody {
+        decide(FailedBody {
             last_failed: last_failed.as_ref(),
-            error: Some(error),
-            policy: RetryPolicy::workflow().jitter(false),
-            budget_used: used,
+            thrown: &Thrown::typed(error),
+            policies,
+            counts: RetryCounts::of_text(counts),
             spread: 0.0,
         })
+    }
+
+    fn by_default(last_failed: Option<&str>, error: anyhow::Error, counts: &str) -> Decision {
+        let policies = RetryPolicy::workflow().jitter(false).into();
+        decide_with(last_failed, error, &policies, counts).0
+    }
+
+    fn retry(seconds: u64, counts: &str) -> Decision {
+        Decision::Retry {
+            delay: Duration::from_secs(seconds),
+            counts: RetryCounts::of_text(counts),
+        }
     }
 
     fn recorded() -> anyhow::Error {
@@ -116,42 +119,41 @@ mod tests {
 
     #[test]
     fn an_error_right_after_a_failed_record_stalls_whatever_its_type() {
-        let stalled = Decision::Stall {
+        let stalled = || Decision::Stall {
             step_name: "step$a".into(),
         };
-        assert_eq!(decide_with(Some("step$a"), &recorded(), 0), stalled);
-        assert_eq!(
-            decide_with(Some("step$a"), &anyhow::anyhow!("a string"), 9),
-            stalled
-        );
+        let last = Some("step$a");
+        assert_eq!(by_default(last, recorded(), "{}"), stalled());
+        let string = anyhow::anyhow!("a string");
+        assert_eq!(by_default(last, string, r#"{"*":9}"#), stalled());
     }
 
     #[test]
     fn a_recorded_failure_after_other_outcomes_fails_without_futile_retries() {
-        assert_eq!(
-            decide_with(None, &recorded().context("after compensation"), 0),
-            Decision::Fail
-        );
+        let error = recorded().context("after compensation");
+        assert_eq!(by_default(None, error, "{}"), Decision::Fail);
     }
 
     #[test]
     fn another_error_is_tried_ten_times() {
-        let error = anyhow::anyhow!("flaky");
-        let first = Decision::Retry {
-            delay: Duration::from_secs(1),
-            budget_used: 1,
-        };
-        assert_eq!(decide_with(None, &error, 0), first);
-        assert!(matches!(
-            decide_with(None, &error, 8),
-            Decision::Retry { budget_used: 9, .. }
-        ));
-        assert_eq!(decide_with(None, &error, 9), Decision::Fail);
+        let flaky = || anyhow::anyhow!("flaky");
+        assert_eq!(by_default(None, flaky(), "{}"), retry(1, r#"{"*":1}"#));
+        let ninth = by_default(None, flaky(), r#"{"*":8}"#);
+        assert_eq!(ninth, retry(256, r#"{"*":9}"#));
+        assert_eq!(by_default(None, flaky(), r#"{"*":9}"#), Decision::Fail);
     }
 
     #[test]
-    fn budgets_survive_as_text() {
-        assert_eq!(budget_used(&retry_counts(7)), 7);
-        assert_eq!(budget_used("{}"), 0);
+    fn budgets_are_independent_and_what_none_covers_fails() {
+        let three = RetryPolicy::new().max_attempts(3).jitter(false);
+        let busy = three.clone().on::<Busy>();
+        let policies = RetryPolicies::from([busy.clone(), three.on::<StepError>()]);
+        let name = std::any::type_name::<Busy>();
+        let used = format!(r#"{{"{name}":1,"other":7}}"#);
+        let (decision, class) = decide_with(None, Busy.into(), &policies, &used);
+        assert_eq!(decision, retry(2, &used.replace(":1", ":2")));
+        assert_eq!(class, Some(name));
+        let other = decide_with(None, anyhow::anyhow!("other"), &busy.into(), "{}");
+        assert_eq!(other, (Decision::Fail, None));
     }
 }

@@ -10,13 +10,15 @@ use super::pass::Failure;
 
 thread_local! {
     /// Place and backtrace of the newest panic on this thread, while user code is being polled.
-    static LAST: RefCell<Option<(String, Option<String>)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<(String, Backtrace)>> = const { RefCell::new(None) };
     static WATCHING: RefCell<u32> = const { RefCell::new(0) };
 }
 
 /// Runs user code; a panic comes back as a failure with message and place.
 pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Failure> {
     install();
+    // What user code has caught itself tells nothing about a panic to come.
+    LAST.take();
     WATCHING.with_borrow_mut(|depth| *depth += 1);
     let result = catch_unwind(AssertUnwindSafe(code));
     WATCHING.with_borrow_mut(|depth| *depth -= 1);
@@ -37,11 +39,11 @@ fn install() {
     });
 }
 
-fn note(info: &PanicHookInfo<'_>) -> (String, Option<String>) {
+/// A panic that nobody expects is worth its backtrace whatever the environment says. Its frames are
+/// only looked up if the panic reaches us: one that the user's code catches costs microseconds.
+fn note(info: &PanicHookInfo<'_>) -> (String, Backtrace) {
     let place = info.location().map(ToString::to_string).unwrap_or_default();
-    let backtrace = Backtrace::capture();
-    let captured = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
-    (place, captured.then(|| backtrace.to_string()))
+    (place, Backtrace::force_capture())
 }
 
 fn failure(payload: &(dyn Any + Send)) -> Failure {
@@ -50,13 +52,12 @@ fn failure(payload: &(dyn Any + Send)) -> Failure {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned());
-    let (place, backtrace) = LAST.take().unwrap_or_default();
-    Failure {
-        class: "panic".to_owned(),
-        message: format!("{message} (at {place})"),
-        backtrace,
-        is_timeout: false,
-        is_recorded: false,
+    match LAST.take() {
+        Some((place, backtrace)) => {
+            Failure::panic(format!("{message} (at {place})"), Some(&backtrace))
+        }
+        // Passed on by `resume_unwind`, which calls no hook.
+        None => Failure::panic(message, None),
     }
 }
 
@@ -74,6 +75,19 @@ mod tests {
             failure.message
         );
         assert!(failure.message.contains("panics.rs"), "{}", failure.message);
+        let backtrace = failure.backtrace.unwrap();
+        assert!(backtrace.contains("a_panic_comes_back"), "{backtrace}");
+    }
+
+    #[test]
+    fn a_panic_that_is_passed_on_has_no_place_of_an_older_one() {
+        let code = || {
+            let _ = std::panic::catch_unwind(|| panic!("caught by user code"));
+        };
+        catch(code).unwrap();
+        let passed_on = || std::panic::resume_unwind(Box::new("passed on"));
+        let failure = catch::<()>(passed_on).unwrap_err();
+        assert_eq!((&*failure.message, failure.backtrace), ("passed on", None));
     }
 
     #[test]

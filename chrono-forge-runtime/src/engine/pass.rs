@@ -7,6 +7,7 @@
 mod attempt;
 mod draft;
 mod entries;
+mod failure;
 mod history;
 mod ledger;
 mod operation;
@@ -17,7 +18,7 @@ mod turn;
 mod waker;
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Context as TaskContext;
 
 use jiff::Timestamp;
@@ -27,8 +28,9 @@ use crate::engine::executor;
 use crate::engine::host::Host;
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, Fence, Json, PlanOutcome, Verdict};
+use crate::retry::{RetryPolicies, RetryPolicy};
 
-pub use attempt::Failure;
+pub use failure::{Failure, Thrown};
 pub use history::History;
 pub use ledger::{Delta, Ledger, Move};
 pub use operation::{Kind, OpId, Outcome, Place, Turn, WaitUntil};
@@ -42,7 +44,15 @@ pub struct Pass {
     pub host: Arc<Host>,
     pub root: Arc<RootWaker>,
     ledger: Mutex<Ledger>,
+    /// What the workflow's `retry` gave, if it has one; asked at the first failure.
+    policies: OnceLock<Option<RetryPolicies>>,
 }
+
+/// The policy of a step and of a branch block that no `retry` speaks about.
+static STEP: RetryPolicies = RetryPolicies::one(RetryPolicy::new());
+
+/// The policy of a body that no `retry` speaks about.
+static BODY: RetryPolicies = RetryPolicies::one(RetryPolicy::workflow());
 
 thread_local! {
     /// The pass whose body this thread is polling, so that handles and `forge` calls made inside a
@@ -65,6 +75,7 @@ impl Pass {
             host,
             root: Arc::new(RootWaker::default()),
             ledger: Mutex::new(ledger),
+            policies: OnceLock::new(),
         })
     }
 
@@ -90,6 +101,24 @@ impl Pass {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.host.clock.now().max(self.run.created_at)
+    }
+
+    /// The policies of a step that names none: its workflow's, or the default. Runs user code.
+    pub fn step_policies(&self) -> &RetryPolicies {
+        self.policies().unwrap_or(&STEP)
+    }
+
+    /// The policies of the body: its workflow's, or the default. Runs user code.
+    pub fn body_policies(&self) -> &RetryPolicies {
+        self.policies().unwrap_or(&BODY)
+    }
+
+    fn policies(&self) -> Option<&RetryPolicies> {
+        let made = self.policies.get_or_init(|| {
+            let definition = self.host.registry.get(&self.run.workflow)?;
+            definition.retry.map(|policies| policies())
+        });
+        made.as_ref()
     }
 
     /// The state that the pass keeps.

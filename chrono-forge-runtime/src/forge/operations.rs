@@ -18,7 +18,7 @@ const OPERATIONS_MAX: u32 = 1_000;
 pub struct Operation {
     /// What it is: `step`, `wait`, `wait_until`, `continue_if`, `repeat`, `branch` or `merge`.
     pub kind: String,
-    /// Its key; of a `merge!` the names of its branches.
+    /// Its key; of a `merge!` the names of its branches, of a tick of a `repeat!` its key and instant.
     pub key: String,
     /// Finished attempts. The one under way is not counted.
     pub attempts: u32,

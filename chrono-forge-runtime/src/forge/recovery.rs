@@ -97,6 +97,17 @@ impl Forge {
     /// [`Retry::records`] that the caller names. The body's own budget and the count of crashes begin
     /// anew, too. [`Run::result`](super::Run::result) asked from now on waits for the new outcome.
     ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// let retried = forge.retry::<Order>("o17").await?;
+    /// println!("runs again: {:?}", retried.records);
+    /// // After a compensation there is no tail: say what is to run again.
+    /// forge.retry::<Order>("o18").records(["charge"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotRetryable`] when the run is neither failed nor stalled: of several retries at the
     /// same time one wins, the others are refused. [`Error::NoSuchRecord`] when a named record has not
@@ -114,6 +125,16 @@ impl Forge {
     /// Retries every failed and stalled run that the filter covers and that was blocked when this
     /// began, each once and as [`Forge::retry`] does; answers how many. Runs in small transactions, so
     /// that other work goes on.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # use chrono_forge_runtime::record::RetryFilter;
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// let outage = RetryFilter::new().workflow(Order::NAME).stalled_by("step$charge");
+    /// println!("{} orders go on", forge.retry_all(outage).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Store`] when the database cannot; what was retried until then stays retried, so call
@@ -154,6 +175,14 @@ impl Forge {
     ///
     /// A holder in this process drops its pass at once, one in another process at its next heartbeat.
     ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// forge.unlock::<Order>("o17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotRunning`] when no worker holds the run; [`Error::NotFound`] when there is no such
     /// run; [`Error::Store`] when the database cannot. Nothing is changed then.
@@ -182,6 +211,14 @@ impl Forge {
     /// Forgets how often workers died that held this run, so that it leaves quarantine: for one that is
     /// known not to be their killer. [`Forge::retry`] does so by itself for one that was failed as
     /// poison.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// forge.reset_crashes::<Order>("o17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Settled`] when the run is over; [`Error::NotFound`] when there is no such run;

@@ -87,6 +87,19 @@ impl<T> Run<T> {
     /// 1,000. A step that hangs shows since when it executes; [`Forge::unlock`] takes the run from the
     /// worker that it hangs on. A failed or stalled run shows what was under way beside its failure.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use chrono_forge_runtime::{error::RunError, forge::Run};
+    /// # async fn example<T>(run: &Run<T>) -> Result<(), RunError> {
+    /// for operation in run.operations().await? {
+    ///     if operation.executing_for > Some(Duration::from_secs(600)) {
+    ///         println!("{} {} hangs", operation.kind, operation.key);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Run::state`].
     pub async fn operations(&self) -> Result<Vec<Operation>, RunError> {

@@ -1,6 +1,6 @@
 //! Ticks a calendar span apart, at a time of day of a zone.
 
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
@@ -49,9 +49,22 @@ impl Stride {
             .try_months(self.months.checked_mul(number)?)
             .ok()?;
         let date = from.date().checked_add(months).ok()?;
-        let nanos = i128::from(self.days) * NANOS_PER_DAY + self.nanos;
-        let time = SignedDuration::try_from_nanos_i128(nanos.checked_mul(i128::from(number))?)?;
-        date.to_datetime(from.time()).checked_add(time).ok()
+        // Days apart from the time of day: a single duration cannot span the calendar.
+        let stride = i128::from(self.days) * NANOS_PER_DAY + self.nanos;
+        let midnight = Time::midnight();
+        let nanos = from.time().duration_since(midnight).as_nanos()
+            + stride.checked_mul(i128::from(number))?;
+        let days = i64::try_from(nanos.div_euclid(NANOS_PER_DAY)).ok()?;
+        let of_day = i64::try_from(nanos.rem_euclid(NANOS_PER_DAY)).ok()?;
+        let date = date.checked_add(Span::new().try_days(days).ok()?).ok()?;
+        let time = midnight.checked_add(SignedDuration::from_nanos(of_day));
+        Some(date.to_datetime(time.ok()?))
+    }
+
+    /// The distance of two ticks in the long run, in nanoseconds: 400 years have 146,097 days.
+    fn nanos_mean(self) -> i128 {
+        let month = NANOS_PER_DAY * 146_097 / 4_800;
+        i128::from(self.months) * month + i128::from(self.days) * NANOS_PER_DAY + self.nanos
     }
 
     /// The least distance of two ticks on the wall, in nanoseconds.
@@ -78,7 +91,7 @@ impl Calendar {
 
     pub(super) fn next_after(&self, anchor: Timestamp, after: Timestamp) -> Option<Timestamp> {
         let origin = self.origin(anchor);
-        self.tick(&origin, self.number_of(&origin, |tick| tick > after))
+        self.tick(&origin, self.number_of(&origin, after, |tick| tick > after))
     }
 
     pub(super) fn passed(
@@ -88,8 +101,8 @@ impl Calendar {
         cutoff: Timestamp,
     ) -> Option<Passed> {
         let origin = self.origin(anchor);
-        let first = self.number_of(&origin, |tick| tick > after);
-        let last = self.number_of(&origin, |tick| tick >= cutoff) - 1;
+        let first = self.number_of(&origin, after, |tick| tick > after);
+        let last = self.number_of(&origin, cutoff, |tick| tick >= cutoff) - 1;
         if last < first {
             return None;
         }
@@ -123,12 +136,31 @@ impl Calendar {
     }
 
     /// The number of the first tick for which `reached` holds; that of the first one past the end of
-    /// time if there is none. `reached` must hold for all ticks after one for which it holds.
-    fn number_of(&self, origin: &Origin, reached: impl Fn(Timestamp) -> bool) -> i64 {
-        let (mut low, mut high) = (0, TICKS_MAX);
+    /// time if there is none. `reached` must hold for all ticks after one for which it holds, and begin to
+    /// do so somewhere near `near`, or the search takes longer.
+    fn number_of(
+        &self,
+        origin: &Origin,
+        near: Timestamp,
+        reached: impl Fn(Timestamp) -> bool,
+    ) -> i64 {
+        let is_reached = |number| self.tick(origin, number).is_none_or(&reached);
+        let distance = near.as_nanosecond() - origin.anchor.as_nanosecond();
+        let guess = i64::try_from(distance / self.stride.nanos_mean()).unwrap_or(TICKS_MAX);
+        // Widen a bracket around the guess until the answer is in it, then halve it.
+        let mut reach = 2;
+        let (mut low, mut high) = loop {
+            let low = (guess - reach).clamp(0, TICKS_MAX);
+            let high = (guess + reach).clamp(0, TICKS_MAX);
+            let is_below = low == 0 || !is_reached(low);
+            if is_below && (high == TICKS_MAX || is_reached(high)) {
+                break (low, high);
+            }
+            reach *= 8;
+        };
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.tick(origin, middle).is_none_or(&reached) {
+            if is_reached(middle) {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -141,9 +173,13 @@ impl Calendar {
     fn meetings(&self, origin: &Origin, first: i64, last: i64) -> Option<i64> {
         let stride_nanos = self.stride.nanos_min();
         let (start, end) = (self.tick(origin, first)?, self.tick(origin, last)?);
-        let mut offset = self.zone.to_offset(start);
+        // A tick lies up to a day after the gap that has moved it.
+        let from = start
+            .checked_sub(SignedDuration::from_hours(48))
+            .unwrap_or(Timestamp::MIN);
+        let mut offset = self.zone.to_offset(from);
         let mut met = 0;
-        for transition in self.zone.following(start) {
+        for transition in self.zone.following(from) {
             if transition.timestamp() > end {
                 break;
             }
@@ -154,8 +190,10 @@ impl Calendar {
                     .timestamp()
                     .checked_add(SignedDuration::from_secs(skipped.into()))
                     .unwrap_or(Timestamp::MAX);
-                let reached = |tick| tick >= transition.timestamp();
-                let mut number = self.number_of(origin, reached).max(first);
+                let change = transition.timestamp();
+                let mut number = self
+                    .number_of(origin, change, |tick| tick >= change)
+                    .max(first);
                 while number < last && self.tick(origin, number)? <= until {
                     met += i64::from(self.tick(origin, number) == self.tick(origin, number + 1));
                     number += 1;

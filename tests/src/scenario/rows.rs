@@ -60,6 +60,7 @@ pub struct ErrorRow {
     pub class: String,
     pub message: String,
     pub context: Option<String>,
+    pub backtrace: Option<String>,
 }
 
 const RUN: &str = "SELECT id, workflow, key, queue, priority, state, wake_at, wake_requested,
@@ -139,7 +140,7 @@ impl Rows {
     /// Errors of a run, oldest first.
     #[must_use]
     pub fn errors(&self, key: &str) -> Vec<ErrorRow> {
-        let sql = "SELECT step_name, attempt, error_class, error_message, context
+        let sql = "SELECT step_name, attempt, error_class, error_message, context, backtrace
             FROM chrono_forge_error_logs WHERE workflow_id = ? ORDER BY id";
         self.query(sql, [self.run(key).id], |row| {
             Ok(ErrorRow {
@@ -148,6 +149,7 @@ impl Rows {
                 class: row.get(2)?,
                 message: row.get(3)?,
                 context: row.get(4)?,
+                backtrace: row.get(5)?,
             })
         })
     }

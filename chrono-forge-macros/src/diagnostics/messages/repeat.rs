@@ -18,8 +18,8 @@ pub(crate) fn repeat_closure_arguments() -> String {
 }
 
 pub(crate) fn repeat_closure_modifiers() -> String {
-    "write this closure without `async` and `move`: it runs once for each tick, so it borrows, and \
-     its body may be a call, a block that ends in `Ok(())`, or `async { .. }`"
+    "write this closure without `async` and `move`: it runs for every tick, so it borrows, and its \
+     body is a call, a block that ends in `Ok(())`, or `async { .. }`"
         .to_owned()
 }
 
@@ -51,6 +51,14 @@ pub(crate) fn closure_until() -> String {
         .to_owned()
 }
 
+pub(crate) fn operation_in_until(kind: Kind) -> String {
+    format!(
+        "`{}!` in `until` of `repeat!`: the condition is evaluated before every tick, so nothing in \
+         it can be durable. Move it before the repeat, and pass the value in",
+        kind.name()
+    )
+}
+
 // When it is due.
 
 pub(crate) fn schedule_missing() -> String {
@@ -77,7 +85,9 @@ pub(crate) fn cron_invalid(problem: &str) -> String {
 }
 
 pub(crate) fn cron_never() -> String {
-    "no day ever matches this pattern; correct the day of the month or the month".to_owned()
+    "no day ever matches this pattern; name one that some month of it has: \"0 0 L 2 *\" is the \
+     last of February"
+        .to_owned()
 }
 
 pub(crate) fn zone_unknown(name: &str) -> String {

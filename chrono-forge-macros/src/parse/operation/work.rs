@@ -144,7 +144,8 @@ fn is_future(expression: &Expr) -> bool {
 }
 
 fn branch(body: Expr, options: &mut Vec<(Ident, Expr)>, report: &mut Report<'_>) -> Option<Work> {
-    let automerge = match options.pop() {
+    let place = options.iter().position(|(name, _)| name == "automerge");
+    let automerge = match place.map(|place| options.remove(place)) {
         None => false,
         Some((_, value)) => match literal_bool(&value) {
             Some(automerge) => automerge,

@@ -1,6 +1,5 @@
 //! Attempts: how operations register, run user code and say what came of it.
 
-use std::backtrace::BacktraceStatus;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -9,49 +8,9 @@ use jiff::Timestamp;
 
 use super::ledger::{Delta, Ledger};
 use super::operation::{LiveOutcome, Phase};
-use super::{Kind, OpId, Pass, Place, Turn};
+use super::{Failure, Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
-use crate::error::RecordedFailure;
-use crate::record::{ErrorRow, Json, Record, RecordState};
-
-/// A failed attempt, taken from whatever the user's code gave us.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub class: String,
-    pub message: String,
-    pub backtrace: Option<String>,
-    pub is_timeout: bool,
-    /// It carries the recorded failure of another operation, so another attempt meets it again.
-    pub is_recorded: bool,
-}
-
-impl Failure {
-    /// Of an error; `class` is the name of its static type.
-    #[must_use]
-    pub fn of(error: &anyhow::Error, class: &'static str) -> Self {
-        let backtrace = error.backtrace();
-        Self {
-            class: class.to_owned(),
-            message: format!("{error:#}"),
-            backtrace: (backtrace.status() == BacktraceStatus::Captured)
-                .then(|| backtrace.to_string()),
-            is_timeout: false,
-            is_recorded: RecordedFailure::is_in(error),
-        }
-    }
-
-    /// Of an attempt that ran out of time.
-    #[must_use]
-    pub fn timeout(message: String) -> Self {
-        Self {
-            class: "timeout".to_owned(),
-            message,
-            backtrace: None,
-            is_timeout: true,
-            is_recorded: false,
-        }
-    }
-}
+use crate::record::{ErrorRow, Json, Record, RecordState, RetryCounts};
 
 impl Pass {
     /// First poll of an operation. `None` when a rule is broken: it then stays pending for ever.
@@ -117,10 +76,15 @@ impl Pass {
         self.root.signal();
     }
 
-    /// An attempt failed; `delay` is the policy's answer.
-    pub fn fail(&self, id: OpId, failure: Failure, delay: Option<Duration>) {
+    /// An attempt failed; `delay` is the policy's answer, `counts` the budgets used up to now.
+    pub fn fail(&self, id: OpId, failure: Failure, delay: Option<Duration>, counts: RetryCounts) {
         let now = self.now();
-        self.ledger().fail(id, failure, delay, now);
+        let mut ledger = self.ledger();
+        if let Some(op) = ledger.ops.get_mut(&id) {
+            op.notes.retry_counts = counts;
+        }
+        ledger.fail(id, failure, delay, now);
+        drop(ledger);
         self.root.signal();
     }
 
@@ -131,11 +95,11 @@ impl Pass {
         self.root.signal();
     }
 
-    /// Failed attempts of an operation so far.
-    pub fn attempts(&self, id: OpId) -> u32 {
+    /// What an operation's failures so far have used of its budgets.
+    pub fn retry_counts(&self, id: OpId) -> RetryCounts {
         let ledger = self.ledger();
-        let record = ledger.ops.get(&id).and_then(|op| op.record.as_ref());
-        record.map_or(0, |record| record.attempts)
+        let op = ledger.ops.get(&id);
+        op.map_or_else(RetryCounts::default, |op| op.notes.retry_counts.clone())
     }
 }
 

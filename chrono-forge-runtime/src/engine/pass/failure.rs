@@ -1,0 +1,171 @@
+//! A failed attempt, taken from whatever the user's code gave us.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+
+use crate::error::RecordedFailure;
+use crate::retry::Cause;
+
+/// The class of an error whose own type is erased, until a policy lends it the name of a type.
+const ERASED: &str = "anyhow::Error";
+
+/// Bytes of a backtrace that are kept: enough for the frames of user code, which come early.
+const BACKTRACE_BYTES_MAX: usize = 16 << 10;
+
+/// What is recorded of a failed attempt.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub class: String,
+    pub message: String,
+    pub backtrace: Option<String>,
+    pub is_timeout: bool,
+    /// It carries the recorded failure of another operation, so another attempt meets it again.
+    pub is_recorded: bool,
+}
+
+impl Failure {
+    /// Of an error; `class` is the name of its static type.
+    fn of(error: &anyhow::Error, class: &'static str) -> Self {
+        Self {
+            class: class.to_owned(),
+            message: format!("{error:#}"),
+            backtrace: bounded_text(error.backtrace()),
+            is_timeout: false,
+            is_recorded: RecordedFailure::is_in(error),
+        }
+    }
+
+    /// Of an attempt that ran out of time.
+    #[must_use]
+    pub fn timeout(message: String) -> Self {
+        Self {
+            class: "timeout".to_owned(),
+            message,
+            backtrace: None,
+            is_timeout: true,
+            is_recorded: false,
+        }
+    }
+
+    /// Of an attempt that panicked.
+    #[must_use]
+    pub fn panic(message: String, backtrace: Option<&Backtrace>) -> Self {
+        Self {
+            class: "panic".to_owned(),
+            message,
+            backtrace: backtrace.and_then(bounded_text),
+            is_timeout: false,
+            is_recorded: false,
+        }
+    }
+
+    /// With the class that a policy lends to an error whose own type is erased.
+    #[must_use]
+    pub fn lent(mut self, class: Option<&'static str>) -> Self {
+        if let Some(class) = class.filter(|_| self.class == ERASED) {
+            class.clone_into(&mut self.class);
+        }
+        self
+    }
+
+    /// A failure that nobody could decide about, because the policy itself panicked.
+    #[must_use]
+    pub fn undecided(mut self, panic: Self) -> Self {
+        let panicked = "; asked whether to try again, the retry policy panicked: ";
+        self.message += panicked;
+        self.message += &panic.message;
+        self.backtrace = self.backtrace.or(panic.backtrace);
+        self
+    }
+}
+
+/// A failure together with what decides whether another attempt follows.
+#[derive(Debug)]
+pub struct Thrown {
+    pub failure: Failure,
+    /// `None` for a panic and for an attempt that ran out of time.
+    error: Option<anyhow::Error>,
+}
+
+impl Thrown {
+    /// An error whose static type is known: its name is the class, unless the type itself erases it.
+    pub fn typed<E: Into<anyhow::Error>>(error: E) -> Self {
+        Self::of(error.into(), std::any::type_name::<E>())
+    }
+
+    /// An error; `class` is the name of its static type.
+    #[must_use]
+    pub fn of(error: anyhow::Error, class: &'static str) -> Self {
+        Self {
+            failure: Failure::of(&error, class),
+            error: Some(error),
+        }
+    }
+
+    /// What a policy is asked about.
+    #[must_use]
+    pub fn cause(&self) -> Cause<'_> {
+        match &self.error {
+            Some(error) => Cause::Error(error),
+            None if self.failure.is_timeout => Cause::Timeout,
+            None => Cause::Panic,
+        }
+    }
+}
+
+impl From<Failure> for Thrown {
+    /// A panic, or an attempt that ran out of time.
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            error: None,
+        }
+    }
+}
+
+/// The text of a backtrace that was captured, cut at its bound. This is where its frames are looked
+/// up, which takes milliseconds.
+fn bounded_text(backtrace: &Backtrace) -> Option<String> {
+    if backtrace.status() != BacktraceStatus::Captured {
+        return None;
+    }
+    let mut text = backtrace.to_string();
+    if text.len() > BACKTRACE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(BACKTRACE_BYTES_MAX));
+        text.push_str("\n..");
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_lent_only_to_an_error_whose_type_is_erased() {
+        let lent = |thrown: Thrown| thrown.failure.lent(Some("Lent")).class;
+        assert_eq!(lent(Thrown::typed(anyhow::anyhow!("a"))), "Lent");
+        assert_eq!(
+            lent(Thrown::typed(std::fmt::Error)),
+            std::any::type_name::<std::fmt::Error>()
+        );
+        assert_eq!(lent(Failure::panic(String::new(), None).into()), "panic");
+        let unlent = Thrown::typed(anyhow::anyhow!("a")).failure.lent(None);
+        assert_eq!(unlent.class, ERASED);
+        assert_eq!(ERASED, std::any::type_name::<anyhow::Error>());
+    }
+
+    #[test]
+    fn a_backtrace_is_cut_at_its_bound() {
+        #[inline(never)]
+        fn deep(frames: u32) -> Backtrace {
+            if frames == 0 {
+                return Backtrace::force_capture();
+            }
+            std::hint::black_box(deep(std::hint::black_box(frames - 1)))
+        }
+        let text = bounded_text(&deep(400)).unwrap();
+        assert!(text.contains("deep") && text.ends_with(".."));
+        assert!(text.len() <= BACKTRACE_BYTES_MAX + 3, "{}", text.len());
+        assert_eq!(bounded_text(&Backtrace::disabled()), None);
+    }
+}
