@@ -3,9 +3,13 @@
 //! - [`durability`]: what is recorded when, what may run twice, what a crash costs
 //! - [`determinism`]: what a body may do between its operations
 //! - [`fan_out`]: children by the million, their cursors and results
+//! - [`retries`]: what fails, how often it is tried again, recovery by hand
+//! - [`periodic`]: tasks on a schedule, across DST and long sleeps
 //! - [`testing`]: days in milliseconds, death at every commit
 
 pub mod determinism;
 pub mod durability;
 pub mod fan_out;
+pub mod periodic;
+pub mod retries;
 pub mod testing;

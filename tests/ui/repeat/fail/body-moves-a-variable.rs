@@ -1,17 +1,8 @@
 use chrono_forge::prelude::*;
 
-async fn is_paid(order: &str) -> Result<bool> {
-    Ok(order.is_empty())
-}
-
-async fn remind(order: &str) -> Result<()> {
-    println!("{order}");
-    Ok(())
-}
-
 #[workflow]
 async fn run(order: String) -> Result<()> {
-    repeat!("reminder", every = days(1), until = is_paid(&order), |_| {
+    repeat!("reminder", every = days(1), until = { Ok(true) }, |_| {
         drop(order);
         Ok(())
     })

@@ -28,6 +28,7 @@ async fn options(n: u32, at: Timestamp, zone: String, pattern: String) -> Result
     repeat!("chosen", every = hours(1), until = is_done(n), on_error = chosen, |tick| report(tick)).await?;
     repeat!("path", every = hours(1), until = is_done(n), on_error = OnError::Fail, |tick| report(tick)).await?;
     repeat!("retry", every = hours(1), until = is_done(n), retry = RetryPolicy::none(), |tick| report(tick)).await?;
+    repeat!("policies", every = hours(1), until = is_done(n), retry = [RetryPolicy::none(), RetryPolicy::new()], |tick| report(tick)).await?;
     repeat!{ "braces", every = hours(1), until = is_done(n), |tick| report(tick), }.await?;
     let both = vec![
         repeat!("one", every = hours(1), until = is_done(n), |tick| report(tick)),
