@@ -88,7 +88,7 @@ fn a_hanging_run_is_taken_from_a_worker_of_another_process() {
         ground.await_row(
             "the hang is noted",
             "SELECT count(*) FROM chrono_forge_execution_logs
-            WHERE step_name = 'step$hang' AND metadata -> '$.executing'",
+            WHERE step_name = 'step$hang' AND metadata ->> '$.executing'",
         );
         let operations = run.operations().await.unwrap();
         assert_eq!((operations.len(), &*operations[0].key), (1, "hang"));

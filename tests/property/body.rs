@@ -105,14 +105,16 @@ impl Piece {
         }
     }
 
-    fn steps(&self) -> Vec<u32> {
+    fn operations(&self) -> Vec<u32> {
         match self {
-            Self::Step { id, .. } | Self::Branch { id, .. } => vec![*id],
-            Self::Wait { .. } | Self::Until { .. } => Vec::new(),
+            Self::Step { id, .. }
+            | Self::Branch { id, .. }
+            | Self::Wait { id, .. }
+            | Self::Until { id, .. } => vec![*id],
             Self::Sequence(pieces)
             | Self::Join(pieces)
             | Self::Race(pieces)
-            | Self::Unordered(pieces) => pieces.iter().flat_map(Self::steps).collect(),
+            | Self::Unordered(pieces) => pieces.iter().flat_map(Self::operations).collect(),
         }
     }
 }
@@ -152,7 +154,7 @@ fn run<'a>(
                 let lost = arms.iter().enumerate().filter(|(n, _)| *n != won);
                 probe
                     .journal
-                    .decided(lost.flat_map(|(_, arm)| arm.steps()).collect());
+                    .decided(lost.flat_map(|(_, arm)| arm.operations()).collect());
             }
             Piece::Unordered(arms) => {
                 let mut order: FuturesUnordered<_> =
@@ -219,7 +221,7 @@ async fn outcome(cx: &Context, probe: &Probe, leaf: &Piece) {
 
 async fn body(cx: &Context, probe: &Probe, id: u32, polls: u32, failures: i64) -> Result<u32> {
     let row = format!("step${id}");
-    probe.journal.began(id, probe.newest_seq(cx.key()));
+    probe.journal.began(id);
     for _ in 0..polls {
         tokio::task::yield_now().await;
     }

@@ -59,12 +59,12 @@ async fn a_retry_of_what_is_not_blocked_says_its_state_and_the_remedy() {
                 "idle",
                 "it goes on by itself; forge.wake lets it look at its conditions now",
             ),
+            ("done", "completed", over),
             (
                 "running",
                 "running",
                 "a worker holds it; forge.unlock takes it from one that hangs",
             ),
-            ("done", "completed", over),
         ] {
             brought(world, &forge, end).await;
             let before = format!("{:?}", world.rows().run(end));

@@ -159,11 +159,13 @@ fn other_states_are_refused_and_nobody_is_none() {
     );
 }
 
-#[test]
-fn the_tail_is_every_failure_behind_the_last_success() {
+/// A run with its records and its end, and the tail of it.
+type Tail = (&'static str, Vec<Record>, RunEnd, &'static [&'static str]);
+
+fn tails() -> [Tail; 7] {
     let tick = || outcome("repeat$r$7", None, RecordState::Failed);
     let unseen = || outcome("step$unseen", None, RecordState::Failed);
-    let cases: [(&str, Vec<Record>, RunEnd, &[&str]); 7] = [
+    [
         ("none", Vec::new(), failed(1), &[]),
         (
             "caught",
@@ -220,8 +222,12 @@ fn the_tail_is_every_failure_behind_the_last_success() {
             stalled("step$gone"),
             &["step$b"],
         ),
-    ];
-    for (key, records, end, expected) in cases {
+    ]
+}
+
+#[test]
+fn the_tail_is_every_failure_behind_the_last_success() {
+    for (key, records, end, expected) in tails() {
         let mut forge = Forge::new();
         let run = forge.ended(key, records, end);
         assert_eq!(forge.rearmed(key, None), expected, "{key}");
