@@ -95,8 +95,8 @@ fn check(body: &Piece, cuts: &[Cut]) {
 /// so is what an arm that lost had finished.
 fn as_seen(path: &[String], page: &[String], races: &[Race]) -> Vec<String> {
     let may_be_unseen = |outcome: &str| {
-        let row = outcome.rsplit_once(' ').map_or(outcome, |(row, _)| row);
-        let id = row.rsplit_once('$').and_then(|(_, key)| key.parse().ok());
+        let key = outcome.split_once('$').map_or("", |(_, key)| key);
+        let id = key.split(' ').next().and_then(|id| id.parse().ok());
         outcome.starts_with("step$in")
             || races
                 .iter()
