@@ -27,6 +27,11 @@ pub(crate) enum Piece {
         id: u32,
         polls: i64,
     },
+    /// A tick every few minutes, all of which fail once or none, until so many are over.
+    Repeat {
+        id: u32,
+        ticks: i64,
+    },
     /// A fan-out with a step in its block and so many children.
     Branch {
         id: u32,
@@ -65,6 +70,7 @@ impl Piece {
             }),
             3 => (0..5_u64).prop_map(|minutes| Self::Wait { id: 0, minutes }),
             1 => (0..3_i64).prop_map(|polls| Self::Until { id: 0, polls }),
+            1 => (0..3_i64).prop_map(|ticks| Self::Repeat { id: 0, ticks }),
         ]
     }
 
@@ -94,6 +100,7 @@ impl Piece {
             Self::Step { id, .. }
             | Self::Wait { id, .. }
             | Self::Until { id, .. }
+            | Self::Repeat { id, .. }
             | Self::Branch { id, .. } => {
                 *id = *next;
                 *next += 1;
@@ -110,6 +117,7 @@ impl Piece {
             Self::Step { id, .. }
             | Self::Branch { id, .. }
             | Self::Wait { id, .. }
+            | Self::Repeat { id, .. }
             | Self::Until { id, .. } => vec![*id],
             Self::Sequence(pieces)
             | Self::Join(pieces)
@@ -198,6 +206,24 @@ async fn outcome(cx: &Context, probe: &Probe, leaf: &Piece) {
                 probe.flaky_condition(cx.key(), &row, *polls)
             );
             let text = condition.await.map_or("gave up", |()| "true");
+            journal.received(format!("{row} {text}"));
+        }
+        Piece::Repeat { id, ticks } => {
+            let row = format!("repeat${id}");
+            let repeat = repeat!(
+                "{id}",
+                every = minutes(3),
+                until = probe.ticks_are_over(cx.key(), &row, *ticks),
+                retry = RetryPolicy::new().base(minutes(1)).jitter(false),
+                |tick| {
+                    probe.journal.began(*id);
+                    let failures = i64::from(tick.as_second() % 2);
+                    let name = format!("{row}${}", tick.as_second());
+                    probe.flaky(cx.key(), &name, failures).await?;
+                    Ok(())
+                }
+            );
+            let text = repeat.await.map_or("gave up", |()| "over");
             journal.received(format!("{row} {text}"));
         }
         Piece::Branch { id, children } => {

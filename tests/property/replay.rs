@@ -18,6 +18,7 @@ const ORDER: &str = "
 SELECT l.step_name || ' ' || CASE
     WHEN l.step_name LIKE 'wait$%' THEN 'over'
     WHEN l.step_name LIKE 'branch$%' THEN 'sealed'
+    WHEN l.step_name LIKE 'repeat$%' AND l.state = 1 THEN 'over'
     WHEN l.step_name LIKE 'merge$%' THEN 'true'
     WHEN l.state = 2 THEN 'gave up'
     ELSE l.result END
