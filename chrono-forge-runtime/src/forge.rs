@@ -2,6 +2,8 @@
 
 mod builder;
 mod lifecycle;
+mod operations;
+mod recovery;
 mod run;
 
 use std::future::poll_fn;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub use builder::Builder;
+pub use operations::Operation;
+pub use recovery::{Retried, Retry};
 pub use run::Run;
 
 use crate::context::invocation::{Invocation, Workflow};

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod notes;
 pub mod plan;
 pub mod priority;
+pub mod recovery;
 pub mod run;
 pub mod step;
 
@@ -16,8 +17,9 @@ pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,
 };
 pub use priority::{Level, Priority};
+pub use recovery::{BlockedRun, RetryFilter};
 pub use run::{ClaimedRun, RunRow, RunState};
-pub use step::{BranchRow, RecordRow, RecordState};
+pub use step::{BranchRow, PendingRow, RecordRow, RecordState};
 
 /// JSON text as stored: encoded once, decoded where it is read, never a tree in between.
 pub type Json = std::sync::Arc<str>;

@@ -141,11 +141,14 @@ impl Schedule {
 
     /// Where the grid is anchored for a repeat that names no start: `created`, rounded up to a whole
     /// second unless ticks are closer together than a second.
+    ///
+    /// A pattern has its grid without an anchor; rounded up, `created` could step over a tick.
     #[must_use]
     pub fn anchor(&self, created: Timestamp) -> Timestamp {
         match &self.grid {
             Grid::Fixed(grid) if grid.is_below_a_second() => created,
-            _ => next_whole_second(created),
+            Grid::Fixed(_) | Grid::Calendar(_) => next_whole_second(created),
+            Grid::Cron(_) => created,
         }
     }
 

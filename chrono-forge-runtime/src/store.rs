@@ -14,8 +14,8 @@ pub mod sqlite;
 use jiff::Timestamp;
 
 use crate::record::{
-    BranchRow, ClaimedRun, Epoch, Json, Level, Plan, PlanOutcome, RecordId, RecordRow, RunId,
-    RunRow, WorkerId,
+    BranchRow, ClaimedRun, Epoch, Json, Level, PendingRow, Plan, PlanOutcome, RecordId, RecordRow,
+    RetryFilter, RunId, RunRow, RunState, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -67,6 +67,9 @@ pub trait Store: Send + Sync + 'static {
     /// look-up per queue, level and workflow.
     fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>>;
 
+    /// Pending records of a run, by name: at most `limit`.
+    fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
+
     /// Workers that have not stopped, with their last heartbeat.
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>>;
 
@@ -105,6 +108,42 @@ pub trait Writer: Send {
     /// Sets `wake_requested` on a running run, makes an idle one due, leaves others alone.
     /// Answers the state it found, or `None` when there is no such run.
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>>;
+
+    /// Re-arms a failed or stalled run, all or nothing: idle and due, `stalled_by` null, crashes and
+    /// budgets reset, its `chrono_forge_blocked` row gone. With it the failed records at the tail, or
+    /// exactly those of `records` (row names, or bare keys that mean one failed record): pending
+    /// again without outcome, place, budget and deadline, but with their attempts and cursors.
+    ///
+    /// A compare-and-set on the state, so a second call finds the run idle and changes nothing. The
+    /// epoch stays: nobody holds such a run, so whatever its last pass still sends is fenced by
+    /// `locked_by`, and the claim that follows raises it. `None` when there is no such run.
+    fn retry(
+        &mut self,
+        workflow: &str,
+        key: &str,
+        records: Option<&[String]>,
+        now: Timestamp,
+    ) -> StoreResult<Option<Rearmed>>;
+
+    /// Re-arms, as [`Writer::retry`] does without names, the runs of one page of
+    /// `chrono_forge_blocked` that the filter covers. The page is bounded whatever it covers.
+    fn retry_blocked(&mut self, page: &BlockedPage<'_>, now: Timestamp)
+    -> StoreResult<RetriedPage>;
+
+    /// Takes a running run from its worker: idle and due, epoch + 1, so that whatever the worker
+    /// still sends is fenced and its next heartbeat tells that the run is lost. Counts no crash.
+    /// Answers the state it found; other states than running are left alone. `None` when there is
+    /// no such run.
+    fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>>;
+
+    /// Forgets the crashes of an idle or running run. Answers the state it found; settled runs are
+    /// left alone. `None` when there is no such run.
+    fn reset_crashes(
+        &mut self,
+        workflow: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> StoreResult<Option<Found>>;
 
     /// Enters a worker as alive.
     fn register_worker(
@@ -204,7 +243,51 @@ pub struct Claims {
 #[derive(Clone, Copy, Debug)]
 pub struct Woken {
     pub run: RunId,
-    pub state: crate::record::RunState,
+    pub state: RunState,
+}
+
+/// What [`Writer::retry`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rearmed {
+    /// The run is due; these records, by row name, were re-armed: in the order of their places, or as
+    /// they were named.
+    Done { run: RunId, records: Vec<String> },
+    /// The run is neither failed nor stalled; nothing was changed.
+    NotRetryable(RunState),
+    /// A name does not mean one failed record; nothing was changed. `failed` lists records that
+    /// do, some of them when there are many.
+    NoSuchRecord {
+        record: String,
+        problem: &'static str,
+        failed: Vec<String>,
+    },
+}
+
+/// Which page of the blocked runs, and which runs of it.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockedPage<'a> {
+    pub filter: &'a RetryFilter,
+    /// Runs after this one.
+    pub after: RunId,
+    /// Only runs that were blocked at this instant.
+    pub until: Timestamp,
+    /// Rows of the page.
+    pub limit: u32,
+}
+
+/// What [`Writer::retry_blocked`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetriedPage {
+    pub retried: u64,
+    /// The last run of the page, covered or not; `None` when the page was empty.
+    pub last: Option<RunId>,
+}
+
+/// A run and the state that a call found it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub run: RunId,
+    pub state: RunState,
 }
 
 /// A worker's row.

@@ -66,8 +66,8 @@ pub use chrono_forge_runtime::error::{
     BranchError, ContextError, DefinitionError, Error, JoinError, RunError, StepError, StoreError,
     StoreErrorKind,
 };
-pub use chrono_forge_runtime::forge::{Builder, Forge, Run};
-pub use chrono_forge_runtime::record::{Priority, RunState};
+pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
+pub use chrono_forge_runtime::record::{Priority, RetryFilter, RunState};
 pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
 /// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
 pub use jiff;

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use chrono_forge::{Forge, Run, Workflow, secs};
+use chrono_forge::{Forge, RetryFilter, Run, Workflow, secs};
 use clap::Parser;
 
 use name::{Name, shown};
@@ -45,7 +45,8 @@ files only: symbolic links, pipes and devices are left out, and so are the manif
 
 The state is in FILE.db (and a few FILE.db* beside it) until the manifest is written and told. Ctrl-C stops cleanly; \
 after that, or after a crash, the same command goes on where it was: files whose checksums are recorded \
-are not read again, even if they have changed since. To start over, remove FILE.db.
+are not read again, even if they have changed since. What failed is tried again, too. To start over, \
+remove FILE.db.
 
 Exit status: 0 if all is well; 1 if some files could not be read (the others are in the manifest); 2 if \
 no manifest could be made; 130 or 143 if stopped by Ctrl-C or SIGTERM.";
@@ -94,6 +95,7 @@ async fn work(args: &Args) -> Result<i32> {
         .await
         .with_context(|| state_text(&output))?;
     if is_resumed {
+        try_again(&forge).await?;
         progress.resume(finished_before(&forge, KEY).await?);
     }
     let run = forge.start(KEY, manifest(job.directory)).await?;
@@ -109,9 +111,10 @@ async fn work(args: &Args) -> Result<i32> {
     };
     progress.clear();
     close(forge, run).await;
-    // A run that failed does so again; only a new one can do better.
-    let summary =
-        result.with_context(|| format!("remove {} to start over", state_text(&output)))?;
+    let summary = result.with_context(|| {
+        let state = state_text(&output);
+        format!("the same command tries again; to start over, remove {state}")
+    })?;
     let code = tell(&summary, &progress, &output);
     output.end().context("the state could not be removed")?;
     Ok(code)
@@ -142,6 +145,17 @@ async fn agree(output: &Output, asked: Job) -> Result<Job> {
         bail!("{state} is of an unfinished run over {first}; finish that one, or remove the file");
     }
     Ok(first)
+}
+
+/// Whatever an earlier process left failed or stalled, files and the manifest alike, goes on from what is
+/// recorded: the user has asked again, perhaps with more room on the disk.
+#[allow(clippy::print_stderr, reason = "this is the application")]
+async fn try_again(forge: &Forge) -> Result<()> {
+    let retried = forge.retry_all(RetryFilter::new()).await?;
+    if retried > 0 {
+        eprintln!("The last attempt failed in {retried} places; trying those again.");
+    }
+    Ok(())
 }
 
 /// Shuts down and lets go of the database: it is removed, or opened again, next.

@@ -5,6 +5,7 @@
 
 mod deaths;
 mod poison;
+mod recovery;
 mod sharing;
 mod stopped;
 

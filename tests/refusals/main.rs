@@ -11,6 +11,7 @@ mod disk;
 mod keys;
 mod opening;
 mod places;
+mod recovery;
 mod registry;
 mod stored;
 mod values;

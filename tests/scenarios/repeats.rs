@@ -186,6 +186,14 @@ async fn lateness_never_moves_the_grid() {
         world.clock.advance(secs(13));
         world.noted("ran", 1).await;
         assert_eq!(world.parked("k").await.wake_at, Some(begun + 20_000_000));
+        let frontier = format!("\"last_execution_at\":{}", begun + 10_000_000);
+        let notes = world.rows().record("k", "repeat$work").metadata;
+        assert!(
+            notes
+                .as_deref()
+                .is_some_and(|notes| notes.contains(&frontier)),
+            "{notes:?}"
+        );
         world.settle("k").await;
         assert_eq!(
             ticks(&world.probe),

@@ -115,3 +115,43 @@ async fn kill(out: &str, run: &str) -> Result<()> {
     tell(out, "begin", run, "kill")?;
     std::process::abort()
 }
+
+/// A step that fails until the file of this name exists, and then another.
+#[workflow]
+pub async fn awaits_file(cx: Context, out: String, file: String) -> Result<u32> {
+    let found = step!(
+        "look",
+        retry = RetryPolicy::none(),
+        look(&out, cx.key(), &file)
+    )
+    .await?;
+    let then = step!("then", effect(&out, cx.key(), "then", 0)).await?;
+    Ok(found + then)
+}
+
+async fn look(out: &str, run: &str, file: &str) -> Result<u32> {
+    tell(out, "begin", run, "look")?;
+    anyhow::ensure!(Path::new(file).exists(), "{file} is not there");
+    tell(out, "end", run, "look")?;
+    Ok(1)
+}
+
+/// A step that hangs in the first process that runs it.
+#[workflow]
+pub async fn hangs_once(cx: Context, out: String) -> Result<u32> {
+    let before = step!("before", effect(&out, cx.key(), "before", 0)).await?;
+    let hung = step!("hang", hang_once(&out, cx.key())).await?;
+    Ok(before + hung)
+}
+
+async fn hang_once(out: &str, run: &str) -> Result<u32> {
+    let begun = lines(Path::new(out))
+        .iter()
+        .any(|line| line.run == run && line.step == "hang");
+    tell(out, "begin", run, "hang")?;
+    if !begun {
+        std::future::pending::<()>().await;
+    }
+    tell(out, "end", run, "hang")?;
+    Ok(1)
+}

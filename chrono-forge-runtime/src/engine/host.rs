@@ -168,6 +168,7 @@ impl Host {
 
     /// Notes claimed runs as held. On the commit thread, before the next heartbeat compares.
     pub fn hold(&self, runs: &[ClaimedRun]) {
+        let mut replaced = Vec::new();
         let mut held = self.held();
         for run in runs {
             let entry = Held {
@@ -176,7 +177,32 @@ impl Host {
                 pass: None,
                 settled: None,
             };
-            held.insert(run.id, entry);
+            let earlier = held.insert(run.id, entry);
+            let earlier = earlier.filter(|earlier| earlier.epoch != run.epoch);
+            replaced.extend(earlier.and_then(|earlier| earlier.pass));
+        }
+        drop(held);
+        for pass in replaced {
+            // The run was taken from us elsewhere and came back to us before a heartbeat could tell.
+            pass.lose();
+        }
+    }
+
+    /// Drops what is known of runs that this worker no longer holds. On the commit thread, so that no
+    /// claim that follows is meant. A pass that has ended stays until its end is told.
+    pub fn lose(&self, runs: &[RunId]) {
+        let mut lost = Vec::new();
+        let mut held = self.held();
+        for run in runs {
+            match held.get(run).map(|entry| entry.pass.clone()) {
+                Some(Some(pass)) => lost.push(pass),
+                Some(None) => drop(held.remove(run)),
+                None => {}
+            }
+        }
+        drop(held);
+        for pass in lost {
+            pass.lose();
         }
     }
 

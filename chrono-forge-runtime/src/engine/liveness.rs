@@ -103,7 +103,9 @@ impl Liveness {
             .committer()
             .call("heartbeat", move |writer| {
                 // Read on the commit thread: what it holds and what memory knows then agree.
-                writer.heartbeat(worker, &host.held_runs(), Timestamp::now())
+                let beat = writer.heartbeat(worker, &host.held_runs(), Timestamp::now())?;
+                host.lose(&beat.lost);
+                Ok(beat)
             })
             .await;
         let outage = self.host.since_renewal();
@@ -122,9 +124,6 @@ impl Liveness {
                 self.host.renewed();
                 for pass in self.host.passes(&beat.woken) {
                     pass.wake();
-                }
-                for pass in self.host.passes(&beat.lost) {
-                    pass.lose();
                 }
                 if beat.orphans_released > 0 {
                     self.host.work.notify_one();

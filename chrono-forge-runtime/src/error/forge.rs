@@ -65,9 +65,77 @@ pub enum Error {
     #[error("workflow `{workflow}` has no run with the key {key:?}")]
     NotFound { workflow: &'static str, key: String },
 
+    /// `forge.retry` of a run that neither failed nor stalled. Nothing was changed.
+    #[error("run {key:?} of `{workflow}` is {state}, not failed or stalled: {}", not_retryable(*state))]
+    NotRetryable {
+        workflow: &'static str,
+        key: String,
+        state: RunState,
+    },
+
+    /// `forge.retry` named a record that cannot be re-armed. Nothing was changed.
+    #[error(
+        "run {key:?} of `{workflow}`: the record {record:?} {problem}; {}",
+        failed_records(failed)
+    )]
+    NoSuchRecord {
+        workflow: &'static str,
+        key: String,
+        record: String,
+        problem: &'static str,
+        /// Row names of records that did fail; some of them, when there are many.
+        failed: Vec<String>,
+    },
+
+    /// `forge.unlock` of a run that no worker holds. Nothing was changed.
+    #[error("run {key:?} of `{workflow}` is {state}, not running: {}", not_running(*state))]
+    NotRunning {
+        workflow: &'static str,
+        key: String,
+        state: RunState,
+    },
+
+    /// `forge.reset_crashes` of a run that is over. Nothing was changed.
+    #[error("run {key:?} of `{workflow}` is {state}: {}", settled(*state))]
+    Settled {
+        workflow: &'static str,
+        key: String,
+        state: RunState,
+    },
+
     /// The engine was shut down.
     #[error("this Forge was shut down; open it again")]
     Closed,
+}
+
+fn not_retryable(state: RunState) -> &'static str {
+    match state {
+        RunState::Idle => "it goes on by itself; forge.wake lets it look at its conditions now",
+        RunState::Running => "a worker holds it; forge.unlock takes it from one that hangs",
+        _ => "it is over; start another run under a new key",
+    }
+}
+
+fn not_running(state: RunState) -> &'static str {
+    match state {
+        RunState::Idle => "no worker holds it; forge.wake lets it look at its conditions now",
+        RunState::Failed | RunState::Stalled => "no worker holds it; forge.retry re-arms it",
+        _ => "it is over; start another run under a new key",
+    }
+}
+
+fn settled(state: RunState) -> &'static str {
+    match state {
+        RunState::Failed | RunState::Stalled => "forge.retry re-arms it and resets its crashes",
+        _ => "it is over; no worker will take it again",
+    }
+}
+
+fn failed_records(failed: &[String]) -> String {
+    if failed.is_empty() {
+        return "none of its records has failed, so retry it without naming any".to_owned();
+    }
+    format!("failed: `{}`", failed.join("`, `"))
 }
 
 /// Why a run has no result.

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Forge, closed};
+use super::{Forge, Operation, closed, operations};
 use crate::context::codec;
 use crate::engine::hub::Settled;
 use crate::engine::pass::Pass;
@@ -83,7 +83,35 @@ impl<T> Run<T> {
         })
     }
 
-    /// Waits for the run to settle and gives its output.
+    /// What the run waits for: its operations that have begun and have no outcome yet, by name, at most
+    /// 1,000. A step that hangs shows since when it executes; [`Forge::unlock`] takes the run from the
+    /// worker that it hangs on. A failed or stalled run shows what was under way beside its failure.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use chrono_forge_runtime::{error::RunError, forge::Run};
+    /// # async fn example<T>(run: &Run<T>) -> Result<(), RunError> {
+    /// for operation in run.operations().await? {
+    ///     if operation.executing_for > Some(Duration::from_secs(600)) {
+    ///         println!("{} {} hangs", operation.kind, operation.key);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::state`].
+    pub async fn operations(&self) -> Result<Vec<Operation>, RunError> {
+        let operations = operations::of_run(&self.forge, self.id).await?;
+        if operations.is_empty() {
+            // Either nothing is under way or there is no such run any more.
+            self.row().await?;
+        }
+        Ok(operations)
+    }
+
+    /// Waits for the run to settle and gives its output. A run that was retried settles anew.
     ///
     /// # Errors
     /// [`RunError::Failed`], [`RunError::Stalled`] and [`RunError::Canceled`] instead of an endless

@@ -37,10 +37,29 @@ impl RunState {
         })
     }
 
+    /// The state's name in lower case, as messages and operators write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Stalled => "stalled",
+            Self::Canceled => "canceled",
+        }
+    }
+
     /// Whether nothing moves the run on but a person.
     #[must_use]
     pub fn is_settled(self) -> bool {
         !matches!(self, Self::Idle | Self::Running)
+    }
+}
+
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -62,3 +62,19 @@ pub struct BranchRow {
     pub spawned: u64,
     pub pending: u64,
 }
+
+/// A record that is under way, as operators read it.
+#[derive(Clone, Debug)]
+pub struct PendingRow {
+    pub step_name: String,
+    /// Finished attempts.
+    pub attempts: u32,
+    pub metadata: Option<Json>,
+    pub last_executed_at: Option<Timestamp>,
+    /// The deadline or the next retry.
+    pub wake_at: Option<Timestamp>,
+    /// Class and message of its newest error row.
+    pub last_error: Option<(String, String)>,
+    /// Whether a worker holds its run.
+    pub is_held: bool,
+}

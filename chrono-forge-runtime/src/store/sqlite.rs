@@ -17,6 +17,7 @@ mod locks;
 mod pool;
 mod queue;
 mod records;
+mod recovery;
 mod runs;
 mod schema;
 mod sequence;
@@ -40,7 +41,7 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
 use crate::error::StoreErrorKind;
-use crate::record::{BranchRow, Json, RecordId, RecordRow, RunId, RunRow};
+use crate::record::{BranchRow, Json, PendingRow, RecordId, RecordRow, RunId, RunRow};
 use connection::Purpose;
 pub use location::{Location, LocationError};
 use locks::LockFiles;
@@ -207,6 +208,10 @@ impl Store for SqliteStore {
         self.read("outputs", |conn| {
             records::outputs(conn, (run, branch), spawn_key, after, limit)
         })
+    }
+
+    fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>> {
+        self.read("pending", |conn| records::pending(conn, run, limit))
     }
 
     fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>> {

@@ -68,6 +68,58 @@
 //! # }
 //! ```
 //!
+//! # Recovery by hand
+//!
+//! A run **stalls** when a step's failure ends its body, and **fails** when anything else does; then it
+//! waits for a person, with its errors on record. Mend the cause, deploy, retry:
+//!
+//! ```standalone_crate
+//! use std::sync::atomic::{AtomicBool, Ordering};
+//!
+//! use chrono_forge::prelude::*;
+//! use chrono_forge::{RetryFilter, RunError};
+//!
+//! static BANK_IS_OPEN: AtomicBool = AtomicBool::new(false);
+//!
+//! async fn charge() -> Result<u32> {
+//!     if !BANK_IS_OPEN.load(Ordering::Relaxed) {
+//!         return Err(std::io::Error::other("the bank is closed").into());
+//!     }
+//!     Ok(7)
+//! }
+//!
+//! #[workflow]
+//! async fn order() -> Result<u32> {
+//!     Ok(step!("charge", retry = RetryPolicy::none(), charge()).await?)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let forge = Forge::open("sqlite::memory:").await?;
+//! let run = forge.start("o1", order()).await?;
+//! assert!(matches!(run.result().await, Err(RunError::Stalled { .. })));
+//!
+//! BANK_IS_OPEN.store(true, Ordering::Relaxed);
+//! let retried = forge.retry::<order>("o1").await?;
+//! assert_eq!(retried.records, ["step$charge"]);
+//! assert_eq!(run.result().await?, 7);
+//!
+//! // After an outage, all that it stopped:
+//! let stopped = RetryFilter::new().workflow(order::NAME).stalled_by("step$charge");
+//! assert_eq!(forge.retry_all(stopped).await?, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What runs again are the failed records at the tail of the history, those after the last success, with
+//! a whole budget and fresh deadlines; their attempts are numbered on. After a compensation there are
+//! none, and the replay fails as before: name what is to run again,
+//! `forge.retry::<order>("o1").records(["charge"])`.
+//!
+//! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step executes;
+//! [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on. A run that keeps
+//! killing its workers is failed as poison; its retry begins to count anew.
+//!
 //! # Two processes, one file
 //!
 //! Any number of processes may open the same file; each holds a lock beside it, so that a killed one is

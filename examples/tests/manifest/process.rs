@@ -19,6 +19,14 @@ const RECORDED: &str = "SELECT json_extract(run.args, '$.found.File') \
     ON record.workflow_id = run.id AND record.step_name = 'step$sha256' AND record.state = 1 \
     WHERE run.workflow = 'digest'";
 
+const BLOCK: &str = "
+UPDATE chrono_forge_workflows SET state = 3, locked_by = NULL, wake_at = NULL
+WHERE workflow = 'manifest';
+UPDATE chrono_forge_workflows SET state = 4, locked_by = NULL, wake_at = NULL, stalled_by = 'step$sha256'
+WHERE id = (SELECT max(id) FROM chrono_forge_workflows WHERE workflow = 'digest' AND state < 2);
+INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)
+SELECT id, parent_execution_log_id, state, 0 FROM chrono_forge_workflows WHERE state IN (3, 4);";
+
 /// Cargo builds the examples of a package with its tests, in the folder above theirs.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -88,6 +96,12 @@ pub(crate) fn recorded(scratch: &Path) -> HashSet<String> {
     };
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+/// Makes the manifest's run fail, and stalls that of a file which is not done.
+pub(crate) fn block(scratch: &Path) {
+    let database = Connection::open(scratch.join(format!("{OUT}.db"))).unwrap();
+    database.execute_batch(BLOCK).unwrap();
 }
 
 pub(crate) fn signal(process: &Child, name: &str) {

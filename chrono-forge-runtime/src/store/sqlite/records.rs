@@ -7,7 +7,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::{instant, name_list};
 use super::runs::count;
 use super::statement::Stmt;
-use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
+use crate::record::{
+    BranchRow, Json, PendingRow, RecordId, RecordRow, RecordState, RunId, RunState,
+};
 
 /// `octet_length` reads the row's header only, so a large result that is left out is not loaded.
 pub(super) const HISTORY: &str = "
@@ -32,6 +34,21 @@ WHERE l.workflow_id = ? AND l.step_name = ? AND w.id > ? AND +w.state = 2
     AND (w.key = ? OR (w.key >= ? || '$' AND w.key < ? || '%'))
 ORDER BY w.id
 LIMIT ?";
+
+/// In the order of the index, so that nothing is sorted. The newest error is a look-up in the index of
+/// attempts, whose expression has no affinity: the unary plus takes it from the other side, too.
+pub(super) const PENDING: &str = "
+SELECT l.step_name, l.attempts, l.metadata, l.last_executed_at, l.wake_at, w.state,
+    e.error_class, e.error_message
+FROM chrono_forge_execution_logs AS l
+CROSS JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
+    SELECT n.id FROM chrono_forge_error_logs AS n
+    WHERE n.workflow_id = l.workflow_id AND ifnull(n.step_name, '') = +l.step_name
+    ORDER BY n.attempt DESC LIMIT 1
+)
+WHERE l.workflow_id = ? AND +l.state = 0
+ORDER BY l.step_name LIMIT ?";
 
 type Columns = (
     (BigInt, Text, Nullable<BigInt>, BigInt, BigInt),
@@ -96,6 +113,37 @@ pub(super) fn result(conn: &mut SqliteConnection, record: RecordId) -> QueryResu
         .next()
         .and_then(|(result,)| result)
         .map(Into::into))
+}
+
+/// Pending records of a run; see [`Store::pending`](crate::store::Store::pending).
+pub(super) fn pending(
+    conn: &mut SqliteConnection,
+    run: RunId,
+    limit: u32,
+) -> QueryResult<Vec<PendingRow>> {
+    type Columns = (
+        (Text, BigInt, Nullable<Text>, Nullable<BigInt>),
+        (Nullable<BigInt>, BigInt, Nullable<Text>, Nullable<Text>),
+    );
+    type Row = (
+        (String, i64, Option<String>, Option<i64>),
+        (Option<i64>, i64, Option<String>, Option<String>),
+    );
+    let rows: Vec<Row> = Stmt::<Columns>::new(PENDING, &[run.0.into(), limit.into()]).load(conn)?;
+    let pending = |(record, rest): Row| {
+        let (step_name, attempts, metadata, last_executed_at) = record;
+        let (wake_at, state, class, message) = rest;
+        PendingRow {
+            step_name,
+            attempts: count(attempts),
+            metadata: metadata.map(Into::into),
+            last_executed_at: last_executed_at.map(instant),
+            wake_at: wake_at.map(instant),
+            last_error: class.zip(message),
+            is_held: state == RunState::Running as i64,
+        }
+    };
+    Ok(rows.into_iter().map(pending).collect())
 }
 
 /// The branch rows of these step names.

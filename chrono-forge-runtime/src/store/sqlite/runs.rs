@@ -70,6 +70,21 @@ type Row = (
     ),
 );
 
+pub(super) const IDENTIFY: &str =
+    "SELECT id, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?";
+
+/// The id and the state of the run with this workflow and key.
+pub(super) fn identify(
+    conn: &mut SqliteConnection,
+    workflow: &str,
+    key: &str,
+) -> QueryResult<Option<(RunId, RunState)>> {
+    let binds = [workflow.into(), key.into()];
+    let found: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(IDENTIFY, &binds).load(conn)?;
+    let run = |(id, code)| Ok((RunId(id), state(code)?));
+    found.into_iter().next().map(run).transpose()
+}
+
 /// The run with this identity.
 pub(super) fn find(
     conn: &mut SqliteConnection,

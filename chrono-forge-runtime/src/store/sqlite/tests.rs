@@ -9,6 +9,8 @@ mod file;
 mod fixture;
 mod liveness;
 mod plans;
+mod races;
 mod reads;
+mod recovery;
 mod sharing;
 mod wakes;

@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use super::statement::{Batch, Stmt};
+use super::runs;
+use super::statement::Batch;
 use crate::record::{RunId, RunState};
 use crate::store::Woken;
 
@@ -49,18 +50,9 @@ pub(super) fn wake(
     key: &str,
     now: Timestamp,
 ) -> QueryResult<Option<Woken>> {
-    let found: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(
-        "SELECT id, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?",
-        &[workflow.into(), key.into()],
-    )
-    .load(conn)?;
-    let Some((id, state)) = found.first().copied() else {
+    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
     };
-    rouse(conn, &[id], now)?;
-    let state = super::runs::state(state)?;
-    Ok(Some(Woken {
-        run: RunId(id),
-        state,
-    }))
+    rouse(conn, &[run.0], now)?;
+    Ok(Some(Woken { run, state }))
 }

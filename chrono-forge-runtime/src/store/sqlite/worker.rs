@@ -78,7 +78,8 @@ pub(super) fn retire(
     held::clear(conn, worker)
 }
 
-fn hand_back(
+/// Makes these runs due, each with so many more crashes.
+pub(super) fn hand_back(
     conn: &mut SqliteConnection,
     runs: &[i64],
     crashes: i64,

@@ -7,11 +7,11 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::turns::{Company, Turns};
-use super::{claim, commit, connection, fault, start, wake, worker};
+use super::{claim, commit, connection, fault, recovery, start, wake, worker};
 use crate::record::{Plan, RunId, WorkerId};
 use crate::store::{
-    Applied, ClaimRequest, Claims, CrashLimits, Heartbeat, Recovered, Start, Started, StoreResult,
-    Woken, Writer,
+    Applied, BlockedPage, ClaimRequest, Claims, CrashLimits, Found, Heartbeat, Rearmed, Recovered,
+    RetriedPage, Start, Started, StoreResult, Woken, Writer,
 };
 
 /// A connection that several hold, one at a time.
@@ -80,6 +80,45 @@ impl Writer for SqliteWriter {
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
+    }
+
+    fn retry(
+        &mut self,
+        workflow: &str,
+        key: &str,
+        records: Option<&[String]>,
+        now: Timestamp,
+    ) -> StoreResult<Option<Rearmed>> {
+        self.write("retry", |conn| {
+            recovery::retry(conn, (workflow, key), records, now)
+        })
+    }
+
+    fn retry_blocked(
+        &mut self,
+        page: &BlockedPage<'_>,
+        now: Timestamp,
+    ) -> StoreResult<RetriedPage> {
+        self.write("retry_blocked", |conn| {
+            recovery::retry_blocked(conn, page, now)
+        })
+    }
+
+    fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
+        self.write("unlock", |conn| {
+            recovery::unlock(conn, (workflow, key), now)
+        })
+    }
+
+    fn reset_crashes(
+        &mut self,
+        workflow: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> StoreResult<Option<Found>> {
+        self.write("reset_crashes", |conn| {
+            recovery::reset_crashes(conn, (workflow, key), now)
+        })
     }
 
     fn register_worker(

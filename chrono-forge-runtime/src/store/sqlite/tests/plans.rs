@@ -12,7 +12,7 @@ use super::fixture::*;
 use crate::record::*;
 use crate::store::Store;
 use crate::store::sqlite::{
-    SqliteStore, claim, commit, held, queue, records, runs, start, wake, worker,
+    SqliteStore, claim, commit, held, queue, records, recovery, runs, start, wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -39,12 +39,21 @@ fn no_statement_walks_a_table_that_grows() {
     let growing = [
         "w",
         "l",
+        "s",
         "n",
         "e",
         "chrono_forge_workflows",
         "chrono_forge_execution_logs",
+        "chrono_forge_error_logs",
+        "chrono_forge_blocked",
     ];
-    let statements = [commit::STATEMENTS, held::STATEMENTS, worker::STATEMENTS].concat();
+    let statements = [
+        commit::STATEMENTS,
+        held::STATEMENTS,
+        worker::STATEMENTS,
+        recovery::STATEMENTS,
+    ]
+    .concat();
     let others = [
         claim::DUE,
         claim::TAKE,
@@ -52,11 +61,13 @@ fn no_statement_walks_a_table_that_grows() {
         wake::ROUSE,
         runs::BY_KEY,
         runs::BY_ID,
+        runs::IDENTIFY,
     ];
     let reads = [
         records::HISTORY,
         records::BRANCHES,
         records::OUTPUTS,
+        records::PENDING,
         queue::NEXT_WAKE,
     ];
     for sql in statements.iter().chain(&others).chain(&reads) {
@@ -90,6 +101,21 @@ fn claims_and_wake_look_ups_are_index_ranges() {
         "{outputs}"
     );
     for plan in [due, next, outputs] {
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[test]
+fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
+    let page = plan(recovery::STATEMENTS[0]);
+    let range = "chrono_forge_blocked USING INTEGER PRIMARY KEY (rowid>?)";
+    assert!(page.contains(range), "{page}");
+    let pending = plan(records::PENDING);
+    assert!(
+        pending.contains("chrono_forge_error_logs_attempt (workflow_id=? AND <expr>=?)"),
+        "{pending}"
+    );
+    for plan in [page, pending] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

@@ -30,7 +30,7 @@ INSERT INTO chrono_forge_error_logs
 SELECT id, attempts, 'chrono_forge::Poisoned',
     'the run was held by ' || crashes || ' workers that died, the last ' || ?
         || ' of them while it ran in quarantine: find what kills the process (memory, abort, '
-        || 'stack overflow), deploy the remedy, then retry the run',
+        || 'stack overflow), deploy the remedy, then call forge.retry for this run',
     ?
 FROM chrono_forge_workflows WHERE id IN (SELECT value FROM json_each(?))
 ON CONFLICT DO NOTHING";

@@ -1,0 +1,255 @@
+//! Recovery by hand: retry what gave up, take a run from a worker that hangs.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::{Forge, barrier, closed};
+use crate::context::invocation::Workflow;
+use crate::error::Error;
+use crate::record::{RetryFilter, RunId, RunState};
+use crate::store::{BlockedPage, Found, Rearmed};
+
+/// Blocked runs looked at in one transaction of [`Forge::retry_all`]: enough to be quick, few enough
+/// for commits to wait no longer than behind one another.
+const PAGE_ROWS: u32 = 200;
+
+/// What a retry re-armed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retried {
+    /// Row names (`step$charge`) of the records that run again. Empty when none had failed: the error
+    /// was one of the body itself, which then replays.
+    pub records: Vec<String>,
+}
+
+/// A retry of one run, on its way; await it. See [`Forge::retry`].
+#[derive(Clone, Debug)]
+#[must_use = "a retry does nothing until it is awaited"]
+pub struct Retry {
+    forge: Forge,
+    workflow: &'static str,
+    key: String,
+    records: Option<Vec<String>>,
+}
+
+impl Retry {
+    /// Re-arms exactly these records instead of those at the tail, wherever they stand: row names as
+    /// operators see them (`step$charge`), or bare keys that mean one failed record.
+    pub fn records<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.records = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    async fn perform(self) -> Result<Retried, Error> {
+        let Self {
+            forge,
+            workflow,
+            key,
+            records,
+        } = self;
+        barrier().await;
+        let host = Arc::clone(forge.host());
+        let wanted = key.clone();
+        let rearmed = forge.host().committer().call("retry", move |writer| {
+            let now = host.clock.now();
+            let rearmed = writer.retry(workflow, &wanted, records.as_deref(), now)?;
+            // Here, since the caller may be gone by now.
+            host.work.notify_one();
+            Ok(rearmed)
+        });
+        match rearmed.await.map_err(closed)? {
+            Some(Rearmed::Done { records, .. }) => Ok(Retried { records }),
+            Some(Rearmed::NotRetryable(state)) => Err(Error::NotRetryable {
+                workflow,
+                key,
+                state,
+            }),
+            Some(Rearmed::NoSuchRecord {
+                record,
+                problem,
+                failed,
+            }) => Err(Error::NoSuchRecord {
+                workflow,
+                key,
+                record,
+                problem,
+                failed,
+            }),
+            None => Err(Error::NotFound { workflow, key }),
+        }
+    }
+}
+
+impl IntoFuture for Retry {
+    type Output = Result<Retried, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.perform())
+    }
+}
+
+impl Forge {
+    /// Retries a failed or stalled run (a child's key, too), durable when this returns. What its body
+    /// received stays recorded, except the failed records at the tail, those after the last success: they
+    /// run again with a whole budget and a fresh deadline, and their attempts are numbered on. So do
+    /// [`Retry::records`] that the caller names. The body's own budget and the count of crashes begin
+    /// anew, too. [`Run::result`](super::Run::result) asked from now on waits for the new outcome.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// let retried = forge.retry::<Order>("o17").await?;
+    /// println!("runs again: {:?}", retried.records);
+    /// // After a compensation there is no tail: say what is to run again.
+    /// forge.retry::<Order>("o18").records(["charge"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotRetryable`] when the run is neither failed nor stalled: of several retries at the
+    /// same time one wins, the others are refused. [`Error::NoSuchRecord`] when a named record has not
+    /// failed; [`Error::NotFound`] when there is no such run; [`Error::Store`] when the database
+    /// cannot. Nothing is changed then.
+    pub fn retry<W: Workflow>(&self, key: &str) -> Retry {
+        Retry {
+            forge: self.clone(),
+            workflow: W::NAME,
+            key: key.to_owned(),
+            records: None,
+        }
+    }
+
+    /// Retries every failed and stalled run that the filter covers and that was blocked when this
+    /// began, each once and as [`Forge::retry`] does; answers how many. Runs in small transactions, so
+    /// that other work goes on.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # use chrono_forge_runtime::record::RetryFilter;
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// let outage = RetryFilter::new().workflow(Order::NAME).stalled_by("step$charge");
+    /// println!("{} orders go on", forge.retry_all(outage).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the database cannot; what was retried until then stays retried, so call
+    /// it again.
+    pub async fn retry_all(&self, filter: RetryFilter) -> Result<u64, Error> {
+        barrier().await;
+        let filter = Arc::new(filter);
+        let until = self.host().clock.now();
+        let mut after = RunId(0);
+        let mut retried = 0;
+        loop {
+            let (host, filter) = (Arc::clone(self.host()), Arc::clone(&filter));
+            let page = self.host().committer().call("retry_all", move |writer| {
+                let page = BlockedPage {
+                    filter: &filter,
+                    after,
+                    until,
+                    limit: PAGE_ROWS,
+                };
+                let page = writer.retry_blocked(&page, host.clock.now())?;
+                if page.retried > 0 {
+                    host.work.notify_one();
+                }
+                Ok(page)
+            });
+            let page = page.await.map_err(closed)?;
+            retried += page.retried;
+            match page.last {
+                Some(last) => after = last,
+                None => return Ok(retried),
+            }
+        }
+    }
+
+    /// Takes a running run from the worker that holds it: due at once, here or elsewhere, and whatever
+    /// the old holder still does is not recorded. For a run that hangs; a step that was under way runs
+    /// again, so its outside effect may happen twice. Counts neither as a crash nor as an attempt.
+    ///
+    /// A holder in this process drops its pass at once, one in another process at its next heartbeat.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// forge.unlock::<Order>("o17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when no worker holds the run; [`Error::NotFound`] when there is no such
+    /// run; [`Error::Store`] when the database cannot. Nothing is changed then.
+    pub async fn unlock<W: Workflow>(&self, key: &str) -> Result<(), Error> {
+        barrier().await;
+        let (host, wanted) = (Arc::clone(self.host()), key.to_owned());
+        let found = self.host().committer().call("unlock", move |writer| {
+            let found = writer.unlock(W::NAME, &wanted, host.clock.now())?;
+            if let Some(found) = found.filter(|found| found.state == RunState::Running) {
+                host.lose(&[found.run]);
+                host.work.notify_one();
+            }
+            Ok(found)
+        });
+        match found.await.map_err(closed)? {
+            Some(found) if found.state == RunState::Running => Ok(()),
+            Some(Found { state, .. }) => Err(Error::NotRunning {
+                workflow: W::NAME,
+                key: key.to_owned(),
+                state,
+            }),
+            None => Err(not_found::<W>(key)),
+        }
+    }
+
+    /// Forgets how often workers died that held this run, so that it leaves quarantine: for one that is
+    /// known not to be their killer. [`Forge::retry`] does so by itself for one that was failed as
+    /// poison.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Order: Workflow>(forge: &Forge) -> Result<(), Error> {
+    /// forge.reset_crashes::<Order>("o17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Settled`] when the run is over; [`Error::NotFound`] when there is no such run;
+    /// [`Error::Store`] when the database cannot. Nothing is changed then.
+    pub async fn reset_crashes<W: Workflow>(&self, key: &str) -> Result<(), Error> {
+        barrier().await;
+        let (host, wanted) = (Arc::clone(self.host()), key.to_owned());
+        let found = self
+            .host()
+            .committer()
+            .call("reset_crashes", move |writer| {
+                let found = writer.reset_crashes(W::NAME, &wanted, host.clock.now())?;
+                // It may have waited for its turn in quarantine.
+                host.work.notify_one();
+                Ok(found)
+            });
+        match found.await.map_err(closed)? {
+            Some(Found { state, .. }) if state.is_settled() => Err(Error::Settled {
+                workflow: W::NAME,
+                key: key.to_owned(),
+                state,
+            }),
+            Some(_) => Ok(()),
+            None => Err(not_found::<W>(key)),
+        }
+    }
+}
+
+fn not_found<W: Workflow>(key: &str) -> Error {
+    Error::NotFound {
+        workflow: W::NAME,
+        key: key.to_owned(),
+    }
+}

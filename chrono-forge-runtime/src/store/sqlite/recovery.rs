@@ -1,0 +1,203 @@
+//! Recovery by hand: blocked runs are re-armed, hanging ones are taken from their worker.
+//!
+//! Each function reads the state and writes in one transaction that held the write lock from its start:
+//! that is the compare-and-set.
+
+mod tail;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use jiff::Timestamp;
+
+use super::bind::instant;
+use super::statement::{Batch, Stmt};
+use super::{runs, worker};
+use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
+use tail::Named;
+
+/// A page by the primary key. The newest error of a run is the one that its result tells.
+const PAGE: &str = "
+SELECT b.workflow_id, b.since, w.workflow, w.state, w.stalled_by, e.error_class
+FROM (
+    SELECT workflow_id, since FROM chrono_forge_blocked
+    WHERE workflow_id > ? ORDER BY workflow_id LIMIT ?
+) AS b
+CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
+LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
+    SELECT max(id) FROM chrono_forge_error_logs WHERE workflow_id = w.id
+)
+ORDER BY b.workflow_id";
+
+/// As if it had never finished: attempts number the error rows, so they go on; what a branch or a
+/// repetition has reached is not done again. Text that is no JSON tells nothing and stays.
+/// `json_object()` is `{}`, which would be taken for the row of a batch.
+const REARM: &str = "
+UPDATE chrono_forge_execution_logs SET
+    state = 0,
+    seq = NULL,
+    wake_at = NULL,
+    completed_at = NULL,
+    error_class = NULL,
+    error_message = NULL,
+    result = NULL,
+    context_delta = iif(step_name GLOB 'repeat$*', context_delta, NULL),
+    metadata = iif(
+        json_valid(metadata),
+        nullif(json_remove(metadata, '$.timeout_at', '$.timed_out', '$.executing', '$.retry_counts',
+            '$.tick.retry_counts', '$.tick.timeout_at'), json_object()),
+        metadata
+    )
+WHERE id IN (VALUES {(?)}) AND +state = 2";
+
+const RESUME: &str = "
+UPDATE chrono_forge_workflows SET
+    state = 0,
+    wake_at = v.column2,
+    stalled_by = NULL,
+    retry_counts = json_object(),
+    crashes = 0,
+    updated_at = v.column2
+FROM (VALUES {(?, ?)}) AS v
+WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN (3, 4)";
+
+const UNBLOCK: &str = "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
+
+const RESET: &str = "UPDATE chrono_forge_workflows SET crashes = 0, updated_at = ? WHERE id = ? AND +state IN (0, 1)";
+
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    PAGE,
+    REARM,
+    RESUME,
+    UNBLOCK,
+    RESET,
+    tail::LAST_SUCCESS,
+    tail::TAIL,
+    tail::NAMED,
+    tail::FAILED,
+];
+
+/// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
+pub(super) fn retry(
+    conn: &mut SqliteConnection,
+    (workflow, key): (&str, &str),
+    names: Option<&[String]>,
+    now: Timestamp,
+) -> QueryResult<Option<Rearmed>> {
+    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+        return Ok(None);
+    };
+    if !matches!(state, RunState::Failed | RunState::Stalled) {
+        return Ok(Some(Rearmed::NotRetryable(state)));
+    }
+    let records = match names {
+        None => tail::of_runs(conn, &[run])?,
+        Some(names) => match tail::named(conn, run, names)? {
+            Named::Found(records) => records,
+            Named::Missing { record, problem } => {
+                let failed = tail::failed(conn, run)?;
+                return Ok(Some(Rearmed::NoSuchRecord {
+                    record,
+                    problem,
+                    failed,
+                }));
+            }
+        },
+    };
+    let (ids, records): (Vec<RecordId>, Vec<String>) = records.into_iter().unzip();
+    rearm(conn, &[run], &ids, now)?;
+    Ok(Some(Rearmed::Done { run, records }))
+}
+
+/// Re-arms the runs of a page; see [`Writer::retry_blocked`](crate::store::Writer::retry_blocked).
+pub(super) fn retry_blocked(
+    conn: &mut SqliteConnection,
+    page: &BlockedPage<'_>,
+    now: Timestamp,
+) -> QueryResult<RetriedPage> {
+    let blocked = blocked(conn, page)?;
+    let runs: Vec<RunId> = blocked
+        .iter()
+        .filter(|run| run.since <= page.until && page.filter.covers(run))
+        .map(|run| run.id)
+        .collect();
+    let ids: Vec<RecordId> = tail::of_runs(conn, &runs)?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    rearm(conn, &runs, &ids, now)?;
+    Ok(RetriedPage {
+        retried: runs.len() as u64,
+        last: blocked.last().map(|run| run.id),
+    })
+}
+
+fn blocked(conn: &mut SqliteConnection, page: &BlockedPage<'_>) -> QueryResult<Vec<BlockedRun>> {
+    type Columns = (BigInt, BigInt, Text, BigInt, Nullable<Text>, Nullable<Text>);
+    type Row = (i64, i64, String, i64, Option<String>, Option<String>);
+    let binds = [page.after.0.into(), page.limit.into()];
+    let rows: Vec<Row> = Stmt::<Columns>::new(PAGE, &binds).load(conn)?;
+    let run = |(id, since, workflow, state, stalled_by, error_class): Row| {
+        Ok(BlockedRun {
+            id: RunId(id),
+            workflow,
+            state: runs::state(state)?,
+            since: instant(since),
+            stalled_by,
+            error_class,
+        })
+    };
+    rows.into_iter().map(run).collect()
+}
+
+/// Writes it; the runs are known to be failed or stalled, the records to be failed ones of theirs.
+fn rearm(
+    conn: &mut SqliteConnection,
+    runs: &[RunId],
+    records: &[RecordId],
+    now: Timestamp,
+) -> QueryResult<()> {
+    let mut rearm = Batch::with_capacity(REARM, records.len());
+    for record in records {
+        rearm.push([record.0.into()]);
+    }
+    rearm.execute(conn)?;
+    let mut resume = Batch::with_capacity(RESUME, runs.len());
+    let mut unblock = Batch::with_capacity(UNBLOCK, runs.len());
+    for run in runs {
+        resume.push([run.0.into(), now.into()]);
+        unblock.push([run.0.into()]);
+    }
+    resume.execute(conn)?;
+    unblock.execute(conn).map(drop)
+}
+
+/// Takes a run from its worker; see [`Writer::unlock`](crate::store::Writer::unlock).
+pub(super) fn unlock(
+    conn: &mut SqliteConnection,
+    (workflow, key): (&str, &str),
+    now: Timestamp,
+) -> QueryResult<Option<Found>> {
+    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+        return Ok(None);
+    };
+    if state == RunState::Running {
+        worker::hand_back(conn, &[run.0], 0, now)?;
+    }
+    Ok(Some(Found { run, state }))
+}
+
+/// Forgets crashes; see [`Writer::reset_crashes`](crate::store::Writer::reset_crashes).
+pub(super) fn reset_crashes(
+    conn: &mut SqliteConnection,
+    (workflow, key): (&str, &str),
+    now: Timestamp,
+) -> QueryResult<Option<Found>> {
+    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+        return Ok(None);
+    };
+    Stmt::<()>::new(RESET, &[now.into(), run.0.into()]).execute(conn)?;
+    Ok(Some(Found { run, state }))
+}

@@ -1,0 +1,261 @@
+//! Recovery by hand against everything else that may happen at the same moment: whatever the order, the
+//! rows are those of one after the other.
+
+use std::sync::Barrier;
+
+use super::fixture::*;
+use crate::record::*;
+use crate::store::sqlite::SqliteStore;
+use crate::store::*;
+
+/// Races of each pair.
+const ROUNDS: i64 = 40;
+
+/// A run in a state, and two calls that meet: each on a connection and a thread of its own.
+fn race<A: Send, B: Send>(
+    prepare: impl Fn(&mut Forge, &str) -> ClaimedRun,
+    one: impl Fn(&mut dyn Writer, &ClaimedRun, WorkerId) -> A + Sync,
+    other: impl Fn(&mut dyn Writer, &ClaimedRun, WorkerId) -> B + Sync,
+    judge: impl Fn(&mut Forge, &ClaimedRun, A, B),
+) {
+    let mut forge = Forge::new();
+    let second = SqliteStore::open(forge.scratch.options()).unwrap();
+    let mut second = second.writer().unwrap();
+    for round in 0..ROUNDS {
+        let key = format!("p{round}");
+        let run = prepare(&mut forge, &key);
+        let worker = forge.worker;
+        let barrier = Barrier::new(2);
+        let begin = |late: bool| {
+            barrier.wait();
+            // Which of them is first should not depend on the machine alone.
+            for _ in 0..if late { round * 500 } else { 0 } {
+                std::hint::spin_loop();
+            }
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let (run, second) = (&run, &mut second);
+            let (begin, other) = (&begin, &other);
+            let other = scope.spawn(move || {
+                begin(round % 2 == 0);
+                other(second.as_mut(), run, worker)
+            });
+            begin(round % 2 == 1);
+            let one = one(forge.writer.as_mut(), run, worker);
+            (one, other.join().unwrap())
+        });
+        judge(&mut forge, &run, one, other);
+    }
+}
+
+fn gave_up() -> Record {
+    Record {
+        state: RecordState::Failed,
+        seq: Some(1),
+        attempts: 3,
+        ..record("step$a")
+    }
+}
+
+fn plan_of(run: &ClaimedRun, worker: WorkerId, end: RunEnd) -> Plan {
+    let fence = Fence {
+        run: run.id,
+        worker,
+        epoch: run.epoch,
+    };
+    Plan {
+        records: vec![gave_up()],
+        end: Some(end),
+        ..Plan::new(fence, run.parent)
+    }
+}
+
+fn stalled_end() -> RunEnd {
+    RunEnd::Stalled {
+        step_name: "step$a".into(),
+        at: at(4),
+    }
+}
+
+fn stalled(forge: &mut Forge, key: &str) -> ClaimedRun {
+    let run = forge.running(key);
+    let plan = plan_of(&run, forge.worker, stalled_end());
+    forge.apply(&plan);
+    run
+}
+
+fn retry(writer: &mut dyn Writer, run: &ClaimedRun, _: WorkerId) -> Rearmed {
+    let answer = writer.retry("flow", &run.key, None, at(20));
+    answer.unwrap().unwrap()
+}
+
+fn is_done(answer: &Rearmed) -> bool {
+    matches!(answer, Rearmed::Done { records, .. } if records == &["step$a"])
+}
+
+/// The run is due, once, with its step re-armed; it completes.
+fn goes_on(forge: &mut Forge, run: &ClaimedRun) {
+    let row = forge.row(run.id);
+    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
+    assert_eq!((row.epoch, row.stalled_by), (Epoch(1), None));
+    let history = forge.store.history(run.id, 0).unwrap();
+    assert_eq!(
+        (history[0].state, history[0].seq),
+        (RecordState::Pending, None)
+    );
+    let again = forge.claim(at(20));
+    assert_eq!(again.len(), 1);
+    assert_eq!((again[0].id, again[0].epoch), (run.id, Epoch(2)));
+    forge.end(&again[0], done("1"));
+    assert_eq!(forge.row(run.id).state, RunState::Completed);
+}
+
+#[test]
+fn of_two_retries_one_wins() {
+    race(stalled, retry, retry, |forge, run, one, other| {
+        assert_ne!(is_done(&one), is_done(&other), "{one:?} {other:?}");
+        let idle = Rearmed::NotRetryable(RunState::Idle);
+        assert!(one == idle || other == idle);
+        goes_on(forge, run);
+    });
+}
+
+#[test]
+fn a_retry_and_a_wake_up_make_the_run_due_once() {
+    let wake = |writer: &mut dyn Writer, run: &ClaimedRun, _: WorkerId| {
+        let woken = writer.wake("flow", &run.key, at(20)).unwrap();
+        woken.unwrap().state
+    };
+    race(stalled, retry, wake, |forge, run, retried, found| {
+        assert!(is_done(&retried), "{retried:?}");
+        assert!(matches!(found, RunState::Stalled | RunState::Idle));
+        goes_on(forge, run);
+    });
+}
+
+#[test]
+fn a_retry_meets_the_commit_of_the_stall() {
+    let stall = |writer: &mut dyn Writer, run: &ClaimedRun, worker| {
+        let plan = plan_of(run, worker, stalled_end());
+        writer.apply(&[plan], at(4)).unwrap().outcomes[0]
+            .verdict
+            .clone()
+    };
+    let running = |forge: &mut Forge, key: &str| forge.running(key);
+    race(running, retry, stall, |forge, run, retried, verdict| {
+        assert_eq!(verdict, Verdict::Applied { woken: false });
+        if !is_done(&retried) {
+            assert_eq!(retried, Rearmed::NotRetryable(RunState::Running));
+            assert_eq!(forge.row(run.id).state, RunState::Stalled);
+            assert!(is_done(&retry(forge.writer.as_mut(), run, forge.worker)));
+        }
+        goes_on(forge, run);
+    });
+}
+
+fn unlock(writer: &mut dyn Writer, run: &ClaimedRun, _: WorkerId) -> RunState {
+    let found = writer.unlock("flow", &run.key, at(20)).unwrap();
+    found.unwrap().state
+}
+
+#[test]
+fn an_unlock_and_the_completion_of_the_pass_exclude_each_other() {
+    let complete = |writer: &mut dyn Writer, run: &ClaimedRun, worker| {
+        let plan = plan_of(run, worker, done("1"));
+        writer.apply(&[plan], at(10)).unwrap().outcomes[0]
+            .verdict
+            .clone()
+    };
+    let running = |forge: &mut Forge, key: &str| forge.running(key);
+    race(running, unlock, complete, |forge, run, found, verdict| {
+        let row = forge.row(run.id);
+        let records = forge.store.history(run.id, 0).unwrap();
+        if found == RunState::Running {
+            assert_eq!((row.state, verdict), (RunState::Idle, Verdict::Fenced));
+            assert_eq!((row.epoch, records.len()), (Epoch(2), 0));
+            let again = forge.claim(at(20)).remove(0);
+            forge.end(&again, done("2"));
+        } else {
+            assert_eq!(
+                (row.state, found),
+                (RunState::Completed, RunState::Completed)
+            );
+            assert_eq!((row.epoch, records.len()), (Epoch(1), 1));
+        }
+    });
+}
+
+#[test]
+fn a_heartbeat_tells_of_an_unlock_at_the_latest_the_next_time() {
+    let beat = |writer: &mut dyn Writer, run: &ClaimedRun, worker| {
+        let beat = writer.heartbeat(worker, &[run.id], at(10)).unwrap();
+        assert_eq!((beat.worker_dead, beat.orphans_released), (false, 0));
+        beat.lost
+    };
+    let running = |forge: &mut Forge, key: &str| forge.running(key);
+    race(running, unlock, beat, |forge, run, found, lost| {
+        assert_eq!(found, RunState::Running);
+        if lost.is_empty() {
+            let worker = forge.worker;
+            assert_eq!(beat(forge.writer.as_mut(), run, worker), [run.id]);
+        }
+        let row = forge.row(run.id);
+        assert_eq!((row.state, row.epoch), (RunState::Idle, Epoch(2)));
+        let again = forge.claim(at(20)).remove(0);
+        forge.end(&again, done("1"));
+    });
+}
+
+#[test]
+fn a_reset_comes_before_or_after_a_death() {
+    let reset = |writer: &mut dyn Writer, run: &ClaimedRun, _: WorkerId| {
+        let found = writer.reset_crashes("flow", &run.key, at(20)).unwrap();
+        found.unwrap().state
+    };
+    let held = |forge: &mut Forge, key: &str| {
+        forge.start_at(key, 1, at(1));
+        let worker = forge.writer.register_worker("x", "h", 1, at(0)).unwrap();
+        forge.claim_as(worker, at(5));
+        // The next worker's death is the one that races.
+        forge
+            .writer
+            .declare_dead(worker, None, LIMITS, at(5))
+            .unwrap();
+        forge.worker = forge.writer.register_worker("y", "h", 1, at(0)).unwrap();
+        forge.claim(at(5)).remove(0)
+    };
+    let die = |writer: &mut dyn Writer, _: &ClaimedRun, worker| {
+        let dead = writer.declare_dead(worker, None, LIMITS, at(6)).unwrap();
+        dead.unwrap()
+    };
+    race(held, reset, die, |forge, run, found, recovered| {
+        assert_eq!((recovered.due, recovered.poisoned), (1, 0));
+        let expected = if found == RunState::Running { 1 } else { 0 };
+        assert_eq!(forge.row(run.id).crashes, expected, "{found:?}");
+        forge.worker = forge.writer.register_worker("z", "h", 1, at(0)).unwrap();
+        let again = forge.claim(at(20)).remove(0);
+        forge.end(&again, done("1"));
+    });
+}
+
+#[test]
+fn a_run_is_retried_by_the_walk_or_by_its_key() {
+    let all = |writer: &mut dyn Writer, _: &ClaimedRun, _: WorkerId| {
+        let page = BlockedPage {
+            filter: &RetryFilter::new(),
+            after: RunId(0),
+            until: at(4),
+            limit: 10,
+        };
+        writer.retry_blocked(&page, at(20)).unwrap()
+    };
+    race(stalled, all, retry, |forge, run, walked, retried| {
+        assert_eq!(walked.retried, u64::from(!is_done(&retried)));
+        if walked.retried == 0 {
+            assert_eq!(walked.last, None, "it left the list");
+        } else {
+            assert_eq!(retried, Rearmed::NotRetryable(RunState::Idle));
+        }
+        goes_on(forge, run);
+    });
+}
