@@ -34,6 +34,11 @@ impl Job {
     /// Measures in a child process, on this database.
     pub fn run_on(&self, path: &Path) -> Result<Sample> {
         let output = Command::new(std::env::current_exe()?)
+            .env(
+                "RUST_BACKTRACE",
+                if self.has_backtraces() { "1" } else { "0" },
+            )
+            .env_remove("RUST_LIB_BACKTRACE")
             .arg("measure")
             .arg(serde_json::to_string(self)?)
             .arg(path)
@@ -49,6 +54,11 @@ impl Job {
             .split(|byte| *byte == b'\n')
             .rfind(|line| !line.is_empty());
         serde_json::from_slice(line.unwrap_or_default()).context("a sample")
+    }
+
+    /// Whether errors capture backtraces, whatever the shell says: they cost more than the attempt.
+    fn has_backtraces(&self) -> bool {
+        matches!(self, Self::Storm(shape) if shape.backtraces)
     }
 
     /// Measures here.

@@ -74,4 +74,7 @@ pub struct Storm {
     /// Their delays are not spread, for comparison
     #[arg(long)]
     pub no_jitter: bool,
+    /// Each failure captures a backtrace, as with `RUST_BACKTRACE=1`
+    #[arg(long)]
+    pub backtraces: bool,
 }

@@ -35,6 +35,8 @@ pub struct Shape {
     pub failing: u64,
     pub hanging: bool,
     pub jitter: bool,
+    /// For the process that measures; see [`Job::run_on`](crate::job::Job::run_on).
+    pub backtraces: bool,
 }
 
 /// The healthy runs' rate and latency, with what the storm did meanwhile.

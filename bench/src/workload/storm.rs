@@ -21,6 +21,7 @@ pub fn run(common: &Common, asked: &Storm) -> Result<Report> {
         failing: asked.failing,
         hanging: asked.hanging,
         jitter: !asked.no_jitter,
+        backtraces: asked.backtraces,
     };
     let with = |failing| Job::Storm(Shape { failing, ..shape });
     let few = with(FEW).run_in(&dir)?;
@@ -31,6 +32,7 @@ pub fn run(common: &Common, asked: &Storm) -> Result<Report> {
     Ok(report
         .with("failing", shape.failing)
         .with("hanging", shape.hanging)
+        .with("backtraces", shape.backtraces)
         .with("attempts_per_second", attempts_per_second(&rounds.engine))
         .with("rss_peak_mb_1000", few.rss_peak_mb)
         .with(

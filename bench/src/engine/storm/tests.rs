@@ -12,6 +12,7 @@ const SHAPE: Shape = Shape {
     failing: 40,
     hanging: false,
     jitter: true,
+    backtraces: false,
 };
 
 #[test]
