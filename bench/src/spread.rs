@@ -35,8 +35,8 @@ impl Spread {
         self.0.values().sum()
     }
 
-    /// Each bucket's part of the whole, in percent.
-    pub fn percents(&self) -> BTreeMap<u64, f64> {
+    /// Each bucket's part of the whole, in percent, in order.
+    pub fn percents(&self) -> Vec<(u64, f64)> {
         let whole = self.total() as f64;
         let percent = |count: u64| (count as f64 / whole * 1e3).round() / 10.0;
         self.0.iter().map(|(b, n)| (*b, percent(*n))).collect()
@@ -61,10 +61,7 @@ mod tests {
     fn a_bucket_begins_with_its_first_millisecond_and_ends_before_the_next() {
         let spread = millis([500, 549, 550, 1_000]);
         assert_eq!(spread, Spread([(500, 2), (550, 1), (1_000, 1)].into()));
-        assert_eq!(
-            spread.percents(),
-            [(500, 50.0), (550, 25.0), (1_000, 25.0)].into()
-        );
+        assert_eq!(spread.percents(), [(500, 50.0), (550, 25.0), (1_000, 25.0)]);
     }
 
     #[test]

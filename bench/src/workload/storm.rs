@@ -1,6 +1,6 @@
 //! Healthy runs beside a storm of retries. The floor is the engine itself without the storm.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::cli::{Common, Storm};
 use crate::engine::storm::Shape;
@@ -26,6 +26,11 @@ pub fn run(common: &Common, asked: &Storm) -> Result<Report> {
     let with = |failing| Job::Storm(Shape { failing, ..shape });
     let few = with(FEW).run_in(&dir)?;
     let rounds = Rounds::paired(&dir, common.rounds, &with(0), &with(shape.failing))?;
+    let mut storms = rounds.engine.iter().flat_map(|sample| &sample.storm);
+    ensure!(
+        storms.all(|storm| storm.attempts > 0),
+        "the healthy runs were done before anything was tried again; raise --healthy"
+    );
     let spread = first_retries(&rounds.engine);
     let report = Report::of("storm", "ratio >= 0.8", &rounds);
     let growth = report.rss_peak_mb.zip(report.floor_rss_peak_mb);
