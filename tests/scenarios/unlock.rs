@@ -18,7 +18,11 @@ impl Drop for Guard {
 /// Hangs the first time.
 #[workflow]
 async fn hangs(probe: State<Probe>) -> Result<usize> {
-    step!("before", { Ok(probe.note("before")) }).await?;
+    step!("before", {
+        probe.note("before");
+        Ok(())
+    })
+    .await?;
     let nth = step!("hang", {
         let _guard = Guard((*probe).clone());
         let nth = probe.nth("hang");
@@ -28,7 +32,11 @@ async fn hangs(probe: State<Probe>) -> Result<usize> {
         Ok(nth)
     })
     .await?;
-    step!("after", { Ok(probe.note("after")) }).await?;
+    step!("after", {
+        probe.note("after");
+        Ok(())
+    })
+    .await?;
     Ok(nth)
 }
 
