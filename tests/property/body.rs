@@ -27,6 +27,11 @@ pub(crate) enum Piece {
         id: u32,
         polls: i64,
     },
+    /// A tick every few minutes, all of which fail once or none, until so many are over.
+    Repeat {
+        id: u32,
+        ticks: i64,
+    },
     /// A fan-out with a step in its block and so many children.
     Branch {
         id: u32,
@@ -65,6 +70,7 @@ impl Piece {
             }),
             3 => (0..5_u64).prop_map(|minutes| Self::Wait { id: 0, minutes }),
             1 => (0..3_i64).prop_map(|polls| Self::Until { id: 0, polls }),
+            1 => (0..3_i64).prop_map(|ticks| Self::Repeat { id: 0, ticks }),
         ]
     }
 
@@ -94,6 +100,7 @@ impl Piece {
             Self::Step { id, .. }
             | Self::Wait { id, .. }
             | Self::Until { id, .. }
+            | Self::Repeat { id, .. }
             | Self::Branch { id, .. } => {
                 *id = *next;
                 *next += 1;
@@ -105,14 +112,17 @@ impl Piece {
         }
     }
 
-    fn steps(&self) -> Vec<u32> {
+    fn operations(&self) -> Vec<u32> {
         match self {
-            Self::Step { id, .. } | Self::Branch { id, .. } => vec![*id],
-            Self::Wait { .. } | Self::Until { .. } => Vec::new(),
+            Self::Step { id, .. }
+            | Self::Branch { id, .. }
+            | Self::Wait { id, .. }
+            | Self::Repeat { id, .. }
+            | Self::Until { id, .. } => vec![*id],
             Self::Sequence(pieces)
             | Self::Join(pieces)
             | Self::Race(pieces)
-            | Self::Unordered(pieces) => pieces.iter().flat_map(Self::steps).collect(),
+            | Self::Unordered(pieces) => pieces.iter().flat_map(Self::operations).collect(),
         }
     }
 }
@@ -152,7 +162,7 @@ fn run<'a>(
                 let lost = arms.iter().enumerate().filter(|(n, _)| *n != won);
                 probe
                     .journal
-                    .decided(lost.flat_map(|(_, arm)| arm.steps()).collect());
+                    .decided(lost.flat_map(|(_, arm)| arm.operations()).collect());
             }
             Piece::Unordered(arms) => {
                 let mut order: FuturesUnordered<_> =
@@ -198,6 +208,24 @@ async fn outcome(cx: &Context, probe: &Probe, leaf: &Piece) {
             let text = condition.await.map_or("gave up", |()| "true");
             journal.received(format!("{row} {text}"));
         }
+        Piece::Repeat { id, ticks } => {
+            let row = format!("repeat${id}");
+            let repeat = repeat!(
+                "{id}",
+                every = minutes(3),
+                until = probe.ticks_are_over(cx.key(), &row, *ticks),
+                retry = RetryPolicy::new().base(minutes(1)).jitter(false),
+                |tick| {
+                    probe.journal.began(*id);
+                    let failures = i64::from(tick.as_second() % 2);
+                    let name = format!("{row}${}", tick.as_second());
+                    probe.flaky(cx.key(), &name, failures).await?;
+                    Ok(())
+                }
+            );
+            let text = repeat.await.map_or("gave up", |()| "over");
+            journal.received(format!("{row} {text}"));
+        }
         Piece::Branch { id, children } => {
             let count = *children;
             let branch = branch!("{id}", {
@@ -219,7 +247,7 @@ async fn outcome(cx: &Context, probe: &Probe, leaf: &Piece) {
 
 async fn body(cx: &Context, probe: &Probe, id: u32, polls: u32, failures: i64) -> Result<u32> {
     let row = format!("step${id}");
-    probe.journal.began(id, probe.newest_seq(cx.key()));
+    probe.journal.began(id);
     for _ in 0..polls {
         tokio::task::yield_now().await;
     }

@@ -265,3 +265,35 @@ async fn a_condition_that_recovers_has_its_whole_budget_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_retry_by_hand_runs_the_same_tick_with_a_whole_budget_in_a_window_of_its_own() {
+    scenario(async |world| {
+        world.start_of_second();
+        world.probe.set("failures", 3);
+        world.probe.set("wanted", 1);
+        let forge = world.forge([careful::NAME]).await;
+        let tick = world.now() + 60 * SECOND;
+        let run = forge.start("k", careful(true)).await.unwrap();
+        assert_eq!(world.settle("k").await.state, STALLED);
+        // A week later the tick is long expired, were it not for the person who asked for it.
+        world.clock.advance(days(7));
+        let retried = forge.retry::<careful>("k").await.unwrap();
+        assert_eq!(retried.records, ["repeat$work"]);
+        world.settle("k").await;
+        run.result().await.unwrap();
+        let ticks: Vec<_> = world
+            .probe
+            .log()
+            .into_iter()
+            .filter(|l| l.starts_with("tick"))
+            .collect();
+        assert_eq!(ticks, vec![format!("tick {tick}"); 4]);
+        let name = format!("repeat$work${}", tick / SECOND);
+        let numbered: Vec<_> = (1..=3).map(|n| (name.clone(), n)).collect();
+        assert_eq!(world.rows().attempts("k"), numbered);
+        let row = world.rows().record("k", &name);
+        assert_eq!((row.state, row.attempts, row.error_class), (1, 4, None));
+    })
+    .await;
+}

@@ -382,21 +382,6 @@ impl Probe {
         Ok(over >= ticks)
     }
 
-    /// The newest place in a run's recorded order.
-    ///
-    /// # Panics
-    /// When the database cannot be read.
-    #[must_use]
-    pub fn newest_seq(&self, run: &str) -> i64 {
-        self.count(
-            "SELECT ifnull(max(l.seq), 0) FROM chrono_forge_execution_logs AS l
-            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
-            WHERE w.key = ? AND l.step_name <> ?",
-            run,
-            "",
-        )
-    }
-
     /// How often each body ran, by run and row.
     ///
     /// # Panics

@@ -16,14 +16,14 @@ pub struct Pages {
     pub passes: Vec<Vec<String>>,
     /// The races that the newest pass decided.
     pub races: Vec<Race>,
-    /// Bodies that began, with the newest place in the recorded order at that time.
+    /// Bodies that began, with the number of outcomes that their pass had received by then.
     pub begun: Vec<(u32, i64)>,
 }
 
 /// A race that was decided.
 #[derive(Clone, Debug)]
 pub struct Race {
-    /// The steps of the arms that lost.
+    /// The operations of the arms that lost.
     pub lost: Vec<u32>,
     /// The place of the outcome that decided it.
     pub seq: i64,
@@ -47,7 +47,7 @@ impl Journal {
         self.pages().passes[self.page].push(outcome);
     }
 
-    /// A race was decided by the newest outcome; these steps are abandoned.
+    /// A race was decided by the newest outcome; these operations are abandoned.
     pub fn decided(&self, lost: Vec<u32>) {
         let mut pages = self.pages();
         let seq = pages.passes[self.page].len() as i64;
@@ -55,8 +55,10 @@ impl Journal {
     }
 
     /// A step's body begins.
-    pub fn began(&self, step: u32, seq: i64) {
-        self.pages().begun.push((step, seq));
+    pub fn began(&self, step: u32) {
+        let mut pages = self.pages();
+        let received = pages.passes[self.page].len() as i64;
+        pages.begun.push((step, received));
     }
 
     /// The outcomes of this pass, as its output.
