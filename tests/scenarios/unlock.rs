@@ -43,7 +43,10 @@ async fn hangs(probe: State<Probe>) -> Result<usize> {
 #[tokio::test]
 async fn a_step_that_hangs_is_seen_and_taken_from_this_process_at_once() {
     scenario(async |world| {
-        let forge = world.forge([hangs::NAME]).await;
+        // The hanging pass has the only slot, and no heartbeat comes.
+        let builder = world.builder([hangs::NAME]).queue("default", 1);
+        let builder = builder.lease(secs(120)).heartbeat(secs(60));
+        let forge = builder.open().await.unwrap();
         let run = forge.start("k", hangs()).await.unwrap();
         world.noted("hang", 1).await;
         let begun = world.clock.now();
