@@ -34,7 +34,7 @@
 //! #[error("the account is closed")]
 //! struct Closed;
 //!
-//! async fn charge(attempt: usize) -> Result<&'static str> {
+//! async fn charge(attempt: usize) -> Result<String> {
 //!     match attempt {
 //!         0..3 => Err(RateLimited.into()),
 //!         _ => Err(anyhow::Error::new(Closed).context("while charging")),
@@ -54,7 +54,7 @@
 //!     )
 //!     .await;
 //!     // Three attempts met the limit, the fourth an error that no policy covers.
-//!     Ok(charged.map_or_else(|error| format!("{}: {}", error.attempts, error.message), String::from))
+//!     Ok(charged.unwrap_or_else(|error| format!("{}: {}", error.attempts, error.message)))
 //! }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
