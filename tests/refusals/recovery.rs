@@ -12,7 +12,11 @@ async fn recoverable(probe: State<Probe>, end: String) -> Result<()> {
         wait!("pause", days(1)).await;
     }
     if end == "running" {
-        step!("hang", { Ok(probe.raised("go").await) }).await?;
+        step!("hang", {
+            probe.raised("go").await;
+            Ok(())
+        })
+        .await?;
     }
     let give_up = RetryPolicy::none;
     if end == "caught" {

@@ -18,7 +18,11 @@ impl Drop for Guard {
 /// Hangs the first time.
 #[workflow]
 async fn hangs(probe: State<Probe>) -> Result<usize> {
-    step!("before", { Ok(probe.note("before")) }).await?;
+    step!("before", {
+        probe.note("before");
+        Ok(())
+    })
+    .await?;
     let nth = step!("hang", {
         let _guard = Guard((*probe).clone());
         let nth = probe.nth("hang");
@@ -28,14 +32,21 @@ async fn hangs(probe: State<Probe>) -> Result<usize> {
         Ok(nth)
     })
     .await?;
-    step!("after", { Ok(probe.note("after")) }).await?;
+    step!("after", {
+        probe.note("after");
+        Ok(())
+    })
+    .await?;
     Ok(nth)
 }
 
 #[tokio::test]
 async fn a_step_that_hangs_is_seen_and_taken_from_this_process_at_once() {
     scenario(async |world| {
-        let forge = world.forge([hangs::NAME]).await;
+        // The hanging pass has the only slot, and no heartbeat comes.
+        let builder = world.builder([hangs::NAME]).queue("default", 1);
+        let builder = builder.lease(secs(120)).heartbeat(secs(60));
+        let forge = builder.open().await.unwrap();
         let run = forge.start("k", hangs()).await.unwrap();
         world.noted("hang", 1).await;
         let begun = world.clock.now();

@@ -31,13 +31,13 @@
 //! struct RateLimited;
 //!
 //! #[derive(Debug, thiserror::Error)]
-//! #[error("the card was declined")]
-//! struct Declined;
+//! #[error("the account is closed")]
+//! struct Closed;
 //!
-//! async fn charge(attempt: usize) -> Result<&'static str> {
+//! async fn charge(attempt: usize) -> Result<String> {
 //!     match attempt {
 //!         0..3 => Err(RateLimited.into()),
-//!         _ => Err(anyhow::Error::new(Declined).context("while charging")),
+//!         _ => Err(anyhow::Error::new(Closed).context("while charging")),
 //!     }
 //! }
 //!
@@ -54,14 +54,14 @@
 //!     )
 //!     .await;
 //!     // Three attempts met the limit, the fourth an error that no policy covers.
-//!     Ok(charged.map_or_else(|error| format!("{}: {}", error.attempts, error.message), String::from))
+//!     Ok(charged.unwrap_or_else(|error| format!("{}: {}", error.attempts, error.message)))
 //! }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! # let calls = std::sync::atomic::AtomicUsize::new(0);
 //! # let forge = Forge::builder("sqlite::memory:").state(calls).open().await?;
 //! # let paid = forge.start("p", pay()).await?.result().await?;
-//! # assert_eq!(paid, "4: while charging: the card was declined");
+//! # assert_eq!(paid, "4: while charging: the account is closed");
 //! # Ok(())
 //! # }
 //! ```
@@ -70,8 +70,7 @@
 //! type behind it from that chain: name the wrapper, or use `.when("name", |error| ..)`. A type that
 //! covers an `anyhow` error lends it its name, in the error's row and in
 //! [`StepError::class`](crate::StepError::class). Budgets are kept with the row by these names, so
-//! they survive restarts, pauses and a list in another order. A declined card is better a value than an
-//! error: see "Outcomes that are business" below.
+//! they survive restarts, pauses and a list in another order.
 //!
 //! # What counts as an attempt
 //!

@@ -112,9 +112,10 @@ async fn retries_that_meet_the_stall_and_each_other_win_once() {
                     loop {
                         match forge.retry::<second_try>(&key).await {
                             Ok(_) => won += 1,
-                            Err(Error::NotRetryable { state, .. })
-                                if state == RunState::Completed =>
-                            {
+                            Err(Error::NotRetryable {
+                                state: RunState::Completed,
+                                ..
+                            }) => {
                                 return won;
                             }
                             Err(Error::NotRetryable { .. }) => {}

@@ -1,5 +1,8 @@
 //! Reading records: what a pass replays.
 
+mod pending;
+mod repeats;
+
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -7,17 +10,49 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::{instant, name_list};
 use super::runs::count;
 use super::statement::Stmt;
-use crate::record::{
-    BranchRow, Json, PendingRow, RecordId, RecordRow, RecordState, RunId, RunState,
-};
+use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
+
+#[cfg(test)]
+pub(super) use pending::PENDING;
+pub(super) use pending::pending;
+
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    HISTORY,
+    NAMED,
+    BRANCHES,
+    OUTPUTS,
+    PENDING,
+    pending::NAMED,
+    repeats::NEXT,
+];
 
 /// `octet_length` reads the row's header only, so a large result that is left out is not loaded.
-pub(super) const HISTORY: &str = "
-SELECT id, step_name, seq, state, attempts,
-    CASE WHEN octet_length(result) <= ? THEN result END, ifnull(octet_length(result), 0),
-    metadata, context_delta, error_class, error_message, started_at, wake_at
-FROM chrono_forge_execution_logs
-WHERE workflow_id = ? AND step_name NOT GLOB 'repeat$*$*'";
+macro_rules! record {
+    () => {
+        "
+SELECT l.id, l.step_name, l.seq, l.state, l.attempts,
+    CASE WHEN octet_length(l.result) <= ? THEN l.result END, ifnull(octet_length(l.result), 0),
+    l.metadata, l.context_delta, l.error_class, l.error_message, l.started_at, l.wake_at
+FROM "
+    };
+}
+
+/// Two ranges of the index that leave out what repeats have written; their own rows are read by name.
+pub(super) const HISTORY: &str = concat!(
+    record!(),
+    "chrono_forge_execution_logs AS l WHERE l.workflow_id = ? AND l.step_name < 'repeat$'
+UNION ALL",
+    record!(),
+    "chrono_forge_execution_logs AS l WHERE l.workflow_id = ? AND l.step_name >= 'repeat%'"
+);
+
+pub(super) const NAMED: &str = concat!(
+    record!(),
+    "json_each(?) AS j
+CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = ? AND l.step_name = j.value"
+);
 
 pub(super) const BRANCHES: &str = "
 SELECT l.id, l.step_name, l.state, l.spawned, l.pending
@@ -34,21 +69,6 @@ WHERE l.workflow_id = ? AND l.step_name = ? AND w.id > ? AND +w.state = 2
     AND (w.key = ? OR (w.key >= ? || '$' AND w.key < ? || '%'))
 ORDER BY w.id
 LIMIT ?";
-
-/// In the order of the index, so that nothing is sorted. The newest error is a look-up in the index of
-/// attempts, whose expression has no affinity: the unary plus takes it from the other side, too.
-pub(super) const PENDING: &str = "
-SELECT l.step_name, l.attempts, l.metadata, l.last_executed_at, l.wake_at, w.state,
-    e.error_class, e.error_message
-FROM chrono_forge_execution_logs AS l
-CROSS JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
-LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
-    SELECT n.id FROM chrono_forge_error_logs AS n
-    WHERE n.workflow_id = l.workflow_id AND ifnull(n.step_name, '') = +l.step_name
-    ORDER BY n.attempt DESC LIMIT 1
-)
-WHERE l.workflow_id = ? AND +l.state = 0
-ORDER BY l.step_name LIMIT ?";
 
 type Columns = (
     (BigInt, Text, Nullable<BigInt>, BigInt, BigInt),
@@ -74,7 +94,13 @@ pub(super) fn history(
     result_bytes_max: u64,
 ) -> QueryResult<Vec<RecordRow>> {
     let most = i64::try_from(result_bytes_max).unwrap_or(i64::MAX);
-    let rows: Vec<Row> = Stmt::<Columns>::new(HISTORY, &[most.into(), run.0.into()]).load(conn)?;
+    let binds = [most.into(), run.0.into(), most.into(), run.0.into()];
+    let mut rows: Vec<Row> = Stmt::<Columns>::new(HISTORY, &binds).load(conn)?;
+    let repeats = repeats::names(conn, run)?;
+    if !repeats.is_empty() {
+        let binds = [most.into(), name_list(&repeats).into(), run.0.into()];
+        rows.extend(Stmt::<Columns>::new(NAMED, &binds).load::<Row>(conn)?);
+    }
     let records: QueryResult<Vec<RecordRow>> = rows.into_iter().map(record_row).collect();
     let mut records = records?;
     // Sorted here: SQLite's sorter copies every row with its result and takes half as long again.
@@ -113,37 +139,6 @@ pub(super) fn result(conn: &mut SqliteConnection, record: RecordId) -> QueryResu
         .next()
         .and_then(|(result,)| result)
         .map(Into::into))
-}
-
-/// Pending records of a run; see [`Store::pending`](crate::store::Store::pending).
-pub(super) fn pending(
-    conn: &mut SqliteConnection,
-    run: RunId,
-    limit: u32,
-) -> QueryResult<Vec<PendingRow>> {
-    type Columns = (
-        (Text, BigInt, Nullable<Text>, Nullable<BigInt>),
-        (Nullable<BigInt>, BigInt, Nullable<Text>, Nullable<Text>),
-    );
-    type Row = (
-        (String, i64, Option<String>, Option<i64>),
-        (Option<i64>, i64, Option<String>, Option<String>),
-    );
-    let rows: Vec<Row> = Stmt::<Columns>::new(PENDING, &[run.0.into(), limit.into()]).load(conn)?;
-    let pending = |(record, rest): Row| {
-        let (step_name, attempts, metadata, last_executed_at) = record;
-        let (wake_at, state, class, message) = rest;
-        PendingRow {
-            step_name,
-            attempts: count(attempts),
-            metadata: metadata.map(Into::into),
-            last_executed_at: last_executed_at.map(instant),
-            wake_at: wake_at.map(instant),
-            last_error: class.zip(message),
-            is_held: state == RunState::Running as i64,
-        }
-    };
-    Ok(rows.into_iter().map(pending).collect())
 }
 
 /// The branch rows of these step names.

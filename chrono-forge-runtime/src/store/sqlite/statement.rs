@@ -75,7 +75,8 @@ impl<ST> QueryFragment<Sqlite> for Stmt<'_, ST> {
 fn row_of(sql: &'static str) -> Option<(&'static str, &'static str, &'static str)> {
     let (head, rest) = sql.split_once('{')?;
     let (row, tail) = rest.split_once('}')?;
-    Some((head, row, tail))
+    // Braces without a value are text, as in the JSON object `{}`.
+    row.contains('?').then_some((head, row, tail))
 }
 
 /// Writes these pieces of text with the next value between each two.

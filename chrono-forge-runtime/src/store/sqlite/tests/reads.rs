@@ -25,6 +25,44 @@ fn history_comes_in_the_order_of_outcomes_and_the_open_ones_last() {
 }
 
 #[test]
+fn a_history_walks_around_the_repetitions_and_finds_every_repeat() {
+    let mut forge = Forge::new();
+    let run = forge.running("p");
+    // `#`, `$` and `%` are neighbours; a repeat that was dropped leaves repetitions without its row.
+    let names = [
+        "repeat$a",
+        "repeat$a#b",
+        "repeat$a#b$1",
+        "repeat$a%",
+        "repeat$a$1",
+        "repeat$a$2.5",
+        "repeat$a$-7",
+        "repeat$gone$1",
+        "repeat$gone$2",
+        "repeat$z",
+        "repeat$é",
+        "step$x",
+    ];
+    let plan = Plan {
+        records: names.map(record).into(),
+        ..forge.plan(&run)
+    };
+    forge.apply(&plan);
+    let history = forge.store.history(run.id, 100).unwrap();
+    let mut found: Vec<&str> = history.iter().map(|row| &*row.step_name).collect();
+    found.sort_unstable();
+    let expected = [
+        "repeat$a",
+        "repeat$a#b",
+        "repeat$a%",
+        "repeat$z",
+        "repeat$é",
+        "step$x",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn large_results_are_read_when_they_are_asked_for() {
     let mut forge = Forge::new();
     let run = forge.running("p");
