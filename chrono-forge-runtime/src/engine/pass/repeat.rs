@@ -133,7 +133,7 @@ impl Ledger {
         let end = *tick
             .timeout_at
             .get_or_insert_with(|| window_end(at.max(now), repeat.timeout));
-        let retry_at = self.ops.get(&id).and_then(Operation::retry_at);
+        let retry_at = tick.retry_at.map(|at| instant(Some(at)));
         if now.as_microsecond() > end {
             let failure = Failure::timeout(format!(
                 "its window of {:?} was over after {} failed attempts",
@@ -211,6 +211,9 @@ impl Ledger {
             return self.give_up_tick(id, failure, Some(error), now);
         };
         let retry_at = ceil_to_micros(after(now, delay)).min(end);
+        if let Some(tick) = &mut op.notes.tick {
+            tick.retry_at = Some(retry_at.as_microsecond());
+        }
         let row = Record {
             wake_at: Some(retry_at),
             ..row

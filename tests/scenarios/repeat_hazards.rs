@@ -1,0 +1,102 @@
+//! `repeat!` where it is easy to be wrong: wake-ups beside retries, deadlines that passed while nobody
+//! looked, crashes before the first tick, a repeat that leaves.
+
+use chrono_forge::prelude::*;
+use chrono_forge_tests::scenario::{Probe, scenario};
+
+const SECOND: i64 = 1_000_000;
+
+async fn flaky(probe: &Probe) -> Result<()> {
+    let nth = probe.nth("ran");
+    anyhow::ensure!(nth > probe.get("failures") as usize, "attempt {nth} failed");
+    probe.note("done");
+    Ok(())
+}
+
+async fn looks(probe: &Probe) -> Result<bool> {
+    anyhow::ensure!(!probe.is("blind"), "cannot see");
+    if probe.is("slow") {
+        probe.note("looking");
+        probe.raised("seen").await;
+    }
+    Ok(probe.is("over"))
+}
+
+#[workflow]
+async fn patient_repeat(probe: State<Probe>) -> Result<()> {
+    let ended = repeat!(
+        "work",
+        every = hours(1),
+        timeout = days(1),
+        until = looks(&probe),
+        retry = RetryPolicy::new()
+            .base(secs(600))
+            .cap(hours(1))
+            .jitter(false),
+        |_| flaky(&probe)
+    )
+    .await;
+    if let Err(error) = ended {
+        step!("told", { Ok(probe.note(error.to_string())) }).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wake_never_retries_a_tick_early_however_long_the_condition_takes() {
+    scenario(async |world| {
+        world.start_of_second();
+        world.probe.set("failures", 1);
+        let forge = world.forge([patient_repeat::NAME]).await;
+        forge.start("k", patient_repeat()).await.unwrap();
+        world.parked("k").await;
+        world.clock.advance(hours(1));
+        world.noted("ran", 1).await;
+        let retry_at = world.parked("k").await.wake_at;
+        assert_eq!(retry_at, Some(world.now() + 600 * SECOND));
+        world.probe.set("slow", 1);
+        forge.wake::<patient_repeat>("k").await.unwrap();
+        world.noted("looking", 1).await;
+        let is_noted = || {
+            let notes = world.rows().record("k", "repeat$work").metadata;
+            notes.is_some_and(|notes| notes.contains("executing"))
+        };
+        world.clock.advance(secs(1));
+        world.until(is_noted).await;
+        world.probe.set("slow", 0);
+        world.probe.set("seen", 1);
+        world.quiet().await;
+        assert_eq!(world.rows().run("k").wake_at, retry_at);
+        assert_eq!(world.probe.count("ran"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_condition_that_failed_meanwhile_retries_no_tick_early() {
+    scenario(async |world| {
+        world.start_of_second();
+        world.probe.set("failures", 2);
+        let forge = world.forge([patient_repeat::NAME]).await;
+        forge.start("k", patient_repeat()).await.unwrap();
+        world.parked("k").await;
+        world.clock.advance(hours(1));
+        world.noted("ran", 1).await;
+        world.parked("k").await;
+        world.clock.advance(secs(600));
+        world.noted("ran", 2).await;
+        let retry_at = world.parked("k").await.wake_at;
+        assert_eq!(retry_at, Some(world.now() + 1_200 * SECOND));
+        world.probe.set("blind", 1);
+        forge.wake::<patient_repeat>("k").await.unwrap();
+        world.until(|| world.rows().errors("k").len() == 3).await;
+        let looks_at = world.parked("k").await.wake_at.unwrap();
+        assert_eq!(looks_at, world.now() + 600 * SECOND);
+        world.probe.set("blind", 0);
+        world.move_to(looks_at);
+        world.quiet().await;
+        assert_eq!(world.rows().run("k").wake_at, retry_at);
+        assert_eq!(world.probe.count("ran"), 2);
+    })
+    .await;
+}
