@@ -100,3 +100,54 @@ async fn a_condition_that_failed_meanwhile_retries_no_tick_early() {
     })
     .await;
 }
+
+#[workflow]
+async fn limited(probe: State<Probe>, limit_secs: u64) -> Result<()> {
+    tokio::select! {
+        biased;
+        ended = repeat!("work", every = secs(10), until = looks(&probe), |_| flaky(&probe)) => ended?,
+        () = wait!("limit", secs(limit_secs)) => {}
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_sleep_a_deadline_comes_before_the_ticks_behind_it() {
+    for (limit, expected) in [(5, 0), (10, 0), (15, 1)] {
+        scenario(async |world| {
+            world.start_of_second();
+            let forge = world.forge([limited::NAME]).await;
+            let run = forge.start("k", limited(limit)).await.unwrap();
+            world.parked("k").await;
+            world.clock.advance(secs(60));
+            run.result().await.unwrap();
+            assert_eq!(world.probe.count("ran"), expected, "limit {limit}");
+        })
+        .await;
+    }
+}
+
+#[workflow]
+async fn retry_limited(probe: State<Probe>) -> Result<()> {
+    let steady = RetryPolicy::new().base(secs(10)).jitter(false);
+    tokio::select! {
+        biased;
+        done = step!("work", retry = steady, flaky(&probe)) => done?,
+        () = wait!("limit", secs(5)) => {}
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_sleep_a_deadline_comes_before_the_retry_behind_it() {
+    scenario(async |world| {
+        world.probe.set("failures", 1);
+        let forge = world.forge([retry_limited::NAME]).await;
+        let run = forge.start("k", retry_limited()).await.unwrap();
+        world.parked("k").await;
+        world.clock.advance(secs(60));
+        run.result().await.unwrap();
+        assert_eq!(world.probe.count("ran"), 1);
+    })
+    .await;
+}
