@@ -1,6 +1,7 @@
 //! `repeat!` where it is easy to be wrong: wake-ups beside retries, deadlines that passed while nobody
 //! looked, crashes before the first tick, a repeat that leaves.
 
+use chrono_forge::jiff::Timestamp;
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{Probe, scenario};
 
@@ -97,6 +98,62 @@ async fn a_condition_that_failed_meanwhile_retries_no_tick_early() {
         world.quiet().await;
         assert_eq!(world.rows().run("k").wake_at, retry_at);
         assert_eq!(world.probe.count("ran"), 2);
+    })
+    .await;
+}
+
+#[workflow]
+async fn from_now(probe: State<Probe>) -> Result<()> {
+    repeat!(
+        "work",
+        every = hours(1),
+        start_at = Timestamp::from_second(probe.get("now"))?,
+        until = { Ok(probe.count("done") > 1) },
+        |tick| {
+            probe.note(format!("tick {}", tick.as_second()));
+            flaky(&probe).await
+        }
+    )
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_first_tick_that_was_cut_off_runs_again_with_the_same_instant() {
+    scenario(async |world| {
+        world.start_of_second();
+        let now = world.now() / SECOND;
+        world.probe.set("now", now);
+        // The condition's, then the tick's.
+        world.failpoints.arm("step.after.work", 2);
+        let forge = world.forge([from_now::NAME]).await;
+        let run = forge.start("k", from_now()).await.unwrap();
+        world.noted("ran", 1).await;
+        drop(run);
+        forge.crash();
+        drop(forge);
+        world.clock.advance(secs(30));
+        world.probe.set("now", now + 30);
+        world.probe.note("restarted");
+        let _forge = world.forge([from_now::NAME]).await;
+        world
+            .until(|| {
+                world
+                    .probe
+                    .log()
+                    .iter()
+                    .filter(|l| l.starts_with("tick"))
+                    .count()
+                    == 2
+            })
+            .await;
+        let ticks: Vec<_> = world
+            .probe
+            .log()
+            .into_iter()
+            .filter(|l| l.starts_with("tick"))
+            .collect();
+        assert_eq!(ticks, vec![format!("tick {now}"); 2]);
     })
     .await;
 }

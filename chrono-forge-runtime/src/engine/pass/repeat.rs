@@ -75,7 +75,8 @@ impl Pass {
 }
 
 impl Ledger {
-    /// Fixes the grid, once, before `until` is asked for the first time: no crash moves it.
+    /// Fixes the grid, once, and has it durable before the first tick, which may be due at once: no
+    /// crash moves it, though `start_at` may say another instant then.
     pub(super) fn anchor_repeat(&mut self, id: OpId, now: Timestamp) {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
@@ -90,6 +91,7 @@ impl Ledger {
         op.notes.anchor = Some(anchor.as_microsecond());
         op.notes.last_execution_at = Some(frontier.as_microsecond());
         self.write_repeat(id, now, None);
+        self.draft.raise_barrier();
     }
 
     /// `until` is false: what is there to do?
