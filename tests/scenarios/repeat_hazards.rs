@@ -208,3 +208,45 @@ async fn after_a_sleep_a_deadline_comes_before_the_retry_behind_it() {
     })
     .await;
 }
+
+#[workflow]
+async fn brief(probe: State<Probe>) -> Result<()> {
+    repeat!(
+        "work",
+        every = hours(1),
+        timeout = secs(5),
+        until = { Ok(probe.count("ran") > 2) },
+        retry = RetryPolicy::new().base(secs(10)).jitter(false),
+        |_| flaky(&probe)
+    )
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_retry_that_comes_behind_the_window_is_none_however_exact_the_clock_is() {
+    for late_micros in [0, 1] {
+        scenario(async |world| {
+            world.start_of_second();
+            world.probe.set("failures", 9);
+            let forge = world.forge([brief::NAME]).await;
+            forge.start("k", brief()).await.unwrap();
+            let tick = world.parked("k").await.wake_at.unwrap();
+            world.move_to(tick);
+            world.noted("ran", 1).await;
+            let end = world.parked("k").await.wake_at.unwrap();
+            assert_eq!(end, tick + 5 * SECOND);
+            world.move_to(end + late_micros);
+            world.quiet().await;
+            assert_eq!(world.probe.count("ran"), 1, "late by {late_micros}");
+            let name = format!("repeat$work${}", tick / SECOND);
+            let row = world.rows().record("k", &name);
+            assert_eq!(
+                (row.state, row.error_class.as_deref()),
+                (2, Some("timeout"))
+            );
+            assert_eq!(world.rows().run("k").wake_at, Some(tick + 3_600 * SECOND));
+        })
+        .await;
+    }
+}

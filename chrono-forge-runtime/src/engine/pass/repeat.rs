@@ -132,11 +132,13 @@ impl Ledger {
     /// A tick that has failed before, or was cut off.
     fn resume_tick(&mut self, id: OpId, repeat: &Repeat, mut tick: TickNotes, now: Timestamp) {
         let at = instant(Some(tick.at));
-        let end = *tick
+        let is_over = tick
             .timeout_at
+            .is_some_and(|end| now.as_microsecond() >= end);
+        tick.timeout_at
             .get_or_insert_with(|| window_end(at.max(now), repeat.timeout));
         let retry_at = tick.retry_at.map(|at| instant(Some(at)));
-        if now.as_microsecond() > end {
+        if is_over {
             let failure = Failure::timeout(format!(
                 "its window of {:?} was over after {} failed attempts",
                 repeat.timeout, tick.attempts
