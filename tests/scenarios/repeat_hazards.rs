@@ -102,6 +102,34 @@ async fn a_condition_that_failed_meanwhile_retries_no_tick_early() {
     .await;
 }
 
+#[tokio::test]
+async fn a_condition_that_gives_up_leaves_no_tick_under_way() {
+    scenario(async |world| {
+        world.start_of_second();
+        world.probe.set("failures", 1);
+        let forge = world.forge([patient_repeat::NAME]).await;
+        let run = forge.start("k", patient_repeat()).await.unwrap();
+        world.parked("k").await;
+        world.clock.advance(hours(1));
+        world.noted("ran", 1).await;
+        world.parked("k").await;
+        world.probe.set("blind", 1);
+        forge.wake::<patient_repeat>("k").await.unwrap();
+        world.until(|| world.rows().errors("k").len() == 2).await;
+        world.settle("k").await;
+        run.result().await.unwrap();
+        let pending: Vec<_> = world
+            .rows()
+            .records("k")
+            .into_iter()
+            .filter(|row| row.state == 0)
+            .map(|row| row.step_name)
+            .collect();
+        assert!(pending.is_empty(), "{pending:?}");
+    })
+    .await;
+}
+
 #[workflow]
 async fn from_now(probe: State<Probe>) -> Result<()> {
     repeat!(
