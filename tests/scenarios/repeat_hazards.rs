@@ -238,6 +238,35 @@ async fn after_a_sleep_a_deadline_comes_before_the_retry_behind_it() {
 }
 
 #[workflow]
+async fn counting(cx: Context, probe: State<Probe>) -> Result<Option<u32>> {
+    tokio::select! {
+        biased;
+        ended = repeat!("work", every = secs(10), until = looks(&probe), |_| {
+            probe.note("ran");
+            cx.update("sent", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+            Ok(())
+        }) => ended?,
+        () = wait!("limit", secs(25)) => {}
+    }
+    Ok(cx.get("sent")?)
+}
+
+#[tokio::test]
+async fn the_context_that_operators_see_is_that_of_the_body_once_a_repeat_has_left() {
+    scenario(async |world| {
+        world.start_of_second();
+        let forge = world.forge([counting::NAME]).await;
+        let run = forge.start("k", counting()).await.unwrap();
+        world.settle("k").await;
+        let sent = run.result().await.unwrap();
+        assert_eq!(world.probe.count("ran"), 2);
+        let shown = world.rows().run("k").context["sent"].as_u64();
+        assert_eq!(shown, sent.map(u64::from));
+    })
+    .await;
+}
+
+#[workflow]
 async fn brief(probe: State<Probe>) -> Result<()> {
     repeat!(
         "work",
