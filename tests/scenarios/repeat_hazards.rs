@@ -307,3 +307,101 @@ async fn a_retry_that_comes_behind_the_window_is_none_however_exact_the_clock_is
         .await;
     }
 }
+
+#[workflow]
+async fn panicky(probe: State<Probe>) -> Result<()> {
+    repeat!(
+        "work",
+        every = secs(10),
+        until = {
+            if probe.is("panic_until") {
+                probe.set("panic_until", 0);
+                panic!("until");
+            }
+            Ok(probe.count("done") > 0)
+        },
+        |_| {
+            if probe.nth("ran") == 1 {
+                panic!("tick");
+            }
+            probe.note("done");
+            Ok(())
+        }
+    )
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn panics_of_a_tick_and_of_its_condition_are_failed_attempts() {
+    scenario(async |world| {
+        world.start_of_second();
+        world.probe.set("panic_until", 1);
+        let forge = world.forge([panicky::NAME]).await;
+        let run = forge.start("k", panicky()).await.unwrap();
+        world.settle("k").await;
+        run.result().await.unwrap();
+        assert_eq!(world.probe.count("ran"), 2);
+        assert_eq!(world.rows().errors("k").len(), 2);
+    })
+    .await;
+}
+
+#[workflow]
+async fn aside(probe: State<Probe>) -> Result<()> {
+    let mut kept = std::pin::pin!(repeat!(
+        "work",
+        every = secs(10),
+        until = looks(&probe),
+        |_| {
+            probe.note("begun");
+            probe.raised("go").await;
+            probe.note("done");
+            Ok(())
+        }
+    ));
+    tokio::select! {
+        biased;
+        ended = &mut kept => ended?,
+        () = wait!("limit", secs(15)) => {}
+    }
+    wait!("pause", hours(1)).await;
+    step!("then", { Ok(probe.note("then")) }).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tick_that_is_kept_aside_holds_no_worker_and_ends_with_the_body() {
+    scenario(async |world| {
+        world.start_of_second();
+        let forge = world.forge([aside::NAME]).await;
+        let run = forge.start("k", aside()).await.unwrap();
+        world.parked("k").await;
+        world.clock.advance(secs(10));
+        world.noted("begun", 1).await;
+        world.clock.advance(secs(5));
+        world
+            .until(|| {
+                world
+                    .rows()
+                    .records("k")
+                    .iter()
+                    .any(|r| r.step_name == "wait$pause")
+            })
+            .await;
+        world.probe.set("go", 1);
+        world.parked("k").await;
+        world.settle("k").await;
+        run.result().await.unwrap();
+        let pending: Vec<_> = world
+            .rows()
+            .records("k")
+            .into_iter()
+            .filter(|r| r.state == 0)
+            .map(|r| r.step_name)
+            .collect();
+        assert!(pending.is_empty(), "{pending:?}");
+        assert_eq!(world.probe.count("done"), 0);
+    })
+    .await;
+}
