@@ -43,6 +43,35 @@ impl From<Span> for Every {
     }
 }
 
+/// What `every` of a `repeat!` takes. A trait of its own, so that a value of another type is told what
+/// to write instead.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an interval",
+    label = "expected a duration, such as `hours(6)`, or a calendar span, such as `months(1)`"
+)]
+pub trait Interval {
+    /// The interval.
+    fn interval(self) -> Every;
+}
+
+impl Interval for Every {
+    fn interval(self) -> Every {
+        self
+    }
+}
+
+impl Interval for Duration {
+    fn interval(self) -> Every {
+        self.into()
+    }
+}
+
+impl Interval for Span {
+    fn interval(self) -> Every {
+        self.into()
+    }
+}
+
 /// The ticks of a stretch of time, as [`Schedule::passed`] finds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono_forge_tests::labour::{fan, labour};
+use chrono_forge_tests::labour::{fan, labour, ticker};
 use chrono_forge_tests::process::bounded;
 use chrono_forge_tests::rows;
 
@@ -56,6 +56,48 @@ fn a_restart_after_a_kill_goes_on_at_once() {
             killed.elapsed()
         );
         ground.assert_whole(1);
+    });
+}
+
+#[test]
+fn fifteen_kills_of_a_repeat_lose_double_and_skip_no_tick() {
+    bounded(async {
+        let ground = ground();
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let forge = ground.observer().await;
+        let run = forge
+            .start("t", ticker(ground.out(), 60, 25))
+            .await
+            .unwrap();
+        for _ in 0..15 {
+            let mut victim = ground.victim(&LONG, "");
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            std::thread::sleep(Duration::from_millis(10 + random % 120));
+            victim.kill();
+        }
+        let _last = ground.victim(&LONG, "");
+        assert_eq!(run.result().await.unwrap(), 60);
+        ground.assert_whole(15);
+        // Sixty rows, one after the other on the grid, none failed, none but the repeat's own beside.
+        let rows = "SELECT count(*) FROM chrono_forge_execution_logs WHERE state = 1";
+        assert_eq!(rows::number(&ground.look(), rows), 61);
+        let mut ticks: Vec<i64> = ground
+            .lines()
+            .iter()
+            .map(|line| line.step.parse().unwrap())
+            .collect();
+        assert!(
+            ticks.is_sorted(),
+            "a tick began before an earlier one was over: {ticks:?}"
+        );
+        ticks.dedup();
+        assert_eq!(ticks.len(), 60);
+        assert!(
+            ticks.windows(2).all(|pair| pair[1] - pair[0] == 25_000),
+            "{ticks:?}"
+        );
     });
 }
 

@@ -90,6 +90,24 @@ async fn toil(cx: &Context, out: &str, steps: u32, millis: u64) -> Result<u32> {
     Ok(sum)
 }
 
+/// A tick every so many milliseconds until so many are over; each counts one.
+#[workflow]
+pub async fn ticker(cx: Context, out: String, ticks: u32, every_millis: u64) -> Result<u32> {
+    repeat!(
+        "tick",
+        every = Duration::from_millis(every_millis),
+        until = { Ok(cx.get::<u32>("over")?.unwrap_or(0) == ticks) },
+        |tick| {
+            let name = tick.as_microsecond().to_string();
+            effect(&out, cx.key(), &name, 10).await?;
+            cx.update("over", |over: Option<u32>| over.unwrap_or(0) + 1)?;
+            Ok(())
+        }
+    )
+    .await?;
+    Ok(cx.get("over")?.unwrap_or(0))
+}
+
 /// So many children of two steps each; gives the sum of what they give.
 #[workflow]
 pub async fn fan(out: String, children: u32, millis: u64) -> Result<u32> {

@@ -26,7 +26,7 @@ use crate::engine::repeat::{OnError, Repeat as Course};
 use crate::error::{DefinitionError, StepError};
 use crate::record::RecordState;
 use crate::retry::RetryPolicies;
-use crate::schedule::{Every, Schedule, ScheduleError};
+use crate::schedule::{Every, Interval, Schedule, ScheduleError};
 
 /// How late a tick may begin, unless set.
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -70,8 +70,8 @@ impl RepeatOptions {
 
     /// The macro sees to it that there is one of `every` and `cron`.
     #[must_use]
-    pub fn every(mut self, every: impl Into<Every>) -> Self {
-        self.grid = Grid::Every(every.into());
+    pub fn every(mut self, every: impl Interval) -> Self {
+        self.grid = Grid::Every(every.interval());
         self
     }
 
