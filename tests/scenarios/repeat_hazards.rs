@@ -186,6 +186,30 @@ async fn a_first_tick_that_was_cut_off_runs_again_with_the_same_instant() {
     .await;
 }
 
+#[tokio::test]
+async fn a_tick_that_was_cut_off_is_skipped_once_its_window_is_over() {
+    scenario(async |world| {
+        world.start_of_second();
+        let now = world.now() / SECOND;
+        world.probe.set("now", now);
+        world.failpoints.arm("step.after.work", 2);
+        let forge = world.forge([from_now::NAME]).await;
+        forge.start("k", from_now()).await.unwrap();
+        world.noted("ran", 1).await;
+        forge.crash();
+        drop(forge);
+        world.clock.advance(minutes(90));
+        let _forge = world.forge([from_now::NAME]).await;
+        world.noted("ran", 2).await;
+        world.noted(&format!("tick {}", now + 3_600), 1).await;
+        world.quiet().await;
+        let row = world.rows().record("k", &format!("repeat$work${now}"));
+        assert_eq!(row.state, 2);
+        assert!(row.metadata.unwrap().contains("\"fast_forwarded\":1"));
+    })
+    .await;
+}
+
 #[workflow]
 async fn limited(probe: State<Probe>, limit_secs: u64) -> Result<()> {
     tokio::select! {

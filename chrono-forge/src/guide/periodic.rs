@@ -66,8 +66,7 @@
 //! body sees it when the repeat ends. A repeat that loses a `select!` never ends, so what its ticks wrote goes
 //! with it: to bound a repeat and keep that, put the bound into `until`.
 //!
-//! After a long sleep the order is that of the calendar: a `wait!` beside a repeat ends before the ticks that
-//! came due after it.
+//! After a long sleep a `wait!` that is over ends before any tick that came due after it.
 //!
 //! # Catching up
 //!
@@ -96,4 +95,5 @@
 //! # Rows
 //!
 //! `repeat$<key>` holds the frontier; each tick has, from the end of its first attempt on,
-//! `repeat$<key>$<unix seconds>` with its attempts and its error. Passes never load those, so a repeat of ten years costs a pass no more than one of a day.
+//! `repeat$<key>$<unix seconds>` with its attempts and its error. Passes never load those, so a repeat of ten
+//! years costs a pass no more than one of a day.
