@@ -315,6 +315,8 @@ impl Ledger {
             // way, as after a retry, receives it.
             Phase::Done(mut live) => {
                 self.done.retain(|done| *done != id);
+                self.context_stale |=
+                    matches!(op.kind, Kind::Repeat(_)) && !live.context.is_empty();
                 self.seq += 1;
                 live.record.seq = Some(self.seq);
                 self.draft.record(live.record);
@@ -336,6 +338,8 @@ impl Ledger {
             if op.record.is_none() || matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
                 continue;
             }
+            // The context that operators see had it, and the body will not.
+            self.context_stale |= !op.kept.is_empty();
             if let Some(step_name) = tick_row(&op) {
                 self.draft.withdraw(Withdrawal { step_name });
             }

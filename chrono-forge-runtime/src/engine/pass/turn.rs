@@ -102,7 +102,7 @@ impl Ledger {
         let mut held_back = Vec::new();
         let mut granted = false;
         while let Some(id) = self.fresh.pop_front() {
-            let clear = self.barrier_is_clear() && !self.draining;
+            let clear = self.barrier_is_clear() && !self.draining && !self.is_behind_a_wait(id);
             let Some(op) = self.ops.get_mut(&id) else {
                 continue;
             };
@@ -131,6 +131,22 @@ impl Ledger {
         }
         self.fresh.extend(held_back);
         granted.then_some(Move::Poll)
+    }
+
+    /// Whether a wait was over before this operation's attempt came due. After a long sleep both are
+    /// due: the wait ends first, and the body may go on without the attempt.
+    fn is_behind_a_wait(&self, id: OpId) -> bool {
+        let Some(due) = self.ops.get(&id).and_then(Operation::attempt_due) else {
+            return false;
+        };
+        self.ops.values().any(|op| {
+            let over = match (&op.kind, &op.phase) {
+                (Kind::Wait { .. }, Phase::Parked { until }) => *until,
+                (Kind::Wait { .. }, Phase::Fresh) => op.retry_at(),
+                _ => None,
+            };
+            over.is_some_and(|at| at <= due)
+        })
     }
 
     fn begin(&mut self, id: OpId, sight: Sight) {
