@@ -223,3 +223,34 @@ async fn an_attempt_that_takes_its_time_is_seen_in_the_rows() {
     })
     .await;
 }
+
+#[workflow]
+async fn returning(probe: State<Probe>) -> Result<()> {
+    let steady = RetryPolicy::new().jitter(false);
+    step!("flaky", retry = steady, {
+        anyhow::ensure!(probe.nth("flaky") > 1, "once");
+        Ok(())
+    })
+    .await?;
+    wait!("pause", days(1)).await;
+    Ok(())
+}
+
+/// A storm of retries delays no healthy run, and a run that is over it is healthy again.
+#[tokio::test]
+async fn a_run_waits_below_the_healthy_ones_while_it_waits_to_try_again() {
+    scenario(async |world| {
+        let forge = world.forge([returning::NAME]).await;
+        forge.start("k", returning()).await.unwrap();
+        let parked = world.parked("k").await;
+        assert_eq!(parked.wake_at, Some(world.now() + 1_000_000));
+        assert_eq!(parked.priority, 12);
+        world.clock.advance(secs(1));
+        let pause = world.now() + 86_400 * 1_000_000;
+        world
+            .until(|| world.rows().run("k").wake_at == Some(pause))
+            .await;
+        assert_eq!(world.rows().run("k").priority, 1);
+    })
+    .await;
+}
