@@ -66,6 +66,7 @@ impl Draft {
             || !plan.dispatches.is_empty()
             || plan.context.is_some()
             || plan.consumes_wake
+            || plan.level.is_some()
             || plan.progress
             || plan.end.is_some();
         if !writes {

@@ -240,6 +240,12 @@ impl Operation {
         }
     }
 
+    /// Whether it waits for another attempt.
+    pub(super) fn is_retrying(&self) -> bool {
+        let tick = self.notes.tick.as_ref();
+        !self.notes.retry_counts.is_empty() || tick.is_some_and(|tick| tick.attempts > 0)
+    }
+
     /// Whether going on means running user code, which only happens behind the barrier.
     pub(super) fn runs_user_code(&self) -> bool {
         !matches!(self.kind, Kind::Wait { .. } | Kind::Merge { .. })

@@ -350,8 +350,19 @@ impl Ledger {
         }
         Move::Park {
             wake_at: if unfinished { Some(sight.now) } else { wake_at },
+            to_retry: !unfinished && self.next_is_a_retry(),
             dropped_foreign: foreign && !self.draining,
         }
+    }
+
+    /// Whether what the run waits for first is another attempt at what failed.
+    fn next_is_a_retry(&self) -> bool {
+        let waiting = self.ops.values().filter_map(|op| match op.phase {
+            Phase::Parked { until: Some(until) } => Some((until, op.is_retrying())),
+            _ => None,
+        });
+        let first = waiting.min_by_key(|(until, _)| *until);
+        first.is_some_and(|(_, is_retrying)| is_retrying)
     }
 
     fn survey(&self, sight: Sight) -> Survey {
