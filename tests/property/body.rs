@@ -217,7 +217,7 @@ async fn outcome(cx: &Context, probe: &Probe, leaf: &Piece) {
                 retry = RetryPolicy::new().base(minutes(1)).jitter(false),
                 |tick| {
                     probe.journal.began(*id);
-                    let failures = i64::from(tick.as_second() % 2);
+                    let failures = tick.as_second() % 2;
                     let name = format!("{row}${}", tick.as_second());
                     probe.flaky(cx.key(), &name, failures).await?;
                     Ok(())
