@@ -1,6 +1,7 @@
 //! `repeat!`: the grid, `until`, what a tick receives and leaves behind.
 
 use chrono_forge::prelude::*;
+use chrono_forge::testing::Clock;
 use chrono_forge::{OnError, jiff};
 use chrono_forge_tests::scenario::{COMPLETED, Probe, scenario};
 use jiff::Timestamp;
@@ -329,7 +330,7 @@ async fn repeat_raced(probe: State<Probe>) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_repeat_beside_other_operations_is_dropped_with_its_row() {
+async fn a_repeat_that_lost_keeps_its_frontier_and_waits_for_nothing() {
     scenario(async |world| {
         world.start_of_second();
         let forge = world.forge([repeat_raced::NAME]).await;
@@ -337,20 +338,18 @@ async fn a_repeat_beside_other_operations_is_dropped_with_its_row() {
         world.settle("k").await;
         run.result().await.unwrap();
         assert_eq!(world.probe.count("ran"), 2);
-        let names: Vec<_> = world
-            .rows()
-            .records("k")
-            .into_iter()
-            .map(|r| r.step_name)
-            .collect();
-        assert!(!names.contains(&"repeat$work".to_owned()), "{names:?}");
-        assert_eq!(
-            names
-                .iter()
-                .filter(|name| name.starts_with("repeat$work$"))
-                .count(),
-            2
+        let repeat = world.rows().record("k", "repeat$work");
+        assert_eq!((repeat.state, repeat.wake_at), (0, None));
+        let notes = repeat.metadata.unwrap();
+        assert!(
+            notes.contains("last_execution_at") && !notes.contains("tick"),
+            "{notes}"
         );
+        let records = world.rows().records("k");
+        let ticks = records
+            .iter()
+            .filter(|row| row.step_name.starts_with("repeat$work$"));
+        assert_eq!(ticks.count(), 2);
     })
     .await;
 }
@@ -358,4 +357,53 @@ async fn a_repeat_beside_other_operations_is_dropped_with_its_row() {
 #[test]
 fn going_on_is_the_default() {
     assert_eq!(OnError::default(), OnError::Continue);
+}
+
+#[workflow(retry = RetryPolicy::none())]
+async fn charged_beside(probe: State<Probe>, start: Timestamp) -> Result<()> {
+    let ticking = repeat!(
+        "work",
+        every = hours(1),
+        start_at = start,
+        until = has_run(&probe, 9),
+        |tick| work(&probe, tick)
+    );
+    let charging = async {
+        wait!("later", secs(1)).await;
+        step!("charge", retry = RetryPolicy::none(), {
+            anyhow::ensure!(probe.is("mended"), "declined");
+            Ok(())
+        })
+        .await
+    };
+    let charged = tokio::select! {
+        biased;
+        charged = charging => charged,
+        ended = ticking => ended,
+    };
+    if let Err(error) = charged {
+        step!("apologise", { Ok(()) }).await?;
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+/// The body dropped the repeat, failed, and comes back to it on another way.
+#[tokio::test]
+async fn no_finished_tick_runs_again_after_a_retry_by_hand() {
+    scenario(async |world| {
+        world.start_of_second();
+        let forge = world.forge([charged_beside::NAME]).await;
+        let start = world.clock.now();
+        let run = forge.start("k", charged_beside(start)).await.unwrap();
+        world.settle("k").await;
+        assert!(run.result().await.is_err());
+        assert_eq!(ticks(&world.probe), [start.as_microsecond()]);
+        world.probe.set("mended", 1);
+        let retry = forge.retry::<charged_beside>("k").records(["charge"]);
+        retry.await.unwrap();
+        run.result().await.unwrap();
+        assert_eq!(ticks(&world.probe), [start.as_microsecond()]);
+    })
+    .await;
 }

@@ -30,8 +30,9 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
             // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
             continue;
         }
+        let returned = run.level.is_returning();
         execute(&host, run).await;
-        host.slots.finished(&queue);
+        host.slots.finished(&queue, returned);
         if host.slots.has_more_due(&queue) {
             host.work.notify_one();
         }

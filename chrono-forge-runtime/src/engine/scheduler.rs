@@ -70,6 +70,7 @@ impl Scheduler {
             self.host
                 .slots
                 .set_backlog(&room.queue, backlog, more_return);
+            self.host.slots.returned(&room.queue, returning.len());
         }
         self.host.offer(claims.runs);
         Ok(taken)

@@ -14,8 +14,8 @@ use crate::store::Room;
 /// The window over which "lately" is measured.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// Of so many slots at least one is for runs that try again what failed.
-const RETURNING_SHARE: usize = 16;
+/// Beside so many healthy runs one is claimed that tries again what failed.
+const HEALTHY_PER_RETURNING: usize = 16;
 
 /// The most runs of one queue that are claimed ahead of its slots.
 const AHEAD_MAX: usize = 4_000;
@@ -39,6 +39,11 @@ struct Queue {
     window_start: Instant,
     finished_now: usize,
     finished_before: usize,
+    /// Of those, runs that do not try again what failed.
+    healthy_now: usize,
+    healthy_before: usize,
+    /// Claimed in this window to try again.
+    returned_now: usize,
     /// Nothing is claimed ahead before this instant.
     cautious_until: Option<Instant>,
 }
@@ -55,6 +60,9 @@ impl Queue {
             window_start: Instant::now(),
             finished_now: 0,
             finished_before: 0,
+            healthy_now: 0,
+            healthy_before: 0,
+            returned_now: 0,
             cautious_until: None,
         }
     }
@@ -64,12 +72,12 @@ impl Queue {
         if elapsed < WINDOW {
             return;
         }
-        self.finished_before = if elapsed < 2 * WINDOW {
-            self.finished_now
-        } else {
-            0
-        };
+        let recent = elapsed < 2 * WINDOW;
+        self.finished_before = if recent { self.finished_now } else { 0 };
+        self.healthy_before = if recent { self.healthy_now } else { 0 };
         self.finished_now = 0;
+        self.healthy_now = 0;
+        self.returned_now = 0;
         self.window_start = Instant::now();
     }
 
@@ -88,6 +96,17 @@ impl Queue {
     fn is_hungry(&mut self) -> bool {
         let room = self.room();
         room > 0 && (room * 4 >= self.limit + self.ahead() || self.buffer.is_empty())
+    }
+
+    fn room_to_return(&mut self, healthy: usize, returning: usize) -> usize {
+        self.roll();
+        let finished = self.healthy_before.max(self.healthy_now);
+        let left = match finished < self.limit {
+            true => self.limit.saturating_sub(healthy + returning),
+            false => 0,
+        };
+        let share = (finished / HEALTHY_PER_RETURNING).max(1);
+        left.max(share.saturating_sub(self.returned_now))
     }
 
     fn room(&mut self) -> usize {
@@ -113,8 +132,9 @@ impl Slots {
     /// worth a transaction are left out.
     ///
     /// `held` are the healthy and the returning runs that this worker holds. Those that return take the
-    /// slots that healthy ones leave, and never less than a sixteenth: ten thousand that failed together
-    /// neither delay the others nor starve.
+    /// slots that healthy ones leave; where these finish as many as there are slots in each window, they
+    /// leave none, and one in sixteen returns beside them. So ten thousand runs that failed together neither
+    /// delay the others nor starve.
     pub fn wanted(&self, held: (usize, usize)) -> Vec<Room> {
         let (healthy, returning) = held;
         let mut queues = self.lock();
@@ -123,14 +143,12 @@ impl Slots {
             .filter_map(|(name, queue)| {
                 // A queue that is not asked for may miss what has just become due.
                 queue.backlog |= !queue.is_hungry();
-                let left = queue.limit.saturating_sub(healthy);
-                let share = left.max(queue.limit.div_ceil(RETURNING_SHARE));
                 let count = |room: usize| u32::try_from(room).unwrap_or(u32::MAX);
-                let room = count(queue.room());
+                let room = queue.room();
                 queue.is_hungry().then(|| Room {
                     queue: name.clone(),
-                    healthy: room,
-                    returning: room.min(count(share.saturating_sub(returning))),
+                    healthy: count(room),
+                    returning: count(room.min(queue.room_to_return(healthy, returning))),
                 })
             })
             .collect()
@@ -141,6 +159,14 @@ impl Slots {
         if let Some(queue) = self.lock().get_mut(queue) {
             queue.backlog = backlog;
             queue.more_return = more_return;
+        }
+    }
+
+    /// Notes that so many runs were claimed to try again what failed.
+    pub fn returned(&self, queue: &str, count: usize) {
+        if let Some(queue) = self.lock().get_mut(queue) {
+            queue.roll();
+            queue.returned_now += count;
         }
     }
 
@@ -207,11 +233,12 @@ impl Slots {
         run
     }
 
-    /// A body ended.
-    pub fn finished(&self, queue: &str) {
+    /// A body ended, of a run that tried again what failed or of a healthy one.
+    pub fn finished(&self, queue: &str, returned: bool) {
         if let Some(queue) = self.lock().get_mut(queue) {
             queue.roll();
             queue.finished_now += 1;
+            queue.healthy_now += usize::from(!returned);
         }
     }
 
@@ -257,7 +284,7 @@ mod tests {
     fn busy() -> Slots {
         let slots = Slots::new(&[("q".to_owned(), 4)]);
         for _ in 0..100 {
-            slots.finished("q");
+            slots.finished("q", false);
         }
         slots
     }
@@ -266,23 +293,32 @@ mod tests {
     fn claims_run_ahead_by_what_was_finished_lately() {
         let idle = Slots::new(&[("q".to_owned(), 4)]);
         assert_eq!(idle.wanted((0, 0)), [room(4, 4)]);
-        assert_eq!(busy().wanted((0, 0)), [room(104, 4)]);
+        assert_eq!(busy().wanted((0, 0)), [room(104, 6)]);
     }
 
     #[test]
-    fn who_returns_takes_what_healthy_runs_leave_and_at_least_a_sixteenth() {
+    fn who_returns_takes_the_slots_that_healthy_runs_leave() {
         let slots = Slots::new(&[("q".to_owned(), 64)]);
         for (held, returning) in [
             ((0, 0), 64),
             ((0, 60), 4),
             ((40, 0), 24),
             ((40, 20), 4),
-            ((5_000, 0), 4),
-            ((5_000, 3), 1),
-            ((5_000, 4), 0),
+            ((5_000, 0), 1),
         ] {
             assert_eq!(slots.wanted(held), [room(64, returning)], "{held:?}");
         }
+    }
+
+    #[test]
+    fn beside_sixteen_healthy_runs_one_returns() {
+        let slots = Slots::new(&[("q".to_owned(), 64)]);
+        (0..160).for_each(|_| slots.finished("q", false));
+        assert_eq!(slots.wanted((0, 0)), [room(224, 10)]);
+        slots.returned("q", 7);
+        assert_eq!(slots.wanted((0, 7)), [room(224, 3)]);
+        slots.returned("q", 3);
+        assert_eq!(slots.wanted((0, 0)), [room(224, 0)]);
     }
 
     fn room(healthy: u32, returning: u32) -> Room {

@@ -343,6 +343,10 @@ impl Ledger {
             if let Some(step_name) = tick_row(&op) {
                 self.draft.withdraw(Withdrawal { step_name });
             }
+            if Self::has_ticked(&op) {
+                self.draft.record(Self::left_behind(op));
+                continue;
+            }
             let step_name = op.step_name;
             self.draft.withdraw(Withdrawal { step_name });
         }

@@ -310,6 +310,28 @@ impl Ledger {
         self.draft.record(record);
     }
 
+    /// Whether a tick of it is over. Its row then stays when the body drops it, as that of a step that was
+    /// tried: should the body come back to it, after a retry by hand, no finished tick runs again.
+    pub(super) fn has_ticked(op: &Operation) -> bool {
+        let Kind::Repeat(repeat) = &op.kind else {
+            return false;
+        };
+        let first = op.notes.anchor.unwrap_or(i64::MAX);
+        let begun = first.saturating_add(i64::from(repeat.start_at.is_none()));
+        op.notes.last_execution_at.is_some_and(|over| over >= begun)
+    }
+
+    /// The row of a repeat that the body dropped: its frontier, and nothing that it waits for.
+    pub(super) fn left_behind(mut op: Operation) -> Record {
+        op.notes.executing = false;
+        op.notes.tick = None;
+        let mut record = pending(&op, instant(op.notes.anchor));
+        record.wake_at = None;
+        record.metadata = op.notes.to_json();
+        record.context_delta = None;
+        record
+    }
+
     /// The row of the tick under way goes with its repeat; attempts are told by error rows.
     pub(super) fn withdraw_tick(&mut self, id: OpId) {
         if let Some(name) = self.ops.get(&id).and_then(tick_row) {
