@@ -14,6 +14,7 @@ pub mod liveness;
 pub mod outcome;
 pub mod panics;
 pub mod pass;
+pub mod reading;
 pub mod registry;
 pub mod repeat;
 pub mod scheduler;

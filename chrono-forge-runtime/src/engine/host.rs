@@ -300,6 +300,11 @@ impl Host {
         self.slots.drain_buffers();
     }
 
+    /// Starts a task of the engine's own.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// Reads from the store on a blocking thread.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
