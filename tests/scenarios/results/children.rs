@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 const CHILDREN: u64 = 1_001;
 
 #[workflow]
-async fn leaf(n: u64) -> Result<u64> {
+async fn counted_leaf(n: u64) -> Result<u64> {
     Ok(n)
 }
 
@@ -20,7 +20,7 @@ async fn leaf(n: u64) -> Result<u64> {
 #[workflow]
 async fn read_all(count: u64) -> Result<[u64; 4]> {
     let leaves = branch!("grp", automerge = true, {
-        spawn_each!("n", 0..count, |n| leaf(n))
+        spawn_each!("n", 0..count, |n| counted_leaf(n))
     })
     .await?;
     let (mut by_key, mut in_order) = (0, 0);
@@ -39,7 +39,7 @@ async fn read_all(count: u64) -> Result<[u64; 4]> {
 #[tokio::test]
 async fn every_way_of_reading_gives_all_results_in_order_of_dispatch() {
     scenario(async |world| {
-        let forge = world.forge([read_all::NAME, leaf::NAME]).await;
+        let forge = world.forge([read_all::NAME, counted_leaf::NAME]).await;
         let run = forge.start("p", read_all(CHILDREN)).await.unwrap();
         let sum = CHILDREN * (CHILDREN - 1) / 2;
         assert_eq!(run.result().await.unwrap(), [sum, CHILDREN, sum, sum]);
@@ -52,7 +52,7 @@ async fn every_way_of_reading_gives_all_results_in_order_of_dispatch() {
 #[workflow]
 async fn read_beside_steps(probe: State<Probe>, pauses: u32) -> Result<String> {
     let leaves = branch!("grp", automerge = true, {
-        spawn_each!("n", 0..CHILDREN, |n| leaf(n))
+        spawn_each!("n", 0..CHILDREN, |n| counted_leaf(n))
     })
     .await?;
     let seen = Mutex::new(String::new());
@@ -89,7 +89,9 @@ async fn read_beside_steps(probe: State<Probe>, pauses: u32) -> Result<String> {
 #[tokio::test]
 async fn what_is_read_beside_other_operations_has_one_place_on_every_replay() {
     scenario(async |world| {
-        let forge = world.forge([read_beside_steps::NAME, leaf::NAME]).await;
+        let forge = world
+            .forge([read_beside_steps::NAME, counted_leaf::NAME])
+            .await;
         let run = forge.start("p", read_beside_steps(10)).await.unwrap();
         world.until(|| !world.probe.log().is_empty()).await;
         world.settle("p").await;
@@ -108,7 +110,7 @@ async fn what_is_read_beside_other_operations_has_one_place_on_every_replay() {
 #[workflow]
 async fn turns_away(probe: State<Probe>) -> Result<u64> {
     let leaves = branch!("grp", automerge = true, {
-        spawn_each!("n", 0..3_u64, |n| leaf(n))
+        spawn_each!("n", 0..3_u64, |n| counted_leaf(n))
     })
     .await?;
     let mut outputs = leaves.outputs();
@@ -127,7 +129,7 @@ async fn turns_away(probe: State<Probe>) -> Result<u64> {
 #[tokio::test]
 async fn a_read_that_nobody_waits_for_holds_up_nothing_and_is_not_lost() {
     scenario(async |world| {
-        let forge = world.forge([turns_away::NAME, leaf::NAME]).await;
+        let forge = world.forge([turns_away::NAME, counted_leaf::NAME]).await;
         let run = forge.start("p", turns_away()).await.unwrap();
         assert_eq!(run.result().await.unwrap(), 2);
         assert_eq!(world.probe.log(), ["begun: true"]);
@@ -138,7 +140,7 @@ async fn a_read_that_nobody_waits_for_holds_up_nothing_and_is_not_lost() {
 #[workflow]
 async fn read_later() -> Result<String> {
     let leaves = branch!("grp", automerge = true, {
-        spawn_each!("n", 0..3_u64, |n| leaf(n))
+        spawn_each!("n", 0..3_u64, |n| counted_leaf(n))
     })
     .await?;
     wait!("later", secs(1)).await;
@@ -157,7 +159,7 @@ async fn read_later() -> Result<String> {
 #[tokio::test]
 async fn a_child_without_a_result_is_an_error_after_those_that_have_one() {
     scenario(async |world| {
-        let forge = world.forge([read_later::NAME, leaf::NAME]).await;
+        let forge = world.forge([read_later::NAME, counted_leaf::NAME]).await;
         let run = forge.start("p", read_later()).await.unwrap();
         world.parked("p").await;
         world
@@ -178,7 +180,7 @@ async fn fragile_leaf(probe: State<Probe>, n: u64) -> Result<u64> {
 }
 
 #[workflow]
-async fn large(count: u64) -> Result<u64> {
+async fn large_sum(count: u64) -> Result<u64> {
     let leaves = branch!("grp", automerge = true, {
         spawn_each!("n", 0..count, |n| fragile_leaf(n))
     })
@@ -189,10 +191,10 @@ async fn large(count: u64) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_one_blocked_child_of_5_000_is_found_and_retried_by_hand() {
     scenario(async |world| {
-        let forge = world.forge([large::NAME, fragile_leaf::NAME]).await;
-        let run = forge.start("p", large(5_000)).await.unwrap();
-        let pending = "SELECT max(pending) = 1 FROM chrono_forge_execution_logs
-            WHERE step_name = 'branch$grp' AND state = 1";
+        let forge = world.forge([large_sum::NAME, fragile_leaf::NAME]).await;
+        let run = forge.start("p", large_sum(5_000)).await.unwrap();
+        let pending = "SELECT count(*) FROM chrono_forge_execution_logs
+            WHERE step_name = 'branch$grp' AND state = 1 AND pending = 1";
         let is_stuck = || world.rows().find("p").is_some() && world.rows().number(pending) == 1;
         world.until(is_stuck).await;
         world
