@@ -1,9 +1,13 @@
 //! The command line.
 
+mod asked;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use asked::{Children, Concurrent, Fanout, Joins, Latency, Replay, Sequential, Storm};
 
 use crate::job::Job;
 use crate::report::Report;
@@ -68,6 +72,13 @@ enum Workload {
         #[command(flatten)]
         asked: Joins,
     },
+    /// Healthy runs while thousands of others fail and are tried again
+    Storm {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Storm,
+    },
     /// One part in this process; prints its sample as JSON
     #[command(hide = true)]
     Measure { job: String, path: PathBuf },
@@ -107,64 +118,6 @@ enum Store {
     Sqlite,
 }
 
-#[derive(Debug, Args)]
-pub struct Children {
-    /// Children of the parent
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub children: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Fanout {
-    /// Children of the parent
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub children: u64,
-    /// Children per transaction of the floor
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub batch: u64,
-    /// Slots of the engine's queue [default: the engine's]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub slots: Option<u64>,
-}
-
-#[derive(Debug, Args)]
-pub struct Sequential {
-    /// Steps of the run
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub steps: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Concurrent {
-    /// Runs at once
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
-    pub runs: u64,
-    /// Steps of each
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    pub steps: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Replay {
-    /// Recorded steps before the new one
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub records: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Latency {
-    /// Runs, one after the other
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
-    pub runs: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Joins {
-    /// Joins, one after the other
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
-    pub joins: u64,
-}
-
 /// Runs what the command line asks for.
 pub fn run() -> Result<()> {
     match Cli::parse().workload {
@@ -185,6 +138,7 @@ pub fn run() -> Result<()> {
         Workload::JoinWake { common, asked } => {
             common.tell(&workload::wakes::join(&common, &asked)?)
         }
+        Workload::Storm { common, asked } => common.tell(&workload::storm::run(&common, &asked)?),
         Workload::Measure { job, path } => {
             let job: Job = serde_json::from_str(&job)?;
             println!("{}", serde_json::to_string(&job.measure(&path)?)?);

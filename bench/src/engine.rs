@@ -4,6 +4,7 @@ pub mod fanout;
 pub mod join;
 pub mod replay;
 pub mod steps;
+pub mod storm;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 //! The shipped schema, one connection that writes, WAL with `synchronous = FULL`; the statements of
 //! the store (`chrono-forge-runtime/src/store/sqlite`), each prepared once and kept.
 
+mod attempts;
 mod database;
 pub mod fanout;
 mod rows;
@@ -10,6 +11,7 @@ mod runs;
 mod statements;
 pub mod steps;
 
+pub use attempts::first_retry_delays;
 pub use database::{Database, database_bytes};
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub enum Job {
     RecordHistory { records: u64 },
     ResumeHistory { records: u64 },
     Join { joins: u64 },
+    Storm(engine::storm::Shape),
 }
 
 impl Job {
@@ -33,6 +34,11 @@ impl Job {
     /// Measures in a child process, on this database.
     pub fn run_on(&self, path: &Path) -> Result<Sample> {
         let output = Command::new(std::env::current_exe()?)
+            .env(
+                "RUST_BACKTRACE",
+                if self.has_backtraces() { "1" } else { "0" },
+            )
+            .env_remove("RUST_LIB_BACKTRACE")
             .arg("measure")
             .arg(serde_json::to_string(self)?)
             .arg(path)
@@ -50,6 +56,11 @@ impl Job {
         serde_json::from_slice(line.unwrap_or_default()).context("a sample")
     }
 
+    /// Whether errors capture backtraces, whatever the shell says: they cost more than the attempt.
+    fn has_backtraces(&self) -> bool {
+        matches!(self, Self::Storm(shape) if shape.backtraces)
+    }
+
     /// Measures here.
     pub fn measure(&self, path: &Path) -> Result<Sample> {
         let mut sample = match self {
@@ -64,6 +75,7 @@ impl Job {
             Self::RecordHistory { records } => engine::replay::record(path, *records),
             Self::ResumeHistory { records } => engine::replay::resume(path, *records),
             Self::Join { joins } => engine::join::measure(path, *joins),
+            Self::Storm(shape) => engine::storm::measure(path, shape),
         }?;
         sample.db_bytes = floor::database_bytes(path)?;
         Ok(sample)

@@ -19,6 +19,7 @@ mod place;
 mod report;
 mod rounds;
 mod sample;
+mod spread;
 mod stats;
 mod workload;
 

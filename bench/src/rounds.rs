@@ -53,7 +53,8 @@ impl Rounds {
         })
     }
 
-    /// How fast the engine was, as a part of the floor, round by round.
+    /// How fast the engine was, as a part of the floor, round by round: by the median of single
+    /// units where both sides have one, else by the rates.
     pub fn ratios(&self) -> Vec<f64> {
         let pairs = self.engine.iter().zip(&self.floor);
         pairs

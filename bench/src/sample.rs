@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::spread::Spread;
+
 /// What one side did once, in a process and on a database of its own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sample {
@@ -18,6 +20,17 @@ pub struct Sample {
     /// Of each unit, where single units are timed.
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
+    /// Of the storm's side only.
+    pub storm: Option<Storm>,
+}
+
+/// What the failing runs did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Storm {
+    /// During the measured time.
+    pub attempts: u64,
+    /// How long after its first attempt each run had its second one.
+    pub first_retries: Spread,
 }
 
 impl Sample {

@@ -3,4 +3,5 @@
 pub mod fanout;
 pub mod floor;
 pub mod steps;
+pub mod storm;
 pub mod wakes;

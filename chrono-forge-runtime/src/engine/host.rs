@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::alarm::Alarm;
 use super::config::Config;
@@ -45,6 +45,8 @@ pub struct Host {
     pub closing: AtomicBool,
     committer: OnceLock<Committer>,
     runtime: tokio::runtime::Handle,
+    /// A place for each connection that reads.
+    reads: Semaphore,
     worker: AtomicI64,
     held: Mutex<HashMap<RunId, Held>>,
     renewed: Mutex<(Instant, SystemTime)>,
@@ -60,6 +62,7 @@ pub struct HostParts {
     pub registry: Registry,
     pub states: States,
     pub failpoints: Arc<Failpoints>,
+    pub readers: u32,
     pub runtime: tokio::runtime::Handle,
 }
 
@@ -86,6 +89,7 @@ impl Host {
             closing: AtomicBool::new(false),
             committer: OnceLock::new(),
             runtime: parts.runtime,
+            reads: Semaphore::new(parts.readers.max(1) as usize),
             worker: AtomicI64::new(0),
             held: Mutex::default(),
             renewed: Mutex::new((Instant::now(), SystemTime::now())),
@@ -305,11 +309,14 @@ impl Host {
         self.runtime.spawn(task);
     }
 
-    /// Reads from the store on a blocking thread.
+    /// Reads from the store on a blocking thread. Who finds every connection lent waits as a task:
+    /// waiting in a thread, a crowd of retries costs hundreds of threads and their stacks.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
+        // Never closed, so there is always a place in the end.
+        let _place = self.reads.acquire().await;
         let store = Arc::clone(&self.store);
         let joined = self
             .runtime

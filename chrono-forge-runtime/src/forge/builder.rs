@@ -167,6 +167,7 @@ impl Builder {
             registry,
             states: self.states,
             failpoints: self.failpoints,
+            readers,
             runtime: tokio::runtime::Handle::current(),
         };
         let lifecycle = Lifecycle::begin(parts).await?;

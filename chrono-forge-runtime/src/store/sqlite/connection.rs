@@ -32,6 +32,9 @@ pub(super) fn open(url: &str, purpose: Purpose, busy: Duration) -> StoreResult<S
 
 /// Sets what every connection needs: references are not enforced (the store keeps them by
 /// construction), the log is written ahead, and a commit is on disk when it returns.
+///
+/// A statement that may fail half-way keeps the pages that it changes in a journal of its own. Beyond
+/// 64 KB that would be a temporary file: a system call or two for each page of a batch of retries.
 fn prepare(
     conn: &mut SqliteConnection,
     url: &str,
@@ -40,7 +43,9 @@ fn prepare(
 ) -> StoreResult<()> {
     let failed = |error| fault::statement("open", &error);
     let settings = match purpose {
-        Purpose::Write => "PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL;",
+        Purpose::Write => {
+            "PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+        }
         Purpose::Read => "PRAGMA query_only = ON;",
     };
     patiently(busy, || conn.batch_execute(settings)).map_err(failed)?;
