@@ -225,15 +225,26 @@ pub enum Started {
 pub struct ClaimRequest<'a> {
     pub worker: WorkerId,
     pub now: Timestamp,
-    /// Each queue with the most runs to take from it.
-    pub queues: &'a [(String, u32)],
+    /// What to take from each queue.
+    pub queues: &'a [Room],
     /// Registered names, in the order to visit them.
     pub workflows: &'a [String],
-    /// Visit the levels from the last to the first, so that a busy top level starves nobody.
+    /// Visit the levels of healthy runs from the last to the first, so that a busy top level starves
+    /// nobody.
     pub lowest_first: bool,
     /// Whether a run with `crashes >= quarantine_from` may be taken (at most one such run).
     pub quarantine_slot: bool,
     pub quarantine_from: u32,
+}
+
+/// Room in one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub queue: String,
+    /// The most runs to take from the levels of healthy runs.
+    pub healthy: u32,
+    /// The most to take beside them of those that try again what failed.
+    pub returning: u32,
 }
 
 /// What a claim took.

@@ -27,6 +27,7 @@ mod policies;
 mod queues;
 mod recovery;
 mod repeat_failures;
+mod repeat_hazards;
 mod repeats;
 mod replay;
 mod results;

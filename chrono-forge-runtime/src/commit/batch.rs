@@ -80,6 +80,7 @@ fn fold(plan: &mut Plan, next: Plan) {
     plan.dispatches.extend(next.dispatches);
     plan.context = next.context.or(plan.context.take());
     plan.consumes_wake |= next.consumes_wake;
+    plan.level = next.level.or(plan.level.take());
     plan.progress |= next.progress;
     plan.end = next.end.or(plan.end.take());
 }

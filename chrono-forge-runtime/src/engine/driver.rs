@@ -63,10 +63,12 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             Move::Wait { until, real } => wait(pass, until, real).await,
             Move::Park {
                 wake_at,
+                to_retry,
                 dropped_foreign,
             } => {
                 return Ending::Parked {
                     wake_at,
+                    to_retry,
                     dropped_foreign,
                 };
             }

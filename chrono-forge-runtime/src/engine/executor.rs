@@ -15,7 +15,7 @@ use super::pass::{Failure, History, Pass, Thrown};
 use crate::clock::{after, ceil_to_micros};
 use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
-use crate::record::{ClaimedRun, ErrorRow, Json, RetryCounts, RunEnd, RunState};
+use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
 
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
 const RESULT_BYTES_EAGER: u64 = 4 << 10;
@@ -90,9 +90,11 @@ fn conclude(pass: &Arc<Pass>, ending: Ending) {
         Ending::Lost => abandon(pass),
         Ending::Parked {
             wake_at,
+            to_retry,
             dropped_foreign,
         } => {
             let wake_at = wake_at.map(ceil_to_micros);
+            pass.ledger().returns = to_retry;
             end(
                 pass,
                 RunEnd::Parked {
@@ -251,8 +253,21 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
         drop(ledger);
         return broken(pass, &error, pass.now());
     }
-    ledger.conclude(end, errors);
+    ledger.returns |= matches!(end, RunEnd::Retrying { .. });
+    let level = level_after(pass, ledger.returns);
+    ledger.conclude(end, level, errors);
     pass.flush_now(&mut ledger);
+}
+
+/// A run that tries again what failed waits below the healthy ones, and comes back up when it is over.
+fn level_after(pass: &Pass, returns: bool) -> Option<Level> {
+    let level = pass.run.level;
+    let next = match pass.host.registry.get(&pass.run.workflow) {
+        _ if returns => level.returning(),
+        Some(definition) => level.healthy(definition.priority),
+        None => level,
+    };
+    (next != level).then_some(next)
 }
 
 /// Nothing of this pass counts any more: its room goes back, its run is somebody else's.

@@ -20,6 +20,7 @@ pub enum Ending {
     /// Nothing to do but wait.
     Parked {
         wake_at: Option<jiff::Timestamp>,
+        to_retry: bool,
         dropped_foreign: bool,
     },
     /// The run was taken away; nothing of this pass counts any more.

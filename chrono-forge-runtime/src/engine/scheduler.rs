@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::host::Host;
 use crate::clock::until;
-use crate::store::{ClaimRequest, Claims, StoreResult};
+use crate::store::{ClaimRequest, Claims, Room, StoreResult};
 use crate::telemetry::TARGET;
 
 /// Every so many claims the least urgent level goes first, so that a busy top level starves nobody.
@@ -50,7 +50,8 @@ impl Scheduler {
 
     /// One claim for all queues with room; answers how many runs it took.
     async fn claim(&mut self) -> StoreResult<usize> {
-        let wanted = self.host.slots.wanted();
+        let held = self.host.held_by_health();
+        let wanted = self.host.slots.wanted(held);
         if wanted.is_empty() || self.workflows.is_empty() || !self.host.is_trusted() {
             return Ok(0);
         }
@@ -58,15 +59,23 @@ impl Scheduler {
         self.claims += 1;
         let claims = self.ask(wanted.clone()).await?;
         let taken = claims.runs.len();
-        for (queue, room) in &wanted {
-            let found = claims.runs.iter().filter(|run| run.queue == *queue).count();
-            self.host.slots.set_backlog(queue, found >= *room as usize);
+        for room in &wanted {
+            let runs = claims.runs.iter().filter(|run| run.queue == room.queue);
+            let (returning, healthy): (Vec<_>, Vec<_>) =
+                runs.partition(|run| run.level.is_returning());
+            let backlog = healthy.len() >= room.healthy as usize;
+            // While healthy runs are held, those that return are looked for at every wake-up and tick of
+            // the scheduler; each body that ends need not ask.
+            let more_return = held.0 == 0 && returning.len() >= room.returning as usize;
+            self.host
+                .slots
+                .set_backlog(&room.queue, backlog, more_return);
         }
         self.host.offer(claims.runs);
         Ok(taken)
     }
 
-    async fn ask(&self, wanted: Vec<(String, u32)>) -> StoreResult<Claims> {
+    async fn ask(&self, wanted: Vec<Room>) -> StoreResult<Claims> {
         let host = Arc::clone(&self.host);
         let workflows = self.workflows.clone();
         let lowest_first = self.claims.is_multiple_of(LOWEST_FIRST_EVERY);
@@ -92,7 +101,12 @@ impl Scheduler {
     /// Sleeps until the next known wake-up, a signal, or the poll interval.
     async fn rest(&self) {
         let poll = self.host.config.poll_interval;
-        if self.host.slots.wanted().is_empty() {
+        if self
+            .host
+            .slots
+            .wanted(self.host.held_by_health())
+            .is_empty()
+        {
             // No room: the next body that ends asks again.
             let _ = tokio::time::timeout(poll, self.host.work.notified()).await;
             return;

@@ -9,9 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::record::ClaimedRun;
+use crate::store::Room;
 
 /// The window over which "lately" is measured.
 const WINDOW: Duration = Duration::from_millis(100);
+
+/// Of so many slots at least one is for runs that try again what failed.
+const RETURNING_SHARE: usize = 16;
 
 /// The most runs of one queue that are claimed ahead of its slots.
 const AHEAD_MAX: usize = 4_000;
@@ -30,6 +34,8 @@ struct Queue {
     buffer: VecDeque<ClaimedRun>,
     /// The last claim came back full, so more is due.
     backlog: bool,
+    /// The same of runs that return, while no healthy one is held.
+    more_return: bool,
     window_start: Instant,
     finished_now: usize,
     finished_before: usize,
@@ -45,6 +51,7 @@ impl Queue {
             reserved: 0,
             buffer: VecDeque::new(),
             backlog: false,
+            more_return: false,
             window_start: Instant::now(),
             finished_now: 0,
             finished_before: 0,
@@ -104,23 +111,36 @@ impl Slots {
 
     /// How many runs each queue could claim now; queues with too little room for a claim to be
     /// worth a transaction are left out.
-    pub fn wanted(&self) -> Vec<(String, u32)> {
+    ///
+    /// `held` are the healthy and the returning runs that this worker holds. Those that return take the
+    /// slots that healthy ones leave, and never less than a sixteenth: ten thousand that failed together
+    /// neither delay the others nor starve.
+    pub fn wanted(&self, held: (usize, usize)) -> Vec<Room> {
+        let (healthy, returning) = held;
         let mut queues = self.lock();
         queues
             .iter_mut()
             .filter_map(|(name, queue)| {
                 // A queue that is not asked for may miss what has just become due.
                 queue.backlog |= !queue.is_hungry();
-                let room = u32::try_from(queue.room()).unwrap_or(u32::MAX);
-                queue.is_hungry().then(|| (name.clone(), room))
+                let left = queue.limit.saturating_sub(healthy);
+                let share = left.max(queue.limit.div_ceil(RETURNING_SHARE));
+                let count = |room: usize| u32::try_from(room).unwrap_or(u32::MAX);
+                let room = count(queue.room());
+                queue.is_hungry().then(|| Room {
+                    queue: name.clone(),
+                    healthy: room,
+                    returning: room.min(count(share.saturating_sub(returning))),
+                })
             })
             .collect()
     }
 
-    /// Notes whether a queue's last claim left due runs behind.
-    pub fn set_backlog(&self, queue: &str, backlog: bool) {
+    /// Notes whether a queue's last claim left due runs behind: healthy ones, and ones that return.
+    pub fn set_backlog(&self, queue: &str, backlog: bool, more_return: bool) {
         if let Some(queue) = self.lock().get_mut(queue) {
             queue.backlog = backlog;
+            queue.more_return = more_return;
         }
     }
 
@@ -200,7 +220,7 @@ impl Slots {
     pub fn has_more_due(&self, queue: &str) -> bool {
         self.lock()
             .get_mut(queue)
-            .is_some_and(|queue| queue.backlog && queue.is_hungry())
+            .is_some_and(|queue| (queue.backlog || queue.more_return) && queue.is_hungry())
     }
 
     /// Claims nothing ahead for so long. A worker has died: if some run kills its workers, each death
@@ -244,18 +264,40 @@ mod tests {
 
     #[test]
     fn claims_run_ahead_by_what_was_finished_lately() {
-        assert_eq!(
-            Slots::new(&[("q".to_owned(), 4)]).wanted(),
-            [("q".to_owned(), 4)]
-        );
-        assert_eq!(busy().wanted(), [("q".to_owned(), 104)]);
+        let idle = Slots::new(&[("q".to_owned(), 4)]);
+        assert_eq!(idle.wanted((0, 0)), [room(4, 4)]);
+        assert_eq!(busy().wanted((0, 0)), [room(104, 4)]);
+    }
+
+    #[test]
+    fn who_returns_takes_what_healthy_runs_leave_and_at_least_a_sixteenth() {
+        let slots = Slots::new(&[("q".to_owned(), 64)]);
+        for (held, returning) in [
+            ((0, 0), 64),
+            ((0, 60), 4),
+            ((40, 0), 24),
+            ((40, 20), 4),
+            ((5_000, 0), 4),
+            ((5_000, 3), 1),
+            ((5_000, 4), 0),
+        ] {
+            assert_eq!(slots.wanted(held), [room(64, returning)], "{held:?}");
+        }
+    }
+
+    fn room(healthy: u32, returning: u32) -> Room {
+        Room {
+            queue: "q".to_owned(),
+            healthy,
+            returning,
+        }
     }
 
     #[test]
     fn after_a_death_no_more_is_held_than_executes() {
         let slots = busy();
         slots.be_cautious(Duration::from_secs(60));
-        assert_eq!(slots.wanted(), [("q".to_owned(), 4)]);
+        assert_eq!(slots.wanted((0, 0)), [room(4, 4)]);
         assert_eq!(slots.reserve("q", 1_000), 4);
     }
 
@@ -265,7 +307,10 @@ mod tests {
         assert!(slots.reserve_direct("q"));
         assert!(!slots.reserve_direct("q"), "the slot is taken");
         slots.unreserve("q", 1);
-        slots.set_backlog("q", true);
+        slots.set_backlog("q", false, true);
+        assert!(slots.reserve_direct("q"), "only runs that return wait");
+        slots.unreserve("q", 1);
+        slots.set_backlog("q", true, false);
         assert!(!slots.reserve_direct("q"), "others wait in the database");
         assert!(
             !slots.reserve_direct("elsewhere"),

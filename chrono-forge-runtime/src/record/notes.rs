@@ -96,6 +96,9 @@ pub struct TickNotes {
     /// When it may begin no further attempt; absent after a retry by hand, which opens a new window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_at: Option<i64>,
+    /// When the next attempt begins. The row's `wake_at` does not tell: it is that of `until`, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<i64>,
     #[serde(default, skip_serializing_if = "RetryCounts::is_empty")]
     pub retry_counts: RetryCounts,
 }

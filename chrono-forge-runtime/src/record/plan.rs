@@ -32,6 +32,8 @@ pub struct Plan {
     pub context: Option<Json>,
     /// Clears `wake_requested`: the pass is about to look again.
     pub consumes_wake: bool,
+    /// The run's new level, when it changes: below the others while it waits to try again.
+    pub level: Option<Level>,
     /// Something new was recorded: sets `crashes` to 0 and `retry_counts` to `{}`. The engine sets
     /// it only when the claimed row had something to reset.
     pub progress: bool,
@@ -52,6 +54,7 @@ impl Plan {
             dispatches: Vec::new(),
             context: None,
             consumes_wake: false,
+            level: None,
             progress: false,
             end: None,
         }

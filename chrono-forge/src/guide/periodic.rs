@@ -48,7 +48,7 @@
 //! Ticks stand on a grid that is fixed when the repeat begins; lateness never moves it.
 //!
 //! - A duration, `every = hours(6)`, is exact: the first tick comes one interval after the beginning, rounded
-//!   up to a whole second, or at `start_at`.
+//!   up to a whole second (below a second it is not), or at `start_at`.
 //! - A calendar span, `every = months(1)` or `calendar_days(1)`, keeps the time of day in `zone`, across the
 //!   changes of its clocks. Each tick is counted from the first one: monthly from January 31 is February 28, then
 //!   March 31. A time that the clocks skip moves forward by as much; one that comes twice is taken once.
@@ -63,7 +63,10 @@
 //!
 //! `until` is evaluated before each tick, after each tick, and whenever the run is woken, so a repeat may end
 //! before anything ran, and `forge.wake` ends one early. It sees what earlier ticks wrote to the context; the
-//! body sees it when the repeat ends.
+//! body sees it when the repeat ends. A repeat that loses a `select!` never ends, so what its ticks wrote goes
+//! with it: to bound a repeat and keep that, put the bound into `until`.
+//!
+//! After a long sleep a `wait!` that is over ends before any tick that came due after it.
 //!
 //! # Catching up
 //!
@@ -83,12 +86,14 @@
 //!
 //! The end of a tick and the new frontier are one commit. A tick that is over never runs again, and a crash
 //! between two ticks neither repeats the first nor leaves the repeat. A tick that was cut off runs again with the
-//! same instant: the run's key and that instant make a good idempotency key.
+//! same instant: the run's key and that instant make a good idempotency key. If its window is over by then it is
+//! skipped with the others, though it may have had its effect.
 //!
 //! A tick is one effect, like a step. For work with steps of its own, start a workflow from it: `forge.start` with
 //! a key made of the tick finds the run that a first, cut off execution has started.
 //!
 //! # Rows
 //!
-//! `repeat$<key>` holds the frontier; each tick that began has `repeat$<key>$<unix seconds>` with its attempts and
-//! its error. Passes never load those, so a repeat of ten years costs a pass no more than one of a day.
+//! `repeat$<key>` holds the frontier; each tick has, from the end of its first attempt on,
+//! `repeat$<key>$<unix seconds>` with its attempts and its error. Passes never load those, so a repeat of ten
+//! years costs a pass no more than one of a day.

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::ledger::{Delta, Ledger};
 use super::operation::{LiveOutcome, Phase};
+use super::repeat::tick_row;
 use super::{Failure, Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
-use crate::record::{ErrorRow, Json, Record, RecordState, RetryCounts};
+use crate::record::{ErrorRow, Json, Record, RecordState, RetryCounts, Withdrawal};
 
 impl Pass {
     /// First poll of an operation. `None` when a rule is broken: it then stays pending for ever.
@@ -175,6 +176,10 @@ impl Ledger {
             self.draft.record(record);
             self.draft.plan.errors.push(error);
             return;
+        }
+        // As at the end of a repeat; a retry by hand goes on from the notes.
+        if let Some(step_name) = tick_row(op) {
+            self.draft.withdraw(Withdrawal { step_name });
         }
         record.state = RecordState::Failed;
         record.error_class = Some(failure.class);

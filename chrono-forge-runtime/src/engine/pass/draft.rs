@@ -39,6 +39,11 @@ impl Draft {
         self.delivers = true;
     }
 
+    /// Has what was drafted so far durable before the next effect.
+    pub(super) fn raise_barrier(&mut self) {
+        self.delivers = true;
+    }
+
     /// Deletes a pending row whose operation is gone.
     pub(super) fn withdraw(&mut self, withdrawal: Withdrawal) {
         self.plan.records.retain(|record| {
@@ -61,6 +66,7 @@ impl Draft {
             || !plan.dispatches.is_empty()
             || plan.context.is_some()
             || plan.consumes_wake
+            || plan.level.is_some()
             || plan.progress
             || plan.end.is_some();
         if !writes {

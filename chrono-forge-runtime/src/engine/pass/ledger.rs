@@ -16,7 +16,7 @@ use super::spawn::Scope;
 use super::{History, Kind, OpId, Place, Turn};
 use crate::error::DefinitionError;
 use crate::record::{
-    ClaimedRun, ErrorRow, Fence, Json, Notes, Plan, Record, RecordId, RecordState, RunEnd,
+    ClaimedRun, ErrorRow, Fence, Json, Level, Notes, Plan, Record, RecordId, RecordState, RunEnd,
     Withdrawal,
 };
 
@@ -40,6 +40,8 @@ pub enum Move {
     /// Nothing to do but wait: let go of the worker.
     Park {
         wake_at: Option<Timestamp>,
+        /// What comes first is another attempt at what failed.
+        to_retry: bool,
         dropped_foreign: bool,
     },
 }
@@ -83,6 +85,8 @@ pub struct Ledger {
     pub ended: Option<u64>,
     /// Whether that submission knows of the refusal; otherwise the pipeline drops it.
     tells: bool,
+    /// The run waits to try again what failed.
+    pub returns: bool,
     /// When the run wants to go on after that.
     pub(super) wake_at: Option<Timestamp>,
     pub fatal: Option<DefinitionError>,
@@ -144,6 +148,7 @@ impl Ledger {
             to_wake: Vec::new(),
             ended: None,
             tells: false,
+            returns: false,
             wake_at: None,
             fatal: None,
             refused: false,
@@ -313,6 +318,8 @@ impl Ledger {
             // way, as after a retry, receives it.
             Phase::Done(mut live) => {
                 self.done.retain(|done| *done != id);
+                self.context_stale |=
+                    matches!(op.kind, Kind::Repeat(_)) && !live.context.is_empty();
                 self.seq += 1;
                 live.record.seq = Some(self.seq);
                 self.draft.record(live.record);
@@ -334,6 +341,8 @@ impl Ledger {
             if op.record.is_none() || matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
                 continue;
             }
+            // The context that operators see had it, and the body will not.
+            self.context_stale |= !op.kept.is_empty();
             if let Some(step_name) = tick_row(&op) {
                 self.draft.withdraw(Withdrawal { step_name });
             }
@@ -378,7 +387,7 @@ impl Ledger {
     }
 
     /// Adds the run's end to the draft. Of a refused run nothing else is written.
-    pub fn conclude(&mut self, end: RunEnd, errors: Vec<ErrorRow>) {
+    pub fn conclude(&mut self, end: RunEnd, level: Option<Level>, errors: Vec<ErrorRow>) {
         if self.refused {
             self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
             self.context_stale = false;
@@ -396,6 +405,7 @@ impl Ledger {
             _ => None,
         };
         self.draft.plan.errors.extend(errors);
+        self.draft.plan.level = level;
         self.draft.plan.end = Some(end);
     }
 

@@ -215,6 +215,21 @@ impl Operation {
         self.record.as_ref().and_then(|record| record.wake_at)
     }
 
+    /// When the attempt came due that is to begin: that of a tick or of a step's retry.
+    pub(super) fn attempt_due(&self) -> Option<Timestamp> {
+        match self.kind {
+            Kind::Step { .. } => self.retry_at(),
+            Kind::Repeat(_) => {
+                let tick = self.tick?;
+                let notes = self.notes.tick.as_ref();
+                let retry_at = notes.and_then(|notes| notes.retry_at);
+                let retry_at = retry_at.and_then(|at| Timestamp::from_microsecond(at).ok());
+                Some(retry_at.map_or(tick, |at| at.max(tick)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a wake-up makes it look before its time: at a condition that may have come true.
     pub(super) fn looks_early(&self) -> bool {
         match self.kind {
@@ -223,6 +238,12 @@ impl Operation {
             Kind::Repeat(_) => self.notes.retry_counts.is_empty(),
             _ => false,
         }
+    }
+
+    /// Whether it waits for another attempt.
+    pub(super) fn is_retrying(&self) -> bool {
+        let tick = self.notes.tick.as_ref();
+        !self.notes.retry_counts.is_empty() || tick.is_some_and(|tick| tick.attempts > 0)
     }
 
     /// Whether going on means running user code, which only happens behind the barrier.

@@ -75,7 +75,8 @@ impl Pass {
 }
 
 impl Ledger {
-    /// Fixes the grid, once, before `until` is asked for the first time: no crash moves it.
+    /// Fixes the grid, once, and has it durable before the first tick, which may be due at once: no
+    /// crash moves it, though `start_at` may say another instant then.
     pub(super) fn anchor_repeat(&mut self, id: OpId, now: Timestamp) {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
@@ -90,6 +91,7 @@ impl Ledger {
         op.notes.anchor = Some(anchor.as_microsecond());
         op.notes.last_execution_at = Some(frontier.as_microsecond());
         self.write_repeat(id, now, None);
+        self.draft.raise_barrier();
     }
 
     /// `until` is false: what is there to do?
@@ -130,11 +132,13 @@ impl Ledger {
     /// A tick that has failed before, or was cut off.
     fn resume_tick(&mut self, id: OpId, repeat: &Repeat, mut tick: TickNotes, now: Timestamp) {
         let at = instant(Some(tick.at));
-        let end = *tick
+        let is_over = tick
             .timeout_at
+            .is_some_and(|end| now.as_microsecond() >= end);
+        tick.timeout_at
             .get_or_insert_with(|| window_end(at.max(now), repeat.timeout));
-        let retry_at = self.ops.get(&id).and_then(Operation::retry_at);
-        if now.as_microsecond() > end {
+        let retry_at = tick.retry_at.map(|at| instant(Some(at)));
+        if is_over {
             let failure = Failure::timeout(format!(
                 "its window of {:?} was over after {} failed attempts",
                 repeat.timeout, tick.attempts
@@ -211,6 +215,9 @@ impl Ledger {
             return self.give_up_tick(id, failure, Some(error), now);
         };
         let retry_at = ceil_to_micros(after(now, delay)).min(end);
+        if let Some(tick) = &mut op.notes.tick {
+            tick.retry_at = Some(retry_at.as_microsecond());
+        }
         let row = Record {
             wake_at: Some(retry_at),
             ..row

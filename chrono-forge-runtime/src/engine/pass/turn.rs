@@ -105,7 +105,7 @@ impl Ledger {
         let mut held_back = Vec::new();
         let mut granted = false;
         while let Some(id) = self.fresh.pop_front() {
-            let clear = self.barrier_is_clear() && !self.draining;
+            let clear = self.barrier_is_clear() && !self.draining && !self.is_behind_a_wait(id);
             let Some(op) = self.ops.get_mut(&id) else {
                 continue;
             };
@@ -134,6 +134,22 @@ impl Ledger {
         }
         self.fresh.extend(held_back);
         granted.then_some(Move::Poll)
+    }
+
+    /// Whether a wait was over before this operation's attempt came due. After a long sleep both are
+    /// due: the wait ends first, and the body may go on without the attempt.
+    fn is_behind_a_wait(&self, id: OpId) -> bool {
+        let Some(due) = self.ops.get(&id).and_then(Operation::attempt_due) else {
+            return false;
+        };
+        self.ops.values().any(|op| {
+            let over = match (&op.kind, &op.phase) {
+                (Kind::Wait { .. }, Phase::Parked { until }) => *until,
+                (Kind::Wait { .. }, Phase::Fresh) => op.retry_at(),
+                _ => None,
+            };
+            over.is_some_and(|at| at <= due)
+        })
     }
 
     fn begin(&mut self, id: OpId, sight: Sight) {
@@ -337,8 +353,19 @@ impl Ledger {
         }
         Move::Park {
             wake_at: if unfinished { Some(sight.now) } else { wake_at },
+            to_retry: !unfinished && self.next_is_a_retry(),
             dropped_foreign: foreign && !self.draining,
         }
+    }
+
+    /// Whether what the run waits for first is another attempt at what failed.
+    fn next_is_a_retry(&self) -> bool {
+        let waiting = self.ops.values().filter_map(|op| match op.phase {
+            Phase::Parked { until: Some(until) } => Some((until, op.is_retrying())),
+            _ => None,
+        });
+        let first = waiting.min_by_key(|(until, _)| *until);
+        first.is_some_and(|(_, is_retrying)| is_retrying)
     }
 
     fn survey(&self, sight: Sight) -> Survey {

@@ -75,10 +75,18 @@ pub(super) fn claim_due(
     }
     let mut claims = Claims::default();
     let mut quarantine = request.quarantine_slot;
-    for (queue, limit) in request.queues {
-        claims
-            .runs
-            .extend(due(conn, request, queue, *limit, &mut quarantine)?);
+    for room in request.queues {
+        let (returning, mut healthy): (Vec<Level>, Vec<Level>) =
+            Level::all().partition(|level| level.is_returning());
+        if request.lowest_first {
+            healthy.reverse();
+        }
+        for (levels, limit) in [(healthy, room.healthy), (returning, room.returning)] {
+            let from = (&*room.queue, &*levels, limit);
+            claims
+                .runs
+                .extend(due(conn, request, from, &mut quarantine)?);
+        }
     }
     if claims.runs.is_empty() {
         return Ok(claims);
@@ -91,24 +99,22 @@ pub(super) fn claim_due(
     Ok(claims)
 }
 
-/// Due runs of one queue in the order asked for. `quarantine` is the one place for a run that keeps
+/// Due runs of one queue and of these levels in the order asked for. `quarantine` is the one place for a run that keeps
 /// killing its workers; it is used up by the first such run.
 fn due(
     conn: &mut SqliteConnection,
     request: &ClaimRequest<'_>,
-    queue: &str,
-    limit: u32,
+    (queue, levels, limit): (&str, &[Level], u32),
     quarantine: &mut bool,
 ) -> QueryResult<Vec<ClaimedRun>> {
-    let mut levels: Vec<i64> = Level::all().map(|level| level.0.into()).collect();
-    if request.lowest_first {
-        levels.reverse();
+    if limit == 0 {
+        return Ok(Vec::new());
     }
     let wanted = limit as usize;
     let mut window = i64::from(limit);
     loop {
         let binds: [Bind<'_>; 5] = [
-            id_list(levels.iter().copied()).into(),
+            id_list(levels.iter().map(|level| level.0.into())).into(),
             name_list(request.workflows).into(),
             queue.into(),
             request.now.into(),

@@ -45,7 +45,7 @@ UPDATE chrono_forge_execution_logs SET
     metadata = iif(
         json_valid(metadata),
         nullif(json_remove(metadata, '$.timeout_at', '$.timed_out', '$.executing', '$.retry_counts',
-            '$.tick.retry_counts', '$.tick.timeout_at'), json_object()),
+            '$.tick.retry_counts', '$.tick.timeout_at', '$.tick.retry_at'), json_object()),
         metadata
     )
 WHERE id IN (VALUES {(?)}) AND +state = 2";

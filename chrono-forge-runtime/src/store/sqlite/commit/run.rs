@@ -17,8 +17,9 @@ UPDATE chrono_forge_workflows SET
     wake_requested = iif(v.column3, 0, wake_requested),
     crashes = iif(v.column4, 0, crashes),
     retry_counts = coalesce(v.column5, retry_counts),
-    updated_at = v.column6
-FROM (VALUES {(?, ?, ?, ?, ?, ?)}) AS v
+    priority = ifnull(v.column6, priority),
+    updated_at = v.column7
+FROM (VALUES {(?, ?, ?, ?, ?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
 /// `wake_at` is null already: the run is running.
@@ -50,7 +51,8 @@ impl Batch<'_> {
     pub(super) fn touch_runs(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
         let mut batch = statement::Batch::new(TOUCH);
         for (_, plan) in self.live() {
-            if plan.context.is_none() && !plan.consumes_wake && !plan.progress {
+            let changes = plan.context.is_some() || plan.level.is_some();
+            if !changes && !plan.consumes_wake && !plan.progress {
                 continue;
             }
             batch.push([
@@ -59,6 +61,7 @@ impl Batch<'_> {
                 plan.consumes_wake.into(),
                 plan.progress.into(),
                 plan.progress.then_some(NO_COUNTS).into(),
+                plan.level.map(|level| i64::from(level.0)).into(),
                 self.now.into(),
             ]);
         }

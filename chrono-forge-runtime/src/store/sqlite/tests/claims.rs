@@ -168,7 +168,7 @@ fn take(
     let request = ClaimRequest {
         worker: forge.worker,
         now: at(5),
-        queues: &[("default".to_owned(), limit)],
+        queues: &[room(limit)],
         workflows: &names(workflows),
         lowest_first,
         quarantine_slot,

@@ -129,7 +129,7 @@ impl Forge {
         let request = ClaimRequest {
             worker,
             now,
-            queues: &[("default".to_owned(), 100)],
+            queues: &[room(100)],
             workflows: &names(&["flow", "child"]),
             lowest_first: false,
             quarantine_slot: true,
@@ -223,5 +223,14 @@ pub(super) fn parked(wake_at: Option<Timestamp>) -> RunEnd {
     RunEnd::Parked {
         wake_at,
         dropped_foreign: false,
+    }
+}
+
+/// Room for so many healthy and as many returning runs of the default queue.
+pub(super) fn room(runs: u32) -> Room {
+    Room {
+        queue: "default".to_owned(),
+        healthy: runs,
+        returning: runs,
     }
 }

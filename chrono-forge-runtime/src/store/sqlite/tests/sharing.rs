@@ -41,7 +41,7 @@ fn drain(scratch: &Scratch) -> Vec<RunId> {
         let request = ClaimRequest {
             worker,
             now: at(5),
-            queues: &[("default".to_owned(), 7)],
+            queues: &[room(7)],
             workflows: &names(&["flow"]),
             lowest_first: false,
             quarantine_slot: false,
