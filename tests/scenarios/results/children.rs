@@ -8,6 +8,12 @@ use chrono_forge::{JoinError, RunState};
 use chrono_forge_tests::scenario::{FAILED, Probe, scenario};
 use futures::TryStreamExt;
 
+/// A step's body that is not ready at once.
+async fn turn() -> Result<()> {
+    tokio::task::yield_now().await;
+    Ok(())
+}
+
 /// Three pages.
 const CHILDREN: u64 = 1_001;
 
@@ -61,7 +67,7 @@ async fn read_beside_steps(probe: State<Probe>, pauses: u32) -> Result<String> {
         let mut outputs = leaves.outputs();
         while let Some((_, n)) = outputs.try_next().await? {
             if n % 100 == 0 {
-                step!("item-{n}", { Ok(tokio::task::yield_now().await) }).await?;
+                step!("item-{n}", turn()).await?;
                 see(format!("item-{n} "));
             }
             if n % 500 == 499 || n + 1 == CHILDREN {
@@ -72,7 +78,7 @@ async fn read_beside_steps(probe: State<Probe>, pauses: u32) -> Result<String> {
     };
     let beside = async {
         for i in 0..15 {
-            step!("beside-{i}", { Ok(tokio::task::yield_now().await) }).await?;
+            step!("beside-{i}", turn()).await?;
             see(format!("beside-{i} "));
         }
         Ok(())
