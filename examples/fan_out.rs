@@ -19,9 +19,9 @@ async fn sum_of_squares(n: u64) -> Result<u64> {
     // The block dispatches: 1000 children per transaction, with a cursor, so that after a crash it
     // goes on at the first number that has no child. Children start while it still dispatches.
     let squares = branch!("squares", { spawn_each!("square", 0..n, |i| square(i)) }).await?;
-    // Results come in the order of dispatch.
-    let squares = merge!(squares).await?.collect().await?;
-    Ok(squares.iter().sum())
+    // Results come in the order of dispatch, a page at a time, so that their number costs no memory.
+    let squares = merge!(squares).await?;
+    Ok(squares.fold(0, |sum, square| sum + square).await?)
 }
 
 #[tokio::main]

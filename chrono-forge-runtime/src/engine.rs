@@ -2,7 +2,8 @@
 //!
 //! [`scheduler`] claims due runs into [`slots`], [`executor`] takes one run through its pass with
 //! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
-//! lease and recovers others' runs. [`host`] is what they share.
+//! lease and recovers others' runs. [`reading`] is how a body
+//! waits for a read of the engine's own. [`host`] is what they share.
 
 pub mod alarm;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod liveness;
 pub mod outcome;
 pub mod panics;
 pub mod pass;
+pub mod reading;
 pub mod registry;
 pub mod repeat;
 pub mod scheduler;

@@ -17,7 +17,7 @@ pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,
 };
 pub use priority::{Level, Priority};
-pub use recovery::{BlockedRun, RetryFilter};
+pub use recovery::{BlockedChild, BlockedRun, RetryFilter};
 pub use run::{ClaimedRun, RunRow, RunState};
 pub use step::{BranchRow, PendingRow, RecordRow, RecordState};
 

@@ -14,8 +14,8 @@ pub mod sqlite;
 use jiff::Timestamp;
 
 use crate::record::{
-    BranchRow, ClaimedRun, Epoch, Json, Level, PendingRow, Plan, PlanOutcome, RecordId, RecordRow,
-    RetryFilter, RunId, RunRow, RunState, WorkerId,
+    BlockedChild, BranchRow, ClaimedRun, Epoch, Json, Level, PendingRow, Plan, PlanOutcome,
+    RecordId, RecordRow, RetryFilter, RunId, RunRow, RunState, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -52,8 +52,8 @@ pub trait Store: Send + Sync + 'static {
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>>;
 
     /// Outputs of the completed children of a branch whose key is `spawn_key` or starts with
-    /// `spawn_key` and `$`, in order of dispatch: at most `limit` of them after the run `after`.
-    /// Each comes with its id and key.
+    /// `spawn_key` and `$`, in order of dispatch: at most `limit` of them after the run `after`,
+    /// fewer once they are about 4 MiB, none only when there are none. Each comes with its id and key.
     fn outputs(
         &self,
         run: RunId,
@@ -66,6 +66,11 @@ pub trait Store: Send + Sync + 'static {
     /// The earliest instant at which one of these workflows' idle runs becomes due, one index
     /// look-up per queue, level and workflow.
     fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>>;
+
+    /// Failed, stalled and canceled children of all branches of a run, by branch and in order of
+    /// dispatch: at most `limit`. Costs what it answers, however many children there are and however
+    /// many other runs are blocked.
+    fn blocked_children(&self, run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>>;
 
     /// Pending records of a run, by name: at most `limit`.
     fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;

@@ -1,5 +1,7 @@
 //! Results, states and handles, also from other processes.
 
+mod children;
+
 use chrono_forge::RunState;
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{Probe, scenario};

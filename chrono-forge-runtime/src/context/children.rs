@@ -1,6 +1,10 @@
 //! Handles of children: names, stored with the branch's value, that read results once merged.
 //!
-//! Reading is replay-safe: after the join the children are completed and cannot change.
+//! Reading is replay-safe: after the join the children are completed and cannot change, and nothing
+//! else is delivered to the body while a read is under way ([`Reading`]).
+
+mod outputs;
+mod pages;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,13 +14,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec;
-use crate::engine::driver;
 use crate::engine::pass::{Pass, Place};
+use crate::engine::reading::Reading;
 use crate::error::{DefinitionError, JoinError};
 use crate::record::RunId;
-
-/// Outputs read at once, each in a short transaction.
-const PAGE: u32 = 1_000;
+pub use outputs::Outputs;
+use pages::Row;
 
 /// One child; [`Child::output`] gives its result after the merge.
 pub struct Child<T> {
@@ -59,12 +62,9 @@ impl<T> Child<T> {
     where
         T: DeserializeOwned,
     {
-        let first = self.handle.page(RunId(0), 1).await;
-        match first.into_iter().next() {
-            Some((_, _, json)) => Ok(self.handle.decode(&json).await),
-            None => Err(JoinError::Child {
-                key: self.handle.key(),
-            }),
+        match Outputs::new(self.handle.clone(), 1).next().await {
+            Some(result) => result.map(|(_, output)| output),
+            None => Err(self.handle.missing()),
         }
     }
 }
@@ -98,7 +98,56 @@ impl<T> Children<T> {
         self.len == 0
     }
 
-    /// Every result, in order of dispatch. Holds all of them in memory.
+    /// The results, each with its child's key, in order of dispatch: a [`Stream`](futures_core::Stream)
+    /// that reads page after page, so its memory does not grow with the number of children.
+    ///
+    /// What is not recorded is read again by every replay: a result that a long body goes on with is
+    /// best made in a step.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::children::Children, error::JoinError};
+    /// # async fn example(children: Children<u64>) -> Result<(), JoinError> {
+    /// let mut largest: Option<(String, u64)> = None;
+    /// let mut outputs = children.outputs();
+    /// while let Some(result) = outputs.next().await {
+    ///     let (key, size) = result?;
+    ///     if largest.as_ref().is_none_or(|(_, most)| size > *most) {
+    ///         largest = Some((key, size));
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn outputs(&self) -> Outputs<T> {
+        Outputs::new(self.handle.clone(), self.len)
+    }
+
+    /// One value made of all results, in order of dispatch, without holding them in memory.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::children::Children, error::JoinError};
+    /// # async fn example(children: Children<u64>) -> Result<(), JoinError> {
+    /// let bytes = children.fold(0, |sum, size| sum + size).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`JoinError::Child`] when a child is not completed, which a merged branch rules out.
+    pub async fn fold<A>(&self, init: A, mut f: impl FnMut(A, T) -> A) -> Result<A, JoinError>
+    where
+        T: DeserializeOwned,
+    {
+        let mut folded = init;
+        let mut outputs = self.outputs();
+        while let Some(result) = outputs.next().await {
+            folded = f(folded, result?.1);
+        }
+        Ok(folded)
+    }
+
+    /// Every result, in order of dispatch. Holds all of them in memory; [`Children::fold`] and
+    /// [`Children::outputs`] do not.
     ///
     /// # Errors
     /// [`JoinError::Child`] when a child is not completed, which a merged branch rules out.
@@ -106,22 +155,12 @@ impl<T> Children<T> {
     where
         T: DeserializeOwned,
     {
-        let mut outputs = Vec::with_capacity(self.len());
-        let mut after = RunId(0);
-        loop {
-            let page = self.handle.page(after, PAGE).await;
-            let Some((last, ..)) = page.last() else { break };
-            after = *last;
-            for (_, _, json) in &page {
-                outputs.push(self.handle.decode(json).await);
-            }
-        }
-        if outputs.len() < self.len() {
-            return Err(JoinError::Child {
-                key: self.handle.key(),
-            });
-        }
-        Ok(outputs)
+        let all = Vec::with_capacity(self.len());
+        self.fold(all, |mut all, output| {
+            all.push(output);
+            all
+        })
+        .await
     }
 }
 
@@ -131,11 +170,13 @@ impl Handle {
         format!("{parent}${}${}", self.branch, self.spawn)
     }
 
-    async fn page(&self, after: RunId, limit: u32) -> Vec<(RunId, String, crate::record::Json)> {
-        let Some(pass) = &self.pass else {
-            return Vec::new();
-        };
-        let _hold = pass.hold();
+    fn missing(&self) -> JoinError {
+        JoinError::Child { key: self.key() }
+    }
+
+    /// Begins to read a page; `None` for a handle that was not decoded in a body.
+    fn read(&self, after: RunId, limit: u32) -> Option<Reading<Vec<Row>>> {
+        let pass = self.pass.as_ref()?;
         let run = pass.run.id;
         let branch = Place {
             kind: "branch",
@@ -143,29 +184,25 @@ impl Handle {
         }
         .step_name();
         let spawn_key = pass.spawn_key(&self.branch, &self.spawn);
-        let read = driver::read(pass, move |store| {
+        Some(Reading::begin(pass, move |store| {
             store.outputs(run, &branch, &spawn_key, after, limit)
-        });
-        match read.await {
-            Some(page) => page,
-            // The pass is over; the driver drops the body.
-            None => std::future::pending().await,
-        }
+        }))
     }
 
-    async fn decode<T: DeserializeOwned>(&self, json: &str) -> T {
-        match (codec::decode(json), &self.pass) {
-            (Ok(value), _) => value,
-            (Err(problem), Some(pass)) => {
-                pass.break_rule(DefinitionError::Undecodable {
-                    place: format!("the output of child {:?}", self.key()),
-                    type_name: std::any::type_name::<T>(),
-                    problem,
-                });
-                std::future::pending().await
-            }
-            (Err(_), None) => std::future::pending().await,
+    /// The value, or `None` after it has ended the run because the text does not read as `T`.
+    fn decode<T: DeserializeOwned>(&self, child: &str, json: &str) -> Option<T> {
+        let problem = match codec::decode(json) {
+            Ok(value) => return Some(value),
+            Err(problem) => problem,
+        };
+        if let Some(pass) = &self.pass {
+            pass.break_rule(DefinitionError::Undecodable {
+                place: format!("the output of child {child:?}"),
+                type_name: std::any::type_name::<T>(),
+                problem,
+            });
         }
+        None
     }
 }
 

@@ -314,6 +314,11 @@ impl Host {
         self.slots.drain_buffers();
     }
 
+    /// Starts a task of the engine's own.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// Reads from the store on a blocking thread. Who finds every connection lent waits as a task:
     /// waiting in a thread, a crowd of retries costs hundreds of threads and their stacks.
     pub async fn read<T: Send + 'static>(

@@ -175,8 +175,9 @@ impl Pass {
         false
     }
 
-    /// Keeps the pass from releasing outcomes while a read of the engine's own is under way: what
-    /// follows the read registers before anything with a later place is delivered.
+    /// Keeps the pass from releasing outcomes while a read of the engine's own is under way, and lets it
+    /// poll the body once more before it does: what follows the read registers before anything with a
+    /// later place is delivered.
     pub fn hold(self: &Arc<Self>) -> Hold {
         self.ledger().holds += 1;
         Hold(Arc::clone(self))
@@ -223,7 +224,10 @@ pub struct Hold(Arc<Pass>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.ledger().holds -= 1;
+        let mut ledger = self.0.ledger();
+        ledger.holds -= 1;
+        ledger.landed = true;
+        drop(ledger);
         self.0.root.signal();
     }
 }

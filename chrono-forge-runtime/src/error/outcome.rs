@@ -142,12 +142,12 @@ impl std::error::Error for BranchError {
     }
 }
 
-/// A join failed. Today a join waits until every child is completed, so nothing constructs it;
-/// join policies will.
+/// A child has no result. A join waits until every child is completed, so only a handle that is read
+/// without its branch being merged can meet it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// A child ended in a state that the join does not wait out.
+    /// A child is not completed.
     #[error("child `{key}` did not complete")]
     Child {
         /// The child's key.

@@ -12,7 +12,10 @@ use crate::context::codec;
 use crate::engine::hub::Settled;
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
-use crate::record::{Json, RunId, RunRow, RunState};
+use crate::record::{BlockedChild, Json, RunId, RunRow, RunState};
+
+/// The most children that [`Run::blocked_children`] tells of.
+const BLOCKED_CHILDREN_MAX: u32 = 1_000;
 
 /// A run: one row, wherever it executes.
 pub struct Run<T> {
@@ -109,6 +112,40 @@ impl<T> Run<T> {
             self.row().await?;
         }
         Ok(operations)
+    }
+
+    /// The children that keep the run parked: failed, stalled and canceled ones of all its branches, by
+    /// branch and in order of dispatch, at most 1,000. One short query, however many children there are.
+    ///
+    /// Not for the body of a workflow: a child that is blocked now may be recovered when the body replays,
+    /// and a merged branch has none. A child that is parked because of children of its own is not among
+    /// them; ask its own run.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, forge::{Forge, Run}};
+    /// # async fn example<T, Resize: Workflow>(forge: &Forge, gallery: &Run<T>) -> Result<(), Box<dyn std::error::Error>> {
+    /// for child in gallery.blocked_children().await? {
+    ///     println!("{}/{} is {}: {:?}", child.branch, child.key, child.state, child.last_error);
+    ///     forge.retry::<Resize>(&child.key).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::state`].
+    pub async fn blocked_children(&self) -> Result<Vec<BlockedChild>, RunError> {
+        let id = self.id;
+        let read = self
+            .forge
+            .host()
+            .read(move |store| store.blocked_children(id, BLOCKED_CHILDREN_MAX));
+        let children = read.await.map_err(closed)?;
+        if children.is_empty() {
+            // Either nothing is blocked or there is no such run any more.
+            self.row().await?;
+        }
+        Ok(children)
     }
 
     /// Waits for the run to settle and gives its output. A run that was retried settles anew.

@@ -103,6 +103,26 @@ pub struct BlockedRun {
     pub error_class: Option<String>,
 }
 
+/// A child that keeps its parent parked until somebody recovers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockedChild {
+    /// The name of the parent's branch.
+    pub branch: String,
+    /// The child's key, as `forge.retry` and `forge.get` take it.
+    pub key: String,
+    /// The registered name of the child's workflow.
+    pub workflow: String,
+    /// [`RunState::Failed`], [`RunState::Stalled`] or [`RunState::Canceled`].
+    pub state: RunState,
+    /// When it came to that.
+    pub since: Timestamp,
+    /// The record that a stalled child stalled at (`step$charge`).
+    pub stalled_by: Option<String>,
+    /// Class and message of its newest error row.
+    pub last_error: Option<(String, String)>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,7 +41,9 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
 use crate::error::StoreErrorKind;
-use crate::record::{BranchRow, Json, PendingRow, RecordId, RecordRow, RunId, RunRow};
+use crate::record::{
+    BlockedChild, BranchRow, Json, PendingRow, RecordId, RecordRow, RunId, RunRow,
+};
 use connection::Purpose;
 pub use location::{Location, LocationError};
 use locks::LockFiles;
@@ -207,6 +209,12 @@ impl Store for SqliteStore {
     ) -> StoreResult<Vec<(RunId, String, Json)>> {
         self.read("outputs", |conn| {
             records::outputs(conn, (run, branch), spawn_key, after, limit)
+        })
+    }
+
+    fn blocked_children(&self, run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>> {
+        self.read("blocked_children", |conn| {
+            records::blocked_children(conn, run, limit)
         })
     }
 

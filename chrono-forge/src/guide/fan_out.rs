@@ -19,7 +19,7 @@
 //!     let resized = branch!("resize", { spawn_each!("image", 0..images, |image| resize(image)) }).await?;
 //!     // .. the body goes on while the children run ..
 //!     let resized = merge!(resized).await?;
-//!     Ok(resized.collect().await?.iter().sum())
+//!     Ok(resized.fold(0, |sum, size| sum + size).await?)
 //! }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
@@ -64,8 +64,106 @@
 //! # }
 //! ```
 //!
+//! # Results
+//!
+//! After the merge every child is completed, so its result cannot change any more: reading results leaves
+//! no record, has no key and gives the same on every replay. They come in order of dispatch.
+//!
+//! - [`Child::output`](crate::Child::output): the result of one `spawn!`.
+//! - [`Children::fold`](crate::Children::fold): one value made of all of them.
+//! - [`Children::outputs`](crate::Children::outputs): a stream of child keys and results. Pages of at most
+//!   500 are read, each in a short transaction, and one page is in memory, so a million children cost
+//!   as much memory as a thousand.
+//! - [`Children::collect`](crate::Children::collect): all of them in a `Vec`, for as many as fit one.
+//!
+//! A replay reads them again. Where the body goes on for long, or parks often, read in a step: its value is
+//! recorded.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! #[workflow]
+//! async fn measure(image: u64) -> Result<u64> {
+//!     Ok(image * image % 7)
+//! }
+//!
+//! #[workflow]
+//! async fn largest_of(images: u64) -> Result<String> {
+//!     let measured = branch!("measure", automerge = true, {
+//!         spawn_each!("image", 0..images, |image| measure(image))
+//!     })
+//!     .await?;
+//!     let largest = step!("find the largest", {
+//!         let mut largest = (String::new(), 0);
+//!         let mut outputs = measured.outputs();
+//!         while let Some(output) = outputs.next().await {
+//!             let (child, size) = output?;
+//!             if size > largest.1 {
+//!                 largest = (child, size);
+//!             }
+//!         }
+//!         Ok(largest.0)
+//!     })
+//!     .await?;
+//!     wait!("settle", secs(0)).await;
+//!     Ok(largest)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let forge = Forge::open("sqlite::memory:").await?;
+//! # let run = forge.start("g", largest_of(1_200)).await?;
+//! # assert_eq!(run.result().await?, "g$measure$image$2");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Keys, nesting, failure
 //!
 //! A child's key is `<parent>$<branch>$<spawn>`, for items with `$<index>` behind it; `forge.get` takes it.
 //! Branches nest through child workflows. A child that failed or stalled keeps its parent parked until
-//! somebody recovers the child.
+//! somebody recovers the child; [`Run::blocked_children`](crate::Run::blocked_children) tells which ones do,
+//! at the same cost for ten children and for a million:
+//!
+//! ```standalone_crate
+//! use std::sync::atomic::{AtomicBool, Ordering};
+//! use std::time::Duration;
+//!
+//! use chrono_forge::prelude::*;
+//!
+//! static IS_MENDED: AtomicBool = AtomicBool::new(false);
+//!
+//! #[workflow(retry = RetryPolicy::none())]
+//! async fn resize(image: u64) -> Result<u64> {
+//!     anyhow::ensure!(image != 3 || IS_MENDED.load(Ordering::Relaxed), "image {image} is torn");
+//!     Ok(image)
+//! }
+//!
+//! #[workflow]
+//! async fn gallery(images: u64) -> Result<u64> {
+//!     let resized = branch!("resize", automerge = true, {
+//!         spawn_each!("image", 0..images, |image| resize(image))
+//!     })
+//!     .await?;
+//!     Ok(resized.fold(0, |sum, image| sum + image).await?)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let forge = Forge::open("sqlite::memory:").await?;
+//! let run = forge.start("g", gallery(5)).await?;
+//! let blocked = loop {
+//!     let blocked = run.blocked_children().await?;
+//!     if !blocked.is_empty() {
+//!         break blocked;
+//!     }
+//!     tokio::time::sleep(Duration::from_millis(5)).await;
+//! };
+//! let (_, message) = blocked[0].last_error.clone().unwrap_or_default();
+//! assert_eq!((&*blocked[0].key, &*message), ("g$resize$image$3", "image 3 is torn"));
+//!
+//! IS_MENDED.store(true, Ordering::Relaxed);
+//! forge.retry::<resize>(&blocked[0].key).await?;
+//! assert_eq!(run.result().await?, 10);
+//! # Ok(())
+//! # }
+//! ```

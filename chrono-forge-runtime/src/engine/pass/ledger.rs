@@ -99,6 +99,8 @@ pub struct Ledger {
     pub(super) recheck: Option<u64>,
     /// Reads of the engine's own under way: nothing is released meanwhile.
     pub(super) holds: usize,
+    /// Such a read is over and the body was not polled since.
+    pub(super) landed: bool,
     /// The operation whose user code this thread is polling.
     pub(super) active: Option<OpId>,
     pub(super) context: BTreeMap<String, Json>,
@@ -155,6 +157,7 @@ impl Ledger {
             woken: false,
             recheck: None,
             holds: 0,
+            landed: false,
             active: None,
             context: BTreeMap::new(),
             context_stale: false,

@@ -41,6 +41,9 @@ impl Ledger {
                 real: None,
             };
         }
+        if std::mem::take(&mut self.landed) {
+            return Move::Poll;
+        }
         if self.begin_blocks(sight) {
             return Move::Poll;
         }

@@ -1,8 +1,10 @@
 //! Reading records: what a pass replays.
 
+mod blocked;
 mod pending;
 mod repeats;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -12,6 +14,9 @@ use super::runs::count;
 use super::statement::Stmt;
 use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
 
+#[cfg(test)]
+pub(super) use blocked::BLOCKED_CHILDREN;
+pub(super) use blocked::blocked_children;
 #[cfg(test)]
 pub(super) use pending::PENDING;
 pub(super) use pending::pending;
@@ -24,6 +29,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     BRANCHES,
     OUTPUTS,
     PENDING,
+    BLOCKED_CHILDREN,
     pending::NAMED,
     repeats::NEXT,
 ];
@@ -69,6 +75,9 @@ WHERE l.workflow_id = ? AND l.step_name = ? AND w.id > ? AND +w.state = 2
     AND (w.key = ? OR (w.key >= ? || '$' AND w.key < ? || '%'))
 ORDER BY w.id
 LIMIT ?";
+
+/// Outputs after which a page is full, so that a page of large ones is no burden.
+pub(super) const OUTPUT_BYTES: usize = 4 << 20;
 
 type Columns = (
     (BigInt, Text, Nullable<BigInt>, BigInt, BigInt),
@@ -181,16 +190,20 @@ pub(super) fn outputs(
         spawn_key.into(),
         limit.into(),
     ];
-    let rows: Vec<(i64, String, Option<String>)> =
-        Stmt::<(BigInt, Text, Nullable<Text>)>::new(OUTPUTS, &binds).load(conn)?;
-    let output = |(id, key, output): (i64, String, Option<String>)| {
-        (
-            RunId(id),
-            key,
-            output.unwrap_or_else(|| "null".to_owned()).into(),
-        )
-    };
-    Ok(rows.into_iter().map(output).collect())
+    type Row = (i64, String, Option<String>);
+    let statement = Stmt::<(BigInt, Text, Nullable<Text>)>::new(OUTPUTS, &binds);
+    let mut page = Vec::new();
+    let mut bytes = 0;
+    for row in statement.load_iter::<Row, DefaultLoadingMode>(conn)? {
+        let (id, key, output) = row?;
+        let output: Json = output.unwrap_or_else(|| "null".to_owned()).into();
+        bytes += output.len();
+        page.push((RunId(id), key, output));
+        if bytes >= OUTPUT_BYTES {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 fn state(code: i64) -> QueryResult<RecordState> {

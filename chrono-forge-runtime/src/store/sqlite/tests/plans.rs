@@ -110,7 +110,15 @@ fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
         pending.contains("chrono_forge_error_logs_attempt (workflow_id=? AND <expr>=?)"),
         "{pending}"
     );
-    for plan in [page, pending] {
+    let children = plan(records::BLOCKED_CHILDREN);
+    for range in [
+        "l USING COVERING INDEX sqlite_autoindex_chrono_forge_execution_logs_1 \
+         (workflow_id=? AND step_name>? AND step_name<?)",
+        "b USING INDEX chrono_forge_blocked_children (parent_execution_log_id=?)",
+    ] {
+        assert!(children.contains(range), "{children}");
+    }
+    for plan in [page, pending, children] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

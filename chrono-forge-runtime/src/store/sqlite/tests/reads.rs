@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use crate::record::*;
+use crate::store::sqlite::records;
 
 #[test]
 fn history_comes_in_the_order_of_outcomes_and_the_open_ones_last() {
@@ -158,6 +159,93 @@ fn outputs_come_by_spawn_in_order_of_dispatch_and_in_pages() {
     assert_eq!(page(RunId(0), 10), ["p$b$s$10=0", "p$b$s$9=1", "p$b$s=2"]);
     assert_eq!(page(RunId(0), 1), ["p$b$s$10=0"]);
     assert_eq!(page(children[0].id, 10), ["p$b$s$9=1", "p$b$s=2"]);
+}
+
+#[test]
+fn a_page_of_outputs_ends_when_it_is_large() {
+    let mut forge = Forge::new();
+    let parent = forge.running("p");
+    let children = forge.branch(&parent, 4);
+    let large = format!("\"{}\"", "x".repeat(records::OUTPUT_BYTES / 2));
+    for (child, output) in children.iter().zip([&*large, "1", &*large, "2"]) {
+        forge.end(child, done(output));
+    }
+    let page = |after| {
+        let outputs = forge
+            .store
+            .outputs(parent.id, "branch$b", "p$b$s", after, 500)
+            .unwrap();
+        outputs
+            .into_iter()
+            .map(|(id, ..)| id)
+            .collect::<Vec<RunId>>()
+    };
+    let ids: Vec<RunId> = children.iter().map(|child| child.id).collect();
+    assert_eq!(page(RunId(0)), ids[..3]);
+    assert_eq!(page(ids[2]), ids[3..]);
+    assert_eq!(page(ids[3]), []);
+}
+
+#[test]
+fn blocked_children_are_those_of_all_branches_of_one_run() {
+    let mut forge = Forge::new();
+    let (parent, other) = (forge.running("p"), forge.running("q"));
+    let mut branch = |run: &ClaimedRun, name: &str, spawn: &str| {
+        let mut dispatch = dispatch(3, true);
+        dispatch.branch = format!("branch${name}").into();
+        for child in &mut dispatch.children {
+            child.key = child.key.replace("p$b$s", spawn);
+        }
+        let plan = Plan {
+            dispatches: vec![dispatch],
+            ..forge.plan(run)
+        };
+        let mut applied = forge.writer.apply(&[plan], at(1)).unwrap();
+        let children = applied.outcomes.remove(0).claimed;
+        let plan = Plan {
+            errors: vec![ErrorRow {
+                step_name: None,
+                attempt: 1,
+                class: "Declined".into(),
+                message: "no".into(),
+                backtrace: None,
+                context: None,
+                at: at(2),
+            }],
+            end: Some(RunEnd::Failed {
+                at: at(3),
+                attempts: 1,
+            }),
+            ..forge.plan(&children[2])
+        };
+        forge.writer.apply(&[plan], at(3)).unwrap();
+        let stalled = RunEnd::Stalled {
+            step_name: "step$s".into(),
+            at: at(4),
+        };
+        forge.end(&children[0], stalled);
+        forge.end(&children[1], done("1"));
+    };
+    branch(&parent, "c", "p$c$s");
+    branch(&parent, "b", "p$b$s");
+    branch(&other, "b", "q$b$s");
+    let blocked = forge.store.blocked_children(parent.id, 3).unwrap();
+    let keys: Vec<&str> = blocked.iter().map(|child| &*child.key).collect();
+    assert_eq!(keys, ["p$b$s$0", "p$b$s$2", "p$c$s$0"], "three of four");
+    let stalled = BlockedChild {
+        branch: "b".into(),
+        key: "p$b$s$0".into(),
+        workflow: "child".into(),
+        state: RunState::Stalled,
+        since: at(4),
+        stalled_by: Some("step$s".into()),
+        last_error: None,
+    };
+    assert_eq!(blocked[0], stalled);
+    let failed = (blocked[1].state, &blocked[1].last_error);
+    let error = Some(("Declined".to_owned(), "no".to_owned()));
+    assert_eq!(failed, (RunState::Failed, &error));
+    assert_eq!(blocked[2].branch, "c");
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! Which children keep a run parked, for operators.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use crate::record::{BlockedChild, RunId};
+use crate::store::sqlite::bind::instant;
+use crate::store::sqlite::runs;
+use crate::store::sqlite::statement::Stmt;
+
+/// Index ranges from end to end, in their order, so that nothing is sorted and a limit ends it.
+pub(in crate::store::sqlite) const BLOCKED_CHILDREN: &str = "
+SELECT substr(l.step_name, 8), w.key, w.workflow, b.state, b.since, w.stalled_by,
+    e.error_class, e.error_message
+FROM chrono_forge_execution_logs AS l
+CROSS JOIN chrono_forge_blocked AS b ON b.parent_execution_log_id = l.id
+CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
+LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
+    SELECT max(id) FROM chrono_forge_error_logs WHERE workflow_id = w.id
+)
+WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'
+ORDER BY l.step_name, b.workflow_id
+LIMIT ?";
+
+type Columns = (
+    (Text, Text, Text, BigInt, BigInt),
+    (Nullable<Text>, Nullable<Text>, Nullable<Text>),
+);
+
+type Row = (
+    (String, String, String, i64, i64),
+    (Option<String>, Option<String>, Option<String>),
+);
+
+/// Blocked children; see [`Store::blocked_children`](crate::store::Store::blocked_children).
+pub(in crate::store::sqlite) fn blocked_children(
+    conn: &mut SqliteConnection,
+    run: RunId,
+    limit: u32,
+) -> QueryResult<Vec<BlockedChild>> {
+    let binds = [run.0.into(), limit.into()];
+    let rows: Vec<Row> = Stmt::<Columns>::new(BLOCKED_CHILDREN, &binds).load(conn)?;
+    let child = |row: Row| {
+        let (branch, key, workflow, state, since) = row.0;
+        let (stalled_by, class, message) = row.1;
+        Ok(BlockedChild {
+            branch,
+            key,
+            workflow,
+            state: runs::state(state)?,
+            since: instant(since),
+            stalled_by,
+            last_error: class.zip(message),
+        })
+    };
+    rows.into_iter().map(child).collect()
+}
