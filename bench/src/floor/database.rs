@@ -5,17 +5,20 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
 
-const SCHEMA: &str = include_str!(
-    "../../../migrations/sqlite/2026-11-21-000001_create_runs_records_errors_workers/up.sql"
+const SCHEMA: &str = concat!(
+    include_str!(
+        "../../../migrations/sqlite/2026-11-21-000001_create_runs_records_errors_workers/up.sql"
+    ),
+    include_str!("../../../migrations/sqlite/2026-11-22-000002_index_blocked_children/up.sql"),
 );
 
-/// The version that the engine would have noted.
+/// The versions that the engine would have noted.
 const VERSION: &str = "
 CREATE TABLE chrono_forge_schema_migrations (
     version TEXT PRIMARY KEY,
     run_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) STRICT, WITHOUT ROWID;
-INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001');";
+INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002');";
 
 /// The one connection that writes, with one worker registered.
 pub struct Database {

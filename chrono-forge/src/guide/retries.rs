@@ -173,6 +173,11 @@
 //!
 //! # When a dependency is down
 //!
-//! Ten thousand runs that fail at once cost attempts, not memory: each waits in the database for an
-//! instant of its own. What attempts do cost is slots while they execute, so give steps that may hang a
-//! `timeout`, and workflows that depend on one fragile service a queue with a small number of slots.
+//! Ten thousand runs that fail at once wait in the database, each for an instant of its own, and come
+//! back below the healthy runs: they take the slots that those leave, and where healthy runs fill the
+//! slots, one returns beside sixteen. So a storm takes longer instead of slowing the others down.
+//!
+//! A step that hangs before it fails takes more than its share: it holds a slot. Give steps that may hang
+//! a `timeout`, and workflows that depend on one fragile service a queue of their own with few slots:
+//! `builder.queue("fragile", 16)` and `#[workflow(queue = "fragile")]`. And leave `RUST_BACKTRACE` unset where
+//! errors are many: each `anyhow` error of each attempt then takes and stores a backtrace.
