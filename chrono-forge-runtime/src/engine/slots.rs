@@ -15,7 +15,7 @@ use crate::store::Room;
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// Beside so many healthy runs one is claimed that tries again what failed.
-const HEALTHY_PER_RETURNING: usize = 16;
+const HEALTHY_PER_RETURNING: usize = 32;
 
 /// The most runs of one queue that are claimed ahead of its slots.
 const AHEAD_MAX: usize = 4_000;
@@ -133,7 +133,7 @@ impl Slots {
     ///
     /// `held` are the healthy and the returning runs that this worker holds. Those that return take the
     /// slots that healthy ones leave; where these finish as many as there are slots in each window, they
-    /// leave none, and one in sixteen returns beside them. So ten thousand runs that failed together neither
+    /// leave none, and one in thirty-two returns beside them. So ten thousand runs that failed together neither
     /// delay the others nor starve.
     pub fn wanted(&self, held: (usize, usize)) -> Vec<Room> {
         let (healthy, returning) = held;
@@ -293,7 +293,7 @@ mod tests {
     fn claims_run_ahead_by_what_was_finished_lately() {
         let idle = Slots::new(&[("q".to_owned(), 4)]);
         assert_eq!(idle.wanted((0, 0)), [room(4, 4)]);
-        assert_eq!(busy().wanted((0, 0)), [room(104, 6)]);
+        assert_eq!(busy().wanted((0, 0)), [room(104, 3)]);
     }
 
     #[test]
@@ -311,13 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn beside_sixteen_healthy_runs_one_returns() {
+    fn beside_thirty_two_healthy_runs_one_returns() {
         let slots = Slots::new(&[("q".to_owned(), 64)]);
         (0..160).for_each(|_| slots.finished("q", false));
-        assert_eq!(slots.wanted((0, 0)), [room(224, 10)]);
-        slots.returned("q", 7);
-        assert_eq!(slots.wanted((0, 7)), [room(224, 3)]);
+        assert_eq!(slots.wanted((0, 0)), [room(224, 5)]);
         slots.returned("q", 3);
+        assert_eq!(slots.wanted((0, 3)), [room(224, 2)]);
+        slots.returned("q", 2);
         assert_eq!(slots.wanted((0, 0)), [room(224, 0)]);
     }
 
@@ -333,7 +333,7 @@ mod tests {
     fn after_a_death_no_more_is_held_than_executes() {
         let slots = busy();
         slots.be_cautious(Duration::from_secs(60));
-        assert_eq!(slots.wanted((0, 0)), [room(4, 4)]);
+        assert_eq!(slots.wanted((0, 0)), [room(4, 3)]);
         assert_eq!(slots.reserve("q", 1_000), 4);
     }
 

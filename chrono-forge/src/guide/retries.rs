@@ -175,7 +175,7 @@
 //!
 //! Ten thousand runs that fail at once wait in the database, each for an instant of its own, and come
 //! back below the healthy runs: they take the slots that those leave, and where healthy runs fill the
-//! slots, one returns beside sixteen. So a storm takes longer instead of slowing the others down.
+//! slots, one returns beside thirty-two. So a storm takes longer instead of slowing the others down.
 //!
 //! A step that hangs before it fails takes more than its share: it holds a slot. Give steps that may hang
 //! a `timeout`, and workflows that depend on one fragile service a queue of their own with few slots:
