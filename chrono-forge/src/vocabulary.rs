@@ -191,7 +191,7 @@ macro_rules! continue_if {
 /// | `until` | The condition that ends it, `Result<bool, E>` in the forms of [`wait_until!`](crate::wait_until). Evaluated before each tick, also before the first, and when the run is woken: it may end before anything ran. |
 /// | `zone` | The IANA name of the time zone for `cron` and calendar spans; UTC unless set. |
 /// | `start_at` | The first tick of an interval, or the instant before which no pattern counts; it may have passed. Unless set, the first tick comes one interval after the run first got here. |
-/// | `timeout` | How late a tick may still begin; one hour unless set. |
+/// | `timeout` | How late a tick may still begin; one hour unless set, and more than nothing. |
 /// | `on_error` | What follows on a tick that gave up: `Continue`, the default, goes on with the next one, `Fail` ends with its error. |
 /// | `retry` | As in [`step!`](crate::step), for each tick on its own, and for `until`. An `until` that gave up ends the repeat with its error. |
 ///

@@ -297,3 +297,28 @@ async fn a_retry_by_hand_runs_the_same_tick_with_a_whole_budget_in_a_window_of_i
     })
     .await;
 }
+
+#[workflow]
+async fn in_no_time(probe: State<Probe>) -> Result<()> {
+    let timeout = secs(0);
+    repeat!(
+        "work",
+        every = secs(60),
+        timeout = timeout,
+        until = is_over(&probe),
+        |t| flaky(&probe, t)
+    )
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_timeout_that_would_skip_every_tick_is_refused() {
+    scenario(async |world| {
+        let forge = world.forge([in_no_time::NAME]).await;
+        let run = forge.start("k", in_no_time()).await.unwrap();
+        let error = run.result().await.unwrap_err().to_string();
+        assert!(error.contains("say how late one may begin"), "{error}");
+    })
+    .await;
+}

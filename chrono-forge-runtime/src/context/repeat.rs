@@ -111,19 +111,30 @@ impl RepeatOptions {
         self
     }
 
-    fn course(&self) -> Result<Course, ScheduleError> {
-        let zone = self.zone.as_deref();
-        let schedule = match &self.grid {
-            Grid::None => Schedule::every(Every::from(Duration::ZERO), zone),
-            Grid::Every(every) => Schedule::every(*every, zone),
-            Grid::Cron(pattern) => Schedule::cron(pattern, zone),
-        }?;
+    fn course(&self) -> Result<Course, String> {
+        if self.timeout.is_zero() {
+            return Err(
+                "a timeout of nothing skips every tick, since each begins a little late; \
+                        say how late one may begin"
+                    .to_owned(),
+            );
+        }
+        let schedule = self.schedule().map_err(|error| error.to_string())?;
         Ok(Course {
             schedule,
             start_at: self.start_at.map(crate::clock::ceil_to_micros),
             timeout: self.timeout,
             on_error: self.on_error,
         })
+    }
+
+    fn schedule(&self) -> Result<Schedule, ScheduleError> {
+        let zone = self.zone.as_deref();
+        match &self.grid {
+            Grid::None => Schedule::every(Every::from(Duration::ZERO), zone),
+            Grid::Every(every) => Schedule::every(*every, zone),
+            Grid::Cron(pattern) => Schedule::cron(pattern, zone),
+        }
     }
 }
 
@@ -136,7 +147,7 @@ pub struct Repeat<'a> {
     /// `None`: the workflow's, or the default.
     retry: Option<RetryPolicies>,
     /// Why the schedule cannot be; told at the first poll.
-    problem: Option<ScheduleError>,
+    problem: Option<String>,
     _run: PhantomData<&'a Context>,
 }
 
@@ -251,7 +262,6 @@ impl Future for Repeat<'_> {
         let this = &mut *self;
         if let Some(problem) = this.problem.take() {
             let place = this.op.place.to_string();
-            let problem = problem.to_string();
             this.op
                 .break_rule(DefinitionError::BadSchedule { place, problem });
             return Poll::Pending;
