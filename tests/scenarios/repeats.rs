@@ -360,13 +360,20 @@ fn going_on_is_the_default() {
 }
 
 #[workflow(retry = RetryPolicy::none())]
-async fn charged_beside(probe: State<Probe>, start: Timestamp) -> Result<()> {
+async fn charged_beside(cx: Context, probe: State<Probe>, start: Timestamp) -> Result<()> {
     let ticking = repeat!(
         "work",
         every = hours(1),
         start_at = start,
-        until = has_run(&probe, 9),
-        |tick| work(&probe, tick)
+        until = {
+            probe.set("seen", cx.get::<i64>("ticks")?.unwrap_or(0));
+            has_run(&probe, 9).await
+        },
+        |tick| {
+            work(&probe, tick).await?;
+            cx.update("ticks", |ticks: Option<i64>| ticks.unwrap_or(0) + 1)?;
+            Ok(())
+        }
     );
     let charging = async {
         wait!("later", secs(1)).await;
@@ -399,10 +406,13 @@ async fn no_finished_tick_runs_again_after_a_retry_by_hand() {
         world.settle("k").await;
         assert!(run.result().await.is_err());
         assert_eq!(ticks(&world.probe), [start.as_microsecond()]);
+        world.probe.set("seen", 0);
         world.probe.set("mended", 1);
         let retry = forge.retry::<charged_beside>("k").records(["charge"]);
         retry.await.unwrap();
         run.result().await.unwrap();
+        // What the tick wrote was not lost with the race: `until` counts on from it.
+        assert_eq!(world.probe.get("seen"), 1);
         assert_eq!(ticks(&world.probe), [start.as_microsecond()]);
     })
     .await;

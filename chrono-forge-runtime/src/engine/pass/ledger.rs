@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::entries::delta_of_text;
 use super::history::pending_again;
 use super::operation::{Operation, Phase};
-use super::repeat::tick_row;
+use super::repeat::{has_ticked, left_behind, tick_row};
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Place, Turn};
 use crate::error::DefinitionError;
@@ -234,6 +234,7 @@ impl Ledger {
                 self.recorded.insert(seq, id);
                 (Phase::Recorded(row), None)
             }
+            // Written by a build that gave no place to what the body had dropped: it comes last.
             (_, None) => {
                 self.seq += 1;
                 self.recorded.insert(self.seq, id);
@@ -346,8 +347,8 @@ impl Ledger {
             if let Some(step_name) = tick_row(&op) {
                 self.draft.withdraw(Withdrawal { step_name });
             }
-            if Self::has_ticked(&op) {
-                self.draft.record(Self::left_behind(op));
+            if has_ticked(&op) {
+                self.draft.record(left_behind(op));
                 continue;
             }
             let step_name = op.step_name;

@@ -210,7 +210,7 @@ impl Ledger {
             context,
             at: now,
         };
-        // At the end of its window it was tried for the last time.
+        // An attempt at the end of its window would come too late.
         let Some(delay) = delay.filter(|_| end > now) else {
             return self.give_up_tick(id, failure, Some(error), now);
         };
@@ -310,28 +310,6 @@ impl Ledger {
         self.draft.record(record);
     }
 
-    /// Whether a tick of it is over. Its row then stays when the body drops it, as that of a step that was
-    /// tried: should the body come back to it, after a retry by hand, no finished tick runs again.
-    pub(super) fn has_ticked(op: &Operation) -> bool {
-        let Kind::Repeat(repeat) = &op.kind else {
-            return false;
-        };
-        let first = op.notes.anchor.unwrap_or(i64::MAX);
-        let begun = first.saturating_add(i64::from(repeat.start_at.is_none()));
-        op.notes.last_execution_at.is_some_and(|over| over >= begun)
-    }
-
-    /// The row of a repeat that the body dropped: its frontier, and nothing that it waits for.
-    pub(super) fn left_behind(mut op: Operation) -> Record {
-        op.notes.executing = false;
-        op.notes.tick = None;
-        let mut record = pending(&op, instant(op.notes.anchor));
-        record.wake_at = None;
-        record.metadata = op.notes.to_json();
-        record.context_delta = None;
-        record
-    }
-
     /// The row of the tick under way goes with its repeat; attempts are told by error rows.
     pub(super) fn withdraw_tick(&mut self, id: OpId) {
         if let Some(name) = self.ops.get(&id).and_then(tick_row) {
@@ -347,6 +325,30 @@ impl Ledger {
         let repeat = Arc::clone(repeat);
         Some((op, repeat))
     }
+}
+
+/// Whether a tick of it is over. Its row then stays when the body drops it, as that of a step that was
+/// tried: should the body come back to it, after a retry by hand, no finished tick runs again.
+pub(super) fn has_ticked(op: &Operation) -> bool {
+    let Kind::Repeat(repeat) = &op.kind else {
+        return false;
+    };
+    let anchor = op.notes.anchor.unwrap_or(i64::MAX);
+    // The anchor is a tick only where the repeat names its start.
+    let first = anchor.saturating_add(i64::from(repeat.start_at.is_none()));
+    op.notes.last_execution_at.is_some_and(|over| over >= first)
+}
+
+/// The row of a repeat that the body dropped: its frontier with what its ticks wrote, and nothing that
+/// it waits for.
+pub(super) fn left_behind(mut op: Operation) -> Record {
+    op.notes.executing = false;
+    op.notes.tick = None;
+    let mut record = pending(&op, instant(op.notes.anchor));
+    record.wake_at = None;
+    record.metadata = op.notes.to_json();
+    record.context_delta = delta_json(&op.kept);
+    record
 }
 
 /// The name of the row of the tick under way.
@@ -405,7 +407,7 @@ fn pending(op: &Operation, now: Timestamp) -> Record {
         .unwrap_or_else(|| Record::pending(Arc::clone(&op.step_name), now))
 }
 
-/// The last instant at which a tick may begin an attempt.
+/// From then on a tick that has failed begins no further attempt.
 fn window_end(from: Timestamp, timeout: Duration) -> i64 {
     ceil_to_micros(after(from, timeout)).as_microsecond()
 }
