@@ -40,7 +40,7 @@ pub trait Store: Send + Sync + 'static {
     /// The run with this id.
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>>;
 
-    /// Records of a run, ordered by `seq` with pending ones (`seq` null) last.
+    /// Records of a run, in any order: whoever replays asks for them by name.
     /// Results over `result_bytes_max` are left out (their length is told) and read when they are
     /// delivered. Repetition rows (`repeat$k$..`) are never loaded.
     fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>>;

@@ -7,7 +7,8 @@ use crate::record::{Record, RecordRow, RecordState};
 /// Recorded rows by step name. An operation takes its row out, so a replay frees as it goes.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Boxed: rows are large, and a table of them is walked once for each operation of a replay.
+    /// Boxed: rows are large, and a table of them is walked once for each operation of a replay. A name
+    /// is the key only; its row has it again once it is taken.
     rows: HashMap<String, Box<RecordRow>>,
     seq_last: i64,
 }
@@ -19,19 +20,22 @@ impl History {
         let seq_last = rows.iter().filter_map(|row| row.seq).max().unwrap_or(0);
         let rows = rows
             .into_iter()
-            .map(|row| (row.step_name.clone(), Box::new(row)))
+            .map(|mut row| (std::mem::take(&mut row.step_name), Box::new(row)))
             .collect();
         Self { rows, seq_last }
     }
 
     /// Takes the row of this name.
     pub fn take(&mut self, step_name: &str) -> Option<Box<RecordRow>> {
-        self.rows.remove(step_name)
+        let (name, mut row) = self.rows.remove_entry(step_name)?;
+        row.step_name = name;
+        Some(row)
     }
 
     /// Puts a row back for another operation of its name.
-    pub fn put_back(&mut self, row: RecordRow) {
-        self.rows.insert(row.step_name.clone(), Box::new(row));
+    pub fn put_back(&mut self, mut row: RecordRow) {
+        let name = std::mem::take(&mut row.step_name);
+        self.rows.insert(name, Box::new(row));
     }
 
     /// The highest place that was given to a delivery.

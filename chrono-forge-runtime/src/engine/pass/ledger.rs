@@ -56,7 +56,8 @@ pub struct LastOutcome {
 /// Everything that a pass keeps track of. Times and wakers come in as arguments; nothing here
 /// blocks or reads a clock.
 pub struct Ledger {
-    pub(super) ops: BTreeMap<OpId, Operation>,
+    /// Boxed: operations are large, a node of the tree has room for eleven, and most passes have one.
+    pub(super) ops: BTreeMap<OpId, Box<Operation>>,
     next_op: u64,
     pub(super) reached: HashSet<Arc<str>>,
     pub(super) history: History,
@@ -219,7 +220,7 @@ impl Ledger {
             // Only a branch block may have operations inside.
             within: self.active,
         };
-        self.ops.insert(id, operation);
+        self.ops.insert(id, Box::new(operation));
         self.note_inner(id);
         Ok(id)
     }
@@ -292,11 +293,8 @@ impl Ledger {
 
     /// A future of user code asked to be polled.
     pub(super) fn mark_woken(&mut self, id: OpId, now: Instant) {
-        if let Some(Operation {
-            phase: Phase::Executing(execution),
-            ..
-        }) = self.ops.get_mut(&id)
-        {
+        let op = self.ops.get_mut(&id);
+        if let Some(Phase::Executing(execution)) = op.map(|op| &mut op.phase) {
             execution.unpolled_since.get_or_insert(now);
         }
     }
@@ -330,7 +328,7 @@ impl Ledger {
             Phase::Released(_) | Phase::Abandoned => {}
             Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
                 self.fresh.retain(|fresh| *fresh != id);
-                self.leaving.push(op);
+                self.leaving.push(*op);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::entries::delta_of_text;
 use super::ledger::{LastOutcome, Ledger, Move};
-use super::operation::{LiveOutcome, Operation, Phase};
+use super::operation::{LiveOutcome, Phase};
 use super::{Kind, OpId, Outcome};
 use crate::record::{Json, RecordState};
 
@@ -37,11 +37,8 @@ impl Ledger {
 
     /// A large recorded value was read.
     pub fn result_loaded(&mut self, id: OpId, result: Option<Json>) {
-        if let Some(Operation {
-            phase: Phase::Recorded(row),
-            ..
-        }) = self.ops.get_mut(&id)
-        {
+        let op = self.ops.get_mut(&id);
+        if let Some(Phase::Recorded(row)) = op.map(|op| &mut op.phase) {
             row.result = result;
             row.result_bytes = 0;
             let seq = row.seq.unwrap_or(0);

@@ -312,7 +312,7 @@ impl Ledger {
 
     /// The row of the tick under way goes with its repeat; attempts are told by error rows.
     pub(super) fn withdraw_tick(&mut self, id: OpId) {
-        if let Some(name) = self.ops.get(&id).and_then(tick_row) {
+        if let Some(name) = self.ops.get(&id).and_then(|op| tick_row(op)) {
             self.draft.withdraw(Withdrawal { step_name: name });
         }
     }

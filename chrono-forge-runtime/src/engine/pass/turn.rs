@@ -139,7 +139,7 @@ impl Ledger {
     /// Whether a wait was over before this operation's attempt came due. After a long sleep both are
     /// due: the wait ends first, and the body may go on without the attempt.
     fn is_behind_a_wait(&self, id: OpId) -> bool {
-        let Some(due) = self.ops.get(&id).and_then(Operation::attempt_due) else {
+        let Some(due) = self.ops.get(&id).and_then(|op| op.attempt_due()) else {
             return false;
         };
         self.ops.values().any(|op| {

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::bind::{instant, name_list};
+use super::bind::{Bind, instant, name_list};
 use super::runs::count;
 use super::statement::Stmt;
 use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
@@ -96,7 +96,7 @@ type Row = (
     (Option<String>, Option<String>, Option<i64>, Option<i64>),
 );
 
-/// Records of a run in the order of their outcomes.
+/// Records of a run.
 pub(super) fn history(
     conn: &mut SqliteConnection,
     run: RunId,
@@ -104,17 +104,28 @@ pub(super) fn history(
 ) -> QueryResult<Vec<RecordRow>> {
     let most = i64::try_from(result_bytes_max).unwrap_or(i64::MAX);
     let binds = [most.into(), run.0.into(), most.into(), run.0.into()];
-    let mut rows: Vec<Row> = Stmt::<Columns>::new(HISTORY, &binds).load(conn)?;
+    let mut records = Vec::new();
+    load(conn, HISTORY, &binds, &mut records)?;
     let repeats = repeats::names(conn, run)?;
     if !repeats.is_empty() {
         let binds = [most.into(), name_list(&repeats).into(), run.0.into()];
-        rows.extend(Stmt::<Columns>::new(NAMED, &binds).load::<Row>(conn)?);
+        load(conn, NAMED, &binds, &mut records)?;
     }
-    let records: QueryResult<Vec<RecordRow>> = rows.into_iter().map(record_row).collect();
-    let mut records = records?;
-    // Sorted here: SQLite's sorter copies every row with its result and takes half as long again.
-    records.sort_unstable_by_key(|record| (record.seq.is_none(), record.seq, record.id));
     Ok(records)
+}
+
+/// One row after the other: there may be many, and each is a few hundred bytes.
+fn load(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+    binds: &[Bind<'_>],
+    records: &mut Vec<RecordRow>,
+) -> QueryResult<()> {
+    let statement = Stmt::<Columns>::new(sql, binds);
+    for row in statement.load_iter::<Row, DefaultLoadingMode>(conn)? {
+        records.push(record_row(row?)?);
+    }
+    Ok(())
 }
 
 fn record_row(row: Row) -> QueryResult<RecordRow> {
