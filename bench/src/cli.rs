@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use asked::{Children, Concurrent, Fanout, Joins, Latency, Replay, Sequential, Storm};
+pub use asked::{
+    Children, Concurrent, Fanout, Joins, Latency, Replay, Sequential, Starvation, Storm,
+};
 
 use crate::job::Job;
 use crate::report::Report;
@@ -71,6 +73,13 @@ enum Workload {
         common: Common,
         #[command(flatten)]
         asked: Joins,
+    },
+    /// Small runs that come while a fan-out of a million is under way
+    Starvation {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Starvation,
     },
     /// Healthy runs while thousands of others fail and are tried again
     Storm {
@@ -137,6 +146,9 @@ pub fn run() -> Result<()> {
         }
         Workload::JoinWake { common, asked } => {
             common.tell(&workload::wakes::join(&common, &asked)?)
+        }
+        Workload::Starvation { common, asked } => {
+            common.tell(&workload::starvation::run(&common, &asked)?)
         }
         Workload::Storm { common, asked } => common.tell(&workload::storm::run(&common, &asked)?),
         Workload::Measure { job, path } => {

@@ -3,6 +3,7 @@
 pub mod fanout;
 pub mod join;
 pub mod replay;
+pub mod starvation;
 pub mod steps;
 pub mod storm;
 

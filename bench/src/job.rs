@@ -21,6 +21,7 @@ pub enum Job {
     RecordHistory { records: u64 },
     ResumeHistory { records: u64 },
     Join { joins: u64 },
+    Starvation(engine::starvation::Shape),
     Storm(engine::storm::Shape),
 }
 
@@ -75,6 +76,7 @@ impl Job {
             Self::RecordHistory { records } => engine::replay::record(path, *records),
             Self::ResumeHistory { records } => engine::replay::resume(path, *records),
             Self::Join { joins } => engine::join::measure(path, *joins),
+            Self::Starvation(shape) => engine::starvation::measure(path, shape),
             Self::Storm(shape) => engine::storm::measure(path, shape),
         }?;
         sample.db_bytes = floor::database_bytes(path)?;

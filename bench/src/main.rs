@@ -16,6 +16,7 @@ mod job;
 mod machine;
 mod meter;
 mod place;
+mod quantiles;
 mod report;
 mod rounds;
 mod sample;

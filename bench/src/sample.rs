@@ -1,7 +1,10 @@
 //! One measured part, as a child process tells it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::quantiles::Quantiles;
 use crate::spread::Spread;
 
 /// What one side did once, in a process and on a database of its own.
@@ -20,8 +23,18 @@ pub struct Sample {
     /// Of each unit, where single units are timed.
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
+    /// What was timed one by one on an idle engine and on a busy one, by name.
+    #[serde(default)]
+    pub timed: BTreeMap<String, Timed>,
     /// Of the storm's side only.
     pub storm: Option<Storm>,
+}
+
+/// The same work on an idle engine and beside other work, in one process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Timed {
+    pub idle: Quantiles,
+    pub busy: Quantiles,
 }
 
 /// What the failing runs did.

@@ -2,6 +2,7 @@
 
 pub mod fanout;
 pub mod floor;
+pub mod starvation;
 pub mod steps;
 pub mod storm;
 pub mod wakes;

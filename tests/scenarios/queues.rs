@@ -1,7 +1,7 @@
 //! Queues with their own concurrency, priorities, foreign names.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, RUNNING, scenario};
 
 #[workflow(queue = "mail")]
 async fn mail_job(probe: State<Probe>, n: u32) -> Result<()> {
@@ -120,6 +120,61 @@ async fn a_worker_leaves_runs_of_workflows_that_it_does_not_serve() {
         assert_eq!(world.rows().run("n").state, IDLE);
         let _other = world.forge([usual::NAME]).await;
         world.noted("normal", 1).await;
+    })
+    .await;
+}
+
+#[workflow(queue = "mail")]
+async fn refused_once(probe: State<Probe>, n: u32) -> Result<()> {
+    step!("send", {
+        if probe.nth(&format!("send {n}")) == 1 {
+            anyhow::bail!("connection refused");
+        }
+        probe.note("sent");
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// At one run in 100 ms these would take longer than a scenario may.
+const REFUSED: i64 = 300;
+
+#[tokio::test]
+async fn runs_that_return_have_the_slots_of_their_queue_whatever_fills_another() {
+    scenario(async |world| {
+        let builder = world.builder([refused_once::NAME, plain_job::NAME]);
+        let builder = builder.queue("mail", 8).queue("default", 16);
+        let forge = builder.open().await.unwrap();
+        for n in 0..16 {
+            forge.start(&format!("d{n}"), plain_job(n)).await.unwrap();
+        }
+        world.noted("default", 16).await;
+        let starts = (0..REFUSED as u32).map(|n| {
+            let forge = forge.clone();
+            tokio::spawn(async move {
+                forge
+                    .start(&format!("m{n}"), refused_once(n))
+                    .await
+                    .unwrap()
+            })
+        });
+        for start in starts.collect::<Vec<_>>() {
+            start.await.unwrap();
+        }
+        let waiting = "SELECT count(*) FROM chrono_forge_workflows
+            WHERE queue = 'mail' AND priority >= 12 AND state = 0";
+        world
+            .until(|| world.rows().number(waiting) == REFUSED)
+            .await;
+        world.clock.advance(secs(10));
+        world.noted("sent", REFUSED as usize).await;
+        for n in 0..16 {
+            assert_eq!(world.rows().run(&format!("d{n}")).state, RUNNING);
+            world.probe.set(&format!("default {n}"), 1);
+        }
+        world.quiet().await;
+        assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
     })
     .await;
 }

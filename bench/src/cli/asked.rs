@@ -61,6 +61,16 @@ pub struct Joins {
 }
 
 #[derive(Debug, Args)]
+pub struct Starvation {
+    /// Children of the fan-out
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub children: u64,
+    /// How long the small runs come to the idle engine first, in milliseconds
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub idle_ms: u64,
+}
+
+#[derive(Debug, Args)]
 pub struct Storm {
     /// One-step runs of 64 clients, each started once the client's last one has its result
     #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]

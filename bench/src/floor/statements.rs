@@ -28,10 +28,14 @@ pub const CLAIMS: &str = "
 INSERT INTO chrono_forge_claims (worker_id, id, run_ids)
 SELECT ?1, ifnull(max(id), 0) + 1, ?2 FROM chrono_forge_claims WHERE worker_id = ?1";
 
+/// The levels that a claim visits: healthy runs first, then those that try again what failed.
+pub const HEALTHY: &str = "[0,1,2,3,4,5,6,7,8,9,10,11]";
+pub const RETURNING: &str = "[12,13,14,15]";
+
 pub const DUE: &str = "
 SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
     w.crashes, w.parent_execution_log_id, w.created_at
-FROM json_each('[0,1,2,3,4,5,6,7,8,9,10,11]') AS level
+FROM json_each(?) AS level
 CROSS JOIN json_each(?) AS name
 CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
     ON w.queue = 'default' AND w.priority = level.value AND w.workflow = name.value

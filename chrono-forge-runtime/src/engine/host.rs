@@ -23,8 +23,6 @@ use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
 struct Held {
     epoch: Epoch,
     crashes: u32,
-    /// It tries again what failed.
-    returns: bool,
     /// Set once its pass has begun.
     pass: Option<Arc<Pass>>,
     /// Set once its pass has decided how the run settles.
@@ -180,7 +178,6 @@ impl Host {
             let entry = Held {
                 epoch: run.epoch,
                 crashes: run.crashes,
-                returns: run.level.is_returning(),
                 pass: None,
                 settled: None,
             };
@@ -274,13 +271,6 @@ impl Host {
     /// Runs that memory knows to be held.
     pub fn held_runs(&self) -> Vec<RunId> {
         self.held().keys().copied().collect()
-    }
-
-    /// Held runs that try again what failed, after the healthy ones.
-    pub fn held_by_health(&self) -> (usize, usize) {
-        let held = self.held();
-        let returning = held.values().filter(|held| held.returns).count();
-        (held.len() - returning, returning)
     }
 
     /// The live passes of these runs.

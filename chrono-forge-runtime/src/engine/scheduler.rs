@@ -50,8 +50,7 @@ impl Scheduler {
 
     /// One claim for all queues with room; answers how many runs it took.
     async fn claim(&mut self) -> StoreResult<usize> {
-        let held = self.host.held_by_health();
-        let wanted = self.host.slots.wanted(held);
+        let wanted = self.host.slots.wanted();
         if wanted.is_empty() || self.workflows.is_empty() || !self.host.is_trusted() {
             return Ok(0);
         }
@@ -64,9 +63,7 @@ impl Scheduler {
             let (returning, healthy): (Vec<_>, Vec<_>) =
                 runs.partition(|run| run.level.is_returning());
             let backlog = healthy.len() >= room.healthy as usize;
-            // While healthy runs are held, those that return are looked for at every wake-up and tick of
-            // the scheduler; each body that ends need not ask.
-            let more_return = held.0 == 0 && returning.len() >= room.returning as usize;
+            let more_return = returning.len() >= room.returning as usize;
             self.host
                 .slots
                 .set_backlog(&room.queue, backlog, more_return);
@@ -102,12 +99,7 @@ impl Scheduler {
     /// Sleeps until the next known wake-up, a signal, or the poll interval.
     async fn rest(&self) {
         let poll = self.host.config.poll_interval;
-        if self
-            .host
-            .slots
-            .wanted(self.host.held_by_health())
-            .is_empty()
-        {
+        if self.host.slots.wanted().is_empty() {
             // No room: the next body that ends asks again.
             let _ = tokio::time::timeout(poll, self.host.work.notified()).await;
             return;

@@ -34,7 +34,7 @@ struct Queue {
     buffer: VecDeque<ClaimedRun>,
     /// The last claim came back full, so more is due.
     backlog: bool,
-    /// The same of runs that return, while no healthy one is held.
+    /// The same of runs that return, while healthy ones leave slots free.
     more_return: bool,
     window_start: Instant,
     finished_now: usize,
@@ -98,20 +98,33 @@ impl Queue {
         room > 0 && (room * 4 >= self.limit + self.ahead() || self.buffer.is_empty())
     }
 
-    fn room_to_return(&mut self, healthy: usize, returning: usize) -> usize {
+    /// Healthy runs that finished lately.
+    fn healthy_lately(&mut self) -> usize {
         self.roll();
-        let finished = self.healthy_before.max(self.healthy_now);
-        let left = match finished < self.limit {
-            true => self.limit.saturating_sub(healthy + returning),
-            false => 0,
+        self.healthy_before.max(self.healthy_now)
+    }
+
+    /// Whether healthy runs finish so fast that a slot which is free just now is none to spare.
+    fn is_busy(&mut self) -> bool {
+        self.healthy_lately() >= self.limit
+    }
+
+    fn room_to_return(&mut self) -> usize {
+        let left = match self.is_busy() {
+            false => self.limit.saturating_sub(self.taken()),
+            true => 0,
         };
-        let share = (finished / HEALTHY_PER_RETURNING).max(1);
+        let share = (self.healthy_lately() / HEALTHY_PER_RETURNING).max(1);
         left.max(share.saturating_sub(self.returned_now))
     }
 
     fn room(&mut self) -> usize {
-        let taken = self.running + self.reserved + self.buffer.len();
-        (self.limit + self.ahead()).saturating_sub(taken)
+        (self.limit + self.ahead()).saturating_sub(self.taken())
+    }
+
+    /// Slots in use, promised, or waited for.
+    fn taken(&self) -> usize {
+        self.running + self.reserved + self.buffer.len()
     }
 }
 
@@ -131,12 +144,10 @@ impl Slots {
     /// How many runs each queue could claim now; queues with too little room for a claim to be
     /// worth a transaction are left out.
     ///
-    /// `held` are the healthy and the returning runs that this worker holds. Those that return take the
-    /// slots that healthy ones leave; where these finish as many as there are slots in each window, they
-    /// leave none, and one in thirty-two returns beside them. So ten thousand runs that failed together neither
-    /// delay the others nor starve.
-    pub fn wanted(&self, held: (usize, usize)) -> Vec<Room> {
-        let (healthy, returning) = held;
+    /// Runs that return take the slots of their queue that healthy ones leave; where these finish as
+    /// many as there are slots in each window, they leave none, and one in thirty-two returns beside
+    /// them. So ten thousand runs that failed together neither delay the others nor starve.
+    pub fn wanted(&self) -> Vec<Room> {
         let mut queues = self.lock();
         queues
             .iter_mut()
@@ -148,17 +159,19 @@ impl Slots {
                 queue.is_hungry().then(|| Room {
                     queue: name.clone(),
                     healthy: count(room),
-                    returning: count(room.min(queue.room_to_return(healthy, returning))),
+                    returning: count(room.min(queue.room_to_return())),
                 })
             })
             .collect()
     }
 
     /// Notes whether a queue's last claim left due runs behind: healthy ones, and ones that return.
+    /// In a busy queue the latter are looked for at every wake-up and tick of the scheduler; each body
+    /// that ends need not ask.
     pub fn set_backlog(&self, queue: &str, backlog: bool, more_return: bool) {
         if let Some(queue) = self.lock().get_mut(queue) {
             queue.backlog = backlog;
-            queue.more_return = more_return;
+            queue.more_return = more_return && !queue.is_busy();
         }
     }
 
@@ -193,7 +206,7 @@ impl Slots {
         let Some(queue) = queues.get_mut(queue) else {
             return false;
         };
-        let free = queue.running + queue.reserved + queue.buffer.len() < queue.limit;
+        let free = queue.taken() < queue.limit;
         if free && !queue.backlog {
             queue.reserved += 1;
         }
@@ -292,33 +305,49 @@ mod tests {
     #[test]
     fn claims_run_ahead_by_what_was_finished_lately() {
         let idle = Slots::new(&[("q".to_owned(), 4)]);
-        assert_eq!(idle.wanted((0, 0)), [room(4, 4)]);
-        assert_eq!(busy().wanted((0, 0)), [room(104, 3)]);
+        assert_eq!(idle.wanted(), [room(4, 4)]);
+        assert_eq!(busy().wanted(), [room(104, 3)]);
     }
 
     #[test]
-    fn who_returns_takes_the_slots_that_healthy_runs_leave() {
+    fn who_returns_takes_the_slots_of_its_queue_that_are_free() {
         let slots = Slots::new(&[("q".to_owned(), 64)]);
-        for (held, returning) in [
-            ((0, 0), 64),
-            ((0, 60), 4),
-            ((40, 0), 24),
-            ((40, 20), 4),
-            ((5_000, 0), 1),
-        ] {
-            assert_eq!(slots.wanted(held), [room(64, returning)], "{held:?}");
+        assert_eq!(slots.wanted(), [room(64, 64)]);
+        for _ in 0..3 {
+            assert!(slots.reserve_direct("q"));
         }
+        assert_eq!(slots.wanted(), [room(61, 61)]);
+        assert_eq!(slots.reserve("q", 50), 50);
+        slots.returned("q", 2);
+        assert_eq!(slots.wanted(), [room(11, 11)]);
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_slot_from_those_that_return_to_another() {
+        let slots = Slots::new(&[("full".to_owned(), 64), ("q".to_owned(), 8)]);
+        assert_eq!(slots.reserve("full", 64), 64);
+        assert_eq!(slots.wanted(), [room(8, 8)]);
+    }
+
+    #[test]
+    fn a_body_that_ends_asks_for_those_that_return_unless_the_queue_is_busy() {
+        let slots = Slots::new(&[("q".to_owned(), 4)]);
+        slots.set_backlog("q", false, true);
+        assert!(slots.has_more_due("q"));
+        let busy = busy();
+        busy.set_backlog("q", false, true);
+        assert!(!busy.has_more_due("q"));
     }
 
     #[test]
     fn beside_thirty_two_healthy_runs_one_returns() {
         let slots = Slots::new(&[("q".to_owned(), 64)]);
         (0..160).for_each(|_| slots.finished("q", false));
-        assert_eq!(slots.wanted((0, 0)), [room(224, 5)]);
+        assert_eq!(slots.wanted(), [room(224, 5)]);
         slots.returned("q", 3);
-        assert_eq!(slots.wanted((0, 3)), [room(224, 2)]);
+        assert_eq!(slots.wanted(), [room(224, 2)]);
         slots.returned("q", 2);
-        assert_eq!(slots.wanted((0, 0)), [room(224, 0)]);
+        assert_eq!(slots.wanted(), [room(224, 0)]);
     }
 
     fn room(healthy: u32, returning: u32) -> Room {
@@ -333,7 +362,7 @@ mod tests {
     fn after_a_death_no_more_is_held_than_executes() {
         let slots = busy();
         slots.be_cautious(Duration::from_secs(60));
-        assert_eq!(slots.wanted((0, 0)), [room(4, 3)]);
+        assert_eq!(slots.wanted(), [room(4, 3)]);
         assert_eq!(slots.reserve("q", 1_000), 4);
     }
 

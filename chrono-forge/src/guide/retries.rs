@@ -174,8 +174,8 @@
 //! # When a dependency is down
 //!
 //! Ten thousand runs that fail at once wait in the database, each for an instant of its own, and come
-//! back below the healthy runs: they take the slots that those leave, and where healthy runs fill the
-//! slots, one returns beside thirty-two. So a storm takes longer instead of slowing the others down.
+//! back below the healthy runs: they take the slots of their queue that those leave, and where healthy runs fill
+//! these, one returns beside thirty-two. So a storm takes longer instead of slowing the others down.
 //!
 //! A step that hangs before it fails takes more than its share: it holds a slot. Give steps that may hang
 //! a `timeout`, and workflows that depend on one fragile service a queue of their own with few slots:
