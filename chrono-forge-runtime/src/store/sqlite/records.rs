@@ -19,6 +19,7 @@ pub(super) use blocked::blocked_children;
 #[cfg(test)]
 pub(super) use pending::PENDING;
 pub(super) use pending::pending;
+pub(super) use repeats::names as repeat_names;
 
 /// For the tests of query plans.
 #[cfg(test)]

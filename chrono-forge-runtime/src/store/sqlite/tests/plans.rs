@@ -154,8 +154,13 @@ fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
 
 #[test]
 fn what_repeats_have_written_is_no_part_of_a_range_that_is_read() {
-    for sql in [records::STATEMENTS[0], records::PENDING] {
+    let recovered = recovery::TAIL_STATEMENTS;
+    for sql in [records::STATEMENTS[0], records::PENDING]
+        .iter()
+        .chain(recovered)
+    {
         let plan = plan(sql);
+        assert!(!plan.contains("(workflow_id=?)"), "{plan}");
         for range in ["step_name<?", "step_name>?"] {
             let range = format!("(workflow_id=? AND {range})");
             assert!(plan.contains(&range), "{plan}");
