@@ -8,6 +8,7 @@ pub mod notes;
 pub mod plan;
 pub mod priority;
 pub mod recovery;
+pub mod results;
 pub mod run;
 pub mod step;
 
@@ -18,6 +19,7 @@ pub use plan::{
 };
 pub use priority::{Level, Priority};
 pub use recovery::{BlockedChild, BlockedRun, RetryFilter};
+pub use results::{ChildFailure, FailurePage, FailurePlace, FailureRest, OutputRow, SpawnPath};
 pub use run::{ClaimedRun, RunRow, RunState};
 pub use step::{BranchRow, PendingRow, RecordRow, RecordState};
 

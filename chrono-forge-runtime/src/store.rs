@@ -14,8 +14,9 @@ pub mod sqlite;
 use jiff::Timestamp;
 
 use crate::record::{
-    BlockedChild, BranchRow, ClaimedRun, Epoch, Json, Level, PendingRow, Plan, PlanOutcome,
-    RecordId, RecordRow, RetryFilter, RunId, RunRow, RunState, WorkerId,
+    BlockedChild, BranchRow, ClaimedRun, Epoch, FailurePage, FailurePlace, Json, Level, OutputRow,
+    PendingRow, Plan, PlanOutcome, RecordId, RecordRow, RetryFilter, RunId, RunRow, RunState,
+    SpawnPath, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -51,17 +52,30 @@ pub trait Store: Send + Sync + 'static {
     /// The branch rows of these step names.
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>>;
 
-    /// Outputs of the completed children of a branch whose key is `spawn_key` or starts with
-    /// `spawn_key` and `$`, in order of dispatch: at most `limit` of them after the run `after`,
-    /// fewer once they are about 4 MiB, none only when there are none. Each comes with its id and key.
-    fn outputs(
+    /// Outputs of the completed children of a spawn, in order of dispatch: at most `limit` of them
+    /// after the run `after`, fewer once they are about 4 MiB, none only when there are none.
+    fn outputs(&self, spawn: &SpawnPath, after: RunId, limit: u32) -> StoreResult<Vec<OutputRow>>;
+
+    /// The completed children of a spawn, at most the first `limit` dispatched, in the order in which
+    /// they completed, then in order of dispatch. Read in pages, each a transaction of its own: nothing
+    /// that it reads changes any more once the branch is merged.
+    fn completion_order(&self, spawn: &SpawnPath, limit: u64) -> StoreResult<Vec<RunId>>;
+
+    /// Outputs of these completed runs, in their order: the first of them up to one that is not
+    /// completed, fewer once they are about 4 MiB.
+    fn outputs_of(&self, runs: &[RunId]) -> StoreResult<Vec<OutputRow>>;
+
+    /// Failed attempts of the completed children of a spawn from this place on, by child in order of
+    /// dispatch, then by step (the body's first) and attempt. Looks at no more than `children` children
+    /// and answers no more than `limit` failures, fewer once they are about 4 MiB. Costs what it looks
+    /// at and what it answers.
+    fn failures(
         &self,
-        run: RunId,
-        branch: &str,
-        spawn_key: &str,
-        after: RunId,
+        spawn: &SpawnPath,
+        from: &FailurePlace,
+        children: u32,
         limit: u32,
-    ) -> StoreResult<Vec<(RunId, String, Json)>>;
+    ) -> StoreResult<FailurePage>;
 
     /// The earliest instant at which one of these workflows' idle runs becomes due, one index
     /// look-up per queue, level and workflow.

@@ -52,7 +52,7 @@ pub use chrono_forge_macros::workflow;
 pub use chrono_forge_runtime::clock::{Clock, SystemClock};
 pub use chrono_forge_runtime::context::Context;
 pub use chrono_forge_runtime::context::branch::Branch;
-pub use chrono_forge_runtime::context::children::{Child, Children, Outputs};
+pub use chrono_forge_runtime::context::children::{Child, Children, Failures, Outputs};
 pub use chrono_forge_runtime::context::condition::Condition;
 pub use chrono_forge_runtime::context::invocation::{Invocation, Workflow, WorkflowReturn};
 pub use chrono_forge_runtime::context::merge::Merge;
@@ -67,7 +67,9 @@ pub use chrono_forge_runtime::error::{
     StoreErrorKind,
 };
 pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
-pub use chrono_forge_runtime::record::{BlockedChild, Priority, RetryFilter, RunState};
+pub use chrono_forge_runtime::record::{
+    BlockedChild, ChildFailure, Priority, RetryFilter, RunState,
+};
 pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
 /// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
 pub use jiff;

@@ -1,6 +1,8 @@
 //! Results, states and handles, also from other processes.
 
 mod children;
+mod failures;
+mod order;
 
 use chrono_forge::RunState;
 use chrono_forge::prelude::*;

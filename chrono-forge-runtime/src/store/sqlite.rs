@@ -10,6 +10,7 @@ mod bind;
 mod claim;
 mod commit;
 mod connection;
+mod failures;
 mod fault;
 mod held;
 pub mod location;
@@ -18,6 +19,7 @@ mod pool;
 mod queue;
 mod records;
 mod recovery;
+mod results;
 mod runs;
 mod schema;
 mod sequence;
@@ -42,7 +44,8 @@ use jiff::Timestamp;
 use super::{Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
 use crate::error::StoreErrorKind;
 use crate::record::{
-    BlockedChild, BranchRow, Json, PendingRow, RecordId, RecordRow, RunId, RunRow,
+    BlockedChild, BranchRow, FailurePage, FailurePlace, Json, OutputRow, PendingRow, RecordId,
+    RecordRow, RunId, RunRow, SpawnPath,
 };
 use connection::Purpose;
 pub use location::{Location, LocationError};
@@ -199,16 +202,33 @@ impl Store for SqliteStore {
         self.read("branches", |conn| records::branches(conn, run, step_names))
     }
 
-    fn outputs(
-        &self,
-        run: RunId,
-        branch: &str,
-        spawn_key: &str,
-        after: RunId,
-        limit: u32,
-    ) -> StoreResult<Vec<(RunId, String, Json)>> {
+    fn outputs(&self, spawn: &SpawnPath, after: RunId, limit: u32) -> StoreResult<Vec<OutputRow>> {
         self.read("outputs", |conn| {
-            records::outputs(conn, (run, branch), spawn_key, after, limit)
+            results::outputs(conn, spawn, after, limit)
+        })
+    }
+
+    fn completion_order(&self, spawn: &SpawnPath, limit: u64) -> StoreResult<Vec<RunId>> {
+        results::completion_order(limit, |after, limit| {
+            self.read("completion_order", |conn| {
+                results::completions(conn, spawn, after, limit)
+            })
+        })
+    }
+
+    fn outputs_of(&self, runs: &[RunId]) -> StoreResult<Vec<OutputRow>> {
+        self.read("outputs_of", |conn| results::outputs_of(conn, runs))
+    }
+
+    fn failures(
+        &self,
+        spawn: &SpawnPath,
+        from: &FailurePlace,
+        children: u32,
+        limit: u32,
+    ) -> StoreResult<FailurePage> {
+        self.read("failures", |conn| {
+            failures::page(conn, spawn, from, children, limit)
         })
     }
 

@@ -10,31 +10,28 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
 use super::Handle;
-use super::pages::{Next, Pages, Row};
-use crate::engine::reading::Reading;
+use super::order::Order;
+use super::pages::Pages;
 use crate::error::JoinError;
 
-/// The results of a `spawn_each!`, each with its child's key, in order of dispatch; made by
-/// [`Children::outputs`](super::Children::outputs).
+/// The results of a `spawn_each!`, each with its child's key; made by
+/// [`Children::outputs`](super::Children::outputs) and
+/// [`Children::outputs_by_completion`](super::Children::outputs_by_completion).
 ///
 /// Holds one page of at most 500 results (and about 4 MiB) at a time, each read in a transaction of its
 /// own, and decodes a result when it is asked for. Owns what it needs, so it may be kept and passed on.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Outputs<T> {
-    handle: Handle,
-    pages: Pages,
-    reading: Option<Reading<Vec<Row>>>,
+    pages: Pages<Order>,
     /// A result did not read as `T`, which ends the run.
     is_broken: bool,
     _output: PhantomData<fn() -> T>,
 }
 
 impl<T> Outputs<T> {
-    pub(super) fn new(handle: Handle, len: u64) -> Self {
+    pub(super) fn new(handle: Handle, order: Order) -> Self {
         Self {
-            handle,
-            pages: Pages::new(len),
-            reading: None,
+            pages: Pages::new(handle, order),
             is_broken: false,
             _output: PhantomData,
         }
@@ -60,31 +57,22 @@ impl<T> Outputs<T> {
         if self.is_broken {
             return Poll::Pending;
         }
-        loop {
-            if let Some(reading) = &mut self.reading {
-                let page = ready!(Pin::new(reading).poll(cx));
-                self.reading = None;
-                if !self.pages.fill(page) {
-                    return Poll::Ready(Some(Err(self.handle.missing())));
-                }
-            }
-            match self.pages.next() {
-                Next::Row((_, key, json)) => {
-                    let Some(value) = self.handle.decode(&key, &json) else {
-                        self.is_broken = true;
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(Some(Ok((key, value))));
-                }
-                Next::Read { after, limit } => {
-                    self.reading = self.handle.read(after, limit);
-                    if self.reading.is_none() && !self.pages.fill(Vec::new()) {
-                        return Poll::Ready(Some(Err(self.handle.missing())));
-                    }
-                }
-                Next::End => return Poll::Ready(None),
-            }
-        }
+        let (_, key, json) = match ready!(self.pages.poll_row(cx)) {
+            Some(Ok(row)) => row,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        };
+        let Some(value) = self.pages.handle.decode(&key, &json) else {
+            self.is_broken = true;
+            return Poll::Pending;
+        };
+        Poll::Ready(Some(Ok((key, value))))
+    }
+
+    /// An error may cut it short.
+    fn most_left(&self) -> Option<usize> {
+        let (rows, children) = self.pages.left();
+        usize::try_from(children).ok()?.checked_add(rows)
     }
 }
 
@@ -96,14 +84,16 @@ impl<T: DeserializeOwned> Stream for Outputs<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // An error may cut it short.
-        (0, usize::try_from(self.pages.left()).ok())
+        (0, self.most_left())
     }
 }
 
 impl<T> fmt::Debug for Outputs<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, left) = (self.handle.key(), self.pages.left());
+        let (key, left) = (
+            self.pages.handle.key(),
+            self.most_left().unwrap_or(usize::MAX),
+        );
         write!(f, "Outputs({key:?}, {left} left)")
     }
 }

@@ -1,125 +1,97 @@
-//! Where a reader of results stands: a page in memory and how many results are left. No I/O.
+//! Reading page after page, whatever the pages hold.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::vec;
 
-use crate::record::{Json, RunId};
+use super::Handle;
+use crate::engine::reading::Reading;
+use crate::error::JoinError;
 
-/// Results read at once, in one short transaction.
-pub(super) const PAGE_ROWS: u32 = 500;
+/// The way through the rows of a spawn: which page comes next. Does no I/O by itself.
+pub(super) trait Walk {
+    /// What a page holds.
+    type Row;
+    /// A page as it is read.
+    type Page: Send + 'static;
 
-/// A completed child's id, key and output.
-pub(super) type Row = (RunId, String, Json);
+    /// How many children are still to be read.
+    fn left(&self) -> u64;
 
-/// A position among the results of a spawn, in order of dispatch.
-#[derive(Debug)]
-pub(super) struct Pages {
-    page: vec::IntoIter<Row>,
-    after: RunId,
-    left: u64,
+    /// Whether the last page was taken.
+    fn is_over(&self) -> bool {
+        self.left() == 0
+    }
+
+    /// Begins to read the next page; `None` for a handle that was not decoded in a body.
+    fn read(&self, handle: &Handle) -> Option<Reading<Self::Page>>;
+
+    /// Takes a page that was read. It may hold no row; `None` when children are missing.
+    fn take(&mut self, page: Self::Page) -> Option<Vec<Self::Row>>;
 }
 
-/// What comes next.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A result.
-    Row(Row),
-    /// Read at most so many results after this run, and give them to [`Pages::fill`].
-    Read { after: RunId, limit: u32 },
-    /// Every result was given.
-    End,
+/// A walk under way, with one page in memory.
+pub(super) struct Pages<W: Walk> {
+    pub(super) handle: Handle,
+    walk: W,
+    page: vec::IntoIter<W::Row>,
+    /// Kept between polls, so that a poll that nobody waits for any more loses nothing.
+    reading: Option<Reading<W::Page>>,
+    is_cut_short: bool,
 }
 
-impl Pages {
-    /// The position before the first of `len` results.
-    pub(super) fn new(len: u64) -> Self {
+impl<W: Walk> Pages<W> {
+    pub(super) fn new(handle: Handle, walk: W) -> Self {
         Self {
+            handle,
+            walk,
             page: Vec::new().into_iter(),
-            after: RunId(0),
-            left: len,
+            reading: None,
+            is_cut_short: false,
         }
     }
 
-    /// How many results are still to come.
-    pub(super) fn left(&self) -> u64 {
-        self.left
+    /// Rows in memory, and children whose rows are still to be read.
+    pub(super) fn left(&self) -> (usize, u64) {
+        let children = if self.is_cut_short {
+            0
+        } else {
+            self.walk.left()
+        };
+        (self.page.len(), children)
     }
 
-    /// The next result of the page, or what to do without one.
-    pub(super) fn next(&mut self) -> Next {
-        if let Some(row) = self.page.next() {
-            self.after = row.0;
-            self.left = self.left.saturating_sub(1);
-            return Next::Row(row);
-        }
-        match u32::try_from(self.left) {
-            Ok(0) => Next::End,
-            Ok(left) => self.read(left.min(PAGE_ROWS)),
-            Err(_) => self.read(PAGE_ROWS),
-        }
-    }
-
-    fn read(&self, limit: u32) -> Next {
-        let after = self.after;
-        Next::Read { after, limit }
-    }
-
-    /// Takes a page that was read; `false` when it is empty although results are missing, after which
-    /// nothing comes any more.
-    #[must_use]
-    pub(super) fn fill(&mut self, page: Vec<Row>) -> bool {
-        if page.is_empty() {
-            self.left = 0;
-            return false;
-        }
-        self.page = page.into_iter();
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Children 1, 2, .. `have`, of which a reader expects `len`.
-    fn read_all(len: u64, have: i64, page_rows: u32) -> (Vec<i64>, usize, usize, bool) {
-        let mut pages = Pages::new(len);
-        let (mut seen, mut reads, mut most, mut is_whole) = (Vec::new(), 0, 0, true);
+    /// The next row; [`JoinError::Child`] once when children are missing, and nothing after it.
+    pub(super) fn poll_row(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<W::Row, JoinError>>> {
         loop {
-            match pages.next() {
-                Next::Row((id, ..)) => seen.push(id.0),
-                Next::Read { after, limit } => {
-                    reads += 1;
-                    let to = have.min(after.0 + i64::from(limit.min(page_rows)));
-                    let row = |id| (RunId(id), format!("p$b$s${id}"), Json::from("1"));
-                    let page: Vec<Row> = (after.0 + 1..=to).map(row).collect();
-                    most = most.max(page.len());
-                    is_whole &= pages.fill(page);
+            if let Some(row) = self.page.next() {
+                return Poll::Ready(Some(Ok(row)));
+            }
+            if let Some(reading) = &mut self.reading {
+                let page = ready!(Pin::new(reading).poll(cx));
+                self.reading = None;
+                match self.walk.take(page) {
+                    Some(rows) => self.page = rows.into_iter(),
+                    None => return self.missing(),
                 }
-                Next::End => return (seen, reads, most, is_whole),
+                continue;
+            }
+            if self.is_cut_short || self.walk.is_over() {
+                return Poll::Ready(None);
+            }
+            self.reading = self.walk.read(&self.handle);
+            if self.reading.is_none() {
+                return self.missing();
             }
         }
     }
 
-    #[test]
-    fn a_read_is_a_page_and_no_more_than_a_page_is_in_memory() {
-        for (len, reads) in [(0, 0), (1, 1), (500, 1), (501, 2), (100_000, 200)] {
-            let (seen, took, most, is_whole) = read_all(len, 1_000_000, PAGE_ROWS);
-            assert!(seen.into_iter().eq(1..=len as i64), "{len}");
-            assert_eq!((took, is_whole), (reads, true), "{len}");
-            assert!(most <= PAGE_ROWS as usize, "{most}");
-        }
-    }
-
-    #[test]
-    fn a_page_that_is_short_because_its_results_are_large_is_not_the_last() {
-        let (seen, reads, most, is_whole) = read_all(10, 10, 3);
-        assert!(seen.into_iter().eq(1..=10));
-        assert_eq!((reads, most, is_whole), (4, 3, true));
-    }
-
-    #[test]
-    fn a_missing_result_is_told_once_and_ends_it() {
-        let (seen, reads, _, is_whole) = read_all(501, 500, PAGE_ROWS);
-        assert_eq!((seen.len(), reads, is_whole), (500, 2, false));
+    fn missing(&mut self) -> Poll<Option<Result<W::Row, JoinError>>> {
+        self.is_cut_short = true;
+        Poll::Ready(Some(Err(self.handle.missing())))
     }
 }

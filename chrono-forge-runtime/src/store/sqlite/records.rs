@@ -4,7 +4,6 @@ mod blocked;
 mod pending;
 mod repeats;
 
-use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -20,6 +19,7 @@ pub(super) use blocked::blocked_children;
 #[cfg(test)]
 pub(super) use pending::PENDING;
 pub(super) use pending::pending;
+pub(super) use repeats::names as repeat_names;
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -27,7 +27,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     HISTORY,
     NAMED,
     BRANCHES,
-    OUTPUTS,
     PENDING,
     BLOCKED_CHILDREN,
     pending::NAMED,
@@ -64,20 +63,6 @@ pub(super) const BRANCHES: &str = "
 SELECT l.id, l.step_name, l.state, l.spawned, l.pending
 FROM json_each(?) AS j
 CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = ? AND l.step_name = j.value";
-
-/// The keys under a spawn: its own, or its own and `$` and an index; `%` follows `$`.
-pub(super) const OUTPUTS: &str = "
-SELECT w.id, w.key, w.output
-FROM chrono_forge_execution_logs AS l
-CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_parent
-    ON w.parent_execution_log_id = l.id
-WHERE l.workflow_id = ? AND l.step_name = ? AND w.id > ? AND +w.state = 2
-    AND (w.key = ? OR (w.key >= ? || '$' AND w.key < ? || '%'))
-ORDER BY w.id
-LIMIT ?";
-
-/// Outputs after which a page is full, so that a page of large ones is no burden.
-pub(super) const OUTPUT_BYTES: usize = 4 << 20;
 
 type Columns = (
     (BigInt, Text, Nullable<BigInt>, BigInt, BigInt),
@@ -181,40 +166,6 @@ pub(super) fn branches(
         })
     };
     rows.into_iter().map(branch).collect()
-}
-
-/// Outputs of a branch's completed children; see [`Store::outputs`](crate::store::Store::outputs).
-pub(super) fn outputs(
-    conn: &mut SqliteConnection,
-    branch: (RunId, &str),
-    spawn_key: &str,
-    after: RunId,
-    limit: u32,
-) -> QueryResult<Vec<(RunId, String, Json)>> {
-    let (run, step_name) = branch;
-    let binds = [
-        run.0.into(),
-        step_name.into(),
-        after.0.into(),
-        spawn_key.into(),
-        spawn_key.into(),
-        spawn_key.into(),
-        limit.into(),
-    ];
-    type Row = (i64, String, Option<String>);
-    let statement = Stmt::<(BigInt, Text, Nullable<Text>)>::new(OUTPUTS, &binds);
-    let mut page = Vec::new();
-    let mut bytes = 0;
-    for row in statement.load_iter::<Row, DefaultLoadingMode>(conn)? {
-        let (id, key, output) = row?;
-        let output: Json = output.unwrap_or_else(|| "null".to_owned()).into();
-        bytes += output.len();
-        page.push((RunId(id), key, output));
-        if bytes >= OUTPUT_BYTES {
-            break;
-        }
-    }
-    Ok(page)
 }
 
 fn state(code: i64) -> QueryResult<RecordState> {

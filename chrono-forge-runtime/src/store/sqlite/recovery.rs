@@ -76,8 +76,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     tail::LAST_SUCCESS,
     tail::TAIL,
     tail::NAMED,
+    tail::WITH_REPEATS,
     tail::FAILED,
 ];
+
+/// Those of them that read the records of whole runs.
+#[cfg(test)]
+pub(super) const TAIL_STATEMENTS: &[&str] = &[tail::LAST_SUCCESS, tail::TAIL, tail::FAILED];
 
 /// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
 pub(super) fn retry(

@@ -12,5 +12,6 @@ mod plans;
 mod races;
 mod reads;
 mod recovery;
+mod results;
 mod sharing;
 mod wakes;

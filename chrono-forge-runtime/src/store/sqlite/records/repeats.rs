@@ -17,7 +17,10 @@ ORDER BY l.step_name LIMIT 1";
 const PREFIX: &str = "repeat$";
 
 /// The names of the rows `repeat$<key>`.
-pub(super) fn names(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Vec<String>> {
+pub(in crate::store::sqlite) fn names(
+    conn: &mut SqliteConnection,
+    run: RunId,
+) -> QueryResult<Vec<String>> {
     let mut names = Vec::new();
     let mut after = PREFIX.to_owned();
     while let Some(name) = next(conn, run, &after)? {

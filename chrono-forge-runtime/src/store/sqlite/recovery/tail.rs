@@ -4,38 +4,72 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::record::{RecordId, RecordState, RunId};
+use crate::store::sqlite::records::repeat_names;
 use crate::store::sqlite::statement::{Batch, Stmt};
 
-/// The place of the last success that the body received. A stalled run received its failure last, so
-/// what has a later place than that was dropped unseen and says nothing about the tail.
+/// For each run the place of what stalled it and of the last success before that which the body received.
+/// A stalled run received its failure last, so what has a later place was dropped unseen and says nothing
+/// about the tail.
+///
+/// Here and below two ranges of the index leave out what repeats have written, of which there may be
+/// millions of rows; the repeats' own rows are read by name.
 pub(super) const LAST_SUCCESS: &str = "
-SELECT w.id, ifnull(max(l.seq), 0)
-FROM (VALUES {(?)}) AS v
-CROSS JOIN chrono_forge_workflows AS w ON w.id = v.column1
-LEFT JOIN chrono_forge_execution_logs AS s
-    ON s.workflow_id = w.id AND s.step_name = w.stalled_by
-LEFT JOIN chrono_forge_execution_logs AS l
-    ON l.workflow_id = w.id AND +l.state = 1 AND l.seq < ifnull(s.seq, 9223372036854775807)
-GROUP BY w.id";
+WITH stalled (run, place) AS (
+    SELECT w.id, ifnull(s.seq, 9223372036854775807)
+    FROM (VALUES {(?)}) AS v
+    CROSS JOIN chrono_forge_workflows AS w ON w.id = v.column1
+    LEFT JOIN chrono_forge_execution_logs AS s
+        ON s.workflow_id = w.id AND s.step_name = w.stalled_by
+)
+SELECT stalled.run, stalled.place, max(
+    ifnull((
+        SELECT max(l.seq) FROM chrono_forge_execution_logs AS l
+        WHERE l.workflow_id = stalled.run AND l.step_name < 'repeat$'
+            AND +l.state = 1 AND l.seq < stalled.place
+    ), 0),
+    ifnull((
+        SELECT max(l.seq) FROM chrono_forge_execution_logs AS l
+        WHERE l.workflow_id = stalled.run AND l.step_name >= 'repeat%'
+            AND +l.state = 1 AND l.seq < stalled.place
+    ), 0)
+)
+FROM stalled";
 
-/// Failed records behind that. Repetitions have no place: their `repeat$k` stands for them.
+/// Failed records behind that.
 pub(super) const TAIL: &str = "
-SELECT l.id, l.step_name
-FROM (VALUES {(?, ?)}) AS v
-CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = v.column1
-WHERE +l.state = 2 AND l.seq > v.column2
-ORDER BY l.workflow_id, l.seq";
+WITH v (run, place) AS (VALUES {(?, ?)})
+SELECT v.run, l.seq, l.id, l.step_name
+FROM v CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = v.run
+WHERE l.step_name < 'repeat$' AND +l.state = 2 AND l.seq > v.place
+UNION ALL
+SELECT v.run, l.seq, l.id, l.step_name
+FROM v CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = v.run
+WHERE l.step_name >= 'repeat%' AND +l.state = 2 AND l.seq > v.place";
 
 pub(super) const NAMED: &str = "
-SELECT v.column1, l.id, l.step_name, l.state
+SELECT v.column1, l.id, l.step_name, l.state, ifnull(l.seq, 0)
 FROM (VALUES {(?, ?, ?)}) AS v
 CROSS JOIN chrono_forge_execution_logs AS l
     ON l.workflow_id = v.column2 AND l.step_name = v.column3";
 
+/// Nearly no run has any, so all of them are asked at once.
+pub(super) const WITH_REPEATS: &str = "
+SELECT v.column1 FROM (VALUES {(?)}) AS v
+WHERE EXISTS (
+    SELECT 1 FROM chrono_forge_execution_logs AS l
+    WHERE l.workflow_id = v.column1 AND l.step_name > 'repeat$' AND l.step_name < 'repeat%'
+)";
+
 pub(super) const FAILED: &str = "
 SELECT l.step_name FROM chrono_forge_execution_logs AS l
-WHERE l.workflow_id = ? AND +l.state = 2 AND l.step_name NOT GLOB 'repeat$*$*'
-ORDER BY l.step_name LIMIT 20";
+WHERE l.workflow_id = ? AND l.step_name < 'repeat$' AND +l.state = 2
+UNION ALL
+SELECT l.step_name FROM chrono_forge_execution_logs AS l
+WHERE l.workflow_id = ? AND l.step_name >= 'repeat%' AND +l.state = 2
+LIMIT 20";
+
+/// Failed records that a refusal names.
+const FAILED_MAX: usize = 20;
 
 /// What a bare key may stand behind.
 const KINDS: [&str; 7] = [
@@ -63,22 +97,83 @@ pub(super) fn of_runs(
     conn: &mut SqliteConnection,
     runs: &[RunId],
 ) -> QueryResult<Vec<(RecordId, String)>> {
+    let repeats = repeats_of(conn, runs)?;
     let mut last = Batch::with_capacity(LAST_SUCCESS, runs.len());
     for run in runs {
         last.push([run.0.into()]);
     }
     let mut tail = Batch::with_capacity(TAIL, runs.len());
-    for chunk in last.chunks::<(BigInt, BigInt)>() {
-        for (run, seq) in chunk.load::<(i64, i64)>(conn)? {
-            tail.push([run.into(), seq.into()]);
+    let mut failed: Vec<(i64, i64, i64, String)> = Vec::new();
+    for chunk in last.chunks::<(BigInt, BigInt, BigInt)>() {
+        for (run, stalled, success) in chunk.load::<(i64, i64, i64)>(conn)? {
+            let of_run = || repeats.iter().filter(|repeat| repeat.nth == run);
+            let successes = of_run().filter(|repeat| repeat.is(RecordState::Completed));
+            let success = successes
+                .map(|repeat| repeat.seq)
+                .filter(|seq| *seq < stalled)
+                .fold(success, i64::max);
+            tail.push([run.into(), success.into()]);
+            let failures = of_run().filter(|it| it.is(RecordState::Failed) && it.seq > success);
+            failed.extend(failures.map(|it| (run, it.seq, it.id, it.name.clone())));
         }
     }
-    let mut records = Vec::new();
-    for chunk in tail.chunks::<(BigInt, Text)>() {
-        let rows = chunk.load::<(i64, String)>(conn)?;
-        records.extend(rows.into_iter().map(|(id, name)| (RecordId(id), name)));
+    for chunk in tail.chunks::<(BigInt, BigInt, BigInt, Text)>() {
+        failed.extend(chunk.load::<(i64, i64, i64, String)>(conn)?);
     }
-    Ok(records)
+    failed.sort_unstable();
+    Ok(failed
+        .into_iter()
+        .map(|(_, _, id, name)| (RecordId(id), name))
+        .collect())
+}
+
+/// A record that was looked up by name.
+struct Found {
+    /// What it was looked up for: a run, or the place of a name.
+    nth: i64,
+    id: i64,
+    name: String,
+    state: i64,
+    /// Zero for a record that the body has not received.
+    seq: i64,
+}
+
+impl Found {
+    fn is(&self, state: RecordState) -> bool {
+        self.state == state as i64
+    }
+}
+
+/// The rows of the repeats of these runs.
+fn repeats_of(conn: &mut SqliteConnection, runs: &[RunId]) -> QueryResult<Vec<Found>> {
+    let mut asked = Batch::with_capacity(WITH_REPEATS, runs.len());
+    for run in runs {
+        asked.push([run.0.into()]);
+    }
+    let mut batch = Batch::new(NAMED);
+    for chunk in asked.chunks::<(BigInt,)>() {
+        for (run,) in chunk.load::<(i64,)>(conn)? {
+            for name in repeat_names(conn, RunId(run))? {
+                batch.push([run.into(), run.into(), name.into()]);
+            }
+        }
+    }
+    look_up(conn, &batch)
+}
+
+fn look_up(conn: &mut SqliteConnection, batch: &Batch<'_, 3>) -> QueryResult<Vec<Found>> {
+    let mut found = Vec::new();
+    for chunk in batch.chunks::<(BigInt, BigInt, Text, BigInt, BigInt)>() {
+        let rows = chunk.load::<(i64, i64, String, i64, i64)>(conn)?;
+        found.extend(rows.into_iter().map(|(nth, id, name, state, seq)| Found {
+            nth,
+            id,
+            name,
+            state,
+            seq,
+        }));
+    }
+    Ok(found)
 }
 
 /// The failed records of these names, each once.
@@ -97,25 +192,22 @@ pub(super) fn named(
             batch.push([nth.into(), run.0.into(), format!("{kind}${name}").into()]);
         }
     }
-    let mut rows = Vec::new();
-    for chunk in batch.chunks::<(BigInt, BigInt, Text, BigInt)>() {
-        rows.extend(chunk.load::<(i64, i64, String, i64)>(conn)?);
-    }
+    let rows = look_up(conn, &batch)?;
     let mut found: Vec<(RecordId, String)> = Vec::new();
     for (nth, name) in (0_i64..).zip(names) {
         let mut failed = rows
             .iter()
-            .filter(|row| row.0 == nth && row.3 == RecordState::Failed as i64);
+            .filter(|row| row.nth == nth && row.is(RecordState::Failed));
         let problem = match (failed.next(), failed.next()) {
             _ if is_repetition(name) => "is one repetition; name its `repeat$<key>`",
-            (Some((_, id, name, _)), None) => {
-                if found.iter().all(|(known, _)| known.0 != *id) {
-                    found.push((RecordId(*id), name.clone()));
+            (Some(row), None) => {
+                if found.iter().all(|(known, _)| known.0 != row.id) {
+                    found.push((RecordId(row.id), row.name.clone()));
                 }
                 continue;
             }
             (Some(_), Some(_)) => "means several failed records; give the whole row name",
-            (None, _) if rows.iter().any(|row| row.0 == nth) => "has not failed",
+            (None, _) if rows.iter().any(|row| row.nth == nth) => "has not failed",
             (None, _) => "does not exist",
         };
         return Ok(Named::Missing {
@@ -128,8 +220,15 @@ pub(super) fn named(
 
 /// Failed records of a run, for the message of a refusal.
 pub(super) fn failed(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Vec<String>> {
-    let rows: Vec<(String,)> = Stmt::<(Text,)>::new(FAILED, &[run.0.into()]).load(conn)?;
-    Ok(rows.into_iter().map(|(name,)| name).collect())
+    let binds = [run.0.into(), run.0.into()];
+    let rows: Vec<(String,)> = Stmt::<(Text,)>::new(FAILED, &binds).load(conn)?;
+    let repeats = repeats_of(conn, &[run])?.into_iter();
+    let repeats = repeats.filter(|repeat| repeat.is(RecordState::Failed));
+    let mut names: Vec<String> = rows.into_iter().map(|(name,)| name).collect();
+    names.extend(repeats.map(|repeat| repeat.name));
+    names.sort_unstable();
+    names.truncate(FAILED_MAX);
+    Ok(names)
 }
 
 /// `repeat$<key>$<instant>`.

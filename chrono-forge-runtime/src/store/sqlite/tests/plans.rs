@@ -12,7 +12,8 @@ use super::fixture::*;
 use crate::record::*;
 use crate::store::Store;
 use crate::store::sqlite::{
-    SqliteStore, claim, commit, held, queue, records, recovery, runs, start, wake, worker,
+    SqliteStore, claim, commit, failures, held, queue, records, recovery, results, runs, start,
+    wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -65,6 +66,7 @@ fn no_statement_walks_a_table_that_grows() {
     ];
     let reads = [queue::NEXT_WAKE];
     let reads = reads.iter().chain(records::STATEMENTS);
+    let reads = reads.chain(results::STATEMENTS).chain(failures::STATEMENTS);
     for sql in statements.iter().chain(&others).chain(reads) {
         let plan = plan(sql);
         for step in plan.lines() {
@@ -90,13 +92,40 @@ fn claims_and_wake_look_ups_are_index_ranges() {
         next.contains("(queue=? AND priority=? AND workflow=?"),
         "{next}"
     );
-    let outputs = plan(records::OUTPUTS);
-    assert!(
-        outputs.contains("(parent_execution_log_id=? AND rowid>?)"),
-        "{outputs}"
-    );
-    for plan in [due, next, outputs] {
+    for plan in [due, next] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[test]
+fn pages_of_results_and_failures_are_ranges_in_the_order_of_their_indexes() {
+    let children =
+        "w USING INDEX chrono_forge_workflows_parent (parent_execution_log_id=? AND rowid>?";
+    let attempts = "e USING INDEX chrono_forge_error_logs_attempt (workflow_id=?";
+    let cases: [(&str, &[&str]); 6] = [
+        (results::OUTPUTS, &[children]),
+        (results::COMPLETED, &[children]),
+        (results::OF_RUNS, &["w USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (failures::CHILDREN, &[children]),
+        (
+            failures::OF_CHILDREN,
+            &[children, " AND rowid<?)", attempts],
+        ),
+        (
+            failures::OF_STEP,
+            &[attempts, " AND <expr>=? AND attempt>?)"],
+        ),
+    ];
+    let later = (
+        failures::OF_LATER_STEPS,
+        &[attempts, " AND <expr>>?)"] as &[&str],
+    );
+    for (sql, ranges) in cases.into_iter().chain([later]) {
+        let plan = plan(sql);
+        for range in ranges {
+            assert!(plan.contains(range), "{range}\n{sql}\n{plan}");
+        }
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
     }
 }
 
@@ -125,8 +154,13 @@ fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
 
 #[test]
 fn what_repeats_have_written_is_no_part_of_a_range_that_is_read() {
-    for sql in [records::STATEMENTS[0], records::PENDING] {
+    let recovered = recovery::TAIL_STATEMENTS;
+    for sql in [records::STATEMENTS[0], records::PENDING]
+        .iter()
+        .chain(recovered)
+    {
         let plan = plan(sql);
+        assert!(!plan.contains("(workflow_id=?)"), "{plan}");
         for range in ["step_name<?", "step_name>?"] {
             let range = format!("(workflow_id=? AND {range})");
             assert!(plan.contains(&range), "{plan}");

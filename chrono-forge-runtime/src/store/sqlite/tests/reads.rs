@@ -2,7 +2,6 @@
 
 use super::fixture::*;
 use crate::record::*;
-use crate::store::sqlite::records;
 
 #[test]
 fn history_comes_in_the_order_of_outcomes_and_the_open_ones_last() {
@@ -114,76 +113,6 @@ fn branches_tell_whether_they_are_sealed() {
         (true, 2, 2)
     );
     assert_eq!(sealed.id, open.id);
-}
-
-#[test]
-fn outputs_come_by_spawn_in_order_of_dispatch_and_in_pages() {
-    let mut forge = Forge::new();
-    let parent = forge.running("p");
-    let one = |key: &str, args: &str| ChildRow {
-        key: key.into(),
-        args: args.into(),
-        ..child(0, true)
-    };
-    let children = [
-        "p$b$s$10", "p$b$s$9", "p$b$s", "p$b$s2", "p$b$s$11", "p$b$sx$1",
-    ];
-    let children = children.iter().map(|key| one(key, "0")).collect();
-    let dispatches = vec![Dispatch {
-        children,
-        ..dispatch(0, true)
-    }];
-    let plan = Plan {
-        dispatches,
-        ..forge.plan(&parent)
-    };
-    let mut applied = forge.writer.apply(&[plan], at(1)).unwrap();
-    let children = applied.outcomes.remove(0).claimed;
-    for (index, child) in children
-        .iter()
-        .enumerate()
-        .filter(|(_, child)| child.key != "p$b$s$11")
-    {
-        forge.end(child, done(&index.to_string()));
-    }
-    let page = |after, limit| {
-        let outputs = forge
-            .store
-            .outputs(parent.id, "branch$b", "p$b$s", after, limit)
-            .unwrap();
-        outputs
-            .into_iter()
-            .map(|(_, key, output)| format!("{key}={output}"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(page(RunId(0), 10), ["p$b$s$10=0", "p$b$s$9=1", "p$b$s=2"]);
-    assert_eq!(page(RunId(0), 1), ["p$b$s$10=0"]);
-    assert_eq!(page(children[0].id, 10), ["p$b$s$9=1", "p$b$s=2"]);
-}
-
-#[test]
-fn a_page_of_outputs_ends_when_it_is_large() {
-    let mut forge = Forge::new();
-    let parent = forge.running("p");
-    let children = forge.branch(&parent, 4);
-    let large = format!("\"{}\"", "x".repeat(records::OUTPUT_BYTES / 2));
-    for (child, output) in children.iter().zip([&*large, "1", &*large, "2"]) {
-        forge.end(child, done(output));
-    }
-    let page = |after| {
-        let outputs = forge
-            .store
-            .outputs(parent.id, "branch$b", "p$b$s", after, 500)
-            .unwrap();
-        outputs
-            .into_iter()
-            .map(|(id, ..)| id)
-            .collect::<Vec<RunId>>()
-    };
-    let ids: Vec<RunId> = children.iter().map(|child| child.id).collect();
-    assert_eq!(page(RunId(0)), ids[..3]);
-    assert_eq!(page(ids[2]), ids[3..]);
-    assert_eq!(page(ids[3]), []);
 }
 
 #[test]

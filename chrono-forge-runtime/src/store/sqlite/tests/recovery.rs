@@ -1,6 +1,7 @@
 //! Retry, unlock and reset: what they change, what they refuse, what they leave alone.
 
 mod pages;
+mod tails;
 mod unlock;
 
 use diesel::prelude::*;
@@ -157,89 +158,6 @@ fn other_states_are_refused_and_nobody_is_none() {
             .unwrap()
             .is_none()
     );
-}
-
-/// A run with its records and its end, and the tail of it.
-type Tail = (&'static str, Vec<Record>, RunEnd, &'static [&'static str]);
-
-fn tails() -> [Tail; 7] {
-    let tick = || outcome("repeat$r$7", None, RecordState::Failed);
-    let unseen = || outcome("step$unseen", None, RecordState::Failed);
-    [
-        ("none", Vec::new(), failed(1), &[]),
-        (
-            "caught",
-            vec![gave_up("step$a", 1), succeeded("step$b", 2)],
-            failed(1),
-            &[],
-        ),
-        (
-            "two",
-            vec![
-                gave_up("step$a", 1),
-                succeeded("step$b", 2),
-                gave_up("wait_until$c", 3),
-                gave_up("branch$d", 4),
-                tick(),
-                unseen(),
-                record("wait$e"),
-            ],
-            stalled("branch$d"),
-            &["wait_until$c", "branch$d"],
-        ),
-        (
-            "all",
-            vec![gave_up("step$b", 1), gave_up("step$a", 2)],
-            stalled("step$a"),
-            &["step$b", "step$a"],
-        ),
-        (
-            // `try_join!`: the body received the failure and dropped the other arms, done as they were.
-            "dropped",
-            vec![
-                succeeded("step$a", 1),
-                gave_up("step$b", 2),
-                succeeded("step$c", 3),
-                gave_up("step$d", 4),
-            ],
-            stalled("step$b"),
-            &["step$b", "step$d"],
-        ),
-        (
-            // Nothing says which outcome the body received last.
-            "failed",
-            vec![
-                gave_up("step$b", 2),
-                succeeded("step$c", 3),
-                gave_up("step$d", 4),
-            ],
-            failed(1),
-            &["step$d"],
-        ),
-        (
-            "renamed",
-            vec![succeeded("step$a", 1), gave_up("step$b", 2)],
-            stalled("step$gone"),
-            &["step$b"],
-        ),
-    ]
-}
-
-#[test]
-fn the_tail_is_every_failure_behind_the_last_success() {
-    for (key, records, end, expected) in tails() {
-        let mut forge = Forge::new();
-        let run = forge.ended(key, records, end);
-        assert_eq!(forge.rearmed(key, None), expected, "{key}");
-        let history = forge.store.history(run, 100).unwrap();
-        for row in history
-            .iter()
-            .filter(|row| row.state == RecordState::Pending)
-        {
-            let armed = expected.contains(&&*row.step_name);
-            assert!(armed || row.step_name == "wait$e", "{key}: {row:?}");
-        }
-    }
 }
 
 #[test]
