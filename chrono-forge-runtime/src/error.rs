@@ -2,10 +2,12 @@
 
 mod definition;
 mod forge;
+mod keyset;
 mod outcome;
 mod store;
 
 pub use definition::DefinitionError;
 pub use forge::{ContextError, Error, RunError};
+pub use keyset::KeysetError;
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};
 pub use store::{StoreError, StoreErrorKind};

@@ -57,14 +57,14 @@ pub use chrono_forge_runtime::context::condition::Condition;
 pub use chrono_forge_runtime::context::invocation::{Invocation, Workflow, WorkflowReturn};
 pub use chrono_forge_runtime::context::merge::Merge;
 pub use chrono_forge_runtime::context::repeat::Repeat;
-pub use chrono_forge_runtime::context::source::{Source, pages};
+pub use chrono_forge_runtime::context::source::{Connections, Keyset, Source, pages};
 pub use chrono_forge_runtime::context::state::State;
 pub use chrono_forge_runtime::context::step::Step;
 pub use chrono_forge_runtime::context::wait::Wait;
 pub use chrono_forge_runtime::engine::repeat::OnError;
 pub use chrono_forge_runtime::error::{
-    BranchError, ContextError, DefinitionError, Error, JoinError, RunError, StepError, StoreError,
-    StoreErrorKind,
+    BranchError, ContextError, DefinitionError, Error, JoinError, KeysetError, RunError, StepError,
+    StoreError, StoreErrorKind,
 };
 pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
 pub use chrono_forge_runtime::record::{

@@ -19,6 +19,7 @@ mod execution;
 mod faults;
 mod foreign;
 mod gates;
+mod keyset;
 mod merge;
 mod pagers;
 mod panics;

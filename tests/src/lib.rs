@@ -6,3 +6,4 @@ pub mod labour;
 pub mod process;
 pub mod rows;
 pub mod scenario;
+pub mod shop;

@@ -1,0 +1,62 @@
+//! Items of anything that iterates, counted.
+
+use super::{Batch, IntoSource, Source};
+use crate::context::codec;
+
+/// Cursor of an iterator: how many items were dispatched.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Counted {
+    n: u64,
+}
+
+/// Items of an iterator.
+#[derive(Debug)]
+pub struct Iter<I>(I);
+
+/// Tells iterators from pagers.
+#[derive(Debug)]
+pub enum ViaIterator {}
+
+impl<I> IntoSource<ViaIterator> for I
+where
+    I: IntoIterator,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    type Item = I::Item;
+    type Source = Iter<I::IntoIter>;
+
+    fn into_source(self) -> Self::Source {
+        Iter(self.into_iter())
+    }
+}
+
+impl<I> Source for Iter<I>
+where
+    I: Iterator + Send,
+    I::Item: Send,
+{
+    type Item = I::Item;
+
+    fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
+        let Counted { n } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
+        // `nth` of a range is arithmetic, so skipping a million costs nothing.
+        if let Some(last) = n.checked_sub(1) {
+            self.0.nth(usize::try_from(last)?);
+        }
+        Ok(n)
+    }
+
+    async fn next_batch(&mut self, of: usize, index: u64) -> Result<Batch<I::Item>, anyhow::Error> {
+        let items: Vec<_> = self.0.by_ref().take(of).map(|item| (None, item)).collect();
+        let is_last = items.len() < of;
+        let cursor = codec::encode(&Counted {
+            n: index + items.len() as u64,
+        });
+        Ok(Batch {
+            items,
+            cursor: cursor.map_err(anyhow::Error::msg)?,
+            is_last,
+        })
+    }
+}

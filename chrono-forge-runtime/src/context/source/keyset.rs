@@ -1,0 +1,156 @@
+//! Rows of a table, page by page in the order of their primary key.
+//!
+//! This room names Diesel's traits, and no SQL of ours: it asks the user's database in the user's own
+//! query language. The engine's tables are none of its business.
+
+mod key;
+mod pool;
+mod position;
+mod query;
+mod rows;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use diesel::associations::HasTable;
+use diesel::{Column, Table};
+
+pub use key::{Named, Natural, NaturalKey, RowKey};
+pub use pool::{Connections, NoPool};
+pub use query::{KeysetQuery, PrimaryKeyOf};
+pub use rows::{KeysetRows, ViaKeyset};
+
+/// The columns of a query's table, which is what a [`Keyset`] selects unless it is told.
+type AllColumns<Q> = <<Q as HasTable>::Table as Table>::AllColumns;
+
+/// The rows of a Diesel query as a source of `spawn_each!`, read page by page over a pool of your own, from
+/// any database that Diesel speaks to.
+///
+/// A page is `WHERE <filters> AND pk > <cursor> ORDER BY pk LIMIT <of>`: each costs what it reads, however
+/// far it is into the table. Children are keyed by primary key, and the key of the last one is the durable
+/// cursor, so that after a crash reading goes on behind it. The closure gets what the selection loads as;
+/// `.select(Customer::as_select())` says the type, otherwise the closure names it.
+///
+/// ```
+/// use chrono_forge_runtime::context::source::Keyset;
+/// use diesel::prelude::*;
+/// use diesel::r2d2::{ConnectionManager, Pool};
+///
+/// diesel::table! {
+///     customers (id) {
+///         id -> BigInt,
+///         name -> Text,
+///         active -> Bool,
+///     }
+/// }
+///
+/// #[derive(Queryable, Selectable)]
+/// struct Customer {
+///     id: i64,
+///     name: String,
+/// }
+///
+/// # use chrono_forge_runtime::context::source::{IntoSource, ViaKeyset};
+/// # fn spawn_each<R>(_: impl IntoSource<ViaKeyset<R>>) {}
+/// # fn example(pool: Pool<ConnectionManager<SqliteConnection>>) {
+/// let source = Keyset::new(customers::table.filter(customers::active.eq(true)), customers::id)
+///     .select(Customer::as_select())
+///     .pool(&pool);
+/// // spawn_each!("customer", source, |customer| send_invoice(customer.id))
+/// # spawn_each(source);
+/// # }
+/// ```
+///
+/// # While the table changes
+///
+/// Every row that is in the query's result from before the dispatch begins until it passes has a child. A
+/// row that enters meanwhile has one if its key is above the cursor, and none if it is below. A row that
+/// leaves after it was read keeps its child. Once the branch is sealed the table is read no more.
+///
+/// # Errors
+///
+/// A pool that gives no connection and a query that fails are errors of the block, tried again from the
+/// cursor by the policy of the `branch!`. So is a [`KeysetError`](crate::error::KeysetError), for keys that
+/// cannot be a cursor.
+pub struct Keyset<Q, PK, S, P = NoPool, K = Natural> {
+    query: Q,
+    column: PK,
+    selection: S,
+    pool: P,
+    _key: PhantomData<fn() -> K>,
+}
+
+impl<Q, PK> Keyset<Q, PK, AllColumns<Q>>
+where
+    Q: KeysetQuery,
+    PK: PrimaryKeyOf<Q::Table>,
+{
+    /// The rows of `query`, a table or a table with filters, in the order of its primary key. The query
+    /// owns what it compares with.
+    pub fn new(query: Q, primary_key: PK) -> Self {
+        Self {
+            query,
+            column: primary_key,
+            selection: <Q::Table as Table>::all_columns(),
+            pool: NoPool,
+            _key: PhantomData,
+        }
+    }
+}
+
+impl<Q, PK, S, P, K> Keyset<Q, PK, S, P, K> {
+    /// What gives connections: an r2d2 pool of Diesel's, an [`Arc`](std::sync::Arc) or a
+    /// [`State`](crate::context::state::State) of one, or a closure that opens a connection or borrows
+    /// one. Each page takes one for as long as it is read, on a thread that may block.
+    pub fn pool<T: Connections>(self, pool: &T) -> Keyset<Q, PK, S, T, K> {
+        Keyset {
+            query: self.query,
+            column: self.column,
+            selection: self.selection,
+            pool: pool.clone(),
+            _key: PhantomData,
+        }
+    }
+
+    /// What to select of each row, as `Customer::as_select()`; the columns of the table, unless told.
+    pub fn select<T>(self, selection: T) -> Keyset<Q, PK, T, P, K> {
+        Keyset {
+            query: self.query,
+            column: self.column,
+            selection,
+            pool: self.pool,
+            _key: PhantomData,
+        }
+    }
+
+    /// The Rust type of the key, where it is not `i16`, `i32`, `i64` or `String`, as in
+    /// `.key::<Uuid>()`. Different keys must display differently: what a key displays is the end of its
+    /// child's key.
+    pub fn key<T: RowKey>(self) -> Keyset<Q, PK, S, P, Named<T>> {
+        Keyset {
+            query: self.query,
+            column: self.column,
+            selection: self.selection,
+            pool: self.pool,
+            _key: PhantomData,
+        }
+    }
+}
+
+impl<Q: Clone, PK: Clone, S: Clone, P: Clone, K> Clone for Keyset<Q, PK, S, P, K> {
+    fn clone(&self) -> Self {
+        Self {
+            query: self.query.clone(),
+            column: self.column.clone(),
+            selection: self.selection.clone(),
+            pool: self.pool.clone(),
+            _key: PhantomData,
+        }
+    }
+}
+
+impl<Q, PK: Column, S, P, K> fmt::Debug for Keyset<Q, PK, S, P, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyset(by {:?})", PK::NAME)
+    }
+}

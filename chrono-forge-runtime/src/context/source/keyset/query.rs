@@ -1,0 +1,127 @@
+//! A page as a Diesel query.
+
+use diesel::associations::HasTable;
+use diesel::dsl::{Asc, Filter, Gt, Limit, Order, Select};
+use diesel::expression::{AsExpression, Expression};
+use diesel::query_builder::IntoUpdateTarget;
+use diesel::query_dsl::LoadQuery;
+use diesel::query_dsl::methods::{FilterDsl, LimitDsl, OrderDsl, SelectDsl};
+use diesel::result::{Error, UnexpectedNullError};
+use diesel::sql_types::{SingleValue, SqlType, is_nullable};
+use diesel::{Column, ExpressionMethods, QueryResult, RunQueryDsl, Table};
+
+use super::key::KeyOf;
+use super::{Connections, Keyset, RowKey};
+use crate::error::KeysetError;
+
+/// A query that can be read in pages: a table, or a table with filters. A keyset gives the order, the
+/// limit and the selection itself. Diesel draws the same line around what can be updated, for the same
+/// reason: anything more would change which rows are meant.
+#[diagnostic::on_unimplemented(
+    message = "a `Keyset` cannot page over this query",
+    note = "give it a table, or a table with filters: `customers::table.filter(..)`",
+    note = "the order, the limit and the offset are its own; columns are chosen by `Keyset::new(..).select(..)`; what joins, groups, locks or removes duplicates belongs in a filter (`eq_any`, `exists`), in a view, or in the child"
+)]
+pub trait KeysetQuery: IntoUpdateTarget + Clone + Send + 'static {}
+
+impl<Q: IntoUpdateTarget + Clone + Send + 'static> KeysetQuery for Q {}
+
+/// The one column that is the primary key of `Tab`, so that it is unique and in order.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the one primary key column of `{Tab}`",
+    note = "a `Keyset` pages by the primary key, since no other column is known to be unique and never null"
+)]
+pub trait PrimaryKeyOf<Tab>:
+    Column<SqlType: SingleValue> + ExpressionMethods + Clone + Send + 'static
+{
+}
+
+impl<Tab, PK> PrimaryKeyOf<Tab> for PK
+where
+    Tab: Table<PrimaryKey = PK>,
+    PK: Column<Table = Tab, SqlType: SingleValue + SqlType<IsNull = is_nullable::NotNull>>
+        + ExpressionMethods
+        + Clone
+        + Send
+        + 'static,
+{
+}
+
+/// Rows, each with its key.
+pub(super) type Page<K, R> = Vec<(K, R)>;
+
+/// Something that reads rows of type `R` in pages.
+pub trait ReadPage<R>: Clone + Send + 'static {
+    /// The type of its keys.
+    type Key: RowKey;
+    /// The column that they stand in.
+    const COLUMN: &'static str;
+
+    /// At most `limit` rows whose keys follow `after`, in order. Blocks.
+    fn page(
+        &self,
+        after: Option<Self::Key>,
+        limit: usize,
+    ) -> Result<Page<Self::Key, R>, anyhow::Error>;
+}
+
+/// A query whose rows come as `(K, R)` over the connection `C`.
+pub trait Load<C, PK, S, K, R> {
+    /// The first `limit` rows in order of their keys.
+    fn first(self, column: PK, selection: S, limit: i64, c: &mut C) -> QueryResult<Page<K, R>>;
+}
+
+impl<Q, C, PK, S, K, R> Load<C, PK, S, K, R> for Q
+where
+    PK: ExpressionMethods + Clone,
+    (PK, S): Expression,
+    Q: SelectDsl<(PK, S)>,
+    Select<Q, (PK, S)>: OrderDsl<Asc<PK>>,
+    Order<Select<Q, (PK, S)>, Asc<PK>>: LimitDsl,
+    Limit<Order<Select<Q, (PK, S)>, Asc<PK>>>: LoadQuery<'static, C, (K, R)>,
+{
+    fn first(self, column: PK, selection: S, limit: i64, c: &mut C) -> QueryResult<Page<K, R>> {
+        let selected = SelectDsl::select(self, (column.clone(), selection));
+        let ordered = OrderDsl::order(selected, column.asc());
+        LimitDsl::limit(ordered, limit).load(c)
+    }
+}
+
+impl<Q, PK, S, P, K, R> ReadPage<R> for Keyset<Q, PK, S, P, K>
+where
+    K: KeyOf<PK> + 'static,
+    P: Connections,
+    PK: PrimaryKeyOf<<Q as HasTable>::Table>,
+    K::Key: AsExpression<<PK as Expression>::SqlType>,
+    Q: KeysetQuery + FilterDsl<Gt<PK, K::Key>> + Load<P::Connection, PK, S, K::Key, R>,
+    Filter<Q, Gt<PK, K::Key>>: Load<P::Connection, PK, S, K::Key, R>,
+    S: Clone + Send + 'static,
+{
+    type Key = K::Key;
+    const COLUMN: &'static str = PK::NAME;
+
+    fn page(&self, after: Option<K::Key>, limit: usize) -> Result<Page<K::Key, R>, anyhow::Error> {
+        let limit = i64::try_from(limit)?;
+        let (query, column) = (self.query.clone(), self.column.clone());
+        let selection = self.selection.clone();
+        let mut connection = self.pool.lend()?;
+        let rows = match after {
+            None => query.first(column, selection, limit, &mut connection),
+            Some(key) => {
+                let rest = FilterDsl::filter(query, column.clone().gt(key));
+                rest.first(column, selection, limit, &mut connection)
+            }
+        };
+        rows.map_err(|error| told(error, PK::NAME))
+    }
+}
+
+/// An error of a page. A null is told apart, since SQLite lets it into a key of text.
+fn told(error: Error, column: &'static str) -> anyhow::Error {
+    match error {
+        Error::DeserializationError(cause) if cause.is::<UnexpectedNullError>() => {
+            KeysetError::Null { column }.into()
+        }
+        error => error.into(),
+    }
+}
