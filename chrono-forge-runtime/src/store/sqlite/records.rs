@@ -4,6 +4,7 @@ mod blocked;
 mod pending;
 mod repeats;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
