@@ -3,6 +3,7 @@
 //! A **run** is one row of `chrono_forge_workflows`, a **record** one row of
 //! `chrono_forge_execution_logs`, a **plan** what one pass wants written.
 
+pub mod audit;
 pub mod ids;
 pub mod notes;
 pub mod plan;
@@ -12,6 +13,9 @@ pub mod results;
 pub mod run;
 pub mod step;
 
+pub use audit::{
+    AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
+};
 pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{

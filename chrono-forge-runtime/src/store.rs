@@ -14,9 +14,10 @@ pub mod sqlite;
 use jiff::Timestamp;
 
 use crate::record::{
-    BlockedChild, BranchRow, ClaimedRun, Epoch, FailurePage, FailurePlace, Json, Level, OutputRow,
-    PendingRow, Plan, PlanOutcome, RecordId, RecordRow, RetryFilter, RunId, RunRow, RunState,
-    SpawnPath, WorkerId,
+    AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
+    ClaimedRun, Epoch, FailurePage, FailurePlace, Json, Level, OutputRow, PendingRow, Plan,
+    PlanOutcome, RecordId, RecordRow, Recount, RetryFilter, RunId, RunRow, RunState, SpawnPath,
+    WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -85,6 +86,32 @@ pub trait Store: Send + Sync + 'static {
     /// dispatch: at most `limit`. Costs what it answers, however many children there are and however
     /// many other runs are blocked.
     fn blocked_children(&self, run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>>;
+
+    /// The branches of a run, by name, with what the auditor last found: at most `limit`. Counts blocked
+    /// children and no others.
+    fn branch_states(&self, run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>>;
+
+    /// The counters of a branch and its newest child, of one commit. `None` when it has no row.
+    fn branch_counters(&self, branch: RecordId) -> StoreResult<Option<BranchCounters>>;
+
+    /// Counts children of a branch after the run `after` up to `through`, in order of dispatch: `limit`
+    /// of them, of one commit. Answers the last one counted, or `through` when there was none left.
+    fn count_children(
+        &self,
+        branch: RecordId,
+        after: RunId,
+        through: RunId,
+        limit: u32,
+    ) -> StoreResult<(ChildCount, RunId)>;
+
+    /// What there is to audit. Looks at `limit` branches with unfinished children after the record
+    /// `after`; those that nobody audits yet are new if they were opened at `opened_by` or earlier.
+    fn audit_work(
+        &self,
+        after: RecordId,
+        limit: u32,
+        opened_by: Timestamp,
+    ) -> StoreResult<AuditWork>;
 
     /// Pending records of a run, by name: at most `limit`.
     fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
@@ -163,6 +190,38 @@ pub trait Writer: Send {
         key: &str,
         now: Timestamp,
     ) -> StoreResult<Option<Found>>;
+
+    /// Has these branches audited from `due_at` on, with their counters of now as the sample that rates
+    /// are measured from. Those that are audited already are left alone.
+    fn enter_audits(
+        &mut self,
+        branches: &[RecordId],
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<()>;
+
+    /// Takes audits: raises their round, so that nobody else takes them before `lease_until`, and who
+    /// took an earlier round and is late writes nothing.
+    fn claim_audits(
+        &mut self,
+        request: &AuditRequest<'_>,
+        now: Timestamp,
+    ) -> StoreResult<Vec<AuditClaim>>;
+
+    /// Counts the children of a branch while nothing else can be written, and sets its counter right if
+    /// it is wrong; a sealed branch that is joined by that wakes its parent as its last child does.
+    /// Changes nothing when called again. `None` when the branch has no row.
+    fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>>;
+
+    /// Writes what audits found, each under its round only. A branch that is over is forgotten, unless it
+    /// was repaired; if its parent waits, idle and not due, at a merge all of whose branches are joined,
+    /// the parent is woken. Answers the runs that were. A branch whose parent runs and has that merge still to
+    /// record is kept and looked at again.
+    fn record_audits(
+        &mut self,
+        findings: &[AuditFinding],
+        now: Timestamp,
+    ) -> StoreResult<Vec<RunId>>;
 
     /// Enters a worker as alive.
     fn register_worker(
@@ -318,6 +377,35 @@ pub struct RetriedPage {
 pub struct Found {
     pub run: RunId,
     pub state: RunState,
+}
+
+/// What [`Store::audit_work`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditWork {
+    /// Branches to enter.
+    pub unaudited: Vec<RecordId>,
+    /// Where the next look goes on; record 0, the beginning, once the end was reached.
+    pub resume_after: RecordId,
+    /// When the next audit is due.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Which audits to take.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditRequest<'a> {
+    pub scope: AuditScope<'a>,
+    /// When others may take them, should this process die.
+    pub lease_until: Timestamp,
+}
+
+/// See [`AuditRequest`].
+#[derive(Clone, Copy, Debug)]
+pub enum AuditScope<'a> {
+    /// Those that are due, longest first: so many, and so many children together unless the first
+    /// branch alone has more.
+    Due { limit: u32, children_max: u64 },
+    /// These branches, due or not.
+    Of(&'a [RecordId]),
 }
 
 /// A worker's row.

@@ -10,6 +10,7 @@ const SCHEMA: &str = concat!(
         "../../../migrations/sqlite/2026-11-21-000001_create_runs_records_errors_workers/up.sql"
     ),
     include_str!("../../../migrations/sqlite/2026-11-22-000002_index_blocked_children/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-11-22-000003_audit_branches/up.sql"),
 );
 
 /// The versions that the engine would have noted.
@@ -18,7 +19,8 @@ CREATE TABLE chrono_forge_schema_migrations (
     version TEXT PRIMARY KEY,
     run_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) STRICT, WITHOUT ROWID;
-INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002');";
+INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002'),
+    ('20261122000003');";
 
 /// The one connection that writes, with one worker registered.
 pub struct Database {

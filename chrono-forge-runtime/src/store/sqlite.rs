@@ -6,6 +6,7 @@
 //!
 //! A database in memory has a single connection, which writer and readers take in turns.
 
+mod audits;
 mod bind;
 mod claim;
 mod commit;
@@ -41,11 +42,11 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use super::{Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
+use super::{AuditWork, Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
 use crate::error::StoreErrorKind;
 use crate::record::{
-    BlockedChild, BranchRow, FailurePage, FailurePlace, Json, OutputRow, PendingRow, RecordId,
-    RecordRow, RunId, RunRow, SpawnPath,
+    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, FailurePage, FailurePlace,
+    Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
 };
 use connection::Purpose;
 pub use location::{Location, LocationError};
@@ -235,6 +236,37 @@ impl Store for SqliteStore {
     fn blocked_children(&self, run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>> {
         self.read("blocked_children", |conn| {
             records::blocked_children(conn, run, limit)
+        })
+    }
+
+    fn branch_states(&self, run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>> {
+        self.read("branch_states", |conn| audits::of_run(conn, run, limit))
+    }
+
+    fn branch_counters(&self, branch: RecordId) -> StoreResult<Option<BranchCounters>> {
+        self.read("branch_counters", |conn| audits::counters(conn, branch))
+    }
+
+    fn count_children(
+        &self,
+        branch: RecordId,
+        after: RunId,
+        through: RunId,
+        limit: u32,
+    ) -> StoreResult<(ChildCount, RunId)> {
+        self.read("count_children", |conn| {
+            audits::count(conn, branch, (after, through), limit)
+        })
+    }
+
+    fn audit_work(
+        &self,
+        after: RecordId,
+        limit: u32,
+        opened_by: Timestamp,
+    ) -> StoreResult<AuditWork> {
+        self.read("audit_work", |conn| {
+            audits::work(conn, after, limit, opened_by)
         })
     }
 

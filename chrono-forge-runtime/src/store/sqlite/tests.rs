@@ -1,6 +1,7 @@
 //! The store's contract, sentence by sentence, against `dyn Store` and `dyn Writer`; and, in
 //! `file` and `plans`, what only SQLite has.
 
+mod audits;
 mod blocked;
 mod claims;
 mod commits;

@@ -7,11 +7,11 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::turns::{Company, Turns};
-use super::{claim, commit, connection, fault, recovery, start, wake, worker};
-use crate::record::{Plan, RunId, WorkerId};
+use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
+use crate::record::{AuditClaim, AuditFinding, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::{
-    Applied, BlockedPage, ClaimRequest, Claims, CrashLimits, Found, Heartbeat, Rearmed, Recovered,
-    RetriedPage, Start, Started, StoreResult, Woken, Writer,
+    Applied, AuditRequest, BlockedPage, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
+    Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, Writer,
 };
 
 /// A connection that several hold, one at a time.
@@ -119,6 +119,37 @@ impl Writer for SqliteWriter {
         self.write("reset_crashes", |conn| {
             recovery::reset_crashes(conn, (workflow, key), now)
         })
+    }
+
+    fn enter_audits(
+        &mut self,
+        branches: &[RecordId],
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.write("enter_audits", |conn| {
+            audits::enter(conn, branches, due_at, now)
+        })
+    }
+
+    fn claim_audits(
+        &mut self,
+        request: &AuditRequest<'_>,
+        now: Timestamp,
+    ) -> StoreResult<Vec<AuditClaim>> {
+        self.write("claim_audits", |conn| audits::claim(conn, request, now))
+    }
+
+    fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
+        self.write("recount_branch", |conn| audits::recount(conn, branch, now))
+    }
+
+    fn record_audits(
+        &mut self,
+        findings: &[AuditFinding],
+        now: Timestamp,
+    ) -> StoreResult<Vec<RunId>> {
+        self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
     fn register_worker(

@@ -12,8 +12,8 @@ use super::fixture::*;
 use crate::record::*;
 use crate::store::Store;
 use crate::store::sqlite::{
-    SqliteStore, claim, commit, failures, held, queue, records, recovery, results, runs, start,
-    wake, worker,
+    SqliteStore, audits, claim, commit, failures, held, queue, records, recovery, results, runs,
+    start, wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -40,6 +40,7 @@ fn no_statement_walks_a_table_that_grows() {
     let growing = [
         "w",
         "l",
+        "a",
         "s",
         "n",
         "e",
@@ -53,6 +54,7 @@ fn no_statement_walks_a_table_that_grows() {
         held::STATEMENTS,
         worker::STATEMENTS,
         recovery::STATEMENTS,
+        audits::STATEMENTS,
     ]
     .concat();
     let others = [
@@ -149,6 +151,26 @@ fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
     }
     for plan in [page, pending, children] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[test]
+fn audits_read_ranges_of_their_indexes() {
+    let expected = [
+        "chrono_forge_execution_logs USING INDEX chrono_forge_execution_logs_open (id>?)",
+        "a USING INDEX chrono_forge_audits_due (next_at<?)",
+        "w USING INDEX chrono_forge_workflows_parent \
+         (parent_execution_log_id=? AND rowid>? AND rowid<?)",
+        "w USING COVERING INDEX chrono_forge_workflows_parent (parent_execution_log_id=?)",
+        "chrono_forge_blocked USING COVERING INDEX chrono_forge_blocked_children (parent_execution_log_id=?)",
+    ];
+    let plans: Vec<String> = audits::STATEMENTS.iter().map(|sql| plan(sql)).collect();
+    for range in expected {
+        let found = plans.iter().any(|plan| plan.contains(range));
+        assert!(found, "{range}\n{}", plans.join("\n"));
+    }
+    for plan in plans {
+        assert!(!plan.contains("TEMP B-TREE FOR ORDER"), "{plan}");
     }
 }
 

@@ -1,0 +1,64 @@
+//! Where the branches of a run stand, for operators.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::unsigned;
+use crate::record::{BranchState, RecordId, RunId};
+use crate::store::sqlite::bind::instant;
+use crate::store::sqlite::statement::Stmt;
+
+pub(in crate::store::sqlite) const STATES: &str = "
+SELECT l.id, substr(l.step_name, 8), l.state, l.spawned, l.pending, (
+        SELECT count(*) FROM chrono_forge_blocked WHERE parent_execution_log_id = l.id
+    ), a.audited_at, a.pending, a.never_started, a.rate_micros, ifnull(a.repairs, 0)
+FROM chrono_forge_execution_logs AS l
+LEFT JOIN chrono_forge_audits AS a ON a.execution_log_id = l.id
+WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'
+ORDER BY l.step_name
+LIMIT ?";
+
+type Columns = (
+    (BigInt, Text, BigInt, BigInt, BigInt, BigInt),
+    (
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        BigInt,
+    ),
+);
+
+type Row = (
+    (i64, String, i64, i64, i64, i64),
+    (Option<i64>, Option<i64>, Option<i64>, Option<i64>, i64),
+);
+
+/// Branches by name; see [`Store::branch_states`](crate::store::Store::branch_states).
+pub(in crate::store::sqlite) fn of_run(
+    conn: &mut SqliteConnection,
+    run: RunId,
+    limit: u32,
+) -> QueryResult<Vec<(RecordId, BranchState)>> {
+    let rows: Vec<Row> = Stmt::<Columns>::new(STATES, &[run.0.into(), limit.into()]).load(conn)?;
+    Ok(rows.into_iter().map(state).collect())
+}
+
+fn state(row: Row) -> (RecordId, BranchState) {
+    let (id, name, code, spawned, pending, blocked) = row.0;
+    let (audited_at, sampled, never_started, rate_micros, repairs) = row.1;
+    let mut state = BranchState::new(name, code == 1, unsigned(spawned), unsigned(pending));
+    state.blocked = unsigned(blocked);
+    state.repairs = unsigned(repairs);
+    if let Some(at) = audited_at {
+        let pending = unsigned(sampled.unwrap_or(0));
+        let never_started = unsigned(never_started.unwrap_or(0));
+        state.note_audit(
+            instant(at),
+            pending,
+            never_started,
+            rate_micros.map(unsigned),
+        );
+    }
+    (RecordId(id), state)
+}
