@@ -2,10 +2,11 @@
 //!
 //! [`scheduler`] claims due runs into [`slots`], [`executor`] takes one run through its pass with
 //! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
-//! lease and recovers others' runs. [`reading`] is how a body
-//! waits for a read of the engine's own. [`host`] is what they share.
+//! lease and recovers others' runs, [`audit`] looks after the counters of branches. [`reading`] is how a
+//! body waits for a read of the engine's own. [`host`] is what they share.
 
 pub mod alarm;
+pub mod audit;
 pub mod config;
 pub mod driver;
 pub mod executor;

@@ -16,6 +16,7 @@ pub mod step;
 pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
+pub(crate) use audit::eta;
 pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{

@@ -1,4 +1,5 @@
-//! From `open` to the end: the commit thread, the scheduler, the heartbeat, and how they stop.
+//! From `open` to the end: the commit thread, the scheduler, the heartbeat, the auditor, and how
+//! they stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::commit::Committer;
+use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
 use crate::engine::liveness::Liveness;
 use crate::engine::scheduler::Scheduler;
@@ -61,9 +63,11 @@ impl Lifecycle {
         let mut liveness = Liveness::register(Arc::clone(&self.host)).await?;
         liveness.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
+        let auditor = Auditor::new(Arc::clone(&self.host));
         let tasks = [
             tokio::spawn(liveness.run()),
             tokio::spawn(scheduler.run()),
+            tokio::spawn(auditor.run()),
             tokio::spawn(report_unknown(Arc::clone(&self.host))),
         ];
         self.tasks
