@@ -1,5 +1,6 @@
 //! The runtime surface: open a database, start runs, wait for their results.
 
+mod branches;
 mod builder;
 mod lifecycle;
 mod operations;

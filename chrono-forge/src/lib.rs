@@ -68,7 +68,7 @@ pub use chrono_forge_runtime::error::{
 };
 pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
 pub use chrono_forge_runtime::record::{
-    BlockedChild, ChildFailure, Priority, RetryFilter, RunState,
+    BlockedChild, BranchState, ChildFailure, Priority, RetryFilter, RunState,
 };
 pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
 /// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.

@@ -1,14 +1,14 @@
 //! A started run, seen from outside.
 
 use std::marker::PhantomData;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{Forge, Operation, closed, operations};
 use crate::context::codec;
+use crate::engine::host::Host;
 use crate::engine::hub::Settled;
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
@@ -199,7 +199,15 @@ impl<T> Run<T> {
         }
     }
 
-    async fn row(&self) -> Result<RunRow, RunError> {
+    pub(super) fn row_id(&self) -> RunId {
+        self.id
+    }
+
+    pub(super) fn host(&self) -> &Arc<Host> {
+        self.forge.host()
+    }
+
+    pub(super) async fn row(&self) -> Result<RunRow, RunError> {
         let id = self.id;
         let row = self.forge.host().read(move |store| store.run(id)).await;
         row.map_err(closed)?.ok_or_else(|| RunError::Missing {
