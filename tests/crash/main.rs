@@ -1,5 +1,6 @@
 //! Stops at every commit, resumes, compares with an undisturbed run.
 
+mod audits;
 mod deaths;
 mod kitchen;
 mod sweep;

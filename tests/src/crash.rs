@@ -382,6 +382,25 @@ impl Probe {
         Ok(over >= ticks)
     }
 
+    /// Changes rows behind the engine's back.
+    ///
+    /// # Panics
+    /// When the database cannot be written.
+    pub fn tear(&self, sql: &str) {
+        let connection = Connection::open(&self.db).expect("the file opens");
+        connection.busy_timeout(HANGS).expect("a timeout is set");
+        connection.execute(sql, []).expect("the edit is valid");
+    }
+
+    /// Whether a query answers a number other than 0.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    #[must_use]
+    pub fn finds(&self, sql: &str) -> bool {
+        rows::number(&rows::look(&self.db), sql) != 0
+    }
+
     /// How often each body ran, by run and row.
     ///
     /// # Panics
