@@ -13,10 +13,10 @@ pub mod results;
 pub mod run;
 pub mod step;
 
+pub(crate) use audit::eta;
 pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
-pub(crate) use audit::eta;
 pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{

@@ -167,3 +167,56 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Watching a branch
+//!
+//! [`Run::branches`](crate::Run::branches) tells of each branch of a run how many children were dispatched,
+//! how many are pending and how many blocked. That is exact, and costs the same for ten children and for a
+//! million. How fast they complete, how long the rest will take, and how many nobody has taken yet, is
+//! as of the last audit: a worker counts the children of each branch that stays open for longer than
+//! 5 seconds, beside everything else that happens, after a fourth of the time that is left at their rate
+//! (at least 5 seconds, at most 10 minutes), and less and less often while nothing moves.
+//!
+//! The join does not wait for audits: the last child wakes the parent. They are a second pair of eyes. A
+//! counter that is wrong, as only damage to the database can make it, would strand the parent or let it go on
+//! early; an audit that finds one counts again while commits wait, sets it right, says so in a warning of
+//! the log and in [`BranchState::repairs`](crate::BranchState::repairs), and wakes the parent if no child is
+//! left. What no audit can undo is a parent that went on before it came.
+//! [`Run::audit`](crate::Run::audit) counts at once and answers what it counted.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! #[workflow]
+//! async fn resize(image: u64) -> Result<u64> {
+//!     // .. until somebody has approved it ..
+//!     wait!("approval", hours(image)).await;
+//!     Ok(image)
+//! }
+//!
+//! #[workflow]
+//! async fn gallery(images: u64) -> Result<u64> {
+//!     let resized = branch!("resize", automerge = true, {
+//!         spawn_each!("image", 0..images, |image| resize(image))
+//!     })
+//!     .await?;
+//!     Ok(resized.len() as u64)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let forge = Forge::open("sqlite::memory:").await?;
+//! let run = forge.start("g", gallery(5)).await?;
+//! # while !run.branches().await?.iter().any(|branch| branch.pending == 4 && branch.sealed) {
+//! #     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+//! # }
+//! for branch in run.branches().await? {
+//!     assert_eq!(&*branch.name, "resize");
+//!     assert_eq!((branch.spawned, branch.pending, branch.blocked), (5, 4, 0));
+//!     assert_eq!(branch.audited_at, None, "it has just been opened");
+//! }
+//! let audited = run.audit().await?;
+//! assert_eq!((audited[0].pending, audited[0].repairs), (4, 0));
+//! # Ok(())
+//! # }
+//! ```
