@@ -76,8 +76,9 @@ pub(super) fn claim_due(
     let mut claims = Claims::default();
     let mut quarantine = request.quarantine_slot;
     for room in request.queues {
-        let (returning, mut healthy): (Vec<Level>, Vec<Level>) =
-            Level::all().partition(|level| level.is_returning());
+        let (returning, mut healthy): (Vec<Level>, Vec<Level>) = Level::all()
+            .filter(|level| level.is_urgent() || !room.urgent_only)
+            .partition(|level| level.is_returning());
         if request.lowest_first {
             healthy.reverse();
         }
