@@ -1,5 +1,6 @@
 //! The command line.
 
+mod all;
 mod asked;
 
 use std::path::PathBuf;
@@ -8,16 +9,17 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use asked::{
-    Children, Concurrent, Fanout, Joins, Latency, Replay, Sequential, Starvation, Storm,
+    Children, Concurrent, Crowd, Fanout, Joins, Latency, Replay, Sequential, Starvation, Storm,
 };
 
+use crate::floor::crowd::Kind;
 use crate::job::Job;
 use crate::report::Report;
 use crate::{place, workload};
 
 /// Measures chrono-forge beside its floor: the same rows by bare SQL, without an engine.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     workload: Workload,
@@ -74,6 +76,27 @@ enum Workload {
         #[command(flatten)]
         asked: Joins,
     },
+    /// The one child that keeps its parent waiting: named, then retried by hand
+    Blocked {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Children,
+    },
+    /// Runs beside a million others that sleep
+    Sleepers {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Crowd,
+    },
+    /// Runs beside 500,000 due ones of a workflow that no worker serves
+    Unclaimable {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Crowd,
+    },
     /// Small runs that come while a fan-out of a million is under way
     Starvation {
         #[command(flatten)]
@@ -88,6 +111,8 @@ enum Workload {
         #[command(flatten)]
         asked: Storm,
     },
+    /// Every workload, and the table of all
+    Report(all::Asked),
     /// One part in this process; prints its sample as JSON
     #[command(hide = true)]
     Measure { job: String, path: PathBuf },
@@ -116,10 +141,6 @@ impl Common {
         let Store::Sqlite = self.store;
         place::resolve(self.dir.as_deref())
     }
-
-    fn tell(&self, report: &Report) -> Result<()> {
-        report.print(self.json)
-    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -130,31 +151,36 @@ enum Store {
 /// Runs what the command line asks for.
 pub fn run() -> Result<()> {
     match Cli::parse().workload {
-        Workload::Floor { common, asked } => common.tell(&workload::floor::run(&common, &asked)?),
-        Workload::Fanout { common, asked } => common.tell(&workload::fanout::run(&common, &asked)?),
-        Workload::Sequential { common, asked } => {
-            common.tell(&workload::steps::sequential(&common, &asked)?)
-        }
-        Workload::Concurrent { common, asked } => {
-            common.tell(&workload::steps::concurrent(&common, &asked)?)
-        }
-        Workload::Replay { common, asked } => {
-            common.tell(&workload::wakes::replay(&common, &asked)?)
-        }
-        Workload::Latency { common, asked } => {
-            common.tell(&workload::steps::latency(&common, &asked)?)
-        }
-        Workload::JoinWake { common, asked } => {
-            common.tell(&workload::wakes::join(&common, &asked)?)
-        }
-        Workload::Starvation { common, asked } => {
-            common.tell(&workload::starvation::run(&common, &asked)?)
-        }
-        Workload::Storm { common, asked } => common.tell(&workload::storm::run(&common, &asked)?),
         Workload::Measure { job, path } => {
             let job: Job = serde_json::from_str(&job)?;
             println!("{}", serde_json::to_string(&job.measure(&path)?)?);
             Ok(())
         }
+        Workload::Report(asked) => all::report(&asked),
+        workload => {
+            let (common, report) = measure(&workload)?;
+            report.print(common.json)
+        }
     }
+}
+
+fn measure(workload: &Workload) -> Result<(&Common, Report)> {
+    use Workload as W;
+    use workload::{crowd, fanout, floor, starvation, steps, storm, wakes};
+    let (common, report) = match workload {
+        W::Floor { common, asked } => (common, floor::run(common, asked)),
+        W::Fanout { common, asked } => (common, fanout::run(common, asked)),
+        W::Sequential { common, asked } => (common, steps::sequential(common, asked)),
+        W::Concurrent { common, asked } => (common, steps::concurrent(common, asked)),
+        W::Replay { common, asked } => (common, wakes::replay(common, asked)),
+        W::Latency { common, asked } => (common, steps::latency(common, asked)),
+        W::JoinWake { common, asked } => (common, wakes::join(common, asked)),
+        W::Blocked { common, asked } => (common, wakes::blocked(common, asked)),
+        W::Sleepers { common, asked } => (common, crowd::run(common, Kind::Sleepers, asked)),
+        W::Unclaimable { common, asked } => (common, crowd::run(common, Kind::Unclaimable, asked)),
+        W::Starvation { common, asked } => (common, starvation::run(common, asked)),
+        W::Storm { common, asked } => (common, storm::run(common, asked)),
+        W::Report(_) | W::Measure { .. } => anyhow::bail!("this is no workload"),
+    };
+    Ok((common, report?))
 }

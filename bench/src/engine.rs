@@ -1,5 +1,8 @@
 //! The engine's side: the measured workflows, written and started as a user does.
 
+pub mod blocked;
+mod clients;
+pub mod crowd;
 pub mod fanout;
 pub mod join;
 pub mod replay;

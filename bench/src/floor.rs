@@ -4,6 +4,7 @@
 //! the store (`chrono-forge-runtime/src/store/sqlite`), each prepared once and kept.
 
 mod attempts;
+pub mod crowd;
 mod database;
 pub mod fanout;
 mod rows;

@@ -21,6 +21,8 @@ pub enum Job {
     RecordHistory { records: u64 },
     ResumeHistory { records: u64 },
     Join { joins: u64 },
+    Blocked { children: u64 },
+    Crowd(engine::crowd::Shape),
     Starvation(engine::starvation::Shape),
     Storm(engine::storm::Shape),
 }
@@ -76,6 +78,8 @@ impl Job {
             Self::RecordHistory { records } => engine::replay::record(path, *records),
             Self::ResumeHistory { records } => engine::replay::resume(path, *records),
             Self::Join { joins } => engine::join::measure(path, *joins),
+            Self::Blocked { children } => engine::blocked::measure(path, *children),
+            Self::Crowd(shape) => engine::crowd::measure(path, shape),
             Self::Starvation(shape) => engine::starvation::measure(path, shape),
             Self::Storm(shape) => engine::storm::measure(path, shape),
         }?;

@@ -1,5 +1,6 @@
 //! What a workload tells: a table for people, one JSON object for programs.
 
+pub mod markdown;
 mod table;
 
 use serde::Serialize;

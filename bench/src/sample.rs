@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::floor::crowd::Cost;
 use crate::quantiles::Quantiles;
 use crate::spread::Spread;
 
@@ -26,6 +27,10 @@ pub struct Sample {
     /// What was timed one by one on an idle engine and on a busy one, by name.
     #[serde(default)]
     pub timed: BTreeMap<String, Timed>,
+    /// Of the workload `blocked` only.
+    pub blocked: Option<Blocked>,
+    /// Of workloads beside a crowd only.
+    pub crowd: Option<Crowd>,
     /// Of the storm's side only.
     pub storm: Option<Storm>,
 }
@@ -35,6 +40,25 @@ pub struct Sample {
 pub struct Timed {
     pub idle: Quantiles,
     pub busy: Quantiles,
+}
+
+/// How an operator finds the children that keep a run waiting.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Children that each look named.
+    pub rows: u64,
+    pub looks: Quantiles,
+}
+
+/// How runs fared beside a crowd, and what claims cost a worker that serves one workflow in one queue,
+/// those of the crowd, and 50 in 4 queues.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Crowd {
+    /// From start to result.
+    pub result: Quantiles,
+    pub narrow: Cost,
+    pub cost: Cost,
+    pub wide: Cost,
 }
 
 /// What the failing runs did.

@@ -1,5 +1,6 @@
 //! The workloads: what is measured, beside which floor, against which goal.
 
+pub mod crowd;
 pub mod fanout;
 pub mod floor;
 pub mod starvation;

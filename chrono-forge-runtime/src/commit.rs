@@ -8,6 +8,7 @@
 //! durable. What it never means: that other passes' plans are.
 
 mod batch;
+mod lanes;
 mod pipeline;
 mod queue;
 
@@ -82,24 +83,33 @@ impl Committer {
         Ok((Self { queue }, thread))
     }
 
-    /// Queues a plan. `number` grows with each plan of one pass.
-    pub fn submit(&self, plan: Plan, number: u64, sink: Arc<dyn PlanSink>) {
+    /// Queues a plan. `number` grows with each plan of one pass; all of them are urgent, or none is.
+    /// Urgent ones pass the others by.
+    pub fn submit(&self, plan: Plan, number: u64, urgent: bool, sink: Arc<dyn PlanSink>) {
         self.queue.push_plan(Submission {
             plan,
             number,
             sink,
             after_refusal: false,
+            urgent,
         });
     }
 
     /// Queues the plan that fails a run whose bytes were refused; the only plan of that run that
     /// is still written.
-    pub fn submit_after_refusal(&self, plan: Plan, number: u64, sink: Arc<dyn PlanSink>) {
+    pub fn submit_after_refusal(
+        &self,
+        plan: Plan,
+        number: u64,
+        urgent: bool,
+        sink: Arc<dyn PlanSink>,
+    ) {
         self.queue.push_plan(Submission {
             plan,
             number,
             sink,
             after_refusal: true,
+            urgent,
         });
     }
 

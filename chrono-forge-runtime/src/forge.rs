@@ -96,20 +96,21 @@ impl Forge {
         mut start: Start,
     ) -> Result<(RunId, Option<oneshot::Receiver<Settled>>), Error> {
         let host = Arc::clone(self.host());
-        let queue = start.queue.clone();
-        let direct = host.serves(&start.workflow) && host.slots.reserve_direct(&queue);
-        start.claim = direct.then(|| host.worker());
+        let room = match host.serves(&start.workflow) {
+            true => host.slots.reserve_direct(&start.queue, start.level),
+            false => None,
+        };
+        start.claim = room.is_some().then(|| host.worker());
+        let room = Arc::new(room);
         let (watcher, watched) = std::sync::mpsc::channel();
         let on_started = {
             let host = Arc::clone(&host);
-            let queue = queue.clone();
+            let room = Arc::clone(&room);
             move |started: &mut Started| {
                 let id = match started {
                     Started::Existing(id) => {
                         let _ = watcher.send((*id, None));
-                        if direct {
-                            host.slots.unreserve(&queue, 1);
-                        }
+                        room.iter().for_each(|room| host.slots.unreserve(room));
                         return;
                     }
                     Started::Inserted(id) => *id,
@@ -120,9 +121,7 @@ impl Forge {
                 if let Started::Claimed(run) = started {
                     host.hold(std::slice::from_ref(run));
                 }
-                if direct {
-                    host.slots.unreserve(&queue, 1);
-                }
+                room.iter().for_each(|room| host.slots.unreserve(room));
                 match started {
                     Started::Claimed(run) => host.offer(vec![run.as_ref().clone()]),
                     _ => host.work.notify_one(),
@@ -130,8 +129,8 @@ impl Forge {
             }
         };
         let started = host.committer().start(start, on_started).await;
-        if direct && started.is_err() {
-            host.slots.unreserve(&queue, 1);
+        if let (Some(room), Err(_)) = (&*room, &started) {
+            host.slots.unreserve(room);
         }
         let started = started.map_err(closed)?;
         watched

@@ -318,6 +318,8 @@ pub struct Room {
     pub healthy: u32,
     /// The most to take beside them of those that try again what failed.
     pub returning: u32,
+    /// Visit only urgent levels.
+    pub urgent_only: bool,
 }
 
 /// What a claim took.

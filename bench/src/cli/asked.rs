@@ -1,8 +1,10 @@
-//! What each workload takes beside the common options.
+//! What each workload takes beside the common options. Without groups, whose names would be those of the
+//! subcommands.
 
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Children {
     /// Children of the parent
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -10,6 +12,7 @@ pub struct Children {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Fanout {
     /// Children of the parent
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -23,6 +26,7 @@ pub struct Fanout {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Sequential {
     /// Steps of the run
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -30,6 +34,7 @@ pub struct Sequential {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Concurrent {
     /// Runs at once
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
@@ -40,6 +45,7 @@ pub struct Concurrent {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Replay {
     /// Recorded steps before the new one
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -47,6 +53,7 @@ pub struct Replay {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Latency {
     /// Runs, one after the other
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
@@ -54,6 +61,7 @@ pub struct Latency {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Joins {
     /// Joins, one after the other
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
@@ -61,6 +69,18 @@ pub struct Joins {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
+pub struct Crowd {
+    /// Runs that no claim should notice [default: a million sleepers, or 500,000 unclaimable ones]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(100..))]
+    pub crowd: Option<u64>,
+    /// Runs of 64 clients meanwhile, each with a short wait and a step
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
 pub struct Starvation {
     /// Children of the fan-out
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -71,6 +91,7 @@ pub struct Starvation {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Storm {
     /// One-step runs of 64 clients, each started once the client's last one has its result
     #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]

@@ -4,22 +4,18 @@ mod failing;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use chrono_forge::{Forge, Workflow};
+use chrono_forge::Workflow;
 use serde::{Deserialize, Serialize};
 
+use super::clients::closed_loop;
 use super::steps::steps;
 use crate::floor;
 use crate::meter::Meter;
+use crate::quantiles::Quantiles;
 use crate::sample::{self, Sample};
 use crate::spread::Spread;
-use crate::stats;
 use failing::{FRAGILE, Kind, Storm};
-
-/// Clients that each start a run and wait for its result before they start the next.
-const CLIENTS: u64 = 64;
 
 /// Healthy runs before anything is measured: connections, statements and memory are warm on both sides.
 const WARM_UP: u64 = 1_000;
@@ -61,17 +57,17 @@ async fn run(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
         builder = builder.queue(FRAGILE, FRAGILE_SLOTS);
     }
     let forge = builder.open().await?;
-    closed_loop(&forge, "w", WARM_UP).await?;
+    closed_loop(&forge, "w", WARM_UP, |_| steps(1)).await?;
     storm.start(&forge, kind, shape.jitter).await?;
     if !shape.hanging {
         storm.attempts_of_each(1).await?;
     }
     let (commits, attempts) = (forge.commits(), storm.attempts());
     let meter = Meter::start();
-    let times = closed_loop(&forge, "h", shape.healthy).await?;
+    let times = closed_loop(&forge, "h", shape.healthy, |_| steps(1)).await?;
     let mut sample = super::finish(&meter, &forge, commits, shape.healthy);
     // No median: the two sides are compared by their rates.
-    sample.p99_ms = p99_ms(&times);
+    sample.p99_ms = Quantiles::of(times).map(|times| times.p99_ms);
     sample.storm = (shape.failing > 0).then(|| sample::Storm {
         attempts: storm.attempts() - attempts,
         first_retries: Spread::default(),
@@ -81,43 +77,6 @@ async fn run(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
     }
     forge.shutdown().await;
     Ok(sample)
-}
-
-fn p99_ms(times: &[Duration]) -> Option<f64> {
-    let mut millis: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1e3).collect();
-    stats::quantile(&mut millis, 0.99)
-}
-
-/// One-step runs of all clients together; answers how long each took from its start to its result.
-async fn closed_loop(
-    forge: &Forge,
-    name: &'static str,
-    runs: u64,
-) -> anyhow::Result<Vec<Duration>> {
-    let next = Arc::new(AtomicU64::new(0));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| {
-            let (forge, next) = (forge.clone(), Arc::clone(&next));
-            tokio::spawn(async move {
-                let mut times = Vec::new();
-                loop {
-                    let run = next.fetch_add(1, Ordering::Relaxed);
-                    if run >= runs {
-                        return anyhow::Ok(times);
-                    }
-                    let begun = Instant::now();
-                    let run = forge.start(&format!("{name}{run}"), steps(1)).await?;
-                    run.result().await?;
-                    times.push(begun.elapsed());
-                }
-            })
-        })
-        .collect();
-    let mut times = Vec::new();
-    for client in clients {
-        times.extend(client.await??);
-    }
-    Ok(times)
 }
 
 #[cfg(test)]

@@ -35,12 +35,31 @@ pub const RETURNING: &str = "[12,13,14,15]";
 pub const DUE: &str = "
 SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
     w.crashes, w.parent_execution_log_id, w.created_at
-FROM json_each(?) AS level
+FROM (SELECT ? AS value) AS queue
+CROSS JOIN json_each(?) AS level
 CROSS JOIN json_each(?) AS name
 CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
-    ON w.queue = 'default' AND w.priority = level.value AND w.workflow = name.value
-WHERE w.wake_at <= ? AND +w.state = 0
+    ON w.queue = queue.value AND w.priority = level.value AND w.workflow = name.value
+WHERE w.wake_at <= ? AND +w.state = 0 AND (
+    SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+    WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
+) = 1
 LIMIT ?";
+
+/// When the next run becomes due.
+pub const NEXT_WAKE: &str = "
+SELECT min((
+    SELECT w.wake_at
+    FROM chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
+    WHERE w.queue = queue.value AND w.priority = level.value AND w.workflow = name.value
+        AND w.wake_at IS NOT NULL
+    ORDER BY w.wake_at LIMIT 1
+))
+FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each(?) AS name
+WHERE (
+    SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+    WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
+) = 1";
 
 pub const TAKE: &str = "
 UPDATE chrono_forge_workflows SET

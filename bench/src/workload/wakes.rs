@@ -1,9 +1,11 @@
-//! What has no floor: resuming a long run, and the way from the last child to its parent.
+//! What has no floor: resuming a long run, the way from the last child to its parent, and the one child
+//! that keeps its parent waiting.
 
 use anyhow::Result;
 
-use crate::cli::{Common, Joins, Replay};
+use crate::cli::{Children, Common, Joins, Replay};
 use crate::job::Job;
+use crate::quantiles::Quantiles;
 use crate::report::Report;
 use crate::rounds::Rounds;
 
@@ -24,4 +26,26 @@ pub fn join(common: &Common, asked: &Joins) -> Result<Report> {
     let joins = asked.joins;
     let rounds = Rounds::single(common.rounds, || Job::Join { joins }.run_in(&dir))?;
     Ok(Report::of("join-wake", "p99 <= 25 ms", &rounds))
+}
+
+pub fn blocked(common: &Common, asked: &Children) -> Result<Report> {
+    let dir = common.dir()?;
+    let children = asked.children;
+    let rounds = Rounds::single(common.rounds, || Job::Blocked { children }.run_in(&dir))?;
+    let blocked: Vec<_> = rounds.engine.iter().flat_map(|s| s.blocked).collect();
+    let looks: Vec<_> = blocked.iter().map(|blocked| blocked.looks).collect();
+    let report = Report::of(
+        "blocked",
+        "last child done to parent running <= 25 ms",
+        &rounds,
+    );
+    let joins = rounds.engine.iter().map(|sample| sample.seconds * 1e3);
+    Ok(report
+        .with("children", children)
+        .with("max_ms", joins.reduce(f64::max))
+        .with("blocked_rows", blocked.first().map(|blocked| blocked.rows))
+        .with(
+            "blocked_children",
+            serde_json::to_value(Quantiles::of_rounds(&looks))?,
+        ))
 }

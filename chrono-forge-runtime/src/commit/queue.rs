@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::lanes::Lanes;
 use super::{BatchLimits, PlanSink};
 use crate::record::Plan;
 use crate::store::{Start, Started, StoreResult, Writer};
@@ -15,6 +16,8 @@ pub(super) struct Submission {
     pub number: u64,
     pub sink: Arc<dyn PlanSink>,
     pub after_refusal: bool,
+    /// Whether it passes by what waits of runs that are not.
+    pub urgent: bool,
 }
 
 /// What a call does with the writer.
@@ -45,7 +48,7 @@ pub(super) struct Turn {
 struct Waiting {
     calls: VecDeque<Call>,
     starts: Vec<(Start, StartReply)>,
-    plans: VecDeque<Submission>,
+    plans: Lanes,
     closed: bool,
     halted: bool,
 }
@@ -71,7 +74,7 @@ impl Queue {
 
     pub(super) fn push_plan(&self, submission: Submission) {
         self.push(|waiting| {
-            waiting.plans.push_back(submission);
+            waiting.plans.push(submission);
             self.backlog.fetch_add(1, Ordering::Relaxed);
         });
     }
@@ -151,21 +154,7 @@ impl Queue {
     }
 
     fn take_batch(&self, waiting: &mut Waiting) -> Vec<Submission> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while let Some(next) = waiting.plans.front() {
-            let size = next.plan.bytes();
-            let alone = size > self.limits.alone_bytes;
-            let full = batch.len() >= self.limits.plans_max || bytes + size > self.limits.bytes_max;
-            if !batch.is_empty() && (full || alone) {
-                break;
-            }
-            bytes += size;
-            batch.extend(waiting.plans.pop_front());
-            if alone {
-                break;
-            }
-        }
+        let batch = waiting.plans.take_batch(self.limits);
         self.backlog.fetch_sub(batch.len(), Ordering::Relaxed);
         batch
     }

@@ -20,7 +20,8 @@ use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunS
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
 const RESULT_BYTES_EAGER: u64 = 4 << 10;
 
-/// With more unwritten plans than this, slots wait: memory grows with concurrency only.
+/// With more unwritten plans than this, slots wait unless a run is urgent (of these no more wait than
+/// there are slots): memory grows with concurrency only.
 const BACKLOG_MAX: usize = 4_000;
 
 /// One slot: executes runs until its queue has none left.
@@ -36,7 +37,7 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         if host.slots.has_more_due(&queue) {
             host.work.notify_one();
         }
-        while host.committer().backlog() > BACKLOG_MAX {
+        while host.committer().backlog() > BACKLOG_MAX && !host.slots.has_urgent(&queue) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::task::coop::consume_budget().await;

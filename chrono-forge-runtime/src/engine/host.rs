@@ -12,7 +12,7 @@ use super::config::Config;
 use super::hub::{Hub, Settled};
 use super::pass::Pass;
 use super::registry::{Registry, States};
-use super::slots::Slots;
+use super::slots::{Reservation, Slots};
 use crate::clock::Clock;
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
@@ -149,23 +149,19 @@ impl Host {
         self.config.worker && self.registry.get(workflow).is_some()
     }
 
-    /// Room for children that will be inserted already claimed.
-    pub fn reserve(&self, queue: &str, wanted: usize) -> usize {
-        if self.closing.load(Ordering::Acquire) {
-            0
-        } else {
-            self.slots.reserve(queue, wanted)
-        }
+    /// Room for children that will be inserted already claimed, the `urgent` ones among them first.
+    pub fn reserve(&self, queue: &str, wanted: usize, urgent: usize) -> Reservation {
+        let wanted = match self.closing.load(Ordering::Acquire) {
+            true => 0,
+            false => wanted,
+        };
+        self.slots.reserve(queue, wanted, urgent)
     }
 
     /// Children that were inserted already claimed, and the room that was kept for them.
-    pub fn accept_children(
-        self: &Arc<Self>,
-        reserved: Vec<(String, usize)>,
-        runs: Vec<ClaimedRun>,
-    ) {
-        for (queue, count) in reserved {
-            self.slots.unreserve(&queue, count);
+    pub fn accept_children(self: &Arc<Self>, reserved: Vec<Reservation>, runs: Vec<ClaimedRun>) {
+        for reservation in &reserved {
+            self.slots.unreserve(reservation);
         }
         self.offer(runs);
     }

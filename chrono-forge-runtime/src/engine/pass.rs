@@ -154,12 +154,11 @@ impl Pass {
     pub fn flush_now(self: &Arc<Self>, ledger: &mut Ledger) -> u64 {
         if let Some((plan, number)) = ledger.take_draft() {
             let sink: Arc<dyn PlanSink> = Arc::clone(self) as _;
+            let (committer, urgent) = (self.host.committer(), ledger.urgent);
             if ledger.refused {
-                self.host
-                    .committer()
-                    .submit_after_refusal(plan, number, sink);
+                committer.submit_after_refusal(plan, number, urgent, sink);
             } else {
-                self.host.committer().submit(plan, number, sink);
+                committer.submit(plan, number, urgent, sink);
             }
         }
         ledger.submitted

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::host::Host;
 use crate::clock::until;
+use crate::record::ClaimedRun;
 use crate::store::{ClaimRequest, Claims, Room, StoreResult};
 use crate::telemetry::TARGET;
 
@@ -59,24 +60,22 @@ impl Scheduler {
         let claims = self.ask(wanted.clone()).await?;
         let taken = claims.runs.len();
         for room in &wanted {
-            let runs = claims.runs.iter().filter(|run| run.queue == room.queue);
-            let (returning, healthy): (Vec<_>, Vec<_>) =
-                runs.partition(|run| run.level.is_returning());
-            let backlog = healthy.len() >= room.healthy as usize;
-            let more_return = returning.len() >= room.returning as usize;
-            self.host
-                .slots
-                .set_backlog(&room.queue, backlog, more_return);
-            self.host.slots.returned(&room.queue, returning.len());
+            let of_queue = |run: &&ClaimedRun| run.queue == room.queue;
+            let runs: Vec<&ClaimedRun> = claims.runs.iter().filter(of_queue).collect();
+            self.host.slots.claimed(room, &runs, self.lowest_first());
         }
         self.host.offer(claims.runs);
         Ok(taken)
     }
 
+    fn lowest_first(&self) -> bool {
+        self.claims.is_multiple_of(LOWEST_FIRST_EVERY)
+    }
+
     async fn ask(&self, wanted: Vec<Room>) -> StoreResult<Claims> {
         let host = Arc::clone(&self.host);
         let workflows = self.workflows.clone();
-        let lowest_first = self.claims.is_multiple_of(LOWEST_FIRST_EVERY);
+        let lowest_first = self.lowest_first();
         let claim = move |writer: &mut dyn crate::store::Writer| {
             if host.closing.load(Ordering::Acquire) {
                 return Ok(Claims::default());

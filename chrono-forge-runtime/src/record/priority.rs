@@ -44,6 +44,13 @@ impl Level {
         Self(tier * 3 + priority as i16)
     }
 
+    /// Whether runs of this level do not wait behind what was claimed ahead of the slots: top-level
+    /// runs, and the first hundred children of a branch.
+    #[must_use]
+    pub fn is_urgent(self) -> bool {
+        self < Self::child(Priority::High, 100)
+    }
+
     /// Where a run of this level waits to try again.
     #[must_use]
     pub fn returning(self) -> Self {
@@ -91,6 +98,14 @@ mod tests {
             Level::child(Priority::Low, u64::MAX).0,
             Level::RETURNING - 1
         );
+    }
+
+    #[test]
+    fn top_level_runs_and_the_first_hundred_children_are_urgent() {
+        assert!(Level::top(Priority::Low).is_urgent());
+        assert!(Level::child(Priority::Low, 99).is_urgent());
+        assert!(!Level::child(Priority::High, 100).is_urgent());
+        assert!(!Level::top(Priority::High).returning().is_urgent());
     }
 
     #[test]

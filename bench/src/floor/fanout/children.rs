@@ -112,7 +112,9 @@ impl<'c> Children<'c> {
             (sql::HEALTHY, wanted),
             (sql::RETURNING, (wanted / 32).max(1)),
         ] {
-            let mut rows = self.due.query((levels, SERVED, at, limit as i64))?;
+            let mut rows = self
+                .due
+                .query(("default", levels, SERVED, at, limit as i64))?;
             while let Some(row) = rows.next()? {
                 // What a claim hands to the body.
                 for column in [1, 2, 5, 7] {

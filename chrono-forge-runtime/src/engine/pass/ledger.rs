@@ -14,6 +14,7 @@ use super::operation::{Operation, Phase};
 use super::repeat::{has_ticked, left_behind, tick_row};
 use super::spawn::Scope;
 use super::{History, Kind, OpId, Place, Turn};
+use crate::engine::slots::Reservation;
 use crate::error::DefinitionError;
 use crate::record::{
     ClaimedRun, ErrorRow, Fence, Json, Level, Notes, Plan, Record, RecordId, RecordState, RunEnd,
@@ -79,6 +80,8 @@ pub struct Ledger {
     /// The submission that carries the newest delivered outcome.
     pub(super) barrier: u64,
     pub(super) ack_waiters: Vec<Waker>,
+    /// Whether what it submits passes by what other runs submitted.
+    pub(super) urgent: bool,
     /// Wakers of operations that may go on. Woken by the driver once it has let go of the ledger: the
     /// waker of a step in a branch block comes back for it.
     pub(super) to_wake: Vec<Waker>,
@@ -111,7 +114,7 @@ pub struct Ledger {
     /// Branches opened in this pass and whether they were merged.
     pub(super) branches: BTreeMap<String, bool>,
     pub(super) scopes: HashMap<OpId, Scope>,
-    pub(super) reservations: VecDeque<(u64, String, usize)>,
+    pub(super) reservations: VecDeque<(u64, Reservation)>,
     /// Operations that the body dropped while they waited. Their rows go once it turns out that the
     /// body lives on: what goes down with a failing body is there again when it replays.
     leaving: Vec<Operation>,
@@ -143,6 +146,7 @@ impl Ledger {
             beyond_history: false,
             draft: Draft::new(Plan::new(fence, run.parent)),
             submitted: 0,
+            urgent: run.level.is_urgent(),
             acked: 0,
             barrier: 0,
             ack_waiters: Vec::new(),
@@ -437,7 +441,7 @@ impl Ledger {
     }
 
     /// Room that was reserved for children of settled submissions.
-    pub fn take_reservations(&mut self, through: u64) -> Vec<(String, usize)> {
+    pub fn take_reservations(&mut self, through: u64) -> Vec<Reservation> {
         let settled = self
             .reservations
             .iter()
@@ -445,7 +449,7 @@ impl Ledger {
             .count();
         self.reservations
             .drain(..settled)
-            .map(|(_, queue, slots)| (queue, slots))
+            .map(|(_, reservation)| reservation)
             .collect()
     }
 }

@@ -13,6 +13,9 @@ use crate::definition::Definition;
 use crate::error::DefinitionError;
 use crate::record::{ChildRow, Dispatch, Json, Level, Record, RecordId, RecordRow};
 
+/// From this many children on a batch is not urgent, whoever dispatches it.
+const LARGE_BATCH: usize = 100;
+
 /// The branch block that is being polled.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -152,6 +155,11 @@ impl Pass {
             scope.index += 1;
         }
         self.claim_ahead(&mut ledger, &mut rows);
+        // Large batches that pass by the completions of earlier ones make a backlog of children. Only
+        // while nothing of this pass is under way, since plans keep their order in one lane.
+        if rows.len() >= LARGE_BATCH && ledger.acked >= ledger.submitted {
+            ledger.urgent = false;
+        }
         // Behind the cursor nothing is done again, so a long dispatch is not poison, however often its
         // workers die of something else.
         if cursor.is_some() && !rows.is_empty() {
@@ -173,16 +181,16 @@ impl Pass {
         let queue = first.queue.to_string();
         let alike = |row: &&mut ChildRow| *row.queue == *queue && self.host.serves(&row.workflow);
         let wanted = rows.iter_mut().filter(alike).count();
-        let room = self.host.reserve(&queue, wanted);
-        if room == 0 {
+        let is_urgent = |row: &&mut ChildRow| row.level.is_urgent();
+        let urgent = rows.iter_mut().filter(alike).filter(is_urgent).count();
+        let room = self.host.reserve(&queue, wanted, urgent);
+        if room.count == 0 {
             return;
         }
-        for row in rows.iter_mut().filter(alike).take(room) {
+        for row in rows.iter_mut().filter(alike).take(room.count) {
             row.claimed = true;
         }
-        ledger
-            .reservations
-            .push_back((ledger.submitted + 1, queue, room));
+        ledger.reservations.push_back((ledger.submitted + 1, room));
     }
 
     /// Ends the block of a branch with an error.

@@ -13,15 +13,20 @@ use crate::record::{ClaimedRun, Epoch, Level, RecordId, RunId};
 use crate::store::{ClaimRequest, Claims};
 
 /// The nesting of the loops is the order of the answer: levels, then workflows, then the instant.
-/// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index.
+/// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index. A level
+/// that nothing waits in is left after one look, however many workflows are served.
 pub(super) const DUE: &str = "
 SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
     w.crashes, w.parent_execution_log_id, w.created_at
-FROM json_each(?) AS level
+FROM (SELECT ? AS value) AS queue
+CROSS JOIN json_each(?) AS level
 CROSS JOIN json_each(?) AS name
 CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
-    ON w.queue = ? AND w.priority = level.value AND w.workflow = name.value
-WHERE w.wake_at <= ? AND +w.state = 0
+    ON w.queue = queue.value AND w.priority = level.value AND w.workflow = name.value
+WHERE w.wake_at <= ? AND +w.state = 0 AND (
+    SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+    WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
+) = 1
 LIMIT ?";
 
 pub(super) const TAKE: &str = "
@@ -76,8 +81,9 @@ pub(super) fn claim_due(
     let mut claims = Claims::default();
     let mut quarantine = request.quarantine_slot;
     for room in request.queues {
-        let (returning, mut healthy): (Vec<Level>, Vec<Level>) =
-            Level::all().partition(|level| level.is_returning());
+        let (returning, mut healthy): (Vec<Level>, Vec<Level>) = Level::all()
+            .filter(|level| level.is_urgent() || !room.urgent_only)
+            .partition(|level| level.is_returning());
         if request.lowest_first {
             healthy.reverse();
         }
@@ -114,9 +120,9 @@ fn due(
     let mut window = i64::from(limit);
     loop {
         let binds: [Bind<'_>; 5] = [
+            queue.into(),
             id_list(levels.iter().map(|level| level.0.into())).into(),
             name_list(request.workflows).into(),
-            queue.into(),
             request.now.into(),
             window.into(),
         ];

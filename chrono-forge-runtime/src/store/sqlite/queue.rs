@@ -8,7 +8,7 @@ use super::bind::{id_list, instant, name_list};
 use super::statement::Stmt;
 use crate::record::Level;
 
-/// One look-up at the front of each range.
+/// One look-up at the front of each range, and one for each level that nothing waits in.
 pub(super) const NEXT_WAKE: &str = "
 SELECT min((
     SELECT w.wake_at
@@ -17,7 +17,11 @@ SELECT min((
         AND w.wake_at IS NOT NULL
     ORDER BY w.wake_at LIMIT 1
 ))
-FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each(?) AS name";
+FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each(?) AS name
+WHERE (
+    SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+    WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
+) = 1";
 
 /// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
 /// One look-up per column, since a comparison of all three at once walks the range that it leaves.

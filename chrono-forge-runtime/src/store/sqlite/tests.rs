@@ -15,4 +15,5 @@ mod reads;
 mod recovery;
 mod results;
 mod sharing;
+mod steps;
 mod wakes;

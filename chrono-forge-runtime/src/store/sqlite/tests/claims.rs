@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::record::*;
-use crate::store::{ClaimRequest, Claims, Started};
+use crate::store::{ClaimRequest, Claims, Room, Started};
 
 #[test]
 fn a_start_inserts_once_and_changes_nothing_after() {
@@ -175,4 +175,34 @@ fn take(
         quarantine_from: LIMITS.quarantine_from,
     };
     forge.writer.claim_due(&request).unwrap()
+}
+
+#[test]
+fn a_claim_of_urgent_runs_leaves_the_others_where_they_are() {
+    let mut forge = Forge::new();
+    let late = Level::child(Priority::High, 100);
+    let early = Level::child(Priority::Low, 99);
+    let returning = Level::top(Priority::High).returning();
+    for (key, level) in [("late", late), ("back", returning), ("early", early)] {
+        forge.start_at(key, level.0, at(1));
+    }
+    forge.start_at("top", 1, at(1));
+    let request = ClaimRequest {
+        worker: forge.worker,
+        now: at(2),
+        queues: &[Room {
+            urgent_only: true,
+            ..room(10)
+        }],
+        workflows: &names(&["flow"]),
+        lowest_first: false,
+        quarantine_slot: true,
+        quarantine_from: LIMITS.quarantine_from,
+    };
+    let runs = forge.writer.claim_due(&request).unwrap().runs;
+    let keys: Vec<&str> = runs.iter().map(|run| &*run.key).collect();
+    assert_eq!(keys, ["top", "early"]);
+    let rest = forge.claim(at(2));
+    let keys: Vec<&str> = rest.iter().map(|run| &*run.key).collect();
+    assert_eq!(keys, ["late", "back"]);
 }

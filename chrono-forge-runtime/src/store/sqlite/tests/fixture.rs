@@ -232,5 +232,6 @@ pub(super) fn room(runs: u32) -> Room {
         queue: "default".to_owned(),
         healthy: runs,
         returning: runs,
+        urgent_only: false,
     }
 }

@@ -39,6 +39,7 @@ fn plan(sql: &str) -> String {
 fn no_statement_walks_a_table_that_grows() {
     let growing = [
         "w",
+        "f",
         "l",
         "a",
         "s",
@@ -90,6 +91,10 @@ fn claims_and_wake_look_ups_are_index_ranges() {
                  (queue=? AND priority=? AND workflow=? AND wake_at<?)";
     assert!(due.contains(range), "{due}");
     let next = plan(queue::NEXT_WAKE);
+    for plan in [&due, &next] {
+        let look = "f USING COVERING INDEX chrono_forge_workflows_ready (queue=? AND priority=?)";
+        assert!(plan.contains(look), "{plan}");
+    }
     assert!(
         next.contains("(queue=? AND priority=? AND workflow=?"),
         "{next}"
