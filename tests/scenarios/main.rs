@@ -37,6 +37,7 @@ mod shutdown;
 mod spawn_each;
 mod stall_and_fail;
 mod state;
+mod statements;
 mod steps;
 mod unlock;
 mod waits;
