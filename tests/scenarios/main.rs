@@ -21,6 +21,7 @@ mod foreign;
 mod gates;
 mod keyset;
 mod merge;
+mod nested;
 mod pagers;
 mod panics;
 mod parts;
