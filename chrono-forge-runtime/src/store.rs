@@ -113,6 +113,14 @@ pub trait Store: Send + Sync + 'static {
         opened_by: Timestamp,
     ) -> StoreResult<AuditWork>;
 
+    /// Failed, stalled and canceled runs anywhere below a run, in the order in which they were created: at
+    /// most `limit`. Costs a look-up for each blocked run that is younger than this one until there are
+    /// enough, and the way up for each that it answers. Read in pages, each a transaction of its own.
+    fn blocked_descendants(&self, run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>>;
+
+    /// The rows of all branches of a run.
+    fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>>;
+
     /// Pending records of a run, by name: at most `limit`.
     fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
 
@@ -358,6 +366,8 @@ pub enum Rearmed {
 #[derive(Clone, Copy, Debug)]
 pub struct BlockedPage<'a> {
     pub filter: &'a RetryFilter,
+    /// Only children of this branch.
+    pub branch: Option<RecordId>,
     /// Runs after this one.
     pub after: RunId,
     /// Only runs that were blocked at this instant.

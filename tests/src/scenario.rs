@@ -2,6 +2,7 @@
 
 mod probe;
 mod rows;
+mod statements;
 mod watchdog;
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use chrono_forge::{Builder, Forge};
 
 pub use probe::Probe;
 pub use rows::{ErrorRow, RecordRow, Rows, RunRow};
+pub use statements::{Statement, Statements};
 
 /// States of a run, as the column has them.
 pub const IDLE: i64 = 0;
@@ -111,6 +113,12 @@ impl World {
         let client = self.builder(none).worker(false);
         let client = client.poll_interval(Duration::from_millis(5));
         client.open().await.expect("the world's file opens")
+    }
+
+    /// Records the statements of every connection that is opened from now on.
+    #[must_use]
+    pub fn statements(&self) -> Statements {
+        Statements::of(&self.file())
     }
 
     /// The rows as they are.

@@ -18,6 +18,10 @@ use crate::error::DefinitionError;
 /// Children of one `spawn_each!` batch, at most.
 const BATCH_MAX: u64 = 10_000;
 
+/// Bytes of a child's key, at most: enough for branches nested a thousand deep, and what ends a workflow
+/// that spawns itself without end.
+const KEY_BYTES_MAX: usize = 8 << 10;
+
 /// Options of a `spawn_each!`: batches of 1000, unless set.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnEachOptions {
@@ -74,7 +78,8 @@ impl<T> Slot<T> {
 pub async fn spawn<T>(cx: &Context, key: Key, invocation: Invocation<T>) -> Child<T> {
     let pass = &cx.pass;
     let branch = open_branch(pass, &key).await;
-    let child = child_of(pass, &key, key.0.clone(), invocation).await;
+    let above = bytes_above(pass, branch);
+    let child = child_of(pass, &key, (above, key.0.clone()), invocation).await;
     barrier(pass).await;
     pass.dispatch(branch, None, vec![child]);
     Child::new(pass, pass.branch_name(branch), key.0)
@@ -109,6 +114,7 @@ where
             .await
         }
     };
+    let above = bytes_above(pass, branch);
     let mut source = source.into_source();
     let mut index = 0;
     if let Some(cursor) = pass.cursor(branch, &key.0) {
@@ -126,7 +132,7 @@ where
                 Some(key_of_item) => format!("{}${}", key.0, key_of_item.replace('$', "$$")),
                 None => format!("{}${index}", key.0),
             };
-            children.push(child_of(pass, &key, suffix, invocation).await);
+            children.push(child_of(pass, &key, (above, suffix), invocation).await);
             index += 1;
         }
         // Batches follow each other one transaction apart: the next one is made while this one is
@@ -150,13 +156,27 @@ async fn open_branch(pass: &Arc<Pass>, key: &Key) -> OpId {
     }
 }
 
+/// Bytes of `<parent>$<branch>$`, which every child's key begins with.
+fn bytes_above(pass: &Pass, branch: OpId) -> usize {
+    pass.spawn_key(&pass.branch_name(branch), "").len()
+}
+
 async fn child_of<T>(
     pass: &Arc<Pass>,
     spawn: &Key,
-    key_suffix: String,
+    (bytes_above, key_suffix): (usize, String),
     invocation: Invocation<T>,
 ) -> pass::Child {
     let place = || format!("spawn!({:?}) of {}", spawn.0, invocation.definition.name);
+    let bytes = bytes_above + key_suffix.len();
+    if bytes > KEY_BYTES_MAX {
+        let error = DefinitionError::ChildKeyTooLong {
+            place: place(),
+            bytes,
+            limit: KEY_BYTES_MAX,
+        };
+        return broken(pass, error).await;
+    }
     match invocation.args {
         Ok(args) => {
             if let Err(error) = pass.check_size(place, &args) {

@@ -15,6 +15,16 @@ pub enum DefinitionError {
         problem: &'static str,
     },
 
+    /// The key of a child is longer than 8 KiB: branches nest without end, or their names are long.
+    #[error(
+        "{place}: the key of a child has {bytes} bytes, {limit} are the limit; a child's key holds those of all runs above it: end the recursion, nest less deeply, or use shorter names"
+    )]
+    ChildKeyTooLong {
+        place: String,
+        bytes: usize,
+        limit: usize,
+    },
+
     /// The same key was reached twice in one pass.
     #[error(
         "{place} was reached twice in one pass; one key is one operation: put what differs into the key, as in step!(\"charge-{{i}}\", ..)"

@@ -4,10 +4,12 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::{Forge, barrier, closed};
 use crate::context::invocation::Workflow;
 use crate::error::Error;
-use crate::record::{RetryFilter, RunId, RunState};
+use crate::record::{RecordId, RetryFilter, RunId, RunState};
 use crate::store::{BlockedPage, Found, Rearmed};
 
 /// Blocked runs looked at in one transaction of [`Forge::retry_all`]: enough to be quick, few enough
@@ -141,15 +143,38 @@ impl Forge {
     /// it again.
     pub async fn retry_all(&self, filter: RetryFilter) -> Result<u64, Error> {
         barrier().await;
-        let filter = Arc::new(filter);
         let until = self.host().clock.now();
+        let branches: Vec<Option<RecordId>> = match filter.parent() {
+            None => vec![None],
+            Some(parent) => {
+                let branches = self.host().read(move |store| store.branches_of(parent));
+                let branches = branches.await.map_err(closed)?;
+                branches.into_iter().map(Some).collect()
+            }
+        };
+        let filter = Arc::new(filter);
+        let mut retried = 0;
+        for branch in branches {
+            retried += self.retry_branch(&filter, branch, until).await?;
+        }
+        Ok(retried)
+    }
+
+    /// Page after page of one branch, or of everything that is blocked.
+    async fn retry_branch(
+        &self,
+        filter: &Arc<RetryFilter>,
+        branch: Option<RecordId>,
+        until: Timestamp,
+    ) -> Result<u64, Error> {
         let mut after = RunId(0);
         let mut retried = 0;
         loop {
-            let (host, filter) = (Arc::clone(self.host()), Arc::clone(&filter));
+            let (host, filter) = (Arc::clone(self.host()), Arc::clone(filter));
             let page = self.host().committer().call("retry_all", move |writer| {
                 let page = BlockedPage {
                     filter: &filter,
+                    branch,
                     after,
                     until,
                     limit: PAGE_ROWS,

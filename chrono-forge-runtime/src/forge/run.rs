@@ -14,7 +14,7 @@ use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
 use crate::record::{BlockedChild, Json, RunId, RunRow, RunState};
 
-/// The most children that [`Run::blocked_children`] tells of.
+/// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
 const BLOCKED_CHILDREN_MAX: u32 = 1_000;
 
 /// A run: one row, wherever it executes.
@@ -119,7 +119,7 @@ impl<T> Run<T> {
     ///
     /// Not for the body of a workflow: a child that is blocked now may be recovered when the body replays,
     /// and a merged branch has none. A child that is parked because of children of its own is not among
-    /// them; ask its own run.
+    /// them; see [`Run::blocked_descendants`].
     ///
     /// ```
     /// # use chrono_forge_runtime::{context::invocation::Workflow, forge::{Forge, Run}};
@@ -146,6 +146,33 @@ impl<T> Run<T> {
             self.row().await?;
         }
         Ok(children)
+    }
+
+    /// What keeps the run parked at any depth: failed, stalled and canceled runs among its children, their
+    /// children and so on, in the order in which they were created, at most 1,000.
+    ///
+    /// [`Run::blocked_children`] costs what it answers. This looks at every blocked run of the database that
+    /// is younger than this one, a look-up each, until it has found enough, in short transactions.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::forge::Run;
+    /// # async fn example<T>(import: &Run<T>) -> Result<(), Box<dyn std::error::Error>> {
+    /// for run in import.blocked_descendants().await? {
+    ///     println!("{} {} is {}: {:?}", run.workflow, run.key, run.state, run.last_error);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::state`].
+    pub async fn blocked_descendants(&self) -> Result<Vec<BlockedChild>, RunError> {
+        let row = self.row().await?;
+        let read = self
+            .forge
+            .host()
+            .read(move |store| store.blocked_descendants(&row, BLOCKED_CHILDREN_MAX));
+        Ok(read.await.map_err(closed)?)
     }
 
     /// Waits for the run to settle and gives its output. A run that was retried settles anew.

@@ -25,6 +25,7 @@ pub struct RetryFilter {
     stalled_by: Option<String>,
     error_class: Option<String>,
     since: Option<Timestamp>,
+    parent: Option<RunId>,
 }
 
 impl RetryFilter {
@@ -69,7 +70,29 @@ impl RetryFilter {
         self
     }
 
-    /// Whether a run meets every condition.
+    /// Children of this run only, of all its branches; by its [`Run::id`](crate::forge::Run::id). Costs
+    /// what is blocked among them, however many other runs are blocked.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{error::Error, forge::{Forge, Run}, record::RetryFilter};
+    /// # async fn example<T>(forge: &Forge, gallery: &Run<T>) -> Result<(), Error> {
+    /// let blocked = RetryFilter::new().children_of(gallery.id());
+    /// println!("{} children go on", forge.retry_all(blocked).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn children_of(mut self, run_id: i64) -> Self {
+        self.parent = Some(RunId(run_id));
+        self
+    }
+
+    /// The run whose children are meant.
+    #[must_use]
+    pub fn parent(&self) -> Option<RunId> {
+        self.parent
+    }
+
+    /// Whether a run meets every condition but [`RetryFilter::children_of`], which says where to look.
     #[must_use]
     pub fn covers(&self, run: &BlockedRun) -> bool {
         let either = self.failed == self.stalled;

@@ -270,6 +270,18 @@ impl Store for SqliteStore {
         })
     }
 
+    fn blocked_descendants(&self, run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>> {
+        records::blocked_descendants(run, limit, |after| {
+            self.read("blocked_descendants", |conn| {
+                records::blocked_below(conn, run, after)
+            })
+        })
+    }
+
+    fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {
+        self.read("branches_of", |conn| records::branches_of(conn, run))
+    }
+
     fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>> {
         self.read("pending", |conn| records::pending(conn, run, limit))
     }

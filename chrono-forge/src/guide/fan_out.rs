@@ -67,7 +67,8 @@
 //! # Results
 //!
 //! After the merge every child is completed, so its result cannot change any more: reading results leaves
-//! no record, has no key and gives the same on every replay. They come in order of dispatch.
+//! no record, has no key and gives the same on every replay. They come in order of dispatch, which is that
+//! of the source: of the indexes, or of a database source's primary keys.
 //!
 //! - [`Child::output`](crate::Child::output): the result of one `spawn!`.
 //! - [`Children::fold`](crate::Children::fold): one value made of all of them.
@@ -75,6 +76,11 @@
 //!   500 are read, each in a short transaction, and one page is in memory, so a million children cost
 //!   as much memory as a thousand.
 //! - [`Children::collect`](crate::Children::collect): all of them in a `Vec`, for as many as fit one.
+//! - [`Children::outputs_by_completion`](crate::Children::outputs_by_completion): the same stream in the
+//!   order in which the children completed. The order is found first, so each child is looked at once
+//!   more, and 8 bytes a child stay in memory.
+//! - [`Children::failures`](crate::Children::failures): what went wrong on the way, every failed attempt of
+//!   every child, as a stream of pages, too.
 //!
 //! A replay reads them again. Where the body goes on for long, or parks often, read in a step: its value is
 //! recorded.
@@ -117,17 +123,69 @@
 //! # }
 //! ```
 //!
+//! What a merged branch has behind it is told by its failures:
+//!
+//! ```standalone_crate
+//! use std::sync::atomic::{AtomicU32, Ordering};
+//!
+//! use chrono_forge::prelude::*;
+//!
+//! static ASKED: AtomicU32 = AtomicU32::new(0);
+//!
+//! #[workflow]
+//! async fn quote(supplier: u32) -> Result<u32> {
+//!     let price = step!("ask", retry = RetryPolicy::new().base(secs(0)), {
+//!         let is_down = supplier == 1 && ASKED.fetch_add(1, Ordering::Relaxed) < 2;
+//!         anyhow::ensure!(!is_down, "supplier {supplier} does not answer");
+//!         Ok(100 + supplier)
+//!     });
+//!     Ok(price.await?)
+//! }
+//!
+//! #[workflow]
+//! async fn quotes() -> Result<Vec<String>> {
+//!     let quotes = branch!("quotes", automerge = true, {
+//!         spawn_each!("supplier", 0..3, |supplier| quote(supplier))
+//!     })
+//!     .await?;
+//!     let mut trouble = Vec::new();
+//!     let mut failures = quotes.failures();
+//!     while let Some(failure) = failures.next().await {
+//!         let failure = failure?;
+//!         let step = failure.step.unwrap_or_default();
+//!         trouble.push(format!("{step} {}: {}", failure.attempt, failure.message));
+//!     }
+//!     Ok(trouble)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let forge = Forge::open("sqlite::memory:").await?;
+//! # let run = forge.start("q", quotes()).await?;
+//! # let expected = [1, 2].map(|n| format!("step$ask {n}: supplier 1 does not answer"));
+//! # assert_eq!(run.result().await?, expected);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Keys, nesting, failure
 //!
 //! A child's key is `<parent>$<branch>$<spawn>`, for items with `$<index>` behind it; `forge.get` takes it.
-//! Branches nest through child workflows. A child that failed or stalled keeps its parent parked until
-//! somebody recovers the child; [`Run::blocked_children`](crate::Run::blocked_children) tells which ones do,
-//! at the same cost for ten children and for a million:
+//! Branches nest through child workflows, to any depth that keys of 8 KiB allow: a workflow that spawns
+//! itself without end fails there. Each child has the queue and the priority of its own workflow and the tier
+//! of its index in its own branch.
+//!
+//! A child that failed or stalled keeps its parent parked until somebody recovers the child, and so all
+//! runs above it. [`Run::blocked_children`](crate::Run::blocked_children) tells which children of a run do,
+//! at the same cost for ten children and for a million.
+//! [`Run::blocked_descendants`](crate::Run::blocked_descendants) finds them at any depth; it looks at the
+//! blocked runs of the database, not at the tree. `forge.retry` retries one of them,
+//! [`RetryFilter::children_of`](crate::RetryFilter::children_of) all blocked children of a run:
 //!
 //! ```standalone_crate
 //! use std::sync::atomic::{AtomicBool, Ordering};
 //! use std::time::Duration;
 //!
+//! use chrono_forge::RetryFilter;
 //! use chrono_forge::prelude::*;
 //!
 //! static IS_MENDED: AtomicBool = AtomicBool::new(false);
@@ -162,7 +220,8 @@
 //! assert_eq!((&*blocked[0].key, &*message), ("g$resize$image$3", "image 3 is torn"));
 //!
 //! IS_MENDED.store(true, Ordering::Relaxed);
-//! forge.retry::<resize>(&blocked[0].key).await?;
+//! let all_of_them = RetryFilter::new().children_of(run.id());
+//! assert_eq!(forge.retry_all(all_of_them).await?, 1);
 //! assert_eq!(run.result().await?, 10);
 //! # Ok(())
 //! # }

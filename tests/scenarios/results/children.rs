@@ -197,6 +197,7 @@ async fn large_sum(count: u64) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_one_blocked_child_of_5_000_is_found_and_retried_by_hand() {
     scenario(async |world| {
+        let statements = world.statements();
         let forge = world.forge([large_sum::NAME, fragile_leaf::NAME]).await;
         let run = forge.start("p", large_sum(5_000)).await.unwrap();
         let pending = "SELECT count(*) FROM chrono_forge_execution_logs
@@ -206,8 +207,18 @@ async fn the_one_blocked_child_of_5_000_is_found_and_retried_by_hand() {
         world
             .until(|| world.rows().run("p$grp$n$3333").state == FAILED)
             .await;
+        assert_eq!(world.parked("p").await.wake_at, None);
+        let _ = statements.take();
         let blocked = run.blocked_children().await.unwrap();
-        assert_eq!(blocked.len(), 1);
+        let asked = statements.take_of("chrono_forge_blocked");
+        assert_eq!(
+            (blocked.len(), asked.len()),
+            (1, 1),
+            "one statement, one row"
+        );
+        // A walk over the 5,000 would take 5,000 times a few.
+        let steps = asked[0].steps(&world.file());
+        assert!(steps < 200, "{steps}");
         let child = &blocked[0];
         let named = (&*child.branch, &*child.key, &*child.workflow);
         assert_eq!(named, ("grp", "p$grp$n$3333", fragile_leaf::NAME));

@@ -1,6 +1,7 @@
 //! Reading records: what a pass replays.
 
 mod blocked;
+mod descendants;
 mod pending;
 mod repeats;
 
@@ -16,7 +17,10 @@ use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
 
 #[cfg(test)]
 pub(super) use blocked::BLOCKED_CHILDREN;
-pub(super) use blocked::blocked_children;
+pub(super) use blocked::{blocked_children, branches_of};
+#[cfg(test)]
+pub(super) use descendants::{BELOW, PAGE_ROWS as DESCENDANTS_PAGE};
+pub(super) use descendants::{blocked_below, blocked_descendants};
 #[cfg(test)]
 pub(super) use pending::PENDING;
 pub(super) use pending::pending;
@@ -30,6 +34,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     BRANCHES,
     PENDING,
     BLOCKED_CHILDREN,
+    blocked::BRANCHES_OF,
+    descendants::PAGE_END,
+    BELOW,
     pending::NAMED,
     repeats::NEXT,
 ];

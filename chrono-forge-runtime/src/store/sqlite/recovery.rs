@@ -16,18 +16,32 @@ use crate::record::{BlockedRun, RecordId, RunId, RunState};
 use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
 use tail::Named;
 
-/// A page by the primary key. The newest error of a run is the one that its result tells.
-const PAGE: &str = "
+/// The newest error of a run is the one that its result tells.
+macro_rules! page {
+    ($which:literal) => {
+        concat!(
+            "
 SELECT b.workflow_id, b.since, w.workflow, w.state, w.stalled_by, e.error_class
 FROM (
     SELECT workflow_id, since FROM chrono_forge_blocked
-    WHERE workflow_id > ? ORDER BY workflow_id LIMIT ?
+    WHERE ",
+            $which,
+            " ORDER BY workflow_id LIMIT ?
 ) AS b
 CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
 LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
     SELECT max(id) FROM chrono_forge_error_logs WHERE workflow_id = w.id
 )
-ORDER BY b.workflow_id";
+ORDER BY b.workflow_id"
+        )
+    };
+}
+
+/// By the primary key.
+pub(super) const PAGE: &str = page!("workflow_id > ?");
+
+/// By the index of blocked children.
+pub(super) const PAGE_OF_BRANCH: &str = page!("parent_execution_log_id = ? AND workflow_id > ?");
 
 /// As if it had never finished: attempts number the error rows, so they go on; what a branch or a
 /// repetition has reached is not done again. Text that is no JSON tells nothing and stays.
@@ -69,6 +83,7 @@ const RESET: &str = "UPDATE chrono_forge_workflows SET crashes = 0, updated_at =
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     PAGE,
+    PAGE_OF_BRANCH,
     REARM,
     RESUME,
     UNBLOCK,
@@ -142,8 +157,13 @@ pub(super) fn retry_blocked(
 fn blocked(conn: &mut SqliteConnection, page: &BlockedPage<'_>) -> QueryResult<Vec<BlockedRun>> {
     type Columns = (BigInt, BigInt, Text, BigInt, Nullable<Text>, Nullable<Text>);
     type Row = (i64, i64, String, i64, Option<String>, Option<String>);
-    let binds = [page.after.0.into(), page.limit.into()];
-    let rows: Vec<Row> = Stmt::<Columns>::new(PAGE, &binds).load(conn)?;
+    let (after, limit) = (page.after.0.into(), page.limit.into());
+    let rows: Vec<Row> = match page.branch {
+        None => Stmt::<Columns>::new(PAGE, &[after, limit]).load(conn)?,
+        Some(branch) => {
+            Stmt::<Columns>::new(PAGE_OF_BRANCH, &[branch.0.into(), after, limit]).load(conn)?
+        }
+    };
     let run = |(id, since, workflow, state, stalled_by, error_class): Row| {
         Ok(BlockedRun {
             id: RunId(id),

@@ -3,24 +3,49 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use crate::record::{BlockedChild, RunId};
-use crate::store::sqlite::bind::instant;
+use crate::record::{BlockedChild, RecordId, RunId};
+use crate::store::sqlite::bind::{Bind, instant};
 use crate::store::sqlite::runs;
 use crate::store::sqlite::statement::Stmt;
 
-/// Index ranges from end to end, in their order, so that nothing is sorted and a limit ends it.
-pub(in crate::store::sqlite) const BLOCKED_CHILDREN: &str = "
+/// The columns of a blocked child: `l` is its branch, `b` its row in the list, `w` its run, `e` its newest
+/// error.
+macro_rules! blocked_child {
+    () => {
+        "
 SELECT substr(l.step_name, 8), w.key, w.workflow, b.state, b.since, w.stalled_by,
-    e.error_class, e.error_message
-FROM chrono_forge_execution_logs AS l
-CROSS JOIN chrono_forge_blocked AS b ON b.parent_execution_log_id = l.id
-CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
+    e.error_class, e.error_message"
+    };
+}
+pub(super) use blocked_child;
+
+macro_rules! newest_error {
+    () => {
+        "
 LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
     SELECT max(id) FROM chrono_forge_error_logs WHERE workflow_id = w.id
-)
+)"
+    };
+}
+pub(super) use newest_error;
+
+/// Index ranges from end to end, in their order, so that nothing is sorted and a limit ends it.
+pub(in crate::store::sqlite) const BLOCKED_CHILDREN: &str = concat!(
+    blocked_child!(),
+    "
+FROM chrono_forge_execution_logs AS l
+CROSS JOIN chrono_forge_blocked AS b ON b.parent_execution_log_id = l.id
+CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id",
+    newest_error!(),
+    "
 WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'
 ORDER BY l.step_name, b.workflow_id
-LIMIT ?";
+LIMIT ?"
+);
+
+pub(super) const BRANCHES_OF: &str = "
+SELECT l.id FROM chrono_forge_execution_logs AS l
+WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'";
 
 type Columns = (
     (Text, Text, Text, BigInt, BigInt),
@@ -38,8 +63,16 @@ pub(in crate::store::sqlite) fn blocked_children(
     run: RunId,
     limit: u32,
 ) -> QueryResult<Vec<BlockedChild>> {
-    let binds = [run.0.into(), limit.into()];
-    let rows: Vec<Row> = Stmt::<Columns>::new(BLOCKED_CHILDREN, &binds).load(conn)?;
+    load(conn, BLOCKED_CHILDREN, &[run.0.into(), limit.into()])
+}
+
+/// What a statement that begins with the columns of a blocked child answers.
+pub(super) fn load(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+    binds: &[Bind<'_>],
+) -> QueryResult<Vec<BlockedChild>> {
+    let rows: Vec<Row> = Stmt::<Columns>::new(sql, binds).load(conn)?;
     let child = |row: Row| {
         let (branch, key, workflow, state, since) = row.0;
         let (stalled_by, class, message) = row.1;
@@ -54,4 +87,13 @@ pub(in crate::store::sqlite) fn blocked_children(
         })
     };
     rows.into_iter().map(child).collect()
+}
+
+/// Branches of a run; see [`Store::branches_of`](crate::store::Store::branches_of).
+pub(in crate::store::sqlite) fn branches_of(
+    conn: &mut SqliteConnection,
+    run: RunId,
+) -> QueryResult<Vec<RecordId>> {
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(BRANCHES_OF, &[run.0.into()]).load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| RecordId(id)).collect())
 }

@@ -1,10 +1,12 @@
-//! The list of blocked runs, read directly: the store does not answer it yet.
+//! The list of blocked runs, read directly, and what is found through it.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::fixture::*;
 use crate::record::*;
+use crate::store::Started;
+use crate::store::sqlite::records::DESCENDANTS_PAGE;
 
 #[derive(QueryableByName, Debug, PartialEq, Eq)]
 struct Blocked {
@@ -104,4 +106,108 @@ fn a_poisoned_run_is_on_the_list() {
         since: at(5).as_microsecond(),
     };
     assert_eq!(blocked(&forge), [expected]);
+}
+
+/// `depth` generations of one child each below a run, the last of which fails; answers its key.
+fn generations(forge: &mut Forge, root: &ClaimedRun, depth: u32) -> String {
+    let mut run = root.clone();
+    for _ in 0..depth {
+        let mut dispatch = dispatch(1, true);
+        dispatch.children[0].key = format!("{}$b$s$0", run.key);
+        let plan = Plan {
+            dispatches: vec![dispatch],
+            ..forge.plan(&run)
+        };
+        let mut applied = forge.writer.apply(&[plan], at(1)).unwrap();
+        run = applied.outcomes.remove(0).claimed.remove(0);
+    }
+    let end = RunEnd::Failed {
+        at: at(3),
+        attempts: 1,
+    };
+    forge.end(&run, end);
+    run.key
+}
+
+#[test]
+fn blocked_descendants_are_those_whose_links_lead_up_to_the_run() {
+    let mut forge = Forge::new();
+    let older = forge.running("older");
+    let root = forge.running("p");
+    // A run of another workflow may have the same key, and so may what is below it but for a branch's name.
+    let twin = start("p", "child", 1, Some(forge.worker));
+    let twin = match forge.writer.start(&[twin], at(0)).unwrap().remove(0) {
+        Started::Claimed(run) => *run,
+        other => panic!("{other:?}"),
+    };
+    let longer = forge.running("pp");
+    let direct = generations(&mut forge, &root, 1);
+    let mut foreign = dispatch(1, true);
+    foreign.children[0].key = "p$other$s$0".into();
+    let plan = Plan {
+        dispatches: vec![foreign],
+        ..forge.plan(&twin)
+    };
+    let child = forge.writer.apply(&[plan], at(1)).unwrap().outcomes[0]
+        .claimed
+        .remove(0);
+    generations(&mut forge, &child, 2);
+    generations(&mut forge, &longer, 3);
+    generations(&mut forge, &older, 1);
+    let below = |forge: &Forge, run: &ClaimedRun, limit| {
+        let row = forge.row(run.id);
+        let found = forge.store.blocked_descendants(&row, limit).unwrap();
+        found
+            .into_iter()
+            .map(|child| (child.branch, child.key))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(below(&forge, &root, 10), [("b".to_owned(), direct)]);
+    let of_twin = ("b".to_owned(), "p$other$s$0$b$s$0$b$s$0".to_owned());
+    assert_eq!(below(&forge, &twin, 10), [of_twin]);
+    assert_eq!(below(&forge, &longer, 10).len(), 1);
+    assert_eq!(below(&forge, &longer, 0), []);
+}
+
+#[test]
+fn blocked_descendants_are_found_over_pages_up_to_the_limit() {
+    let mut forge = Forge::new();
+    let (root, other) = (forge.running("p"), forge.running("q"));
+    let failed = RunEnd::Failed {
+        at: at(3),
+        attempts: 1,
+    };
+    let page = DESCENDANTS_PAGE;
+    for (run, children) in [(&root, 1), (&other, page), (&root, 3)] {
+        let mut dispatch = dispatch(children, true);
+        dispatch.branch = format!("branch$b{children}").into();
+        for child in &mut dispatch.children {
+            child.key = format!(
+                "{}$b{children}{}",
+                run.key,
+                child.key.trim_start_matches("p$b")
+            );
+        }
+        let plan = Plan {
+            dispatches: vec![dispatch],
+            ..forge.plan(run)
+        };
+        let applied = forge.writer.apply(&[plan], at(1)).unwrap();
+        let end = |child: &ClaimedRun| Plan {
+            end: Some(failed.clone()),
+            ..forge.plan(child)
+        };
+        let ends: Vec<Plan> = applied.outcomes[0].claimed.iter().map(end).collect();
+        forge.writer.apply(&ends, at(3)).unwrap();
+    }
+    let row = forge.row(root.id);
+    let keys = |limit| {
+        let found = forge.store.blocked_descendants(&row, limit).unwrap();
+        found.into_iter().map(|child| child.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(9), ["p$b1$s$0", "p$b3$s$0", "p$b3$s$1", "p$b3$s$2"]);
+    assert_eq!(keys(2), ["p$b1$s$0", "p$b3$s$0"]);
+    let other = forge.row(other.id);
+    let found = forge.store.blocked_descendants(&other, page * 2).unwrap();
+    assert_eq!(found.len(), page as usize);
 }

@@ -138,9 +138,12 @@ fn pages_of_results_and_failures_are_ranges_in_the_order_of_their_indexes() {
 
 #[test]
 fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
-    let page = plan(recovery::STATEMENTS[0]);
+    let page = plan(recovery::PAGE);
     let range = "chrono_forge_blocked USING INTEGER PRIMARY KEY (rowid>?)";
     assert!(page.contains(range), "{page}");
+    let of_branch = plan(recovery::PAGE_OF_BRANCH);
+    let range = "chrono_forge_blocked_children (parent_execution_log_id=? AND rowid>?)";
+    assert!(of_branch.contains(range), "{of_branch}");
     let pending = plan(records::PENDING);
     assert!(
         pending.contains("chrono_forge_error_logs_attempt (workflow_id=? AND <expr>=?)"),
@@ -154,7 +157,7 @@ fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
     ] {
         assert!(children.contains(range), "{children}");
     }
-    for plan in [page, pending, children] {
+    for plan in [page, of_branch, pending, children] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }
@@ -176,6 +179,19 @@ fn audits_read_ranges_of_their_indexes() {
     }
     for plan in plans {
         assert!(!plan.contains("TEMP B-TREE FOR ORDER"), "{plan}");
+    }
+}
+
+#[test]
+fn blocked_descendants_are_found_by_ids_alone() {
+    let below = plan(records::BELOW);
+    let first = "SEARCH b USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+    assert!(below.contains(first), "{below}");
+    for step in below.lines().filter(|step| step.starts_with("SEARCH")) {
+        let is_range = step.contains("INTEGER PRIMARY KEY");
+        // The newest error, of those that are answered.
+        let is_newest = step.contains("chrono_forge_error_logs_attempt (workflow_id=?)");
+        assert!(is_range || is_newest, "{below}");
     }
 }
 

@@ -242,6 +242,7 @@ fn a_reset_comes_before_or_after_a_death() {
 fn a_run_is_retried_by_the_walk_or_by_its_key() {
     let all = |writer: &mut dyn Writer, _: &ClaimedRun, _: WorkerId| {
         let page = BlockedPage {
+            branch: None,
             filter: &RetryFilter::new(),
             after: RunId(0),
             until: at(4),

@@ -20,6 +20,7 @@ fn pages_walk_the_blocked_runs_once_each() {
     loop {
         let page = BlockedPage {
             filter: &filter,
+            branch: None,
             after,
             until: at(4),
             limit: 2,
@@ -51,6 +52,7 @@ fn a_page_leaves_out_what_was_blocked_later_and_knows_the_newest_class() {
     let retried = |filter: &RetryFilter, until, forge: &mut Forge| {
         let page = BlockedPage {
             filter,
+            branch: None,
             after: RunId(0),
             until: at(until),
             limit: 10,
@@ -68,4 +70,37 @@ fn a_page_leaves_out_what_was_blocked_later_and_knows_the_newest_class() {
         retried(&RetryFilter::new().error_class("E2"), 4, &mut forge),
         1
     );
+}
+
+#[test]
+fn pages_of_one_branch_leave_other_blocked_runs_alone() {
+    let mut forge = Forge::new();
+    let parent = forge.running("p");
+    let children = forge.branch(&parent, 5);
+    for child in &children[..4] {
+        forge.end(child, failed(1));
+    }
+    forge.ended("other", Vec::new(), failed(1));
+    let branch = forge.store.branches_of(parent.id).unwrap();
+    assert_eq!(branch, [children[0].parent.unwrap()]);
+    let filter = RetryFilter::new();
+    let mut after = RunId(0);
+    let mut seen = Vec::new();
+    loop {
+        let page = BlockedPage {
+            filter: &filter,
+            branch: Some(branch[0]),
+            after,
+            until: at(4),
+            limit: 3,
+        };
+        let page = forge.writer.retry_blocked(&page, at(20)).unwrap();
+        seen.push(page.retried);
+        match page.last {
+            Some(last) => after = last,
+            None => break,
+        }
+    }
+    assert_eq!(seen, [3, 1, 0]);
+    assert_eq!(forge.blocked(), 1);
 }
