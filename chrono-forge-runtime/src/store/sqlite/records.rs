@@ -1,6 +1,7 @@
 //! Reading records: what a pass replays.
 
 mod blocked;
+mod existing;
 mod pending;
 mod repeats;
 
@@ -18,6 +19,9 @@ use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
 pub(super) use blocked::BLOCKED_CHILDREN;
 pub(super) use blocked::blocked_children;
 #[cfg(test)]
+pub(super) use existing::EXISTING_CHILDREN;
+pub(super) use existing::existing_children;
+#[cfg(test)]
 pub(super) use pending::PENDING;
 pub(super) use pending::pending;
 
@@ -30,6 +34,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     OUTPUTS,
     PENDING,
     BLOCKED_CHILDREN,
+    EXISTING_CHILDREN,
     pending::NAMED,
     repeats::NEXT,
 ];
