@@ -38,6 +38,7 @@ mod spawn_each;
 mod stall_and_fail;
 mod state;
 mod steps;
+mod streams;
 mod unlock;
 mod waits;
 mod workflow_retry;

@@ -3,6 +3,7 @@
 mod iterator;
 mod keyset;
 mod pages;
+mod stream;
 
 use std::future::Future;
 
@@ -14,6 +15,7 @@ pub use keyset::{
     RowKey, ViaKeyset,
 };
 pub use pages::{Fetch, PagedItems, Pages, ViaPages, pages};
+pub use stream::{Open, StreamItems, Streamed, ViaStream, stream};
 
 /// A batch of items.
 #[derive(Debug)]
@@ -45,11 +47,11 @@ pub trait Source: Send {
     fn cursor(&self, n: u64) -> Result<Json, anyhow::Error>;
 }
 
-/// What stands as the source of a `spawn_each!`: anything that iterates, a [`Keyset`], or [`pages`].
+/// What stands as the source of a `spawn_each!`: anything that iterates, a [`Keyset`], [`pages`] or [`stream`].
 /// `Via` only tells them apart.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of items",
-    note = "give `spawn_each!` anything that implements `IntoIterator`, a `Keyset`, or `pages(..)`"
+    note = "give `spawn_each!` anything that implements `IntoIterator`, a `Keyset`, `pages(..)` or `stream(..)`"
 )]
 pub trait IntoSource<Via> {
     /// What a closure gets.
