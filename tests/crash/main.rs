@@ -3,4 +3,5 @@
 mod deaths;
 mod kitchen;
 mod sweep;
+mod tables;
 mod ticks;
