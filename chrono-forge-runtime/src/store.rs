@@ -78,6 +78,17 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<FailurePage>;
 
+    /// Those of these keys that are children of a branch already, of whatever workflow. All of them begin
+    /// with `spawn_key` and `$`. Costs a look-up per key, and one per workflow that the database knows,
+    /// however many children there are.
+    fn existing_children(
+        &self,
+        run: RunId,
+        branch: &str,
+        spawn_key: &str,
+        keys: &[String],
+    ) -> StoreResult<Vec<String>>;
+
     /// The earliest instant at which one of these workflows' idle runs becomes due, one index
     /// look-up per queue, level and workflow.
     fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>>;

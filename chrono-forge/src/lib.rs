@@ -57,7 +57,7 @@ pub use chrono_forge_runtime::context::condition::Condition;
 pub use chrono_forge_runtime::context::invocation::{Invocation, Workflow, WorkflowReturn};
 pub use chrono_forge_runtime::context::merge::Merge;
 pub use chrono_forge_runtime::context::repeat::Repeat;
-pub use chrono_forge_runtime::context::source::{Connections, Keyset, Source, pages};
+pub use chrono_forge_runtime::context::source::{Connections, Keyset, Source, pages, stream};
 pub use chrono_forge_runtime::context::state::State;
 pub use chrono_forge_runtime::context::step::Step;
 pub use chrono_forge_runtime::context::wait::Wait;

@@ -3,5 +3,5 @@
 pub use crate::{
     Branch, Child, Children, Context, Forge, Invocation, Keyset, Result, RetryPolicy, Run, State,
     StepError, Workflow, branch, calendar_days, continue_if, days, hours, merge, minutes, months,
-    pages, repeat, secs, spawn, spawn_each, step, wait, wait_until, workflow,
+    pages, repeat, secs, spawn, spawn_each, step, stream, wait, wait_until, workflow,
 };

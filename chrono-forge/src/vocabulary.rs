@@ -293,10 +293,11 @@ macro_rules! spawn {
 /// One child per item of a source: `spawn_each!("name", [of = 1000,] source, |item| wf(item))` gives
 /// [`Children<T>`](crate::Children).
 ///
-/// The source is anything that iterates, pulled lazily, or [`pages(..)`](crate::pages). It must give
-/// the same items when it is made again: after a crash dispatch goes on from a stored cursor. `of`
-/// children are inserted per transaction. The closure may use `?` and `.await`. See
-/// [`branch!`](crate::branch).
+/// The source is anything that iterates, pulled lazily; the rows of a [`Keyset`](crate::Keyset);
+/// [`pages(..)`](crate::pages); or a [`stream(..)`](crate::stream). After a crash dispatch goes on from a
+/// stored cursor, so what iterates must give the same items when it is made again, and a token the same
+/// place. At most `of` children (1 to 10,000; 1000 unless set) are inserted per transaction. The closure may
+/// use `?` and `.await`. See [`branch!`](crate::branch) and the [guide](crate::guide::fan_out).
 #[macro_export]
 macro_rules! spawn_each {
     ($($tokens:tt)*) => {

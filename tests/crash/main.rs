@@ -4,4 +4,5 @@ mod audits;
 mod deaths;
 mod kitchen;
 mod sweep;
+mod tables;
 mod ticks;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod keys;
+mod snapshot;
 mod trouble;
 
 use chrono_forge::prelude::*;

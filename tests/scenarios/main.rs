@@ -41,6 +41,7 @@ mod stall_and_fail;
 mod state;
 mod statements;
 mod steps;
+mod streams;
 mod unlock;
 mod waits;
 mod workflow_retry;

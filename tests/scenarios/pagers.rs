@@ -89,3 +89,94 @@ async fn an_error_of_a_pager_is_retried_from_its_page() {
     })
     .await;
 }
+
+/// A page of seven and one of one; a token gives the same page again.
+async fn fetch_large(probe: &Probe, token: Option<u64>) -> Result<(Vec<u64>, Option<u64>)> {
+    probe.note(format!("page {token:?}"));
+    Ok(match token {
+        None => ((0..7).collect(), Some(7)),
+        Some(from) => (vec![from], None),
+    })
+}
+
+#[workflow]
+async fn paged_large(probe: State<Probe>) -> Result<Vec<u64>> {
+    let children = branch!("grp", automerge = true, {
+        spawn_each!(
+            "n",
+            of = 3,
+            pages(|token| fetch_large(&probe, token)),
+            |n| {
+                if n == 4 && probe.is("stop") {
+                    probe.note("stopped");
+                    probe.raised("go").await;
+                }
+                paged_leaf(n)
+            }
+        )
+    })
+    .await?;
+    Ok(children.collect().await?)
+}
+
+#[tokio::test]
+async fn a_fetch_may_borrow_and_a_page_beyond_of_is_several_batches() {
+    scenario(async |world| {
+        let forge = world.forge([paged_large::NAME, paged_leaf::NAME]).await;
+        let run = forge.start("p", paged_large()).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+        assert_eq!(world.probe.log(), ["page None", "page Some(7)"]);
+        let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
+        assert!(metadata.contains(r#"{"token":null,"n":8}"#), "{metadata}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_crash_within_a_page_its_rest_is_dispatched() {
+    scenario(async |world| {
+        world.probe.set("stop", 1);
+        let forge = world.forge([paged_large::NAME]).await;
+        forge.start("p", paged_large()).await.unwrap();
+        world.noted("stopped", 1).await;
+        world
+            .until(|| world.rows().find("p$grp$n$2").is_some())
+            .await;
+        forge.crash();
+        drop(forge);
+        let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
+        let cursor = r#"{"token":null,"at":3,"n":3}"#;
+        assert!(metadata.contains(cursor), "{metadata}");
+        world.probe.set("stop", 0);
+        let forge = world.forge([paged_large::NAME, paged_leaf::NAME]).await;
+        let run = forge.get::<paged_large>("p").await.unwrap().unwrap();
+        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+        assert_eq!(world.probe.count("page None"), 2);
+        assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
+    })
+    .await;
+}
+
+#[workflow]
+async fn huge(items: u64) -> Result<usize> {
+    let children = branch!("grp", automerge = true, {
+        let fetch = async |_: Option<u64>| Ok(((0..items).collect(), None));
+        spawn_each!("n", of = 10_000, pages(fetch), |n| paged_leaf(n))
+    })
+    .await?;
+    Ok(children.len())
+}
+
+#[tokio::test]
+async fn a_huge_page_is_no_huge_transaction() {
+    scenario(async |world| {
+        // Nobody here executes the children, so that only dispatch commits.
+        let forge = world.forge([huge::NAME]).await;
+        let before = world.failpoints.hits("commit.after.apply");
+        forge.start("p", huge(25_000)).await.unwrap();
+        world.parked("p").await;
+        assert!(world.failpoints.hits("commit.after.apply") - before >= 3);
+        assert_eq!(world.rows().record("p", "branch$grp").spawned, 25_000);
+    })
+    .await;
+}

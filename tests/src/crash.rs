@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono_forge::testing::{Clock, Failpoints, ManualClock};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::journal::Journal;
 use crate::rows;
+use crate::shop::{self, ShopPool};
 
 /// After so long without a commit a live pass can only be waiting for the clock.
 const QUIET: Duration = Duration::from_millis(25);
@@ -245,6 +246,7 @@ struct Shared {
     complaints: Mutex<Vec<String>>,
     /// Wake-ups of a run that waited at its gate.
     knocks: AtomicU32,
+    shop: OnceLock<ShopPool>,
 }
 
 impl Probe {
@@ -254,6 +256,16 @@ impl Probe {
             journal: Journal::default(),
             shared: Arc::default(),
         }
+    }
+
+    /// A table beside the engine's file, opened when it is asked for first.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn shop(&self) -> &ShopPool {
+        let folder = || self.db.parent().expect("the file is in a folder");
+        self.shared.shop.get_or_init(|| shop::open(folder()))
     }
 
     /// A body begins. `step` is the name of its row.

@@ -3,6 +3,7 @@
 mod iterator;
 mod keyset;
 mod pages;
+mod stream;
 
 use std::future::Future;
 
@@ -13,17 +14,18 @@ pub use keyset::{
     Connections, Keyset, KeysetQuery, KeysetRows, Named, Natural, NaturalKey, NoPool, PrimaryKeyOf,
     RowKey, ViaKeyset,
 };
-pub use pages::{Pages, ViaPages, pages};
+pub use pages::{Fetch, PagedItems, Pages, ViaPages, pages};
+pub use stream::{Open, StreamItems, Streamed, ViaStream, stream};
 
-/// A batch of items and the cursor behind them.
+/// A batch of items.
 #[derive(Debug)]
 pub struct Batch<T> {
     /// Items, each with the suffix of its child's key; `None` numbers them.
     pub items: Vec<(Option<String>, T)>,
-    /// What is stored, in the transaction that inserts these children, to go on from here.
-    pub cursor: Json,
     /// Nothing follows.
     pub is_last: bool,
+    /// Some of these items may have a child: those are left out.
+    pub looks_again: bool,
 }
 
 /// A stream of items that can go on from a cursor.
@@ -34,19 +36,22 @@ pub trait Source: Send {
     /// Goes to where a cursor points; answers how many items lie before it.
     fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error>;
 
-    /// At most `of` more items. `index` counts the items before them.
+    /// At most `of` more items.
     fn next_batch(
         &mut self,
         of: usize,
-        index: u64,
     ) -> impl Future<Output = Result<Batch<Self::Item>, anyhow::Error>> + Send;
+
+    /// What is stored, in the transaction that inserts the children of the batch that was answered last, to
+    /// go on behind it. `n` counts the children up to there.
+    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error>;
 }
 
-/// What stands as the source of a `spawn_each!`: anything that iterates, a [`Keyset`] or [`pages`].
+/// What stands as the source of a `spawn_each!`: anything that iterates, a [`Keyset`], [`pages`] or [`stream`].
 /// `Via` only tells them apart.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of items",
-    note = "give `spawn_each!` anything that implements `IntoIterator`, a `Keyset`, or `pages(..)`"
+    note = "give `spawn_each!` anything that implements `IntoIterator`, a `Keyset`, `pages(..)` or `stream(..)`"
 )]
 pub trait IntoSource<Via> {
     /// What a closure gets.

@@ -4,6 +4,7 @@
 //! dispatching it again finds it. A batch inserts its children, advances its cursor and raises the
 //! branch's counters in one transaction.
 
+use std::collections::HashSet;
 use std::future::{Future, pending, poll_fn};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -12,7 +13,8 @@ use super::children::{Child, Children};
 use super::invocation::Invocation;
 use super::source::{IntoSource, Source};
 use super::{Context, Key};
-use crate::engine::pass::{self, OpId, Pass};
+use crate::engine::pass::{self, OpId, Pass, Place};
+use crate::engine::reading::Reading;
 use crate::error::DefinitionError;
 
 /// Children of one `spawn_each!` batch, at most.
@@ -101,19 +103,7 @@ where
 {
     let pass = &cx.pass;
     let branch = open_branch(pass, &key).await;
-    let of = match options.of {
-        of @ 1..=BATCH_MAX => of as usize,
-        of => {
-            broken(
-                pass,
-                DefinitionError::BadBatch {
-                    name: key.0.clone(),
-                    of,
-                },
-            )
-            .await
-        }
-    };
+    let of = batch_size(pass, &key, options).await;
     let above = bytes_above(pass, branch);
     let mut source = source.into_source();
     let mut index = 0;
@@ -122,24 +112,28 @@ where
         pass.skip_children(branch, index);
     }
     loop {
-        let batch = source.next_batch(of, index).await;
-        let batch = or_fail(pass, branch, batch).await;
+        // Batches follow each other one transaction apart: this one is made while the one before is
+        // written, and memory holds two.
+        settled(pass, 1).await;
+        let batch = source.next_batch(of).await;
+        let mut batch = or_fail(pass, branch, batch).await;
+        if batch.looks_again {
+            batch.items = without_child(pass, branch, &key, batch.items).await;
+        }
         let mut children = Vec::with_capacity(batch.items.len());
         for (suffix, item) in batch.items {
             slot.put(item);
             let invocation = or_fail(pass, branch, make().await).await;
             let suffix = match suffix {
-                Some(key_of_item) => format!("{}${}", key.0, key_of_item.replace('$', "$$")),
+                Some(key_of_item) => suffix_of(&key, &key_of_item),
                 None => format!("{}${index}", key.0),
             };
             children.push(child_of(pass, &key, (above, suffix), invocation).await);
             index += 1;
         }
-        // Batches follow each other one transaction apart: the next one is made while this one is
-        // written, and memory holds two.
+        let cursor = or_fail(pass, branch, source.cursor(index)).await;
         barrier(pass).await;
-        settled_but_one(pass).await;
-        pass.dispatch(branch, Some((&key.0, batch.cursor)), children);
+        pass.dispatch(branch, Some((&key.0, cursor)), children);
         pass.flush();
         if batch.is_last {
             break;
@@ -147,6 +141,61 @@ where
         tokio::task::yield_now().await;
     }
     Children::new(pass, pass.branch_name(branch), key.0, index)
+}
+
+async fn batch_size(pass: &Arc<Pass>, key: &Key, options: SpawnEachOptions) -> usize {
+    match options.of {
+        of @ 1..=BATCH_MAX => of as usize,
+        of => {
+            let name = key.0.clone();
+            broken(pass, DefinitionError::BadBatch { name, of }).await
+        }
+    }
+}
+
+/// The end of a child's key that holds a key of the user's.
+fn suffix_of(spawn: &Key, key_of_item: &str) -> String {
+    format!("{}${}", spawn.0, key_of_item.replace('$', "$$"))
+}
+
+/// The items of a batch that have no child yet.
+async fn without_child<T>(
+    pass: &Arc<Pass>,
+    branch: OpId,
+    spawn: &Key,
+    items: Vec<(Option<String>, T)>,
+) -> Vec<(Option<String>, T)> {
+    let branch = pass.branch_name(branch);
+    let prefix = format!("{}${branch}$", pass.run.key);
+    let key_of = |key: &String| format!("{prefix}{}", suffix_of(spawn, key));
+    let keys: Vec<String> = items
+        .iter()
+        .filter_map(|(key, _)| key.as_ref().map(key_of))
+        .collect();
+    if keys.is_empty() {
+        return items;
+    }
+    // What was dispatched must be in the rows that are read.
+    settled(pass, 0).await;
+    let run = pass.run.id;
+    let spawn_key = pass.spawn_key(&branch, &spawn.0);
+    let branch = Place {
+        kind: "branch",
+        key: branch,
+    }
+    .step_name();
+    let existing = Reading::begin(pass, move |store| {
+        store.existing_children(run, &branch, &spawn_key, &keys)
+    });
+    let existing: HashSet<String> = existing.await.into_iter().collect();
+    let is_missing = |key: &Option<String>| {
+        key.as_ref()
+            .is_none_or(|key| !existing.contains(&key_of(key)))
+    };
+    items
+        .into_iter()
+        .filter(|(key, _)| is_missing(key))
+        .collect()
 }
 
 async fn open_branch(pass: &Arc<Pass>, key: &Key) -> OpId {
@@ -221,8 +270,9 @@ async fn barrier(pass: &Arc<Pass>) {
     poll_fn(|cx| pass.poll_may_dispatch(cx)).await;
 }
 
-async fn settled_but_one(pass: &Arc<Pass>) {
-    let number = pass.ledger().submitted.saturating_sub(1);
+/// Waits until all but the newest `but` submissions are durable.
+async fn settled(pass: &Arc<Pass>, but: u64) {
+    let number = pass.ledger().submitted.saturating_sub(but);
     poll_fn(|cx| {
         if pass.poll_acked(number, cx) {
             Poll::Ready(())

@@ -233,6 +233,18 @@ impl Store for SqliteStore {
         })
     }
 
+    fn existing_children(
+        &self,
+        run: RunId,
+        branch: &str,
+        spawn_key: &str,
+        keys: &[String],
+    ) -> StoreResult<Vec<String>> {
+        self.read("existing_children", |conn| {
+            records::existing_children(conn, (run, branch), spawn_key, keys)
+        })
+    }
+
     fn blocked_children(&self, run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>> {
         self.read("blocked_children", |conn| {
             records::blocked_children(conn, run, limit)

@@ -31,8 +31,87 @@
 //!
 //! # Sources
 //!
-//! Anything that iterates, made again the same after a crash: a range of a million costs nothing, a
-//! vector costs its memory. Or a pager, whose token is the durable cursor:
+//! | source | its cursor | children are keyed by |
+//! |---|---|---|
+//! | anything that iterates, made again the same after a crash | how many items were dispatched | index |
+//! | [`Keyset`](crate::Keyset): rows of a table | the last primary key | primary key |
+//! | [`pages(..)`](crate::pages): an API with pages | the token of the page | index |
+//! | [`stream(..)`](crate::stream): a queue, a change feed, a cursor | the token of the last item | index |
+//!
+//! A range of a million costs nothing, a vector costs its memory; the other three hold two batches at most.
+//! Their errors (a pool without a connection, a request that fails) are errors of the block, tried again
+//! from the cursor by the policy of the `branch!`.
+//!
+//! ## Rows of a table
+//!
+//! A Diesel query over a pool of your own, of any database that Diesel speaks to: a table, or a table with
+//! filters. The order, the limit and the columns are the keyset's, so a query that has its own does not
+//! compile, nor does a column that is not the table's primary key.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//! use diesel::prelude::*;
+//! use diesel::r2d2::{ConnectionManager, Pool};
+//!
+//! type Shop = Pool<ConnectionManager<SqliteConnection>>;
+//!
+//! diesel::table! {
+//!     customers (id) {
+//!         id -> BigInt,
+//!         name -> Text,
+//!         active -> Bool,
+//!     }
+//! }
+//!
+//! #[derive(Queryable, Selectable)]
+//! struct Customer {
+//!     id: i64,
+//!     name: String,
+//! }
+//!
+//! #[workflow]
+//! async fn bill(id: i64, name: String) -> Result<String> {
+//!     Ok(step!("bill", { Ok(format!("{name} ({id}) owes us a coffee")) }).await?)
+//! }
+//!
+//! #[workflow]
+//! async fn bill_all(shop: State<Shop>) -> Result<usize> {
+//!     let billed = branch!("bills", automerge = true, {
+//!         let active = customers::table.filter(customers::active.eq(true));
+//!         let rows = Keyset::new(active, customers::id).select(Customer::as_select()).pool(&shop);
+//!         spawn_each!("customer", rows, |customer| bill(customer.id, customer.name))
+//!     })
+//!     .await?;
+//!     Ok(billed.len())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let shop = Pool::builder().max_size(1).build(ConnectionManager::new(":memory:"))?;
+//! # diesel::connection::SimpleConnection::batch_execute(
+//! #     &mut *shop.get()?,
+//! #     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, active BOOLEAN NOT NULL);
+//! #      INSERT INTO customers VALUES (7, 'Ada', TRUE), (8, 'Bob', FALSE), (12, 'Cy', TRUE);",
+//! # )?;
+//! let forge = Forge::builder("sqlite::memory:").state::<Shop>(shop).open().await?;
+//! let run = forge.start("2026-11", bill_all()).await?;
+//! assert_eq!(run.result().await?, 2);
+//! let bill = forge.get::<bill>("2026-11$bills$customer$12").await?.expect("keyed by primary key");
+//! assert_eq!(bill.result().await?, "Cy (12) owes us a coffee");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tables change while they are read. Every row that is there from before the dispatch begins until it
+//! passes has a child. One that enters meanwhile has a child if its key is above the cursor and is missed
+//! if it is below; one that leaves after it was read keeps its child. Where keys do not grow with time (text,
+//! random UUIDs, transactions that commit late), [`Keyset::snapshot`](crate::Keyset::snapshot) reads the
+//! rows a second time before the branch is sealed, and dispatches those that have no child: then every row
+//! that is there from before the first reading ends until the second one passes it has a child.
+//!
+//! ## Pages and streams
+//!
+//! A pager answers a page and the token of the next one:
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -60,6 +139,45 @@
 //! # async fn main() -> Result<()> {
 //! # let forge = Forge::open("sqlite::memory:").await?;
 //! # assert_eq!(forge.start("g", greet_all()).await?.result().await?, 9);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A stream gives each item with the token behind it, and is opened again behind the last one that became a
+//! child. When it pauses, the items that it gave are dispatched without waiting for a whole batch.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//! use futures::{Stream, stream::iter};
+//!
+//! struct Feed(Vec<&'static str>);
+//!
+//! impl Feed {
+//!     /// Events behind an offset, each with its own.
+//!     fn behind(&self, offset: Option<usize>) -> impl Stream<Item = Result<(String, usize)>> {
+//!         let from = offset.map_or(0, |offset| offset + 1);
+//!         iter(self.0.iter().enumerate().skip(from).map(|(offset, event)| Ok((event.to_string(), offset))))
+//!     }
+//! }
+//!
+//! #[workflow]
+//! async fn handle(event: String) -> Result<usize> {
+//!     Ok(event.len())
+//! }
+//!
+//! #[workflow]
+//! async fn handle_all(feed: State<Feed>) -> Result<Vec<usize>> {
+//!     let handled = branch!("events", automerge = true, {
+//!         spawn_each!("event", stream(|offset| feed.behind(offset)), |event| handle(event))
+//!     })
+//!     .await?;
+//!     Ok(handled.collect().await?)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let feed = Feed(vec!["paid", "sent"]);
+//! # let forge = Forge::builder("sqlite::memory:").state(feed).open().await?;
+//! # assert_eq!(forge.start("f", handle_all()).await?.result().await?, [4, 4]);
 //! # Ok(())
 //! # }
 //! ```

@@ -2,6 +2,7 @@
 
 use super::{Batch, IntoSource, Source};
 use crate::context::codec;
+use crate::record::Json;
 
 /// Cursor of an iterator: how many items were dispatched.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -13,7 +14,7 @@ struct Counted {
 #[derive(Debug)]
 pub struct Iter<I>(I);
 
-/// Tells iterators from pagers.
+/// Tells iterators from other sources.
 #[derive(Debug)]
 pub enum ViaIterator {}
 
@@ -47,16 +48,16 @@ where
         Ok(n)
     }
 
-    async fn next_batch(&mut self, of: usize, index: u64) -> Result<Batch<I::Item>, anyhow::Error> {
+    async fn next_batch(&mut self, of: usize) -> Result<Batch<I::Item>, anyhow::Error> {
         let items: Vec<_> = self.0.by_ref().take(of).map(|item| (None, item)).collect();
-        let is_last = items.len() < of;
-        let cursor = codec::encode(&Counted {
-            n: index + items.len() as u64,
-        });
         Ok(Batch {
+            is_last: items.len() < of,
             items,
-            cursor: cursor.map_err(anyhow::Error::msg)?,
-            is_last,
+            looks_again: false,
         })
+    }
+
+    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error> {
+        codec::encode(&Counted { n }).map_err(anyhow::Error::msg)
     }
 }

@@ -64,8 +64,8 @@ type AllColumns<Q> = <<Q as HasTable>::Table as Table>::AllColumns;
 /// # While the table changes
 ///
 /// Every row that is in the query's result from before the dispatch begins until it passes has a child. A
-/// row that enters meanwhile has one if its key is above the cursor, and none if it is below. A row that
-/// leaves after it was read keeps its child. Once the branch is sealed the table is read no more.
+/// row that enters meanwhile has one if its key is above the cursor, and none if it is below, unless the
+/// rows are read twice: [`Keyset::snapshot`]. A row that leaves after it was read keeps its child. Once the branch is sealed the table is read no more.
 ///
 /// # Errors
 ///
@@ -77,6 +77,7 @@ pub struct Keyset<Q, PK, S, P = NoPool, K = Natural> {
     column: PK,
     selection: S,
     pool: P,
+    is_snapshot: bool,
     _key: PhantomData<fn() -> K>,
 }
 
@@ -93,7 +94,24 @@ where
             column: primary_key,
             selection: <Q::Table as Table>::all_columns(),
             pool: NoPool,
+            is_snapshot: false,
             _key: PhantomData,
+        }
+    }
+
+    /// As [`Keyset::new`], for a table whose rows may enter anywhere while they are dispatched. Before the
+    /// branch is sealed the rows are read a second time from the start, and those without a child get one:
+    /// the closure runs for them alone, behind all others.
+    ///
+    /// So every row that is in the query's result from before the first reading ends until the second one
+    /// passes it has a child. What enters behind the second reading is missed, what leaves keeps its
+    /// child. A row counts from the commit of its transaction.
+    ///
+    /// The second reading takes as many pages, each with one more look into the engine's own database.
+    pub fn snapshot(query: Q, primary_key: PK) -> Self {
+        Self {
+            is_snapshot: true,
+            ..Self::new(query, primary_key)
         }
     }
 }
@@ -108,6 +126,7 @@ impl<Q, PK, S, P, K> Keyset<Q, PK, S, P, K> {
             column: self.column,
             selection: self.selection,
             pool: pool.clone(),
+            is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
     }
@@ -119,6 +138,7 @@ impl<Q, PK, S, P, K> Keyset<Q, PK, S, P, K> {
             column: self.column,
             selection,
             pool: self.pool,
+            is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
     }
@@ -132,6 +152,7 @@ impl<Q, PK, S, P, K> Keyset<Q, PK, S, P, K> {
             column: self.column,
             selection: self.selection,
             pool: self.pool,
+            is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
     }
@@ -144,6 +165,7 @@ impl<Q: Clone, PK: Clone, S: Clone, P: Clone, K> Clone for Keyset<Q, PK, S, P, K
             column: self.column.clone(),
             selection: self.selection.clone(),
             pool: self.pool.clone(),
+            is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
     }

@@ -142,6 +142,7 @@ impl Storm {
             queue: "default".to_owned(),
             healthy: 9,
             returning: 9,
+            urgent_only: false,
         };
         let request = ClaimRequest {
             worker: self.workers[process],
@@ -163,6 +164,7 @@ impl Storm {
     fn retry(&mut self) {
         let page = BlockedPage {
             filter: &RetryFilter::new(),
+            branch: None,
             after: RunId(0),
             until: at(99),
             limit: 50,

@@ -138,8 +138,10 @@ impl Pass {
         let Some(scope) = ledger.scopes.get_mut(&id) else {
             return;
         };
+        let mut has_moved = false;
         if let Some((spawn, cursor)) = &cursor {
-            scope.cursors.insert((*spawn).to_owned(), cursor.clone());
+            let earlier = scope.cursors.insert((*spawn).to_owned(), cursor.clone());
+            has_moved = earlier.is_some_and(|earlier| earlier != *cursor);
         }
         let prefix = format!("{}${}$", self.run.key, scope.name);
         let mut rows = Vec::with_capacity(children.len());
@@ -162,7 +164,7 @@ impl Pass {
         }
         // Behind the cursor nothing is done again, so a long dispatch is not poison, however often its
         // workers die of something else.
-        if cursor.is_some() && !rows.is_empty() {
+        if has_moved || cursor.is_some() && !rows.is_empty() {
             ledger.note_progress();
         }
         let cursor = cursor.map(|(spawn, cursor)| (spawn.into(), cursor));

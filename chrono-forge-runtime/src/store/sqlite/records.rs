@@ -2,6 +2,7 @@
 
 mod blocked;
 mod descendants;
+mod existing;
 mod pending;
 mod repeats;
 
@@ -22,6 +23,9 @@ pub(super) use blocked::{blocked_children, branches_of};
 pub(super) use descendants::{BELOW, PAGE_ROWS as DESCENDANTS_PAGE};
 pub(super) use descendants::{blocked_below, blocked_descendants};
 #[cfg(test)]
+pub(super) use existing::EXISTING_CHILDREN;
+pub(super) use existing::existing_children;
+#[cfg(test)]
 pub(super) use pending::PENDING;
 pub(super) use pending::pending;
 pub(super) use repeats::names as repeat_names;
@@ -37,6 +41,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     blocked::BRANCHES_OF,
     descendants::PAGE_END,
     BELOW,
+    EXISTING_CHILDREN,
     pending::NAMED,
     repeats::NEXT,
 ];

@@ -57,6 +57,9 @@ pub trait ReadPage<R>: Clone + Send + 'static {
     /// The column that they stand in.
     const COLUMN: &'static str;
 
+    /// Whether the rows are read a second time, for those that entered behind the reader.
+    fn reads_twice(&self) -> bool;
+
     /// At most `limit` rows whose keys follow `after`, in order. Blocks.
     fn page(
         &self,
@@ -99,6 +102,10 @@ where
 {
     type Key = K::Key;
     const COLUMN: &'static str = PK::NAME;
+
+    fn reads_twice(&self) -> bool {
+        self.is_snapshot
+    }
 
     fn page(&self, after: Option<K::Key>, limit: usize) -> Result<Page<K::Key, R>, anyhow::Error> {
         let limit = i64::try_from(limit)?;

@@ -11,6 +11,7 @@ use super::position::Position;
 use super::query::ReadPage;
 use crate::context::codec;
 use crate::context::source::{Batch, IntoSource, Source};
+use crate::record::Json;
 
 /// Tells keysets from other sources, and says what a row is read as.
 #[derive(Debug)]
@@ -21,16 +22,20 @@ pub struct ViaKeyset<R>(R);
 pub struct KeysetRows<T: ReadPage<R>, R> {
     reader: T,
     position: Position<T::Key>,
+    /// The second reading of a snapshot has begun.
+    looks_again: bool,
     _row: PhantomData<fn() -> R>,
 }
 
-/// Cursor of a keyset: the key of the last row that has a child (none: of no row) and the number of
-/// items before it.
+/// Cursor of a keyset: the key of the last row that was passed (none: of no row), the number of children
+/// before it, and whether this is the second reading.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "K: Serialize + serde::de::DeserializeOwned")]
 struct Cursor<K> {
     pk: Option<K>,
     n: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
 }
 
 impl<Q, PK, S, P, K, R> IntoSource<ViaKeyset<R>> for Keyset<Q, PK, S, P, K>
@@ -45,6 +50,7 @@ where
         KeysetRows {
             position: Position::new(Self::COLUMN, None),
             reader: self,
+            looks_again: false,
             _row: PhantomData,
         }
     }
@@ -54,29 +60,40 @@ impl<T: ReadPage<R>, R: Send + 'static> Source for KeysetRows<T, R> {
     type Item = R;
 
     fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
-        let Cursor { pk, n } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
+        let Cursor { pk, n, again } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
         self.position = Position::new(T::COLUMN, pk);
+        self.looks_again = again;
         Ok(n)
     }
 
-    async fn next_batch(&mut self, of: usize, index: u64) -> Result<Batch<R>, anyhow::Error> {
+    async fn next_batch(&mut self, of: usize) -> Result<Batch<R>, anyhow::Error> {
         let (reader, after) = (self.reader.clone(), self.position.after());
         // One row more than is dispatched tells whether this page is the last.
         let page = blocking(move || reader.page(after, of + 1)).await?;
-        let is_last = page.len() <= of;
+        let is_whole = page.len() <= of;
         let rows = self.position.advance(page, of)?;
-        let cursor = Cursor {
-            pk: self.position.after(),
-            n: index + rows.len() as u64,
-        };
+        let looks_again = self.looks_again;
+        if is_whole && self.reader.reads_twice() && !looks_again {
+            self.position = Position::new(T::COLUMN, None);
+            self.looks_again = true;
+        }
         Ok(Batch {
-            cursor: codec::encode(&cursor).map_err(anyhow::Error::msg)?,
             items: rows
                 .into_iter()
                 .map(|(text, row)| (Some(text), row))
                 .collect(),
-            is_last,
+            is_last: is_whole && self.looks_again == looks_again,
+            looks_again,
         })
+    }
+
+    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error> {
+        codec::encode(&Cursor {
+            pk: self.position.after(),
+            n,
+            again: self.looks_again,
+        })
+        .map_err(anyhow::Error::msg)
     }
 }
 

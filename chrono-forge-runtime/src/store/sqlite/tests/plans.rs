@@ -196,6 +196,25 @@ fn blocked_descendants_are_found_by_ids_alone() {
 }
 
 #[test]
+fn children_that_exist_are_found_by_key_however_many_there_are() {
+    let existing = plan(records::EXISTING_CHILDREN);
+    for range in [
+        "chrono_forge_workflows_1 (workflow=? AND key=?)",
+        "chrono_forge_workflows_1 (workflow=? AND key>? AND key<?)",
+        "chrono_forge_workflows_1 (workflow>?)",
+        "l USING COVERING INDEX sqlite_autoindex_chrono_forge_execution_logs_1 \
+         (workflow_id=? AND step_name=?)",
+    ] {
+        assert!(existing.contains(range), "{range}\n{existing}");
+    }
+    assert!(
+        !existing.contains("chrono_forge_workflows_parent"),
+        "{existing}"
+    );
+    assert!(!existing.contains("TEMP B-TREE"), "{existing}");
+}
+
+#[test]
 fn what_repeats_have_written_is_no_part_of_a_range_that_is_read() {
     let recovered = recovery::TAIL_STATEMENTS;
     for sql in [records::STATEMENTS[0], records::PENDING]

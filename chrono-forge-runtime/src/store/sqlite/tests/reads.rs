@@ -116,6 +116,55 @@ fn branches_tell_whether_they_are_sealed() {
 }
 
 #[test]
+fn children_exist_by_key_whatever_their_workflow_and_only_in_their_branch() {
+    let mut forge = Forge::new();
+    let parent = forge.running("p");
+    let one = |workflow: &str, key: &str| ChildRow {
+        key: key.into(),
+        workflow: workflow.into(),
+        ..child(0, false)
+    };
+    let in_branch = |name: &str, children| Dispatch {
+        branch: format!("branch${name}").into(),
+        children,
+        ..dispatch(0, false)
+    };
+    let ours = [
+        ("a", "p$b$s$1"),
+        ("z", "p$b$s$2"),
+        ("a", "p$b$s"),
+        ("a", "p$b$s2$3"),
+    ];
+    let ours = ours.map(|(workflow, key)| one(workflow, key)).into();
+    let plan = Plan {
+        dispatches: vec![
+            in_branch("b", ours),
+            in_branch("c", vec![one("a", "p$c$s$4")]),
+        ],
+        ..forge.plan(&parent)
+    };
+    forge.apply(&plan);
+    let existing = |branch: &str, spawn: &str, keys: &[&str]| {
+        let keys = names(keys);
+        let found = forge
+            .store
+            .existing_children(parent.id, branch, spawn, &keys);
+        let mut found = found.unwrap();
+        found.sort_unstable();
+        found
+    };
+    let asked = ["p$b$s$0", "p$b$s$1", "p$b$s$2", "p$b$s$3", "p$b$s$\u{e4}\""];
+    assert_eq!(
+        existing("branch$b", "p$b$s", &asked),
+        ["p$b$s$1", "p$b$s$2"]
+    );
+    assert!(existing("branch$b", "p$b$s", &[]).is_empty());
+    assert!(existing("branch$c", "p$b$s", &asked).is_empty());
+    assert!(existing("branch$none", "p$b$s", &asked).is_empty());
+    assert_eq!(existing("branch$c", "p$c$s", &["p$c$s$4"]), ["p$c$s$4"]);
+}
+
+#[test]
 fn blocked_children_are_those_of_all_branches_of_one_run() {
     let mut forge = Forge::new();
     let (parent, other) = (forge.running("p"), forge.running("q"));

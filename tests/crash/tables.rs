@@ -1,0 +1,71 @@
+//! A snapshot keyset over a table that changes while it is dispatched: no crash in either reading loses a
+//! row, doubles one or asks for one again that has a child.
+
+use chrono_forge::prelude::*;
+use chrono_forge_tests::crash::{Probe, Site};
+use chrono_forge_tests::shop::{self, customers};
+
+use crate::sweep::Subject;
+
+#[workflow]
+async fn bill(cx: Context, probe: State<Probe>, id: i64) -> Result<u32> {
+    Ok(step!("bill", probe.ok(cx.key(), "step$bill", id as u32)).await?)
+}
+
+/// Four pages, of which the second adds rows below and above it and takes one away that is dispatched; then
+/// as many pages once more, of which the first finds a row without a child.
+#[workflow]
+pub(crate) async fn bill_all(probe: State<Probe>) -> Result<u32> {
+    let billed = branch!("bills", automerge = true, {
+        let rows = Keyset::snapshot(customers::table, customers::id);
+        let rows = rows.select(customers::id).pool(probe.shop());
+        spawn_each!("customer", of = 2, rows, |id: i64| {
+            if id == 40 {
+                shop::edit(
+                    probe.shop(),
+                    "INSERT OR IGNORE INTO customers VALUES (5, 'below', TRUE), (70, 'above', TRUE);
+                     DELETE FROM customers WHERE id = 20",
+                );
+            }
+            bill(id)
+        })
+    })
+    .await?;
+    Ok(billed.fold(0, |sum, id| sum + id).await?)
+}
+
+const TABLE: Subject<bill_all> = Subject {
+    invocation: bill_all,
+    site: |batch_max| {
+        let site = Site::new(batch_max);
+        shop::insert(site.probe.shop(), (10..=60).step_by(10));
+        site
+    },
+    tries: |_| 1,
+};
+
+#[test]
+fn the_undisturbed_dispatch_is_what_it_is_meant_to_be() {
+    let rows = TABLE.undisturbed(1);
+    let run = |key: &str| {
+        let key = format!("root$bills$customer${key} ");
+        rows.iter().filter(|row| row.contains(&key)).count()
+    };
+    for id in [10, 20, 30, 40, 50, 60, 70, 5] {
+        assert!(run(&id.to_string()) > 0, "{id}: {rows:#?}");
+    }
+    let cursor = r#"{"pk":70,"n":8,"again":true}"#;
+    assert!(rows.iter().any(|row| row.contains(cursor)), "{rows:#?}");
+}
+
+#[test]
+fn a_crash_before_any_commit_of_a_dispatch_loses_and_doubles_nothing() {
+    let commits = TABLE.sweep("commit.before");
+    assert!((16..200).contains(&commits), "{commits} commits");
+}
+
+#[test]
+fn a_crash_after_any_commit_of_a_dispatch_loses_and_doubles_nothing() {
+    let commits = TABLE.sweep("commit.after");
+    assert!((16..200).contains(&commits), "{commits} commits");
+}
