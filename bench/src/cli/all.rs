@@ -18,7 +18,7 @@ const ALL: &[(&str, &str)] = &[
     ("latency", "--runs 20"),
     ("join-wake", "--joins 10"),
     ("replay", "--records 500"),
-    ("storm", "--healthy 2000 --failing 200"),
+    ("storm", "--healthy 20000 --failing 200"),
     ("starvation", "--children 5000 --idle-ms 500"),
     ("sleepers", "--crowd 2000 --runs 200"),
     ("unclaimable", "--crowd 2000 --runs 200"),
