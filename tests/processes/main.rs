@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod deaths;
+mod keyset;
 mod poison;
 mod recovery;
 mod sharing;

@@ -1,5 +1,6 @@
 //! What the suites share.
 
+pub mod billing;
 pub mod crash;
 pub mod journal;
 pub mod labour;

@@ -1,7 +1,7 @@
 //! Processes on one file, seen and sent signals from outside.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ pub const HANGS: Duration = Duration::from_secs(60);
 
 /// A file that processes share, with a side file for their effects.
 pub struct Ground {
-    _folder: TempDir,
+    folder: TempDir,
     db: PathBuf,
     out: PathBuf,
     program: &'static str,
@@ -36,9 +36,15 @@ impl Ground {
         Self {
             db: folder.path().join("shared.db"),
             out: folder.path().join("effects"),
-            _folder: folder,
+            folder,
             program,
         }
+    }
+
+    /// The folder that the files stand in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The side file, as workflows take it.
@@ -233,11 +239,19 @@ impl Drop for Victim {
 /// # Panics
 /// When it does.
 pub fn bounded<F: Future>(body: F) -> F::Output {
+    bounded_by(HANGS * 2, body)
+}
+
+/// As [`bounded`], for so long.
+///
+/// # Panics
+/// When it takes longer.
+pub fn bounded_by<F: Future>(limit: Duration, body: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .expect("a runtime");
-    let bounded = async { tokio::time::timeout(HANGS * 2, body).await };
+    let bounded = async { tokio::time::timeout(limit, body).await };
     runtime.block_on(bounded).expect("the test hangs")
 }

@@ -11,8 +11,8 @@ use crate::record::Json;
 
 pub use iterator::{Iter, ViaIterator};
 pub use keyset::{
-    Connections, Keyset, KeysetQuery, KeysetRows, Named, Natural, NaturalKey, NoPool, PrimaryKeyOf,
-    RowKey, ViaKeyset,
+    Connections, Keyset, KeysetQuery, KeysetRows, Named, Natural, NaturalKey, PrimaryKeyOf, RowKey,
+    ViaKeyset,
 };
 pub use pages::{Fetch, PagedItems, Pages, ViaPages, pages};
 pub use stream::{Open, StreamItems, Streamed, ViaStream, stream};
@@ -51,7 +51,8 @@ pub trait Source: Send {
 /// `Via` only tells them apart.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of items",
-    note = "give `spawn_each!` anything that implements `IntoIterator`, a `Keyset`, `pages(..)` or `stream(..)`"
+    note = "give `spawn_each!` anything that implements `IntoIterator`, a `Keyset`, `pages(..)` or `stream(..)`",
+    note = "a `Keyset` is one once it has its pool: `Keyset::new(..).pool(&pool)`"
 )]
 pub trait IntoSource<Via> {
     /// What a closure gets.

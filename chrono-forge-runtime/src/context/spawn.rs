@@ -88,16 +88,16 @@ pub async fn spawn<T>(cx: &Context, key: Key, invocation: Invocation<T>) -> Chil
 }
 
 /// What `spawn_each!` expands to.
-pub async fn spawn_each<S, Via, F, Fut, T>(
+pub async fn spawn_each<S, I, Via, F, Fut, T>(
     cx: &Context,
     key: Key,
     options: SpawnEachOptions,
     source: S,
-    slot: &Slot<S::Item>,
+    slot: &Slot<I>,
     make: F,
 ) -> Children<T>
 where
-    S: IntoSource<Via>,
+    S: IntoSource<Via, Item = I>,
     F: Fn() -> Fut,
     Fut: Future<Output = Result<Invocation<T>, anyhow::Error>>,
 {

@@ -15,9 +15,11 @@ use std::marker::PhantomData;
 use diesel::associations::HasTable;
 use diesel::{Column, Table};
 
+use key::KeyOf;
 pub use key::{Named, Natural, NaturalKey, RowKey};
-pub use pool::{Connections, NoPool};
+pub use pool::Connections;
 pub use query::{KeysetQuery, PrimaryKeyOf};
+use query::{ReadPage, Reader};
 pub use rows::{KeysetRows, ViaKeyset};
 
 /// The columns of a query's table, which is what a [`Keyset`] selects unless it is told.
@@ -50,14 +52,11 @@ type AllColumns<Q> = <<Q as HasTable>::Table as Table>::AllColumns;
 ///     name: String,
 /// }
 ///
-/// # use chrono_forge_runtime::context::source::{IntoSource, ViaKeyset};
-/// # fn spawn_each<R>(_: impl IntoSource<ViaKeyset<R>>) {}
 /// # fn example(pool: Pool<ConnectionManager<SqliteConnection>>) {
 /// let source = Keyset::new(customers::table.filter(customers::active.eq(true)), customers::id)
 ///     .select(Customer::as_select())
 ///     .pool(&pool);
 /// // spawn_each!("customer", source, |customer| send_invoice(customer.id))
-/// # spawn_each(source);
 /// # }
 /// ```
 ///
@@ -72,11 +71,10 @@ type AllColumns<Q> = <<Q as HasTable>::Table as Table>::AllColumns;
 /// A pool that gives no connection and a query that fails are errors of the block, tried again from the
 /// cursor by the policy of the `branch!`. So is a [`KeysetError`](crate::error::KeysetError), for keys that
 /// cannot be a cursor.
-pub struct Keyset<Q, PK, S, P = NoPool, K = Natural> {
+pub struct Keyset<Q, PK, S, K = Natural> {
     query: Q,
     column: PK,
     selection: S,
-    pool: P,
     is_snapshot: bool,
     _key: PhantomData<fn() -> K>,
 }
@@ -93,7 +91,6 @@ where
             query,
             column: primary_key,
             selection: <Q::Table as Table>::all_columns(),
-            pool: NoPool,
             is_snapshot: false,
             _key: PhantomData,
         }
@@ -116,28 +113,13 @@ where
     }
 }
 
-impl<Q, PK, S, P, K> Keyset<Q, PK, S, P, K> {
-    /// What gives connections: an r2d2 pool of Diesel's, an [`Arc`](std::sync::Arc) or a
-    /// [`State`](crate::context::state::State) of one, or a closure that opens a connection or borrows
-    /// one. Each page takes one for as long as it is read, on a thread that may block.
-    pub fn pool<T: Connections>(self, pool: &T) -> Keyset<Q, PK, S, T, K> {
-        Keyset {
-            query: self.query,
-            column: self.column,
-            selection: self.selection,
-            pool: pool.clone(),
-            is_snapshot: self.is_snapshot,
-            _key: PhantomData,
-        }
-    }
-
+impl<Q, PK, S, K> Keyset<Q, PK, S, K> {
     /// What to select of each row, as `Customer::as_select()`; the columns of the table, unless told.
-    pub fn select<T>(self, selection: T) -> Keyset<Q, PK, T, P, K> {
+    pub fn select<T>(self, selection: T) -> Keyset<Q, PK, T, K> {
         Keyset {
             query: self.query,
             column: self.column,
             selection,
-            pool: self.pool,
             is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
@@ -146,32 +128,51 @@ impl<Q, PK, S, P, K> Keyset<Q, PK, S, P, K> {
     /// The Rust type of the key, where it is not `i16`, `i32`, `i64` or `String`, as in
     /// `.key::<Uuid>()`. Different keys must display differently: what a key displays is the end of its
     /// child's key.
-    pub fn key<T: RowKey>(self) -> Keyset<Q, PK, S, P, Named<T>> {
+    pub fn key<T: RowKey>(self) -> Keyset<Q, PK, S, Named<T>> {
         Keyset {
             query: self.query,
             column: self.column,
             selection: self.selection,
-            pool: self.pool,
             is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
     }
+
+    /// What gives connections, which makes it a source: an r2d2 pool of Diesel's, an
+    /// [`Arc`](std::sync::Arc) or a [`State`](crate::context::state::State) of one, or a closure that
+    /// opens a connection or borrows one. Each page takes one for as long as it is read, on a thread
+    /// that may block.
+    pub fn pool<P, N, R>(self, pool: &P) -> KeysetRows<N, R>
+    where
+        P: Connections,
+        PK: Column,
+        K: KeyOf<PK, Key = N>,
+        N: RowKey,
+        Reader<Q, PK, S, P>: ReadPage<N, R> + 'static,
+    {
+        let reader = Reader {
+            query: self.query,
+            column: self.column,
+            selection: self.selection,
+            pool: pool.clone(),
+        };
+        KeysetRows::new(Box::new(reader), PK::NAME, self.is_snapshot)
+    }
 }
 
-impl<Q: Clone, PK: Clone, S: Clone, P: Clone, K> Clone for Keyset<Q, PK, S, P, K> {
+impl<Q: Clone, PK: Clone, S: Clone, K> Clone for Keyset<Q, PK, S, K> {
     fn clone(&self) -> Self {
         Self {
             query: self.query.clone(),
             column: self.column.clone(),
             selection: self.selection.clone(),
-            pool: self.pool.clone(),
             is_snapshot: self.is_snapshot,
             _key: PhantomData,
         }
     }
 }
 
-impl<Q, PK: Column, S, P, K> fmt::Debug for Keyset<Q, PK, S, P, K> {
+impl<Q, PK: Column, S, K> fmt::Debug for Keyset<Q, PK, S, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keyset(by {:?})", PK::NAME)
     }

@@ -12,7 +12,6 @@ use crate::context::state::State;
 /// something that dereferences to a connection.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` gives no connections to a `Keyset`",
-    note = "give it a pool: `Keyset::new(..).pool(&pool)`",
     note = "a pool is an r2d2 `Pool<ConnectionManager<_>>` of Diesel's, an `Arc` or a `State` of one, or a closure: `|| PgConnection::establish(URL).map(Box::new)`"
 )]
 pub trait Connections: Clone + Send + 'static {
@@ -27,10 +26,6 @@ pub trait Connections: Clone + Send + 'static {
     /// Whatever keeps the pool from giving one; the branch's policy tries again.
     fn lend(&self) -> Result<Self::Lent, anyhow::Error>;
 }
-
-/// A keyset that was given no pool yet.
-#[derive(Clone, Copy, Debug)]
-pub struct NoPool;
 
 impl<C: R2D2Connection + 'static> Connections for Pool<ConnectionManager<C>> {
     type Connection = C;

@@ -1,6 +1,5 @@
 //! A page as a Diesel query.
 
-use diesel::associations::HasTable;
 use diesel::dsl::{Asc, Filter, Gt, Limit, Order, Select};
 use diesel::expression::{AsExpression, Expression};
 use diesel::query_builder::IntoUpdateTarget;
@@ -10,8 +9,7 @@ use diesel::result::{Error, UnexpectedNullError};
 use diesel::sql_types::{SingleValue, SqlType, is_nullable};
 use diesel::{Column, ExpressionMethods, QueryResult, RunQueryDsl, Table};
 
-use super::key::KeyOf;
-use super::{Connections, Keyset, RowKey};
+use super::Connections;
 use crate::error::KeysetError;
 
 /// A query that can be read in pages: a table, or a table with filters. A keyset gives the order, the
@@ -51,21 +49,26 @@ where
 pub(super) type Page<K, R> = Vec<(K, R)>;
 
 /// Something that reads rows of type `R` in pages.
-pub trait ReadPage<R>: Clone + Send + 'static {
-    /// The type of its keys.
-    type Key: RowKey;
-    /// The column that they stand in.
-    const COLUMN: &'static str;
-
-    /// Whether the rows are read a second time, for those that entered behind the reader.
-    fn reads_twice(&self) -> bool;
-
+#[diagnostic::on_unimplemented(
+    message = "the rows of this `Keyset` cannot be read as `{R}` with keys of type `{K}`",
+    note = "the closure of `spawn_each!` takes what the columns load as: name its type, as in `|customer: Customer|`, or say it with `.select(Customer::as_select())`",
+    note = "the key loads as the type that its column is stored as, or the one that is named: `.key::<Type>()`"
+)]
+pub trait ReadPage<K, R>: Send {
     /// At most `limit` rows whose keys follow `after`, in order. Blocks.
-    fn page(
-        &self,
-        after: Option<Self::Key>,
-        limit: usize,
-    ) -> Result<Page<Self::Key, R>, anyhow::Error>;
+    fn page(&self, after: Option<K>, limit: usize) -> Result<Page<K, R>, anyhow::Error>;
+
+    /// The same once more.
+    fn boxed(&self) -> Box<dyn ReadPage<K, R>>;
+}
+
+/// Everything that a page is read with.
+#[derive(Clone, Debug)]
+pub struct Reader<Q, PK, S, P> {
+    pub(super) query: Q,
+    pub(super) column: PK,
+    pub(super) selection: S,
+    pub(super) pool: P,
 }
 
 /// A query whose rows come as `(K, R)` over the connection `C`.
@@ -90,28 +93,25 @@ where
     }
 }
 
-impl<Q, PK, S, P, K, R> ReadPage<R> for Keyset<Q, PK, S, P, K>
+// The promises of `Keyset::new` are not asked for again: a query that breaks them is told once.
+impl<Q, PK, S, P, K, R> ReadPage<K, R> for Reader<Q, PK, S, P>
 where
-    K: KeyOf<PK> + 'static,
     P: Connections,
-    PK: PrimaryKeyOf<<Q as HasTable>::Table>,
-    K::Key: AsExpression<<PK as Expression>::SqlType>,
-    Q: KeysetQuery + FilterDsl<Gt<PK, K::Key>> + Load<P::Connection, PK, S, K::Key, R>,
-    Filter<Q, Gt<PK, K::Key>>: Load<P::Connection, PK, S, K::Key, R>,
+    PK: Column<SqlType: SingleValue> + ExpressionMethods + Clone + Send + 'static,
+    K: AsExpression<<PK as Expression>::SqlType>,
+    Q: FilterDsl<Gt<PK, K>> + Load<P::Connection, PK, S, K, R> + Clone + Send + 'static,
+    Filter<Q, Gt<PK, K>>: Load<P::Connection, PK, S, K, R>,
     S: Clone + Send + 'static,
 {
-    type Key = K::Key;
-    const COLUMN: &'static str = PK::NAME;
-
-    fn reads_twice(&self) -> bool {
-        self.is_snapshot
-    }
-
-    fn page(&self, after: Option<K::Key>, limit: usize) -> Result<Page<K::Key, R>, anyhow::Error> {
+    fn page(&self, after: Option<K>, limit: usize) -> Result<Page<K, R>, anyhow::Error> {
         let limit = i64::try_from(limit)?;
-        let (query, column) = (self.query.clone(), self.column.clone());
-        let selection = self.selection.clone();
-        let mut connection = self.pool.lend()?;
+        let Self {
+            query,
+            column,
+            selection,
+            pool,
+        } = self.clone();
+        let mut connection = pool.lend()?;
         let rows = match after {
             None => query.first(column, selection, limit, &mut connection),
             Some(key) => {
@@ -120,6 +120,10 @@ where
             }
         };
         rows.map_err(|error| told(error, PK::NAME))
+    }
+
+    fn boxed(&self) -> Box<dyn ReadPage<K, R>> {
+        Box::new(self.clone())
     }
 }
 

@@ -1,30 +1,30 @@
 //! The source itself: pages read on a blocking thread, and their cursor.
 
+use std::fmt;
 use std::future::pending;
-use std::marker::PhantomData;
 use std::panic::resume_unwind;
 
 use serde::{Deserialize, Serialize};
 
-use super::Keyset;
+use super::RowKey;
 use super::position::Position;
 use super::query::ReadPage;
 use crate::context::codec;
 use crate::context::source::{Batch, IntoSource, Source};
 use crate::record::Json;
 
-/// Tells keysets from other sources, and says what a row is read as.
+/// Tells keysets from other sources.
 #[derive(Debug)]
-pub struct ViaKeyset<R>(R);
+pub enum ViaKeyset {}
 
-/// The rows of a keyset.
-#[derive(Debug)]
-pub struct KeysetRows<T: ReadPage<R>, R> {
-    reader: T,
-    position: Position<T::Key>,
+/// The rows of a [`Keyset`](super::Keyset) that has a pool: a source.
+pub struct KeysetRows<K, R> {
+    reader: Box<dyn ReadPage<K, R>>,
+    column: &'static str,
+    is_snapshot: bool,
+    position: Position<K>,
     /// The second reading of a snapshot has begun.
     looks_again: bool,
-    _row: PhantomData<fn() -> R>,
 }
 
 /// Cursor of a keyset: the key of the last row that was passed (none: of no row), the number of children
@@ -38,43 +38,50 @@ struct Cursor<K> {
     again: bool,
 }
 
-impl<Q, PK, S, P, K, R> IntoSource<ViaKeyset<R>> for Keyset<Q, PK, S, P, K>
-where
-    Self: ReadPage<R>,
-    R: Send + 'static,
-{
-    type Item = R;
-    type Source = KeysetRows<Self, R>;
-
-    fn into_source(self) -> Self::Source {
-        KeysetRows {
-            position: Position::new(Self::COLUMN, None),
-            reader: self,
+impl<K: RowKey, R> KeysetRows<K, R> {
+    pub(super) fn new(
+        reader: Box<dyn ReadPage<K, R>>,
+        column: &'static str,
+        is_snapshot: bool,
+    ) -> Self {
+        Self {
+            reader,
+            column,
+            is_snapshot,
+            position: Position::new(column, None),
             looks_again: false,
-            _row: PhantomData,
         }
     }
 }
 
-impl<T: ReadPage<R>, R: Send + 'static> Source for KeysetRows<T, R> {
+impl<K: RowKey, R: Send + 'static> IntoSource<ViaKeyset> for KeysetRows<K, R> {
+    type Item = R;
+    type Source = Self;
+
+    fn into_source(self) -> Self {
+        self
+    }
+}
+
+impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
     type Item = R;
 
     fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
         let Cursor { pk, n, again } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
-        self.position = Position::new(T::COLUMN, pk);
+        self.position = Position::new(self.column, pk);
         self.looks_again = again;
         Ok(n)
     }
 
     async fn next_batch(&mut self, of: usize) -> Result<Batch<R>, anyhow::Error> {
-        let (reader, after) = (self.reader.clone(), self.position.after());
+        let (reader, after) = (self.reader.boxed(), self.position.after());
         // One row more than is dispatched tells whether this page is the last.
         let page = blocking(move || reader.page(after, of + 1)).await?;
         let is_whole = page.len() <= of;
         let rows = self.position.advance(page, of)?;
         let looks_again = self.looks_again;
-        if is_whole && self.reader.reads_twice() && !looks_again {
-            self.position = Position::new(T::COLUMN, None);
+        if is_whole && self.is_snapshot && !looks_again {
+            self.position = Position::new(self.column, None);
             self.looks_again = true;
         }
         Ok(Batch {
@@ -94,6 +101,18 @@ impl<T: ReadPage<R>, R: Send + 'static> Source for KeysetRows<T, R> {
             again: self.looks_again,
         })
         .map_err(anyhow::Error::msg)
+    }
+}
+
+impl<K: RowKey, R> Clone for KeysetRows<K, R> {
+    fn clone(&self) -> Self {
+        Self::new(self.reader.boxed(), self.column, self.is_snapshot)
+    }
+}
+
+impl<K, R> fmt::Debug for KeysetRows<K, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeysetRows(by {:?})", self.column)
     }
 }
 
