@@ -12,8 +12,9 @@ async fn bill(cx: Context, probe: State<Probe>, id: i64) -> Result<u32> {
     Ok(step!("bill", probe.ok(cx.key(), "step$bill", id as u32)).await?)
 }
 
-/// Four pages, of which the second adds rows below and above it and takes one away that is dispatched; then
-/// as many pages once more, of which the first finds a row without a child.
+/// Four pages, of which the second adds rows below and above it, and the third takes one away that the
+/// first one has dispatched: that is durable by then, the second page may not be. Then as many pages once
+/// more, of which the first finds a row without a child.
 #[workflow]
 pub(crate) async fn bill_all(probe: State<Probe>) -> Result<u32> {
     let billed = branch!("bills", automerge = true, {
@@ -23,9 +24,11 @@ pub(crate) async fn bill_all(probe: State<Probe>) -> Result<u32> {
             if id == 40 {
                 shop::edit(
                     probe.shop(),
-                    "INSERT OR IGNORE INTO customers VALUES (5, 'below', TRUE), (70, 'above', TRUE);
-                     DELETE FROM customers WHERE id = 20",
+                    "INSERT OR IGNORE INTO customers VALUES (5, 'below', TRUE), (70, 'above', TRUE)",
                 );
+            }
+            if id == 60 {
+                shop::edit(probe.shop(), "DELETE FROM customers WHERE id = 20");
             }
             bill(id)
         })
