@@ -5,11 +5,13 @@
 //! - [`fan_out`]: children by the million, their cursors and results
 //! - [`retries`]: what fails, how often it is tried again, recovery by hand
 //! - [`periodic`]: tasks on a schedule, across DST and long sleeps
+//! - [`performance`]: what a run costs, where the time goes, what to change
 //! - [`testing`]: days in milliseconds, death at every commit
 
 pub mod determinism;
 pub mod durability;
 pub mod fan_out;
+pub mod performance;
 pub mod periodic;
 pub mod retries;
 pub mod testing;

@@ -302,3 +302,30 @@ fn a_statement_is_prepared_once() {
     assert!(first > 20, "{first}");
     assert_eq!(round("b"), round("c"));
 }
+
+/// An entry of an index is the main cost of a child. Whole are the first two and, for a child, `parent`; it
+/// stays out of `ready` when it is inserted claimed, of `listing` and, unless it has children, of `open`.
+#[test]
+fn the_rows_of_a_child_enter_as_few_indexes_as_the_guide_says() {
+    let store = SqliteStore::open(crate::store::sqlite::SqliteOptions::new(
+        crate::store::sqlite::Location::Memory,
+    ))
+    .unwrap();
+    let names = "SELECT name AS detail FROM sqlite_schema WHERE type = 'index' \
+                 AND tbl_name IN ('chrono_forge_workflows', 'chrono_forge_execution_logs') ORDER BY name DESC";
+    let found: Vec<Step> = diesel::sql_query(names)
+        .load(&mut *store.writing.lock())
+        .unwrap();
+    let found: Vec<&str> = found.iter().map(|step| &*step.detail).collect();
+    assert_eq!(
+        found,
+        [
+            "sqlite_autoindex_chrono_forge_workflows_1",
+            "sqlite_autoindex_chrono_forge_execution_logs_1",
+            "chrono_forge_workflows_ready",
+            "chrono_forge_workflows_parent",
+            "chrono_forge_workflows_listing",
+            "chrono_forge_execution_logs_open",
+        ]
+    );
+}
