@@ -104,9 +104,9 @@
 //!
 //! Tables change while they are read. Every row that is there from before the dispatch begins until it
 //! passes has a child. One that enters meanwhile has a child if its key is above the cursor and is missed
-//! if it is below; one that leaves after it was read keeps its child. Where keys do not grow with time (text,
-//! random UUIDs, transactions that commit late), [`Keyset::snapshot`](crate::Keyset::snapshot) reads the
-//! rows a second time before the branch is sealed, and dispatches those that have no child: then every row
+//! if it is below; one that leaves after its child was dispatched keeps it. Where keys do not grow with
+//! time (text, random UUIDs, transactions that commit late),
+//! [`Keyset::snapshot`](crate::Keyset::snapshot) reads the rows a second time before the branch is sealed, and dispatches those that have no child: then every row
 //! that is there from before the first reading ends until the second one passes it has a child.
 //!
 //! ## Pages and streams

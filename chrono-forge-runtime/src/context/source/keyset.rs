@@ -64,7 +64,9 @@ type AllColumns<Q> = <<Q as HasTable>::Table as Table>::AllColumns;
 ///
 /// Every row that is in the query's result from before the dispatch begins until it passes has a child. A
 /// row that enters meanwhile has one if its key is above the cursor, and none if it is below, unless the
-/// rows are read twice: [`Keyset::snapshot`]. A row that leaves after it was read keeps its child. Once the branch is sealed the table is read no more.
+/// rows are read twice: [`Keyset::snapshot`]. A row that leaves after its child was dispatched keeps it; one
+/// that leaves between its reading and that commit has a child unless a crash comes between, too. Once the
+/// branch is sealed the table is read no more.
 ///
 /// # Errors
 ///
