@@ -178,3 +178,30 @@ async fn runs_that_return_have_the_slots_of_their_queue_whatever_fills_another()
     })
     .await;
 }
+
+#[workflow]
+async fn given_up() -> Result<()> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_that_fails_after_its_caller_gave_up_leaves_its_slot_free() {
+    scenario(async |world| {
+        let builder = world.builder([given_up::NAME]).queue("default", 2);
+        let forge = builder.open().await.unwrap();
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON chrono_forge_workflows
+            WHEN new.key LIKE 'refused%' BEGIN SELECT RAISE(ABORT, 'refused'); END";
+        world.rows().edit(refuse, []);
+        for n in 1..=4 {
+            let key = format!("refused {n}");
+            let mut start = Box::pin(forge.start(&key, given_up()));
+            assert!(futures::poll!(&mut start).is_pending());
+            drop(start);
+            let written = || world.failpoints.hits("commit.before.start") == n;
+            world.until(written).await;
+        }
+        let run = forge.start("taken", given_up()).await.unwrap();
+        run.result().await.unwrap();
+    })
+    .await;
+}
