@@ -60,6 +60,14 @@ impl Default for BatchLimits {
     }
 }
 
+/// Plans that wait for their transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    /// Those that pass by the others.
+    pub urgent: usize,
+    pub others: usize,
+}
+
 /// The pipeline's handle: submit and go on.
 pub struct Committer {
     queue: Arc<Queue>,
@@ -157,8 +165,11 @@ impl Committer {
 
     /// Plans that wait for their transaction.
     #[must_use]
-    pub fn backlog(&self) -> usize {
-        self.queue.backlog.load(Ordering::Relaxed)
+    pub fn backlog(&self) -> Backlog {
+        Backlog {
+            urgent: self.queue.urgent.load(Ordering::Relaxed),
+            others: self.queue.others.load(Ordering::Relaxed),
+        }
     }
 
     /// Transactions committed so far.

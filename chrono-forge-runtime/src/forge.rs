@@ -18,8 +18,10 @@ pub use recovery::{Retried, Retry};
 pub use run::Run;
 
 use crate::context::invocation::{Invocation, Workflow};
+use crate::engine::host::Host;
 use crate::engine::hub::Settled;
 use crate::engine::pass::Pass;
+use crate::engine::slots::Reservation;
 use crate::error::Error;
 use crate::record::{Level, RunId};
 use crate::store::{Start, Started, StoreErrorKind};
@@ -96,21 +98,15 @@ impl Forge {
         mut start: Start,
     ) -> Result<(RunId, Option<oneshot::Receiver<Settled>>), Error> {
         let host = Arc::clone(self.host());
-        let room = match host.serves(&start.workflow) {
-            true => host.slots.reserve_direct(&start.queue, start.level),
-            false => None,
-        };
+        let room = DirectRoom::reserve(&host, &start);
         start.claim = room.is_some().then(|| host.worker());
-        let room = Arc::new(room);
         let (watcher, watched) = std::sync::mpsc::channel();
         let on_started = {
             let host = Arc::clone(&host);
-            let room = Arc::clone(&room);
             move |started: &mut Started| {
                 let id = match started {
                     Started::Existing(id) => {
                         let _ = watcher.send((*id, None));
-                        room.iter().for_each(|room| host.slots.unreserve(room));
                         return;
                     }
                     Started::Inserted(id) => *id,
@@ -121,7 +117,7 @@ impl Forge {
                 if let Started::Claimed(run) = started {
                     host.hold(std::slice::from_ref(run));
                 }
-                room.iter().for_each(|room| host.slots.unreserve(room));
+                drop(room);
                 match started {
                     Started::Claimed(run) => host.offer(vec![run.as_ref().clone()]),
                     _ => host.work.notify_one(),
@@ -129,9 +125,6 @@ impl Forge {
             }
         };
         let started = host.committer().start(start, on_started).await;
-        if let (Some(room), Err(_)) = (&*room, &started) {
-            host.slots.unreserve(room);
-        }
         let started = started.map_err(closed)?;
         watched
             .try_recv()
@@ -245,6 +238,32 @@ fn check_key(key: &str) -> Result<(), Error> {
         key: key.to_owned(),
         problem,
     })
+}
+
+/// Room for a run that is started already claimed. It goes with what the commit thread does once the start
+/// is written, so that it is given back whatever becomes of the start, and of the caller.
+struct DirectRoom {
+    host: Arc<Host>,
+    reservation: Reservation,
+}
+
+impl DirectRoom {
+    fn reserve(host: &Arc<Host>, start: &Start) -> Option<Self> {
+        if !host.serves(&start.workflow) {
+            return None;
+        }
+        let reservation = host.slots.reserve_direct(&start.queue, start.level)?;
+        Some(Self {
+            host: Arc::clone(host),
+            reservation,
+        })
+    }
+}
+
+impl Drop for DirectRoom {
+    fn drop(&mut self) {
+        self.host.slots.unreserve(&self.reservation);
+    }
 }
 
 /// Inside a body a call from the outside world is an effect: what the body has seen must be

@@ -1,7 +1,7 @@
 //! `pages(..)`: an async pager whose token is the durable cursor.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{FAILED, Probe, scenario};
 
 #[workflow]
 async fn paged_leaf(n: u64) -> Result<u64> {
@@ -177,6 +177,43 @@ async fn a_huge_page_is_no_huge_transaction() {
         world.parked("p").await;
         assert!(world.failpoints.hits("commit.after.apply") - before >= 3);
         assert_eq!(world.rows().record("p", "branch$grp").spawned, 25_000);
+    })
+    .await;
+}
+
+/// The second page stands behind a token that is `null` in JSON.
+async fn fetch_behind_null(token: Option<Option<u64>>) -> Result<(Vec<u64>, Option<Option<u64>>)> {
+    Ok(match token {
+        None => (vec![0, 1], Some(Some(2))),
+        Some(Some(_)) => (vec![2, 3], Some(None)),
+        Some(None) => (vec![4, 5], None),
+    })
+}
+
+#[workflow]
+async fn paged_behind_null() -> Result<usize> {
+    let children = branch!("grp", automerge = true, {
+        spawn_each!("n", pages(fetch_behind_null), |n| paged_leaf(n))
+    })
+    .await?;
+    Ok(children.len())
+}
+
+#[tokio::test]
+async fn a_token_that_would_not_be_found_again_ends_the_run() {
+    scenario(async |world| {
+        let forge = world
+            .forge([paged_behind_null::NAME, paged_leaf::NAME])
+            .await;
+        forge.start("p", paged_behind_null()).await.unwrap();
+        assert_eq!(world.settle("p").await.state, FAILED);
+        let told = &world.rows().errors("p")[0].message;
+        assert!(
+            told.contains("Option<u64>") && told.contains("null"),
+            "{told}"
+        );
+        // The page whose cursor it would have been is not dispatched.
+        assert_eq!(world.rows().record("p", "branch$grp").spawned, 2);
     })
     .await;
 }

@@ -1,5 +1,8 @@
 //! Queues with their own concurrency, priorities, foreign names.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, RUNNING, scenario};
 
@@ -175,6 +178,74 @@ async fn runs_that_return_have_the_slots_of_their_queue_whatever_fills_another()
         }
         world.quiet().await;
         assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
+    })
+    .await;
+}
+
+#[workflow]
+async fn given_up() -> Result<()> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_that_fails_after_its_caller_gave_up_leaves_its_slot_free() {
+    scenario(async |world| {
+        let builder = world.builder([given_up::NAME]).queue("default", 2);
+        let forge = builder.open().await.unwrap();
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON chrono_forge_workflows
+            WHEN new.key LIKE 'refused%' BEGIN SELECT RAISE(ABORT, 'refused'); END";
+        world.rows().edit(refuse, []);
+        for n in 1..=4 {
+            let key = format!("refused {n}");
+            let mut start = Box::pin(forge.start(&key, given_up()));
+            assert!(futures::poll!(&mut start).is_pending());
+            drop(start);
+            let written = || world.failpoints.hits("commit.before.start") == n;
+            world.until(written).await;
+        }
+        let run = forge.start("taken", given_up()).await.unwrap();
+        run.result().await.unwrap();
+    })
+    .await;
+}
+
+#[workflow]
+async fn quick(ran: State<Arc<AtomicI64>>) -> Result<()> {
+    ran.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Plans that may wait, those of a transaction under way, and one of each slot.
+const UNWRITTEN_MAX: i64 = 4_000 + 1_000 + 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn urgent_runs_that_end_faster_than_they_are_written_wait_for_commits() {
+    scenario(async |world| {
+        drop(world.client().await);
+        let now = world.now();
+        let due = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+            INSERT INTO chrono_forge_workflows
+                (workflow, key, queue, priority, args, created_at, updated_at, wake_at)
+            SELECT '{}', i, 'default', 1, '{{}}', {now}, {now}, {now} FROM n",
+            quick::NAME
+        );
+        let rows = world.rows();
+        assert_eq!(rows.edit(&due, []), 40_000);
+        let ran = Arc::new(AtomicI64::new(0));
+        let builder = world.builder([quick::NAME]).state(Arc::clone(&ran));
+        let _forge = builder.open().await.unwrap();
+        let completed = "SELECT count(*) FROM chrono_forge_workflows WHERE state = 2";
+        let is_over = || {
+            let ran = ran.load(Ordering::Relaxed);
+            let written = rows.number(completed);
+            assert!(
+                ran - written <= UNWRITTEN_MAX,
+                "{ran} ran, {written} written"
+            );
+            written == 40_000
+        };
+        world.until(is_over).await;
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! `stream(..)`: items of a stream, each with the token behind it as the durable cursor.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, World, scenario};
+use chrono_forge_tests::scenario::{FAILED, Probe, World, scenario};
 use futures::{Stream, StreamExt, stream as items};
 
 #[workflow]
@@ -164,6 +164,31 @@ async fn a_stream_is_polled_no_further_than_two_batches_ahead_of_what_is_durable
         world
             .until(|| world.rows().find("p$grp$n$99").is_some())
             .await;
+    })
+    .await;
+}
+
+#[workflow]
+async fn streamed_behind_null() -> Result<usize> {
+    let children = branch!("grp", automerge = true, {
+        let source = stream(|_: Option<()>| items::iter((0..8).map(|n| Ok((n, ())))));
+        spawn_each!("n", of = 3, source, |n| streamed_leaf(n))
+    })
+    .await?;
+    Ok(children.len())
+}
+
+#[tokio::test]
+async fn a_token_that_reads_back_as_none_ends_the_run() {
+    scenario(async |world| {
+        let forge = world.forge([streamed_behind_null::NAME]).await;
+        forge.start("p", streamed_behind_null()).await.unwrap();
+        assert_eq!(world.settle("p").await.state, FAILED);
+        let told = &world.rows().errors("p")[0].message;
+        assert!(
+            told.contains("spawn_each!") && told.contains("null"),
+            "{told}"
+        );
     })
     .await;
 }

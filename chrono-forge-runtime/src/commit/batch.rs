@@ -1,4 +1,4 @@
-//! Folding: before SQL, the plans of a batch are folded per run.
+//! Folding: before SQL, the plans of a batch are folded per pass.
 //!
 //! The last state of a record wins, error rows are all kept, the end replaces what came before. A
 //! folded plan writes what the plans would have written one after the other.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::PlanSink;
 use super::queue::Submission;
-use crate::record::{Fence, Plan, Record, RecordState, RunId};
+use crate::record::{Fence, Plan, Record, RecordState};
 
 /// Plans ready for one transaction, with whom to tell.
 #[derive(Default)]
@@ -23,20 +23,19 @@ pub(super) struct Waiter {
 }
 
 impl Batch {
-    /// Folds submissions in order. A run appears under one fence only, since a later claim waits
-    /// for the plan that released the run.
+    /// Folds submissions in order, per fence: beside the plans of a run that was taken back and claimed
+    /// again, late ones of its old pass may wait.
     pub(super) fn fold(submissions: impl IntoIterator<Item = Submission>) -> Self {
         let mut batch = Self::default();
-        let mut place: HashMap<RunId, usize> = HashMap::new();
+        let mut place: HashMap<Fence, usize> = HashMap::new();
         for submission in submissions {
-            let at = place.get(&submission.plan.fence.run).copied();
-            match at.filter(|at| batch.plans[*at].fence == submission.plan.fence) {
+            match place.get(&submission.plan.fence).copied() {
                 Some(at) => {
                     fold(&mut batch.plans[at], submission.plan);
                     batch.waiters[at].through = submission.number;
                 }
                 None => {
-                    place.insert(submission.plan.fence.run, batch.plans.len());
+                    place.insert(submission.plan.fence, batch.plans.len());
                     batch.plans.push(submission.plan);
                     batch.waiters.push(Waiter {
                         through: submission.number,
@@ -97,5 +96,39 @@ pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
             *earlier = record;
         }
         None => plan.records.push(record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Epoch, PlanOutcome, RunId, WorkerId};
+
+    struct Nobody;
+
+    impl PlanSink for Nobody {
+        fn settled(self: Arc<Self>, _: u64, _: PlanOutcome) {}
+    }
+
+    #[test]
+    fn plans_of_one_pass_are_one_also_around_a_late_one_of_an_earlier_pass() {
+        let submissions = [(2, 1), (1, 7), (2, 2)].map(|(epoch, number)| {
+            let fence = Fence {
+                run: RunId(1),
+                worker: WorkerId(1),
+                epoch: Epoch(epoch),
+            };
+            Submission {
+                plan: Plan::new(fence, None),
+                number,
+                sink: Arc::new(Nobody),
+                after_refusal: false,
+                urgent: true,
+            }
+        });
+        let batch = Batch::fold(submissions);
+        let epochs: Vec<i64> = batch.fences().map(|fence| fence.epoch.0).collect();
+        let through: Vec<u64> = batch.waiters.iter().map(|waiter| waiter.through).collect();
+        assert_eq!((epochs, through), (vec![2, 1], vec![2, 7]));
     }
 }

@@ -57,7 +57,8 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     limits: BatchLimits,
-    pub backlog: AtomicUsize,
+    pub urgent: AtomicUsize,
+    pub others: AtomicUsize,
     pub commits: AtomicU64,
 }
 
@@ -67,15 +68,17 @@ impl Queue {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             limits,
-            backlog: AtomicUsize::new(0),
+            urgent: AtomicUsize::new(0),
+            others: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
         }
     }
 
     pub(super) fn push_plan(&self, submission: Submission) {
         self.push(|waiting| {
+            self.backlog(submission.urgent)
+                .fetch_add(1, Ordering::Relaxed);
             waiting.plans.push(submission);
-            self.backlog.fetch_add(1, Ordering::Relaxed);
         });
     }
 
@@ -155,8 +158,18 @@ impl Queue {
 
     fn take_batch(&self, waiting: &mut Waiting) -> Vec<Submission> {
         let batch = waiting.plans.take_batch(self.limits);
-        self.backlog.fetch_sub(batch.len(), Ordering::Relaxed);
+        let urgent = batch.iter().filter(|plan| plan.urgent).count();
+        self.urgent.fetch_sub(urgent, Ordering::Relaxed);
+        self.others
+            .fetch_sub(batch.len() - urgent, Ordering::Relaxed);
         batch
+    }
+
+    fn backlog(&self, urgent: bool) -> &AtomicUsize {
+        match urgent {
+            true => &self.urgent,
+            false => &self.others,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -5,8 +5,13 @@ mod keyset;
 mod pages;
 mod stream;
 
+use std::any::type_name;
 use std::future::Future;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::codec;
 use crate::record::Json;
 
 pub use iterator::{Iter, ViaIterator};
@@ -44,7 +49,36 @@ pub trait Source: Send {
 
     /// What is stored, in the transaction that inserts the children of the batch that was answered last, to
     /// go on behind it. `n` counts the children up to there.
-    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error>;
+    fn cursor(&self, n: u64) -> Result<Json, BadCursor>;
+}
+
+/// A place that what is stored of it does not lead back to.
+#[derive(Debug)]
+pub struct BadCursor {
+    /// What stands for the place.
+    pub type_name: &'static str,
+    /// What is wrong with its JSON.
+    pub problem: String,
+}
+
+/// The cursor, whose token was checked to read back as one: `null` would stand for the place where there
+/// is none, at the start or at the end, and items would be dispatched twice or not at all.
+fn encode_behind<T>(token: Option<&T>, cursor: &impl Serialize) -> Result<Json, BadCursor>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let bad = |problem| BadCursor {
+        type_name: type_name::<T>(),
+        problem,
+    };
+    if let Some(token) = token {
+        let json = codec::encode(token).map_err(bad)?;
+        if &*json == "null" {
+            return Err(bad("its JSON is null, as if there were no token".to_owned()));
+        }
+        codec::decode::<T>(&json).map_err(bad)?;
+    }
+    codec::encode(cursor).map_err(bad)
 }
 
 /// What stands as the source of a `spawn_each!`: anything that iterates, a [`Keyset`], [`pages`] or [`stream`].

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use super::children::{Child, Children};
 use super::invocation::Invocation;
-use super::source::{IntoSource, Source};
+use super::source::{BadCursor, IntoSource, Source};
 use super::{Context, Key};
 use crate::engine::pass::{self, OpId, Pass, Place};
 use crate::engine::reading::Reading;
@@ -131,7 +131,10 @@ where
             children.push(child_of(pass, &key, (above, suffix), invocation).await);
             index += 1;
         }
-        let cursor = or_fail(pass, branch, source.cursor(index)).await;
+        let cursor = match source.cursor(index) {
+            Ok(cursor) => cursor,
+            Err(bad) => broken(pass, unstorable(&key, bad)).await,
+        };
         barrier(pass).await;
         pass.dispatch(branch, Some((&key.0, cursor)), children);
         pass.flush();
@@ -141,6 +144,14 @@ where
         tokio::task::yield_now().await;
     }
     Children::new(pass, pass.branch_name(branch), key.0, index)
+}
+
+fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
+    DefinitionError::Unstorable {
+        place: format!("the cursor of spawn_each!({:?})", key.0),
+        type_name,
+        problem,
+    }
 }
 
 async fn batch_size(pass: &Arc<Pass>, key: &Key, options: SpawnEachOptions) -> usize {

@@ -13,6 +13,7 @@ use super::outcome::{Decision, Ending, FailedBody, decide};
 use super::panics;
 use super::pass::{Failure, History, Pass, Thrown};
 use crate::clock::{after, ceil_to_micros};
+use crate::commit::Backlog;
 use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
@@ -20,8 +21,8 @@ use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunS
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
 const RESULT_BYTES_EAGER: u64 = 4 << 10;
 
-/// With more unwritten plans than this, slots wait unless a run is urgent (of these no more wait than
-/// there are slots): memory grows with concurrency only.
+/// With more unwritten plans than this, slots wait, so that memory grows with concurrency only. Urgent runs
+/// wait for the plans of their own lane alone: bodies may be faster than commits there, too.
 const BACKLOG_MAX: usize = 4_000;
 
 /// One slot: executes runs until its queue has none left.
@@ -37,7 +38,7 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         if host.slots.has_more_due(&queue) {
             host.work.notify_one();
         }
-        while host.committer().backlog() > BACKLOG_MAX && !host.slots.has_urgent(&queue) {
+        while is_behind(host.committer().backlog(), host.slots.has_urgent(&queue)) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::task::coop::consume_budget().await;
@@ -45,6 +46,12 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
     if host.slots.has_more_due(&queue) {
         host.work.notify_one();
     }
+}
+
+/// Whether commits are so far behind that the next body waits for them.
+fn is_behind(backlog: Backlog, next_is_urgent: bool) -> bool {
+    let others = if next_is_urgent { 0 } else { backlog.others };
+    backlog.urgent + others > BACKLOG_MAX
 }
 
 async fn execute(host: &Arc<Host>, run: ClaimedRun) {

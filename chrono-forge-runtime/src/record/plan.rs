@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{ClaimedRun, Epoch, Json, Level, RecordId, RecordState, RunId, WorkerId};
 
 /// Who writes: a write whose fence no longer matches the run's row changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fence {
     pub run: RunId,
     pub worker: WorkerId,

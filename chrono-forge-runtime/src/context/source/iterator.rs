@@ -1,6 +1,6 @@
 //! Items of anything that iterates, counted.
 
-use super::{Batch, IntoSource, Source};
+use super::{BadCursor, Batch, IntoSource, Source, encode_behind};
 use crate::context::codec;
 use crate::record::Json;
 
@@ -57,7 +57,7 @@ where
         })
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error> {
-        codec::encode(&Counted { n }).map_err(anyhow::Error::msg)
+    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
+        encode_behind(None::<&()>, &Counted { n })
     }
 }

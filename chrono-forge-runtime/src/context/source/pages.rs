@@ -7,7 +7,7 @@ use std::vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Batch, IntoSource, Source};
+use super::{BadCursor, Batch, IntoSource, Source, encode_behind};
 use crate::context::codec;
 use crate::record::Json;
 
@@ -20,7 +20,8 @@ pub struct Pages<F>(F);
 /// durable cursor, so after a crash fetching goes on at the page that was not dispatched whole.
 ///
 /// A page is dispatched as one batch, or in batches of `of` if it is larger: then the cursor is its
-/// token and how many of its items were dispatched, so a token must give the same page again.
+/// token and how many of its items were dispatched, so a token must give the same page again. A token is
+/// stored as JSON: one that is `null` there, as `Some(None)`, ends the run as unstorable.
 ///
 /// The future that `fetch` makes may borrow from the body, as in `pages(|token| client.list(token))`.
 pub fn pages<F, Fut, I, T>(fetch: F) -> Pages<F>
@@ -172,14 +173,9 @@ where
         Ok(self.take(Rest { items, next }, of))
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error> {
-        let Self { token, at, .. } = self;
-        codec::encode(&Paged {
-            token: token.as_ref(),
-            at: *at,
-            n,
-        })
-        .map_err(anyhow::Error::msg)
+    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
+        let (token, at) = (self.token.as_ref(), self.at);
+        encode_behind(token, &Paged { token, at, n })
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Sleep, sleep};
 
-use super::{Batch, IntoSource, Source};
+use super::{BadCursor, Batch, IntoSource, Source, encode_behind};
 use crate::context::codec;
 use crate::record::Json;
 
@@ -24,7 +24,8 @@ pub struct Streamed<F>(F);
 
 /// Items of a [`Stream`], each with a token that stands for the place behind it. `open` makes the stream
 /// that goes on behind a token (`None`: from the start). The token of the last item that was dispatched is
-/// the durable cursor.
+/// the durable cursor. It is stored as JSON: one that is `null` there, as `Some(None)`, ends the run as
+/// unstorable.
 ///
 /// Batches have `of` items, or fewer when the stream has no next one for 100 ms, so that a slow stream holds
 /// no item back. The stream is polled for a batch only once all but the newest batch are durable, so
@@ -206,9 +207,9 @@ where
         }
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error> {
+    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
         let token = self.token.as_ref();
-        codec::encode(&Reached { token, n }).map_err(anyhow::Error::msg)
+        encode_behind(token, &Reached { token, n })
     }
 }
 

@@ -10,7 +10,7 @@ use super::RowKey;
 use super::position::Position;
 use super::query::ReadPage;
 use crate::context::codec;
-use crate::context::source::{Batch, IntoSource, Source};
+use crate::context::source::{BadCursor, Batch, IntoSource, Source, encode_behind};
 use crate::record::Json;
 
 /// Tells keysets from other sources.
@@ -94,13 +94,16 @@ impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
         })
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, anyhow::Error> {
-        codec::encode(&Cursor {
-            pk: self.position.after(),
-            n,
-            again: self.looks_again,
-        })
-        .map_err(anyhow::Error::msg)
+    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
+        let (pk, again) = (self.position.after(), self.looks_again);
+        encode_behind(
+            pk.as_ref(),
+            &Cursor {
+                pk: pk.clone(),
+                n,
+                again,
+            },
+        )
     }
 }
 

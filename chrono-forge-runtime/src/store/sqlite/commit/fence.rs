@@ -4,13 +4,13 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::Batch;
-use crate::record::{Plan, Verdict};
+use crate::record::{Epoch, Fence, Plan, RunId, Verdict, WorkerId};
 use crate::store::sqlite::statement;
 
 /// Answers only the runs that are worth a word: lost ones, and woken ones. Not `state` but the lock
 /// tells: it is null on every run that is not running.
 pub(super) const EXCEPTIONS: &str = "
-SELECT v.column1, w.locked_by IS v.column2 AND w.lock_epoch IS v.column3
+SELECT v.column1, v.column2, v.column3, w.locked_by IS v.column2 AND w.lock_epoch IS v.column3
 FROM (VALUES {(?, ?, ?)}) AS v
 LEFT JOIN chrono_forge_workflows AS w ON w.id = v.column1
 WHERE w.locked_by IS NOT v.column2 OR w.lock_epoch IS NOT v.column3 OR w.wake_requested <> 0";
@@ -26,10 +26,16 @@ impl Batch<'_> {
                 fence.epoch.0.into(),
             ]);
         }
-        for chunk in batch.chunks::<(BigInt, BigInt)>() {
-            for (run, held) in chunk.load::<(i64, i64)>(conn)? {
-                let of_run = |plan: &Plan| plan.fence.run.0 == run;
-                let Some(place) = self.plans.iter().position(of_run) else {
+        for chunk in batch.chunks::<(BigInt, BigInt, BigInt, BigInt)>() {
+            for (run, worker, epoch, held) in chunk.load::<(i64, i64, i64, i64)>(conn)? {
+                // The run is not enough: one that was taken back while a plan of its old pass waited may
+                // have a plan of its new one in the same batch.
+                let fence = Fence {
+                    run: RunId(run),
+                    worker: WorkerId(worker),
+                    epoch: Epoch(epoch),
+                };
+                let Some(place) = self.plans.iter().position(|plan| plan.fence == fence) else {
                     continue;
                 };
                 let verdict = match held {

@@ -74,6 +74,30 @@ fn a_plan_under_an_old_epoch_or_another_worker_writes_nothing() {
 }
 
 #[test]
+fn of_two_plans_of_a_run_the_one_under_the_old_epoch_is_turned_away() {
+    let mut forge = Forge::new();
+    let old = forge.running("p");
+    forge.writer.unlock("flow", "p", at(1)).unwrap();
+    let new = forge.claim(at(2)).remove(0);
+    let write = |run: &ClaimedRun, name: &str| Plan {
+        records: vec![record(name)],
+        ..forge.plan(run)
+    };
+    let [stale, live] = [write(&old, "step$old"), write(&new, "step$new")];
+    // A stale plan may come second: the new pass was urgent, the old one no more.
+    for (plans, place) in [([&stale, &live], 1), ([&live, &stale], 0)] {
+        let plans = plans.map(Plan::clone);
+        let applied = forge.writer.apply(&plans, at(3)).unwrap();
+        let verdicts = applied.outcomes.iter().map(|outcome| &outcome.verdict);
+        let applied: Vec<bool> = verdicts.map(|it| *it != Verdict::Fenced).collect();
+        assert_eq!(applied, [place == 0, place == 1]);
+    }
+    let rows = forge.store.history(old.id, 10).unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| &*row.step_name).collect();
+    assert_eq!(names, ["step$new"]);
+}
+
+#[test]
 fn a_pass_writes_nothing_after_its_end() {
     let mut forge = Forge::new();
     let run = forge.running("p");
