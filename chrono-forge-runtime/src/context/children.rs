@@ -1,7 +1,7 @@
 //! Handles of children: names, stored with the branch's value, that read results once merged.
 //!
 //! Reading is replay-safe: after the join the children are completed and cannot change, and nothing
-//! else is delivered to the body while a read is under way ([`Reading`]).
+//! else is delivered to the body while a read is under way ([`Reading`](crate::engine::reading::Reading)).
 
 mod failures;
 mod order;

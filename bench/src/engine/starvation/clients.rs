@@ -116,7 +116,8 @@ impl Clients {
             every(FAMILIES_EVERY, &over, move |n| {
                 let forge = forge.clone();
                 async move {
-                    let key = format!("{prefix}{n}");
+                    // Times are kept by key, whatever the workflow.
+                    let key = format!("{prefix}-family{n}");
                     let run = forge.start(&key, family(key.clone())).await?;
                     Ok(run.result().await?)
                 }
