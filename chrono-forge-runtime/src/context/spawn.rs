@@ -108,7 +108,10 @@ where
     let mut source = source.into_source();
     let mut index = 0;
     if let Some(cursor) = pass.cursor(branch, &key.0) {
-        index = or_fail(pass, branch, source.resume(&cursor)).await;
+        index = match source.resume(&cursor) {
+            Ok(index) => index,
+            Err(bad) => broken(pass, undecodable(&key, bad)).await,
+        };
         pass.skip_children(branch, index);
     }
     loop {
@@ -148,6 +151,14 @@ where
 
 fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
     DefinitionError::Unstorable {
+        place: format!("the cursor of spawn_each!({:?})", key.0),
+        type_name,
+        problem,
+    }
+}
+
+fn undecodable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
+    DefinitionError::Undecodable {
         place: format!("the cursor of spawn_each!({:?})", key.0),
         type_name,
         problem,
