@@ -117,8 +117,10 @@ where
     loop {
         // Batches follow each other one transaction apart: this one is made while the one before is
         // written, and memory holds two.
+        pass.stand_between_batches(branch, true);
         settled(pass, 1).await;
         let batch = source.next_batch(of).await;
+        pass.stand_between_batches(branch, false);
         let mut batch = or_fail(pass, branch, batch).await;
         if batch.looks_again {
             batch.items = without_child(pass, branch, &key, batch.items).await;
