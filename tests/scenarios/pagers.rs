@@ -217,3 +217,28 @@ async fn a_token_that_would_not_be_found_again_ends_the_run() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_cursor_of_another_kind_of_source_is_not_taken_for_an_end() {
+    scenario(async |world| {
+        world.probe.set("stop", 1);
+        let forge = world.forge([paged::NAME]).await;
+        forge.start("p", paged()).await.unwrap();
+        world.noted("stopped", 1).await;
+        world
+            .until(|| world.rows().find("p$grp$n$5").is_some())
+            .await;
+        forge.crash();
+        drop(forge);
+        // What an iterator had left if it stood here before the last deploy.
+        let sql =
+            "UPDATE chrono_forge_execution_logs SET metadata = ? WHERE step_name = 'branch$grp'";
+        assert_eq!(world.rows().edit(sql, [r#"{"cursors":{"n":{"n":6}}}"#]), 1);
+        world.probe.set("stop", 0);
+        let _forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
+        assert_eq!(world.settle("p").await.state, FAILED);
+        let told = &world.rows().errors("p")[0].message;
+        assert!(told.contains("cursor") && told.contains("token"), "{told}");
+    })
+    .await;
+}

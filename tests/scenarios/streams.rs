@@ -1,7 +1,7 @@
 //! `stream(..)`: items of a stream, each with the token behind it as the durable cursor.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{FAILED, Probe, World, scenario};
+use chrono_forge_tests::scenario::{FAILED, IDLE, Probe, World, scenario};
 use futures::{Stream, StreamExt, stream as items};
 
 #[workflow]
@@ -189,6 +189,29 @@ async fn a_token_that_reads_back_as_none_ends_the_run() {
             told.contains("spawn_each!") && told.contains("null"),
             "{told}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_stream() {
+    scenario(async |world| {
+        world.probe.set("wait", 1);
+        world.probe.set("wait at", 5);
+        let builder = world.builder(NAMES).shutdown_grace(hours(1));
+        let forge = builder.open().await.unwrap();
+        forge.start("p", streamed(8, 3)).await.unwrap();
+        world
+            .until(|| world.rows().find("p$grp$n$4").is_some())
+            .await;
+        forge.shutdown().await;
+        assert_eq!(world.rows().run("p").state, IDLE);
+        world.probe.set("wait", 0);
+        let forge = world.forge(NAMES).await;
+        let run = forge.get::<streamed>("p").await.unwrap().unwrap();
+        assert_eq!(run.result().await.unwrap(), 28);
+        assert_eq!(world.probe.count("opened Some(40)"), 1);
+        assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
     })
     .await;
 }

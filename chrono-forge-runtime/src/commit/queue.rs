@@ -100,6 +100,9 @@ impl Queue {
         let mut waiting = self.lock();
         let left = std::mem::take(&mut *waiting);
         waiting.halted = true;
+        // Slots that wait for fewer plans go on, and end.
+        self.urgent.store(0, Ordering::Relaxed);
+        self.others.store(0, Ordering::Relaxed);
         drop(waiting);
         // Dropping a reply wakes its caller, which may come back for the lock.
         drop(left);

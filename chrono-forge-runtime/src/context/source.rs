@@ -8,8 +8,8 @@ mod stream;
 use std::any::type_name;
 use std::future::Future;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::codec;
 use crate::record::Json;
@@ -39,7 +39,7 @@ pub trait Source: Send {
     type Item: Send;
 
     /// Goes to where a cursor points; answers how many items lie before it.
-    fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error>;
+    fn resume(&mut self, cursor: &str) -> Result<u64, BadCursor>;
 
     /// At most `of` more items.
     fn next_batch(
@@ -52,13 +52,30 @@ pub trait Source: Send {
     fn cursor(&self, n: u64) -> Result<Json, BadCursor>;
 }
 
-/// A place that what is stored of it does not lead back to.
+/// A place that what is stored of it does not lead back to, or stored text that is no place.
 #[derive(Debug)]
 pub struct BadCursor {
     /// What stands for the place.
     pub type_name: &'static str,
     /// What is wrong with its JSON.
     pub problem: String,
+}
+
+fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T, BadCursor> {
+    codec::decode(cursor).map_err(|problem| BadCursor {
+        type_name: type_name::<T>(),
+        problem,
+    })
+}
+
+/// Reads a field that every cursor of its kind has. Serde takes an option that is missing for `None`, and
+/// so the cursor of another kind of source for one at the start or at the end.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    Option::deserialize(deserializer)
 }
 
 /// The cursor, whose token was checked to read back as one: `null` would stand for the place where there

@@ -108,14 +108,19 @@ where
     let mut source = source.into_source();
     let mut index = 0;
     if let Some(cursor) = pass.cursor(branch, &key.0) {
-        index = or_fail(pass, branch, source.resume(&cursor)).await;
+        index = match source.resume(&cursor) {
+            Ok(index) => index,
+            Err(bad) => broken(pass, undecodable(&key, bad)).await,
+        };
         pass.skip_children(branch, index);
     }
     loop {
         // Batches follow each other one transaction apart: this one is made while the one before is
         // written, and memory holds two.
+        pass.stand_between_batches(branch, true);
         settled(pass, 1).await;
         let batch = source.next_batch(of).await;
+        pass.stand_between_batches(branch, false);
         let mut batch = or_fail(pass, branch, batch).await;
         if batch.looks_again {
             batch.items = without_child(pass, branch, &key, batch.items).await;
@@ -148,6 +153,14 @@ where
 
 fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
     DefinitionError::Unstorable {
+        place: format!("the cursor of spawn_each!({:?})", key.0),
+        type_name,
+        problem,
+    }
+}
+
+fn undecodable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
+    DefinitionError::Undecodable {
         place: format!("the cursor of spawn_each!({:?})", key.0),
         type_name,
         problem,

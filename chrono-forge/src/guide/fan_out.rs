@@ -186,7 +186,8 @@
 //!
 //! After the merge every child is completed, so its result cannot change any more: reading results leaves
 //! no record, has no key and gives the same on every replay. They come in order of dispatch, which is that
-//! of the source: of the indexes, or of a database source's primary keys.
+//! of the source: of the indexes, or of a database source's primary keys (what a snapshot finds at its
+//! second reading comes last).
 //!
 //! - [`Child::output`](crate::Child::output): the result of one `spawn!`.
 //! - [`Children::fold`](crate::Children::fold): one value made of all of them.

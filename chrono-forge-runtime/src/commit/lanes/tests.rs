@@ -1,9 +1,11 @@
 //! Which plans a transaction takes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::commit::PlanSink;
+use crate::commit::queue::Queue;
 use crate::record::{Epoch, Fence, Plan, PlanOutcome, Record, RunId, WorkerId};
 
 struct Nobody;
@@ -90,4 +92,17 @@ fn plans_of_one_lane_keep_their_order() {
         let of_lane: Vec<i64> = all.iter().copied().filter(|run| run % 2 == lane).collect();
         assert!(of_lane.is_sorted() && of_lane.len() == 10, "{all:?}");
     }
+}
+
+#[test]
+fn nothing_waits_in_a_queue_that_was_halted() {
+    let queue = Queue::new(LIMITS);
+    let waiting = || [&queue.urgent, &queue.others].map(|it| it.load(Ordering::Relaxed));
+    (0..7).map(submission).for_each(|it| queue.push_plan(it));
+    assert_eq!(waiting(), [4, 3]);
+    assert_eq!(queue.next_turn(None).plans.len(), 4);
+    assert_eq!(waiting(), [2, 1]);
+    queue.halt();
+    queue.push_plan(submission(1));
+    assert_eq!(waiting(), [0, 0]);
 }

@@ -1,7 +1,6 @@
 //! Items of anything that iterates, counted.
 
-use super::{BadCursor, Batch, IntoSource, Source, encode_behind};
-use crate::context::codec;
+use super::{BadCursor, Batch, IntoSource, Source, decode, encode_behind};
 use crate::record::Json;
 
 /// Cursor of an iterator: how many items were dispatched.
@@ -39,11 +38,11 @@ where
 {
     type Item = I::Item;
 
-    fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
-        let Counted { n } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
+    fn resume(&mut self, cursor: &str) -> Result<u64, BadCursor> {
+        let Counted { n } = decode(cursor)?;
         // `nth` of a range is arithmetic, so skipping a million costs nothing.
         if let Some(last) = n.checked_sub(1) {
-            self.0.nth(usize::try_from(last)?);
+            self.0.nth(usize::try_from(last).unwrap_or(usize::MAX));
         }
         Ok(n)
     }

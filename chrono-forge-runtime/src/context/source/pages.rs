@@ -4,11 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::vec;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::{BadCursor, Batch, IntoSource, Source, encode_behind};
-use crate::context::codec;
+use super::{BadCursor, Batch, IntoSource, Source, decode, encode_behind, present};
 use crate::record::Json;
 
 /// An async pager; see [`pages`].
@@ -34,8 +33,10 @@ where
 
 /// Cursor of a pager: a token, and how many items of its page were dispatched. No token and no items:
 /// the source is exhausted.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
 struct Paged<T> {
+    #[serde(deserialize_with = "present")]
     token: Option<T>,
     #[serde(default, skip_serializing_if = "is_zero")]
     at: usize,
@@ -145,8 +146,8 @@ where
 {
     type Item = F::Item;
 
-    fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
-        let Paged { token, at, n } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
+    fn resume(&mut self, cursor: &str) -> Result<u64, BadCursor> {
+        let Paged { token, at, n } = decode(cursor)?;
         self.is_exhausted = token.is_none() && at == 0;
         self.token = token;
         self.at = at;

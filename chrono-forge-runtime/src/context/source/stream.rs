@@ -7,12 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Sleep, sleep};
 
-use super::{BadCursor, Batch, IntoSource, Source, encode_behind};
-use crate::context::codec;
+use super::{BadCursor, Batch, IntoSource, Source, decode, encode_behind, present};
 use crate::record::Json;
 
 /// How long a batch that has items waits for the next one.
@@ -65,8 +64,10 @@ where
 
 /// Cursor of a stream: the token of the last item that was dispatched (none: of no item), and how many
 /// there were.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
 struct Reached<T> {
+    #[serde(deserialize_with = "present")]
     token: Option<T>,
     n: u64,
 }
@@ -181,8 +182,8 @@ where
 {
     type Item = F::Item;
 
-    fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
-        let Reached { token, n } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
+    fn resume(&mut self, cursor: &str) -> Result<u64, BadCursor> {
+        let Reached { token, n } = decode(cursor)?;
         self.token = token;
         Ok(n)
     }

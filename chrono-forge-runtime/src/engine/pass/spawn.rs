@@ -28,6 +28,8 @@ pub(super) struct Scope {
     pub index: u64,
     /// An error of a `spawn_each!` closure or source; the block ends with it.
     pub error: Option<anyhow::Error>,
+    /// A `spawn_each!` is between two batches: everything before is dispatched, so the pass may end here.
+    pub between_batches: bool,
     inner: Inner,
 }
 
@@ -82,6 +84,7 @@ impl Pass {
             cursors,
             index: 0,
             error: None,
+            between_batches: false,
             inner: Inner::default(),
         };
         ledger.scopes.insert(id, scope);
@@ -104,6 +107,13 @@ impl Pass {
     /// Where a `spawn_each!` goes on.
     pub fn cursor(&self, id: OpId, spawn: &str) -> Option<Json> {
         self.ledger().scopes.get(&id)?.cursors.get(spawn).cloned()
+    }
+
+    /// Tells whether a `spawn_each!` waits for its next batch, or makes one.
+    pub fn stand_between_batches(&self, id: OpId, between: bool) {
+        if let Some(scope) = self.ledger().scopes.get_mut(&id) {
+            scope.between_batches = between;
+        }
     }
 
     /// Counts children that an earlier pass dispatched, so that tiers go on where they were.

@@ -370,8 +370,12 @@ impl Ledger {
 
     fn survey(&self, sight: Sight) -> Survey {
         let mut survey = Survey::default();
-        for op in self.ops.values() {
+        for (id, op) in &self.ops {
             match &op.phase {
+                // A source may be silent for days, and a dispatch take hours; both go on from the cursor.
+                Phase::Executing(_) if self.draining && self.is_between_batches(*id) => {
+                    survey.held_back = true;
+                }
                 Phase::Executing(run) => {
                     let stale_at = run.unpolled_since.map(|since| since + GRACE);
                     if stale_at.is_some_and(|at| at <= sight.real_now) {
@@ -395,6 +399,11 @@ impl Ledger {
         let wake_at = survey.wake_at;
         earliest(&mut survey.until, wake_at);
         survey
+    }
+
+    fn is_between_batches(&self, id: OpId) -> bool {
+        let scope = self.scopes.get(&id);
+        scope.is_some_and(|scope| scope.between_batches)
     }
 
     fn note_started(&mut self, now: Timestamp) {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::RowKey;
 use super::position::Position;
 use super::query::ReadPage;
-use crate::context::codec;
-use crate::context::source::{BadCursor, Batch, IntoSource, Source, encode_behind};
+use crate::context::source::{
+    BadCursor, Batch, IntoSource, Source, decode, encode_behind, present,
+};
 use crate::record::Json;
 
 /// Tells keysets from other sources.
@@ -32,6 +33,7 @@ pub struct KeysetRows<K, R> {
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "K: Serialize + serde::de::DeserializeOwned")]
 struct Cursor<K> {
+    #[serde(deserialize_with = "present")]
     pk: Option<K>,
     n: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -66,8 +68,8 @@ impl<K: RowKey, R: Send + 'static> IntoSource<ViaKeyset> for KeysetRows<K, R> {
 impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
     type Item = R;
 
-    fn resume(&mut self, cursor: &str) -> Result<u64, anyhow::Error> {
-        let Cursor { pk, n, again } = codec::decode(cursor).map_err(anyhow::Error::msg)?;
+    fn resume(&mut self, cursor: &str) -> Result<u64, BadCursor> {
+        let Cursor { pk, n, again } = decode(cursor)?;
         self.position = Position::new(self.column, pk);
         self.looks_again = again;
         Ok(n)
