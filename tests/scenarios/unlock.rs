@@ -323,10 +323,12 @@ async fn a_run_whose_crashes_are_forgotten_waits_for_no_quarantine() {
         );
         forge.unlock::<stays>("first").await.unwrap();
         world.noted("stays", 2).await;
-        let client = world.client().await;
-        client.start("second", needs("salt".into())).await.unwrap();
+        // Not by a start, after which the worker might claim it before it is made a suspect.
         world.rows().edit(
-            "UPDATE chrono_forge_workflows SET crashes = 3 WHERE key = 'second'",
+            "INSERT INTO chrono_forge_workflows
+                (workflow, key, queue, priority, args, crashes, created_at, updated_at)
+            SELECT 'needs', 'second', queue, priority, '{\"what\":\"salt\"}', 3, created_at, updated_at
+            FROM chrono_forge_workflows WHERE key = 'first'",
             [],
         );
         forge.wake::<needs>("second").await.unwrap();
