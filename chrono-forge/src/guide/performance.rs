@@ -64,10 +64,9 @@
 //! | dispatch, claims, the begin and the end of a pass | 19 % |
 //!
 //! Shares vary by a few hundredths. The first four are one thread, which is busy nine tenths of the time; the
-//! others run beside it. A child takes
-//! some 42 allocations, 6 of them SQLite's. What was tried and left out, since it gained nothing: longer
-//! statements than 64 rows, JSON arrays in place of rows of values (they cost more), and a dispatch that waits
-//! until all of its children can be claimed.
+//! others run beside it. A child takes some 42 allocations, 6 of them SQLite's. What was tried and left out,
+//! since it gained nothing: longer statements than 64 rows, JSON arrays in place of rows of values (they cost
+//! more), and a dispatch that waits until all of its children can be claimed.
 //!
 //! # What to change
 //!
@@ -98,5 +97,6 @@
 //!
 //! # Where it ends
 //!
-//! SQLite has one writer. All of a process's commits come from one thread, and that thread is the limit of a
-//! fan-out: a second process on the same file adds its hands for the bodies, not for the rows.
+//! SQLite has one writer at a time. All of a process's commits come from one thread, and that thread is the
+//! limit of a fan-out. A second process on the same file has to wait for the same lock: it can execute bodies
+//! beside the first, but not write beside it.
