@@ -3,8 +3,11 @@
 mod all;
 mod asked;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+#[cfg(feature = "postgres")]
+use anyhow::Context;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -14,8 +17,9 @@ pub use asked::{
 
 use crate::floor::crowd::Kind;
 use crate::job::Job;
+use crate::place::{self, Ground, Place};
 use crate::report::Report;
-use crate::{place, workload};
+use crate::workload;
 
 /// Measures chrono-forge beside its floor: the same rows by bare SQL, without an engine.
 #[derive(Debug, Parser)]
@@ -115,7 +119,7 @@ enum Workload {
     Report(all::Asked),
     /// One part in this process; prints its sample as JSON
     #[command(hide = true)]
-    Measure { job: String, path: PathBuf },
+    Measure { job: String, place: OsString },
 }
 
 /// What every workload takes.
@@ -123,7 +127,11 @@ enum Workload {
 pub struct Common {
     /// The database
     #[arg(long, value_enum, default_value_t = Store::Sqlite)]
-    store: Store,
+    pub store: Store,
+    /// The server of `--store postgres`, on which each round has a schema of its own
+    #[cfg(feature = "postgres")]
+    #[arg(long, env = "CHRONO_FORGE_BENCH_POSTGRES_URL")]
+    url: Option<String>,
     /// How often floor and engine take turns
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -136,24 +144,44 @@ pub struct Common {
 }
 
 impl Common {
-    /// The directory of the databases.
-    pub fn dir(&self) -> Result<PathBuf> {
-        let Store::Sqlite = self.store;
-        place::resolve(self.dir.as_deref())
+    /// Where rounds find new databases.
+    pub fn ground(&self) -> Result<Ground> {
+        Ok(match self.store {
+            Store::Sqlite => Ground::Directory(place::resolve(self.dir.as_deref())?),
+            #[cfg(feature = "postgres")]
+            Store::Postgres => Ground::Server(
+                self.url
+                    .clone()
+                    .context("give the server: --url postgres://user@host/database")?,
+            ),
+        })
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Store {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Store {
     Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
+}
+
+impl Store {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "postgres",
+        }
+    }
 }
 
 /// Runs what the command line asks for.
 pub fn run() -> Result<()> {
     match Cli::parse().workload {
-        Workload::Measure { job, path } => {
+        Workload::Measure { job, place } => {
             let job: Job = serde_json::from_str(&job)?;
-            println!("{}", serde_json::to_string(&job.measure(&path)?)?);
+            let sample = job.measure(&Place::parse(&place))?;
+            println!("{}", serde_json::to_string(&sample)?);
             Ok(())
         }
         Workload::Report(asked) => all::report(&asked),
@@ -182,5 +210,5 @@ fn measure(workload: &Workload) -> Result<(&Common, Report)> {
         W::Storm { common, asked } => (common, storm::run(common, asked)),
         W::Report(_) | W::Measure { .. } => anyhow::bail!("this is no workload"),
     };
-    Ok((common, report?))
+    Ok((common, report?.on(common.store.name())))
 }

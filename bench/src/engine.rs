@@ -10,17 +10,16 @@ pub mod starvation;
 pub mod steps;
 pub mod storm;
 
-use std::path::Path;
-
 use anyhow::Result;
 use chrono_forge::{Builder, Forge};
 
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::sample::Sample;
 
 /// An engine with every default over this file, serving these workflows.
-pub fn builder<const N: usize>(path: &Path, workflows: [&str; N]) -> Builder {
-    Forge::builder(&format!("sqlite:{}", path.display())).workflows(workflows)
+pub fn builder<const N: usize>(place: &Place, workflows: [&str; N]) -> Builder {
+    Forge::builder(&place.url()).workflows(workflows)
 }
 
 /// Runs this on Tokio as `#[tokio::main]` sets it up.

@@ -7,8 +7,12 @@ mod attempts;
 pub mod crowd;
 mod database;
 pub mod fanout;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
 mod runs;
+#[cfg(feature = "postgres")]
+pub mod server;
 mod statements;
 pub mod steps;
 

@@ -1,41 +1,60 @@
 //! One measured part in a process of its own, so that memory and caches are its own, too.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::place::{Ground, Place};
 use crate::sample::Sample;
 use crate::{engine, floor};
 
 /// What a child process measures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Job {
-    FanoutEngine { children: u64, slots: Option<u64> },
+    FanoutEngine(engine::fanout::Shape),
+    /// A process that helps another one with it.
+    FanoutHelper(engine::fanout::Shape),
     FanoutFloor(floor::fanout::Shape),
-    StepsEngine { runs: u64, steps: u64 },
-    StepsFloor { runs: u64, steps: u64 },
-    LatencyEngine { runs: u64 },
-    LatencyFloor { runs: u64 },
-    RecordHistory { records: u64 },
-    ResumeHistory { records: u64 },
-    Join { joins: u64 },
-    Blocked { children: u64 },
+    StepsEngine {
+        runs: u64,
+        steps: u64,
+    },
+    StepsFloor {
+        runs: u64,
+        steps: u64,
+    },
+    LatencyEngine {
+        runs: u64,
+    },
+    LatencyFloor {
+        runs: u64,
+    },
+    RecordHistory {
+        records: u64,
+    },
+    ResumeHistory {
+        records: u64,
+    },
+    Join {
+        joins: u64,
+    },
+    Blocked {
+        children: u64,
+    },
     Crowd(engine::crowd::Shape),
     Starvation(engine::starvation::Shape),
     Storm(engine::storm::Shape),
 }
 
 impl Job {
-    /// Measures in a child process, on a new database in this directory.
-    pub fn run_in(&self, dir: &Path) -> Result<Sample> {
-        let home = tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?;
-        self.run_on(&home.path().join("bench.db"))
+    /// Measures in a child process, on a new database.
+    pub fn run_in(&self, ground: &Ground) -> Result<Sample> {
+        self.run_on(&ground.home()?.place)
     }
 
     /// Measures in a child process, on this database.
-    pub fn run_on(&self, path: &Path) -> Result<Sample> {
+    pub fn run_on(&self, place: &Place) -> Result<Sample> {
         let output = Command::new(std::env::current_exe()?)
             .env(
                 "RUST_BACKTRACE",
@@ -44,7 +63,7 @@ impl Job {
             .env_remove("RUST_LIB_BACKTRACE")
             .arg("measure")
             .arg(serde_json::to_string(self)?)
-            .arg(path)
+            .arg(place.to_string())
             .stderr(Stdio::inherit())
             .output()?;
         ensure!(
@@ -65,25 +84,24 @@ impl Job {
     }
 
     /// Measures here.
-    pub fn measure(&self, path: &Path) -> Result<Sample> {
+    pub fn measure(&self, place: &Place) -> Result<Sample> {
         let mut sample = match self {
-            Self::FanoutEngine { children, slots } => {
-                engine::fanout::measure(path, *children, *slots)
-            }
-            Self::FanoutFloor(shape) => floor::fanout::measure(path, shape),
-            Self::StepsEngine { runs, steps } => engine::steps::concurrent(path, *runs, *steps),
-            Self::StepsFloor { runs, steps } => floor::steps::together(path, *runs, *steps),
-            Self::LatencyEngine { runs } => engine::steps::latency(path, *runs),
-            Self::LatencyFloor { runs } => floor::steps::latency(path, *runs),
-            Self::RecordHistory { records } => engine::replay::record(path, *records),
-            Self::ResumeHistory { records } => engine::replay::resume(path, *records),
-            Self::Join { joins } => engine::join::measure(path, *joins),
-            Self::Blocked { children } => engine::blocked::measure(path, *children),
-            Self::Crowd(shape) => engine::crowd::measure(path, shape),
-            Self::Starvation(shape) => engine::starvation::measure(path, shape),
-            Self::Storm(shape) => engine::storm::measure(path, shape),
+            Self::FanoutEngine(shape) => engine::fanout::measure(place, shape),
+            Self::FanoutHelper(shape) => engine::fanout::help(place, shape),
+            Self::FanoutFloor(shape) => floor::fanout::measure(place, shape),
+            Self::StepsEngine { runs, steps } => engine::steps::concurrent(place, *runs, *steps),
+            Self::StepsFloor { runs, steps } => floor::steps::together(place, *runs, *steps),
+            Self::LatencyEngine { runs } => engine::steps::latency(place, *runs),
+            Self::LatencyFloor { runs } => floor::steps::latency(place, *runs),
+            Self::RecordHistory { records } => engine::replay::record(place, *records),
+            Self::ResumeHistory { records } => engine::replay::resume(place, *records),
+            Self::Join { joins } => engine::join::measure(place, *joins),
+            Self::Blocked { children } => engine::blocked::measure(place, *children),
+            Self::Crowd(shape) => engine::crowd::measure(place, shape),
+            Self::Starvation(shape) => engine::starvation::measure(place, shape),
+            Self::Storm(shape) => engine::storm::measure(place, shape),
         }?;
-        sample.db_bytes = floor::database_bytes(path)?;
+        sample.db_bytes = place.bytes()?;
         Ok(sample)
     }
 }

@@ -22,6 +22,8 @@ mod rounds;
 mod sample;
 mod spread;
 mod stats;
+#[cfg(feature = "postgres")]
+mod wire;
 mod workload;
 
 fn main() -> anyhow::Result<()> {

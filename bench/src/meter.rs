@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "postgres")]
+use crate::floor::server::Toll;
+use crate::place::Place;
 use crate::sample::Sample;
 use crate::stats;
 
@@ -9,27 +12,60 @@ use crate::stats;
 pub struct Meter {
     begun: Instant,
     cpu_seconds: Option<f64>,
+    #[cfg(feature = "postgres")]
+    server: Option<(String, Toll)>,
 }
 
 impl Meter {
-    pub fn start() -> Self {
-        Self {
+    /// Measures work on this database.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(
+            clippy::unnecessary_wraps,
+            unused_variables,
+            reason = "no server to ask"
+        )
+    )]
+    pub fn start(place: &Place) -> anyhow::Result<Self> {
+        #[cfg(feature = "postgres")]
+        let server = match place {
+            Place::Schema(url) => Some((url.clone(), Toll::now(url)?)),
+            Place::File(_) => None,
+        };
+        Ok(Self {
             begun: Instant::now(),
             cpu_seconds: cpu_seconds(),
-        }
+            #[cfg(feature = "postgres")]
+            server,
+        })
     }
 
     /// What it took to do this many units.
     pub fn stop(&self, units: u64) -> Sample {
         let seconds = self.begun.elapsed().as_secs_f64();
         let cpu = cpu_seconds().zip(self.cpu_seconds);
+        let (wal_bytes, server_cpu_seconds) = self.toll();
         Sample {
+            wal_bytes,
+            server_cpu_seconds,
             units,
             seconds,
             cpu_seconds: cpu.map(|(now, before)| now - before),
             rss_peak_mb: rss_peak_mb(),
             ..Sample::default()
         }
+    }
+
+    /// What the server did meanwhile, if there is one: bytes of its log, processor seconds of its sessions.
+    fn toll(&self) -> (Option<u64>, Option<f64>) {
+        #[cfg(feature = "postgres")]
+        if let Some((url, before)) = &self.server
+            && let Ok(now) = Toll::now(url)
+        {
+            let (wal, cpu) = now.since(*before);
+            return (Some(wal), cpu);
+        }
+        (None, None)
     }
 
     /// As [`Meter::stop`], for units that were timed one by one.

@@ -1,57 +1,128 @@
-//! Where the databases lie.
+//! Where the databases lie: files in a directory, or schemas on a server. Each round has one of its own, which
+//! is removed after it.
 
+mod directory;
+
+use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The directory asked for, else one beside this executable, which is under the target directory.
-pub fn resolve(asked: Option<&Path>) -> Result<PathBuf> {
-    let dir = match asked {
-        Some(dir) => dir.to_owned(),
-        None => std::env::current_exe()?
-            .parent()
-            .context("the executable has no directory")?
-            .join("bench-data"),
-    };
-    std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
-    let dir = dir.canonicalize()?;
-    if is_in_memory(&dir) {
-        eprintln!(
-            "warning: {} is in memory, where a commit costs nothing; give --dir on a disk",
-            dir.display()
-        );
+pub use directory::resolve;
+
+/// Where rounds find new databases.
+#[derive(Clone, Debug)]
+pub enum Ground {
+    Directory(PathBuf),
+    #[cfg(feature = "postgres")]
+    Server(String),
+}
+
+/// One database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    File(PathBuf),
+    /// A URL that names a schema.
+    #[cfg(feature = "postgres")]
+    Schema(String),
+}
+
+/// A database that is removed whatever happens.
+pub struct Home {
+    pub place: Place,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Ground {
+    /// A new database, empty.
+    pub fn home(&self) -> Result<Home> {
+        match self {
+            Self::Directory(dir) => {
+                let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?;
+                Ok(Home {
+                    place: Place::File(directory.path().join("bench.db")),
+                    _directory: Some(directory),
+                })
+            }
+            #[cfg(feature = "postgres")]
+            Self::Server(url) => Ok(Home {
+                place: Place::Schema(crate::floor::server::new_schema(url)?),
+                _directory: None,
+            }),
+        }
     }
-    Ok(dir)
 }
 
-/// Whether this directory is on a file system without a disk; Linux only.
-fn is_in_memory(dir: &Path) -> bool {
-    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    file_system(&mounts, dir).is_some_and(|kind| matches!(kind, "tmpfs" | "ramfs"))
+impl Drop for Home {
+    fn drop(&mut self) {
+        #[cfg(feature = "postgres")]
+        if let Place::Schema(url) = &self.place
+            && let Err(error) = crate::floor::server::drop_schema(url)
+        {
+            eprintln!("a schema stays behind: {error:#}");
+        }
+    }
 }
 
-/// The kind of the innermost mount that holds this directory; of two at one place the later counts.
-fn file_system<'m>(mounts: &'m str, dir: &Path) -> Option<&'m str> {
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            Some((Path::new(fields.next()?), fields.next()?))
-        })
-        .filter(|(point, _)| dir.starts_with(point))
-        .max_by_key(|(point, _)| point.components().count())
-        .map(|(_, kind)| kind)
+impl Place {
+    /// What [`fmt::Display`] wrote.
+    pub fn parse(text: &OsStr) -> Self {
+        #[cfg(feature = "postgres")]
+        if let Some(url) = text.to_str().filter(|text| text.starts_with("postgres")) {
+            return Self::Schema(url.to_owned());
+        }
+        Self::File(text.into())
+    }
+
+    /// What the engine is opened with.
+    pub fn url(&self) -> String {
+        match self {
+            Self::File(path) => format!("sqlite:{}", path.display()),
+            #[cfg(feature = "postgres")]
+            Self::Schema(url) => url.clone(),
+        }
+    }
+
+    /// The same with so many connections that write at the same time, on a server.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(unused_variables, reason = "a file has one")
+    )]
+    pub fn with_writers(&self, writers: u64) -> Self {
+        match self {
+            Self::File(path) => Self::File(path.clone()),
+            #[cfg(feature = "postgres")]
+            Self::Schema(url) => Self::Schema(format!("{url}&writers={writers}")),
+        }
+    }
+
+    /// The file, where the workload knows only files.
+    pub fn file(&self) -> Result<&Path> {
+        match self {
+            Self::File(path) => Some(path.as_path()),
+            #[cfg(feature = "postgres")]
+            Self::Schema(_) => None,
+        }
+        .context("this is measured on SQLite only")
+    }
+
+    /// The size of the database once everything is checkpointed.
+    pub fn bytes(&self) -> Result<u64> {
+        match self {
+            Self::File(path) => crate::floor::database_bytes(path),
+            #[cfg(feature = "postgres")]
+            Self::Schema(url) => crate::floor::server::schema_bytes(url),
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_innermost_mount_tells_the_file_system() {
-        let mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n";
-        assert_eq!(file_system(mounts, Path::new("/home/x")), Some("ext4"));
-        assert_eq!(file_system(mounts, Path::new("/tmp/x")), Some("tmpfs"));
-        assert_eq!(file_system("", Path::new("/")), None);
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            #[cfg(feature = "postgres")]
+            Self::Schema(url) => url.fmt(f),
+        }
     }
 }

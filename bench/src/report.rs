@@ -31,6 +31,11 @@ pub struct Report {
     pub commits_per_unit: Option<f64>,
     pub cpu_us_per_unit: Option<f64>,
     pub floor_cpu_us_per_unit: Option<f64>,
+    /// Of the server's sessions, beside the process.
+    pub server_cpu_us_per_unit: Option<f64>,
+    pub floor_server_cpu_us_per_unit: Option<f64>,
+    pub wal_bytes_per_unit: Option<f64>,
+    pub floor_wal_bytes_per_unit: Option<f64>,
     pub rss_peak_mb: Option<f64>,
     pub floor_rss_peak_mb: Option<f64>,
     pub db_mb: Option<f64>,
@@ -70,6 +75,10 @@ impl Report {
             commits_per_unit: engine(|s| Some(s.commits? as f64 / s.units as f64)),
             cpu_us_per_unit: engine(cpu_us_per_unit),
             floor_cpu_us_per_unit: floor(cpu_us_per_unit),
+            server_cpu_us_per_unit: engine(server_cpu_us_per_unit),
+            floor_server_cpu_us_per_unit: floor(server_cpu_us_per_unit),
+            wal_bytes_per_unit: engine(wal_bytes_per_unit),
+            floor_wal_bytes_per_unit: floor(wal_bytes_per_unit),
             rss_peak_mb: engine(|s| s.rss_peak_mb),
             floor_rss_peak_mb: floor(|s| s.rss_peak_mb),
             db_mb: engine(|s| Some(s.db_bytes as f64 / 1e6)),
@@ -83,6 +92,12 @@ impl Report {
             extra: Map::new(),
             machine: Machine::here(),
         }
+    }
+
+    /// Measured on this store.
+    pub fn on(mut self, store: &'static str) -> Self {
+        self.store = store;
+        self
     }
 
     /// Adds what only this workload tells.
@@ -107,6 +122,14 @@ fn of_side(samples: &[Sample], value: fn(&Sample) -> Option<f64>) -> Option<f64>
 
 fn cpu_us_per_unit(sample: &Sample) -> Option<f64> {
     Some(sample.cpu_seconds? * 1e6 / sample.units as f64)
+}
+
+fn server_cpu_us_per_unit(sample: &Sample) -> Option<f64> {
+    Some(sample.server_cpu_seconds? * 1e6 / sample.units as f64)
+}
+
+fn wal_bytes_per_unit(sample: &Sample) -> Option<f64> {
+    Some(sample.wal_bytes? as f64 / sample.units as f64)
 }
 
 fn db_bytes_per_unit(sample: &Sample) -> Option<f64> {

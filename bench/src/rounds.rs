@@ -1,11 +1,10 @@
 //! Floor and engine in turns, since the machine's speed drifts.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use crate::job::Job;
 use crate::machine::Steal;
+use crate::place::Ground;
 use crate::sample::Sample;
 
 /// Samples in the order of the rounds; without a floor that side is empty.
@@ -18,16 +17,16 @@ pub struct Rounds {
 
 impl Rounds {
     /// Each side once a round; the one that goes first changes.
-    pub fn paired(dir: &Path, rounds: u32, floor: &Job, engine: &Job) -> Result<Self> {
+    pub fn paired(ground: &Ground, rounds: u32, floor: &Job, engine: &Job) -> Result<Self> {
         let before = Steal::now();
         let (mut floors, mut engines) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             if round % 2 == 0 {
-                floors.push(floor.run_in(dir)?);
+                floors.push(floor.run_in(ground)?);
             }
-            engines.push(engine.run_in(dir)?);
+            engines.push(engine.run_in(ground)?);
             if round % 2 == 1 {
-                floors.push(floor.run_in(dir)?);
+                floors.push(floor.run_in(ground)?);
             }
             progress(round, engines.last(), floors.last());
         }

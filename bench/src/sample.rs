@@ -17,6 +17,12 @@ pub struct Sample {
     pub commits: Option<u64>,
     /// Of the whole process, during the measured time.
     pub cpu_seconds: Option<f64>,
+    /// Of the server's sessions of this round, during the measured time.
+    #[serde(default)]
+    pub server_cpu_seconds: Option<f64>,
+    /// Written to the server's write-ahead log during the measured time, by whomever.
+    #[serde(default)]
+    pub wal_bytes: Option<u64>,
     /// Of the whole process, since it began.
     pub rss_peak_mb: Option<f64>,
     /// The database once everything is checkpointed.
@@ -50,12 +56,18 @@ pub struct Blocked {
     pub looks: Quantiles,
 }
 
-/// How runs fared beside a crowd, and what claims cost a worker that serves one workflow in one queue,
-/// those of the crowd, and 50 in 4 queues.
+/// How runs fared beside a crowd.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Crowd {
     /// From start to result.
     pub result: Quantiles,
+    /// On SQLite, whose steps can be counted.
+    pub costs: Option<Costs>,
+}
+
+/// What claims cost a worker that serves one workflow in one queue, those of the crowd, and 50 in 4 queues.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Costs {
     pub narrow: Cost,
     pub cost: Cost,
     pub wide: Cost,

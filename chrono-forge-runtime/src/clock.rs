@@ -1,11 +1,14 @@
 //! What time it is, as the engine asks it.
 //!
 //! Deadlines, retries and instants in rows follow the [`Clock`]; liveness (heartbeats, leases)
-//! always follows real time, since it is about processes and not about workflows.
+//! always follows real time, since it is about processes and not about workflows. Real time is the host's, or,
+//! where hosts share a database that has a clock, the [`database`]'s.
+
+pub mod database;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
@@ -28,22 +31,50 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async move {
-            // The wall clock may be set back while we sleep, so look again after each sleep; short
-            // ones, so that a clock that is set forward is noticed too.
-            loop {
-                let left = until(self.now(), deadline);
-                if left.is_zero() {
-                    return;
-                }
-                tokio::time::sleep(left.min(SLEEP_MAX)).await;
-            }
-        })
+        Box::pin(sleep_until(|| self.now(), deadline))
+    }
+}
+
+/// Sleeps until a clock that may be set shows this. It looks again after each sleep, since the clock may have
+/// been set back meanwhile; short ones, so that a clock that is set forward is noticed too.
+async fn sleep_until(now: impl Fn() -> Timestamp, deadline: Timestamp) {
+    loop {
+        let left = until(now(), deadline);
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(SLEEP_MAX)).await;
     }
 }
 
 /// How long one sleep trusts the wall clock.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// An instant to measure from on a clock that counts suspend: the longer of two. The monotonic clock stops
+/// while the machine is suspended, the wall clock may be set back.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    instant: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    /// This one.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            instant: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// How long it is ago.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        let wall = self.wall.elapsed().unwrap_or_default();
+        self.instant.elapsed().max(wall)
+    }
+}
 
 /// The time from `now` to `deadline`, zero once it has passed.
 #[must_use]

@@ -1,8 +1,8 @@
 //! The commit pipeline: the only writer of run state while passes run.
 //!
-//! All writes of all passes of a process go through one queue to one thread, which applies as many
-//! as are waiting in one transaction and then acknowledges them. Under load that costs a few
-//! hundredths of a commit per step; when idle, one commit.
+//! All writes of all passes of a process go through a queue to a thread, which applies as many as are
+//! waiting in one transaction and then acknowledges them. Under load that costs a few hundredths of a
+//! commit per step; when idle, one commit. How many such threads there are, the database decides.
 //!
 //! What an acknowledgement means: the plan, and every plan that this pass submitted before it, is
 //! durable. What it never means: that other passes' plans are.
@@ -11,9 +11,10 @@ mod batch;
 mod lanes;
 mod pipeline;
 mod queue;
+mod threads;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -21,9 +22,13 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::failpoint::Failpoints;
 use crate::record::{Plan, PlanOutcome};
-use crate::store::{Applied, Start, Started, StoreError, StoreErrorKind, StoreResult, Writer};
+use crate::store::{
+    Applied, Start, Started, Store, StoreError, StoreErrorKind, StoreResult, Writer,
+};
 
+use pipeline::Surroundings;
 use queue::{Call, Queue, Submission};
+use threads::Queues;
 
 /// Told what became of a pass's plans.
 pub trait PlanSink: Send + Sync {
@@ -34,9 +39,9 @@ pub trait PlanSink: Send + Sync {
 
 /// Told what a transaction did to runs beyond those that wrote in it.
 pub trait CommitObserver: Send + Sync {
-    /// On the commit thread, before its next transaction: children that were inserted already claimed
-    /// must be known to memory before the next heartbeat compares.
-    fn committed(&self, applied: &Applied);
+    /// On the commit thread, before its next transaction: what became of these plans. Children that were
+    /// inserted already claimed should be known to memory soon, since heartbeats compare.
+    fn committed(&self, plans: &[Plan], applied: &Applied);
 }
 
 /// Bounds of one transaction.
@@ -70,31 +75,35 @@ pub struct Backlog {
 
 /// The pipeline's handle: submit and go on.
 pub struct Committer {
-    queue: Arc<Queue>,
+    queues: Queues,
 }
 
 impl Committer {
-    /// Starts the commit thread over this writer.
+    /// Starts the commit threads over writers of this store; fewer for a process that executes nothing.
+    /// Blocks while they connect.
     pub fn open(
-        writer: Box<dyn Writer>,
+        store: &dyn Store,
+        executes: bool,
         limits: BatchLimits,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn CommitObserver>,
         failpoints: Arc<Failpoints>,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let queue = Arc::new(Queue::new(limits));
-        let pipeline =
-            pipeline::Pipeline::new(Arc::clone(&queue), writer, clock, observer, failpoints);
-        let thread = std::thread::Builder::new()
-            .name("chrono-forge-commit".into())
-            .spawn(move || pipeline.run())?;
-        Ok((Self { queue }, thread))
+        runtime: &tokio::runtime::Handle,
+    ) -> StoreResult<(Self, Vec<JoinHandle<()>>)> {
+        let surround = |queues| Surroundings {
+            clock,
+            observer,
+            failpoints,
+            queues,
+        };
+        let (queues, threads) = threads::start(store, executes, limits, surround, runtime)?;
+        Ok((Self { queues }, threads))
     }
 
     /// Queues a plan. `number` grows with each plan of one pass; all of them are urgent, or none is.
     /// Urgent ones pass the others by.
     pub fn submit(&self, plan: Plan, number: u64, urgent: bool, sink: Arc<dyn PlanSink>) {
-        self.queue.push_plan(Submission {
+        self.push(Submission {
             plan,
             number,
             sink,
@@ -112,7 +121,7 @@ impl Committer {
         urgent: bool,
         sink: Arc<dyn PlanSink>,
     ) {
-        self.queue.push_plan(Submission {
+        self.push(Submission {
             plan,
             number,
             sink,
@@ -121,17 +130,22 @@ impl Committer {
         });
     }
 
+    fn push(&self, submission: Submission) {
+        let queue = self.queues.of_run(submission.plan.fence.run);
+        queue.push_plan(submission);
+    }
+
     /// Inserts a top-level run; starts that wait together share a transaction.
     ///
-    /// `on_started` runs on the commit thread with what was inserted, so that a claimed run is
-    /// known to memory before the next heartbeat compares.
+    /// `on_started` runs on the commit thread with what was inserted, before its next transaction.
     pub async fn start(
         &self,
         start: Start,
         on_started: impl FnOnce(&mut Started) + Send + 'static,
     ) -> StoreResult<Started> {
         let (reply, answer) = oneshot::channel();
-        self.queue.push_start(
+        let queue = self.queues.of_start(&start);
+        queue.push_start(
             start,
             Box::new(move |mut started| {
                 if let Ok(started) = &mut started {
@@ -144,49 +158,82 @@ impl Committer {
         answer.await.unwrap_or_else(|_| Err(closed("start")))
     }
 
-    /// Runs a write of its own between batches, ahead of waiting plans.
+    /// Runs a write of its own. It waits for no batch where writers work beside each other; elsewhere it
+    /// goes between two batches, ahead of plans that wait.
     pub async fn call<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let (reply, answer) = oneshot::channel();
-        let run = move |writer: Option<&mut dyn Writer>| {
-            if let Some(writer) = writer {
-                let _ = reply.send(work(writer));
-            }
-        };
-        self.queue.push_call(Call {
-            name,
-            run: Box::new(run),
-        });
-        answer.await.unwrap_or_else(|_| Err(closed(name)))
+        ask(self.queues.control(), name, work).await
+    }
+
+    /// As [`Committer::call`], for what keeps the worker alive: it does not wait for other calls either,
+    /// where writers work beside each other.
+    pub async fn call_alive<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        ask(self.queues.liveness(), name, work).await
+    }
+
+    /// Waits until every plan and start that was queued until now is written.
+    pub async fn written(&self) {
+        let emptied: Vec<_> = self.queues.plans().map(Queue::emptied).collect();
+        for queue in emptied {
+            // After a halt nothing will be written any more.
+            let _ = queue.await;
+        }
     }
 
     /// Plans that wait for their transaction.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
+        let sum = |count: fn(&Queue) -> &AtomicUsize| {
+            let waiting = self.queues.plans().map(count);
+            waiting.map(|count| count.load(Ordering::Relaxed)).sum()
+        };
         Backlog {
-            urgent: self.queue.urgent.load(Ordering::Relaxed),
-            others: self.queue.others.load(Ordering::Relaxed),
+            urgent: sum(|queue| &queue.urgent),
+            others: sum(|queue| &queue.others),
         }
     }
 
     /// Transactions committed so far.
     #[must_use]
     pub fn commits(&self) -> u64 {
-        self.queue.commits.load(Ordering::Relaxed)
+        let commits = self.queues.all().map(|queue| &queue.commits);
+        commits.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends the thread once everything queued is written.
+    /// Ends the threads once everything queued is written.
     pub fn close(&self) {
-        self.queue.close();
+        self.queues.all().for_each(Queue::close);
     }
 
-    /// Ends the thread now; what is queued is dropped unacknowledged, as a crash would.
+    /// Ends the threads now; what is queued is dropped unacknowledged, as a crash would.
     pub fn halt(&self) {
-        self.queue.halt();
+        self.queues.all().for_each(Queue::halt);
     }
+}
+
+async fn ask<T: Send + 'static>(
+    queue: &Queue,
+    name: &'static str,
+    work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+) -> StoreResult<T> {
+    let (reply, answer) = oneshot::channel();
+    let run = move |writer: Option<&mut dyn Writer>| {
+        if let Some(writer) = writer {
+            let _ = reply.send(work(writer));
+        }
+    };
+    queue.push_call(Call {
+        name,
+        run: Box::new(run),
+    });
+    answer.await.unwrap_or_else(|_| Err(closed(name)))
 }
 
 fn closed(operation: &'static str) -> StoreError {
@@ -196,3 +243,7 @@ fn closed(operation: &'static str) -> StoreError {
         "the engine was shut down",
     )
 }
+
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
+mod tests;

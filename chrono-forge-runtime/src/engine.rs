@@ -2,14 +2,17 @@
 //!
 //! [`scheduler`] claims due runs into [`slots`], [`executor`] takes one run through its pass with
 //! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
-//! lease and recovers others' runs, [`audit`] looks after the counters of branches. [`reading`] is how a
-//! body waits for a read of the engine's own. [`host`] is what they share.
+//! lease and recovers others' runs, [`holdings`] is what this worker holds, [`audit`] looks after the counters
+//! of branches, [`calls`] go between processes. [`reading`] is how a body waits for a read of the engine's
+//! own. [`host`] is what they share.
 
 pub mod alarm;
 pub mod audit;
+pub mod calls;
 pub mod config;
 pub mod driver;
 pub mod executor;
+pub mod holdings;
 pub mod host;
 pub mod hub;
 pub mod liveness;
@@ -21,3 +24,4 @@ pub mod registry;
 pub mod repeat;
 pub mod scheduler;
 pub mod slots;
+pub mod timekeeping;

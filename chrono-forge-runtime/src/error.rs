@@ -5,9 +5,11 @@ mod forge;
 mod keyset;
 mod outcome;
 mod store;
+mod transfer;
 
 pub use definition::DefinitionError;
 pub use forge::{ContextError, Error, RunError};
 pub use keyset::KeysetError;
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};
 pub use store::{StoreError, StoreErrorKind};
+pub use transfer::{ExportError, ImportError};

@@ -6,6 +6,9 @@ mod lifecycle;
 mod operations;
 mod recovery;
 mod run;
+mod serving;
+mod transfer;
+mod unserved;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ pub use builder::Builder;
 pub use operations::Operation;
 pub use recovery::{Retried, Retry};
 pub use run::Run;
+pub use transfer::{Export, Exported, Imported};
+pub use unserved::Unserved;
 
 use crate::context::invocation::{Invocation, Workflow};
 use crate::engine::host::Host;
@@ -48,7 +53,8 @@ impl Forge {
         Self::builder(url).open().await
     }
 
-    /// Settings for an engine over the database at `url`: `sqlite://file.db`, `sqlite::memory:`.
+    /// Settings for an engine over the database at `url`: `sqlite://file.db`, `sqlite::memory:`,
+    /// `postgres://user@host/database`.
     pub fn builder(url: &str) -> Builder {
         Builder::new(url)
     }
@@ -99,7 +105,8 @@ impl Forge {
     ) -> Result<(RunId, Option<oneshot::Receiver<Settled>>), Error> {
         let host = Arc::clone(self.host());
         let room = DirectRoom::reserve(&host, &start);
-        start.claim = room.is_some().then(|| host.worker());
+        start.claim = room.as_ref().and_then(|_| host.holdings.worker());
+        let claimed_by = start.claim;
         let (watcher, watched) = std::sync::mpsc::channel();
         let on_started = {
             let host = Arc::clone(&host);
@@ -114,13 +121,13 @@ impl Forge {
                 };
                 // Before the run can settle.
                 let _ = watcher.send((id, Some(host.hub.subscribe(id))));
-                if let Started::Claimed(run) = started {
-                    host.hold(std::slice::from_ref(run));
+                if let (Started::Claimed(run), Some(worker)) = (&mut *started, claimed_by) {
+                    host.holdings.hold(worker, std::slice::from_ref(run));
                 }
                 drop(room);
                 match started {
                     Started::Claimed(run) => host.offer(vec![run.as_ref().clone()]),
-                    _ => host.work.notify_one(),
+                    _ => host.announce_due(),
                 }
             }
         };
@@ -171,10 +178,10 @@ impl Forge {
                 key: key.to_owned(),
             });
         };
-        for pass in host.passes(&[woken.run]) {
+        for pass in host.holdings.passes(&[woken.run]) {
             pass.wake();
         }
-        host.work.notify_one();
+        host.announce_due();
         Ok(())
     }
 
@@ -249,7 +256,7 @@ struct DirectRoom {
 
 impl DirectRoom {
     fn reserve(host: &Arc<Host>, start: &Start) -> Option<Self> {
-        if !host.serves(&start.workflow) {
+        if !host.serves(&start.workflow) || !host.is_trusted() {
             return None;
         }
         let reservation = host.slots.reserve_direct(&start.queue, start.level)?;

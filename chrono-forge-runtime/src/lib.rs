@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! __private, forge -> context -> engine -> commit -> store
-//! ground floor: record, definition, error, clock, failpoint, retry, schedule, telemetry
+//! ground floor: record, archive, definition, error, clock, failpoint, retry, schedule, telemetry
 //! ```
 //!
 //! Applications depend on `chrono-forge`, which re-exports what they need.
@@ -12,6 +12,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+pub mod archive;
 pub mod clock;
 pub mod commit;
 pub mod context;

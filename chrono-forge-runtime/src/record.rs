@@ -4,6 +4,7 @@
 //! `chrono_forge_execution_logs`, a **plan** what one pass wants written.
 
 pub mod audit;
+pub mod copy;
 pub mod ids;
 pub mod notes;
 pub mod plan;
@@ -17,6 +18,7 @@ pub(crate) use audit::eta;
 pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
+pub use copy::{BranchName, ErrorCopy, RecordCopy, RunCopy, RunParts};
 pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{

@@ -2,33 +2,57 @@
 //!
 //! The traits are the specification. Each method says what is atomic, what fences it and what a
 //! second call does; the implementations under `store/` are the only rooms with SQL. All methods
-//! block: the engine calls a [`Writer`] from the commit thread and the reads of a [`Store`] from
-//! blocking threads.
+//! block: the engine calls each [`Writer`] from a commit thread of its own and the reads of a
+//! [`Store`] from blocking threads.
 //!
 //! Instants come in as arguments: a store that has a clock of its own (PostgreSQL) corrects for
 //! it, SQLite lives on the host's.
 
+mod answer;
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod opening;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+mod request;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod shared;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod transfer;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::record::{
     AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
-    ClaimedRun, Epoch, FailurePage, FailurePlace, Json, Level, OutputRow, PendingRow, Plan,
-    PlanOutcome, RecordId, RecordRow, Recount, RetryFilter, RunId, RunRow, RunState, SpawnPath,
-    WorkerId,
+    Epoch, FailurePage, FailurePlace, Json, OutputRow, PendingRow, Plan, RecordId, RecordRow,
+    Recount, RunId, RunRow, SpawnPath, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
+pub use answer::*;
+pub use request::*;
 
 /// The result of every store call.
 pub type StoreResult<T> = Result<T, StoreError>;
 
 /// A database that holds runs.
-pub trait Store: Send + Sync + 'static {
-    /// Opens the connection that the commit pipeline writes through. Called once per process.
+pub trait Store: transfer::Exports + Send + Sync + 'static {
+    /// What this database can do beyond what every database can.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Opens a connection that writes. With [`Capabilities::parallel_writes`] several of them are at work at
+    /// the same time, each with a session of its own.
     fn writer(&self) -> StoreResult<Box<dyn Writer>>;
+
+    /// The database's clock, if it has one of its own; `None` where the host's is meant.
+    fn database_now(&self) -> StoreResult<Option<Timestamp>>;
+
+    /// Opens an ear for what other processes tell with [`Writer::notify`]. `None` when this database (or the
+    /// way to it) carries no such calls: then everybody polls, and nothing is lost but time.
+    fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>>;
 
     /// The lock files, if this store proves the death of a worker faster than its lease does.
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>>;
@@ -138,22 +162,29 @@ pub trait Store: Send + Sync + 'static {
     /// Workers that have not stopped, with their last heartbeat.
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>>;
 
-    /// Names of workflows that have due runs no live worker could be asked for: of `workflows`'
-    /// complement. For the start-up report; bounded by `limit`.
+    /// Names of workflows, other than these, that have due runs. Costs a look-up for each name that has
+    /// runs in the queue, however many those are. Bounded by `limit`.
     fn unknown_due(
         &self,
         workflows: &[String],
         now: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<String>>;
+
+    /// Workflows that have due runs (in these queues' ranges) which no live worker serves: its name, or its
+    /// queue, is in no worker's entry. Costs as [`Store::unknown_due`] does. Bounded by `limit`.
+    fn unserved(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>>;
 }
 
 /// The one connection that writes. Each method is one transaction unless it says otherwise, durable
 /// when it returns.
-pub trait Writer: Send {
+pub trait Writer: transfer::Imports + Send {
     /// Applies a batch in one transaction and answers one outcome per plan, in order. A plan whose
     /// fence fails is left out whole, a foreign child leaves out its plan whole; any other failure
     /// rolls back the batch. The caller has folded the batch: at most one plan per run.
+    ///
+    /// A plan with an `end` that was written before changes nothing. A store whose replies can be lost answers
+    /// that it is applied, since its run stands unlocked under the plan's own epoch; others may call it fenced.
     ///
     /// In the same transaction: completed children subtract from their branch's `pending` (only
     /// those that moved from running under their epoch), and a sealed branch that reaches zero
@@ -245,21 +276,28 @@ pub trait Writer: Send {
     /// Enters a worker as alive.
     fn register_worker(
         &mut self,
-        name: &str,
-        host: &str,
-        pid: u32,
+        worker: &WorkerEntry<'_>,
         now: Timestamp,
     ) -> StoreResult<WorkerId>;
 
-    /// Renews a worker's lease, prunes its claims rows whose runs are all done (those not in
-    /// `held`), hands back, fenced, runs of its claims rows that it still holds in the database but
-    /// not in memory (`held` lists what memory knows), and tells which held runs were woken.
+    /// Renews a worker's lease, prunes its claims rows, and compares them with `held`, the runs that memory
+    /// knew when it asked: which of those are lost or were woken, and which runs memory did not know
+    /// (orphans; a claim whose reply was lost, or one that is on its way just now). Hands nothing back.
     fn heartbeat(
         &mut self,
         worker: WorkerId,
-        held: &[RunId],
+        held: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<Heartbeat>;
+
+    /// Hands back those of these runs that this worker still holds under these epochs: idle and due,
+    /// epoch + 1, no crash. Answers how many. Memory has disowned them before, so nothing of them begins here.
+    fn release_orphans(
+        &mut self,
+        worker: WorkerId,
+        orphans: &[(RunId, Epoch)],
+        now: Timestamp,
+    ) -> StoreResult<u64>;
 
     /// Declares a worker dead if it is not stopped and its last heartbeat is at or before
     /// `not_after` (`None`: its lock was found free, so whatever its heartbeat): its running runs
@@ -276,194 +314,34 @@ pub trait Writer: Send {
 
     /// Stops a worker gracefully: whatever it still holds becomes due, epoch + 1, no crash.
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()>;
+
+    /// Tells other processes, in a transaction of its own. An accelerator: it may be lost. Nothing where
+    /// [`Capabilities::notifies`] is off.
+    fn notify(&mut self, calls: &[Call]) -> StoreResult<()>;
 }
 
-/// What [`Writer::apply`] did beside the plans' own rows.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// One per plan, in order.
-    pub outcomes: Vec<PlanOutcome>,
-    /// Runs whose last child finished: due now, or `wake_requested` while they run.
-    pub parents_woken: Vec<RunId>,
-    /// Whether an idle run became due at once: a scheduler may look.
-    pub due: bool,
-}
-
-/// A top-level run to insert.
-#[derive(Clone, Debug)]
-pub struct Start {
-    pub key: String,
-    pub workflow: String,
-    pub queue: String,
-    pub level: Level,
-    pub args: Json,
-    /// Insert it already claimed by this worker.
-    pub claim: Option<WorkerId>,
-}
-
-/// What became of one [`Start`].
-#[derive(Debug)]
-pub enum Started {
-    /// Inserted, idle and due.
-    Inserted(RunId),
-    /// Inserted and held by the worker that asked.
-    Claimed(Box<ClaimedRun>),
-    /// A run with this workflow and key exists.
-    Existing(RunId),
-}
-
-/// What a worker is ready to take.
-#[derive(Debug)]
-pub struct ClaimRequest<'a> {
-    pub worker: WorkerId,
-    pub now: Timestamp,
-    /// What to take from each queue.
-    pub queues: &'a [Room],
-    /// Registered names, in the order to visit them.
-    pub workflows: &'a [String],
-    /// Visit the levels of healthy runs from the last to the first, so that a busy top level starves
-    /// nobody.
-    pub lowest_first: bool,
-    /// Whether a run with `crashes >= quarantine_from` may be taken (at most one such run).
-    pub quarantine_slot: bool,
-    pub quarantine_from: u32,
-}
-
-/// Room in one queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Room {
-    pub queue: String,
-    /// The most runs to take from the levels of healthy runs.
-    pub healthy: u32,
-    /// The most to take beside them of those that try again what failed.
-    pub returning: u32,
-    /// Visit only urgent levels.
-    pub urgent_only: bool,
-}
-
-/// What a claim took.
-#[derive(Debug, Default)]
-pub struct Claims {
-    pub runs: Vec<ClaimedRun>,
-    /// The worker was declared dead: register anew.
-    pub worker_dead: bool,
-}
-
-/// What [`Writer::wake`] found.
-#[derive(Clone, Copy, Debug)]
-pub struct Woken {
-    pub run: RunId,
-    pub state: RunState,
-}
-
-/// What [`Writer::retry`] did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rearmed {
-    /// The run is due; these records, by row name, were re-armed: in the order of their places, or as
-    /// they were named.
-    Done { run: RunId, records: Vec<String> },
-    /// The run is neither failed nor stalled; nothing was changed.
-    NotRetryable(RunState),
-    /// A name does not mean one failed record; nothing was changed. `failed` lists records that
-    /// do, some of them when there are many.
-    NoSuchRecord {
-        record: String,
-        problem: &'static str,
-        failed: Vec<String>,
-    },
-}
-
-/// Which page of the blocked runs, and which runs of it.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockedPage<'a> {
-    pub filter: &'a RetryFilter,
-    /// Only children of this branch.
-    pub branch: Option<RecordId>,
-    /// Runs after this one.
-    pub after: RunId,
-    /// Only runs that were blocked at this instant.
-    pub until: Timestamp,
-    /// Rows of the page.
-    pub limit: u32,
-}
-
-/// What [`Writer::retry_blocked`] did.
+/// What a database can do beyond what every database can. What differs between two of them is
+/// declared here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetriedPage {
-    pub retried: u64,
-    /// The last run of the page, covered or not; `None` when the page was empty.
-    pub last: Option<RunId>,
+pub struct Capabilities {
+    /// How many writers of batches gain from working at the same time.
+    pub writers: u32,
+    /// Writers work beside each other. Where the database takes one at a time, everything goes through one,
+    /// so that what is urgent passes the batches by in our own queue and not in the database's.
+    pub parallel_writes: bool,
+    /// It proves the death of a worker faster than its lease does; see [`WorkerLocks`].
+    pub worker_locks: bool,
+    /// It has a clock that all processes share; see [`Store::database_now`].
+    pub own_clock: bool,
+    /// It carries [`Call`]s between processes.
+    pub notifies: bool,
 }
 
-/// A run and the state that a call found it in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub run: RunId,
-    pub state: RunState,
-}
-
-/// What [`Store::audit_work`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditWork {
-    /// Branches to enter.
-    pub unaudited: Vec<RecordId>,
-    /// Where the next look goes on; record 0, the beginning, once the end was reached.
-    pub resume_after: RecordId,
-    /// When the next audit is due.
-    pub next_at: Option<Timestamp>,
-}
-
-/// Which audits to take.
-#[derive(Clone, Copy, Debug)]
-pub struct AuditRequest<'a> {
-    pub scope: AuditScope<'a>,
-    /// When others may take them, should this process die.
-    pub lease_until: Timestamp,
-}
-
-/// See [`AuditRequest`].
-#[derive(Clone, Copy, Debug)]
-pub enum AuditScope<'a> {
-    /// Those that are due, longest first: so many, and so many children together unless the first
-    /// branch alone has more.
-    Due { limit: u32, children_max: u64 },
-    /// These branches, due or not.
-    Of(&'a [RecordId]),
-}
-
-/// A worker's row.
-#[derive(Clone, Debug)]
-pub struct WorkerRow {
-    pub id: WorkerId,
-    pub heartbeat_at: Timestamp,
-}
-
-/// What [`Writer::heartbeat`] found.
-#[derive(Debug, Default)]
-pub struct Heartbeat {
-    /// The worker was declared dead: its passes are lost, register anew.
-    pub worker_dead: bool,
-    pub woken: Vec<RunId>,
-    /// Held runs that are no longer held under this worker.
-    pub lost: Vec<RunId>,
-    /// Runs handed back because memory did not know them.
-    pub orphans_released: u64,
-}
-
-/// When a crash means quarantine and when it means poison.
-#[derive(Clone, Copy, Debug)]
-pub struct CrashLimits {
-    /// From this many crashes on a run is claimed in quarantine.
-    pub quarantine_from: u32,
-    /// This many deaths in quarantine fail it.
-    pub poison_at: u32,
-}
-
-/// What [`Writer::declare_dead`] recovered.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Recovered {
-    pub due: u64,
-    pub poisoned: u64,
+/// An ear for [`Call`]s of other processes.
+pub trait Listener: Send {
+    /// Waits for calls, at most this long. Opens its connection anew after a loss, and then answers
+    /// [`Call::Due`], since calls may have been missed.
+    fn wait(&mut self, at_most: Duration) -> StoreResult<Vec<Call>>;
 }
 
 /// Files whose OS lock tells that a worker lives.

@@ -6,6 +6,7 @@
 //! - [`retries`]: what fails, how often it is tried again, recovery by hand
 //! - [`periodic`]: tasks on a schedule, across DST and long sleeps
 //! - [`performance`]: what a run costs, where the time goes, what to change
+//! - [`scaling`]: PostgreSQL, many processes, many hosts
 //! - [`testing`]: days in milliseconds, death at every commit
 
 pub mod determinism;
@@ -14,4 +15,5 @@ pub mod fan_out;
 pub mod performance;
 pub mod periodic;
 pub mod retries;
+pub mod scaling;
 pub mod testing;

@@ -63,14 +63,18 @@ pub use chrono_forge_runtime::context::step::Step;
 pub use chrono_forge_runtime::context::wait::Wait;
 pub use chrono_forge_runtime::engine::repeat::OnError;
 pub use chrono_forge_runtime::error::{
-    BranchError, ContextError, DefinitionError, Error, JoinError, KeysetError, RunError, StepError,
-    StoreError, StoreErrorKind,
+    BranchError, ContextError, DefinitionError, Error, ExportError, ImportError, JoinError,
+    KeysetError, RunError, StepError, StoreError, StoreErrorKind,
 };
-pub use chrono_forge_runtime::forge::{Builder, Forge, Operation, Retried, Retry, Run};
+pub use chrono_forge_runtime::forge::{
+    Builder, Export, Exported, Forge, Imported, Operation, Retried, Retry, Run, Unserved,
+};
 pub use chrono_forge_runtime::record::{
     BlockedChild, BranchState, ChildFailure, Priority, RetryFilter, RunState,
 };
 pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
+#[cfg(feature = "postgres")]
+pub use chrono_forge_runtime::store::postgres::DatabasePool;
 /// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
 pub use jiff;
 pub use span::{calendar_days, days, hours, minutes, months, secs};

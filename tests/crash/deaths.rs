@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::crash::Site;
 
 use crate::sweep::{ABREAST, KITCHEN};
@@ -30,15 +31,15 @@ fn abreast(count: u64, case: impl Fn(u64) + Sync) {
     });
 }
 
-#[test]
-fn a_death_before_or_after_any_body_changes_nothing() {
-    let expected = KITCHEN.undisturbed(1);
+#[backends]
+fn a_death_before_or_after_any_body_changes_nothing(backend: Backend) {
+    let expected = KITCHEN.undisturbed(backend, 1);
     abreast(2 * BODIES.len() as u64, |n| {
         let side = if n % 2 == 0 { "before" } else { "after" };
         let place = format!("step.{side}.{}", BODIES[n as usize / 2]);
         // A body that never ends has no end to die at, and a branch is cut off by its own deaths.
         let never = place == "step.after.late";
-        let site = Site::new(1);
+        let site = Site::new(backend, 1);
         let crashes = KITCHEN.live(&site, |life, points| {
             if life == 0 {
                 points.arm(&place, 1);
@@ -49,9 +50,9 @@ fn a_death_before_or_after_any_body_changes_nothing() {
     });
 }
 
-#[test]
-fn a_second_and_third_attempt_can_die_too() {
-    let expected = KITCHEN.undisturbed(1);
+#[backends]
+fn a_second_and_third_attempt_can_die_too(backend: Backend) {
+    let expected = KITCHEN.undisturbed(backend, 1);
     let places = [
         "step.before.flaky",
         "step.after.flaky",
@@ -60,7 +61,7 @@ fn a_second_and_third_attempt_can_die_too() {
     ];
     abreast(8, |n| {
         let place = places[n as usize % places.len()];
-        let site = Site::new(1);
+        let site = Site::new(backend, 1);
         let crashes = KITCHEN.live(&site, |life, points| {
             if life == 0 {
                 points.arm(place, 2 + n / 4);
@@ -73,13 +74,13 @@ fn a_second_and_third_attempt_can_die_too() {
 
 /// Every life ends a few commits after it began, which is enough for one more record: progress
 /// resets the count of crashes, so nothing is taken for poison.
-#[test]
-fn a_run_that_dies_again_and_again_comes_to_its_end() {
-    let expected = KITCHEN.undisturbed(1);
+#[backends]
+fn a_run_that_dies_again_and_again_comes_to_its_end(backend: Backend) {
+    let expected = KITCHEN.undisturbed(backend, 1);
     abreast(6, |n| {
         let place = ["commit.before.apply", "commit.after.apply"][n as usize % 2];
         let every = 3 + n;
-        let site = Site::new(1);
+        let site = Site::new(backend, 1);
         let crashes = KITCHEN.live(&site, |_, points| points.arm(place, every));
         assert!(crashes > 5, "{crashes} crashes only");
         KITCHEN.compare(&format!("{place} every {every}"), &expected, &site, crashes);
@@ -87,9 +88,9 @@ fn a_run_that_dies_again_and_again_comes_to_its_end() {
 }
 
 /// A death while the dead are recovered.
-#[test]
-fn a_death_during_recovery_changes_nothing() {
-    let expected = KITCHEN.undisturbed(1);
+#[backends]
+fn a_death_during_recovery_changes_nothing(backend: Backend) {
+    let expected = KITCHEN.undisturbed(backend, 1);
     let places = [
         "commit.before.register",
         "commit.after.register",
@@ -98,7 +99,7 @@ fn a_death_during_recovery_changes_nothing() {
     ];
     abreast(12, |n| {
         let place = places[n as usize % places.len()];
-        let site = Site::new(1);
+        let site = Site::new(backend, 1);
         let crashes = KITCHEN.live(&site, |life, points| match life {
             0 => points.arm("commit.after.apply", 3 + 6 * n),
             1 => points.arm(place, 1),
@@ -109,12 +110,12 @@ fn a_death_during_recovery_changes_nothing() {
     });
 }
 
-#[test]
-fn random_deaths_under_real_batching_change_nothing() {
-    let expected = KITCHEN.undisturbed(1_000);
+#[backends]
+fn random_deaths_under_real_batching_change_nothing(backend: Backend) {
+    let expected = KITCHEN.undisturbed(backend, 1_000);
     abreast(40, |seed| {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        let site = Site::new(1_000);
+        let site = Site::new(backend, 1_000);
         let deaths = 1 + random.below(4) as u32;
         let crashes = KITCHEN.live(&site, |life, points| {
             if life < deaths {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono_forge::testing::Failpoints;
 use chrono_forge::{Invocation, Workflow};
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::crash::{Driven, Site};
 use chrono_forge_tests::rows;
 
@@ -20,7 +21,7 @@ const COMMITS_MAX: u64 = 1_000;
 pub(crate) struct Subject<W: Workflow> {
     pub(crate) invocation: fn() -> Invocation<W::Output>,
     /// A site that it starts on.
-    pub(crate) site: fn(usize) -> Site,
+    pub(crate) site: fn(Backend, usize) -> Site,
     /// How often a body of an undisturbed run executes.
     pub(crate) tries: fn(&str) -> u32,
 }
@@ -56,8 +57,8 @@ impl<W: Workflow> Subject<W> {
     }
 
     /// The rows of a run that nothing disturbed.
-    pub(crate) fn undisturbed(&self, batch_max: usize) -> Vec<String> {
-        let site = (self.site)(batch_max);
+    pub(crate) fn undisturbed(&self, backend: Backend, batch_max: usize) -> Vec<String> {
+        let site = (self.site)(backend, batch_max);
         assert_eq!(self.live(&site, |_, _| {}), 0);
         let rows = site.rows("undisturbed");
         for (place, count) in site.probe.executions() {
@@ -77,21 +78,21 @@ impl<W: Workflow> Subject<W> {
         }
     }
 
-    /// Crashes at the n-th time of a place, for every n until a run is not disturbed any more; answers
-    /// how many n there were.
-    pub(crate) fn sweep(&self, place: &str) -> u64 {
-        let expected = self.undisturbed(1);
+    /// Crashes at the n-th time of a place, for every n (or a stride of them) until a run is not disturbed any
+    /// more; answers how many n there were.
+    pub(crate) fn sweep(&self, backend: Backend, place: &str) -> u64 {
+        let expected = self.undisturbed(backend, 1);
         let next = AtomicU64::new(1);
         let beyond = AtomicU64::new(COMMITS_MAX);
         std::thread::scope(|scope| {
             for _ in 0..ABREAST {
                 scope.spawn(|| {
                     loop {
-                        let n = next.fetch_add(1, Ordering::SeqCst);
+                        let n = next.fetch_add(backend.crash_stride(), Ordering::SeqCst);
                         if n >= beyond.load(Ordering::SeqCst) {
                             return;
                         }
-                        let site = (self.site)(1);
+                        let site = (self.site)(backend, 1);
                         let crashes = self.live(&site, |life, points| {
                             if life == 0 {
                                 points.arm(place, n);
@@ -109,18 +110,18 @@ impl<W: Workflow> Subject<W> {
     }
 }
 
-#[test]
-fn a_crash_before_any_commit_changes_nothing() {
-    let commits = KITCHEN.sweep("commit.before");
+#[backends]
+fn a_crash_before_any_commit_changes_nothing(backend: Backend) {
+    let commits = KITCHEN.sweep(backend, "commit.before");
     assert!(
         (50..COMMITS_MAX - 1).contains(&commits),
         "{commits} commits"
     );
 }
 
-#[test]
-fn a_crash_after_any_commit_changes_nothing() {
-    let commits = KITCHEN.sweep("commit.after");
+#[backends]
+fn a_crash_after_any_commit_changes_nothing(backend: Backend) {
+    let commits = KITCHEN.sweep(backend, "commit.after");
     assert!(
         (50..COMMITS_MAX - 1).contains(&commits),
         "{commits} commits"

@@ -2,6 +2,7 @@
 //! row, doubles one or asks for one again that has a child.
 
 use chrono_forge::prelude::*;
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::crash::{Probe, Site};
 use chrono_forge_tests::shop::{self, customers};
 
@@ -39,17 +40,17 @@ pub(crate) async fn bill_all(probe: State<Probe>) -> Result<u32> {
 
 const TABLE: Subject<bill_all> = Subject {
     invocation: bill_all,
-    site: |batch_max| {
-        let site = Site::new(batch_max);
+    site: |backend, batch_max| {
+        let site = Site::new(backend, batch_max);
         shop::insert(site.probe.shop(), (10..=60).step_by(10));
         site
     },
     tries: |_| 1,
 };
 
-#[test]
-fn the_undisturbed_dispatch_is_what_it_is_meant_to_be() {
-    let rows = TABLE.undisturbed(1);
+#[backends]
+fn the_undisturbed_dispatch_is_what_it_is_meant_to_be(backend: Backend) {
+    let rows = TABLE.undisturbed(backend, 1);
     let run = |key: &str| {
         let key = format!("root$bills$customer${key} ");
         rows.iter().filter(|row| row.contains(&key)).count()
@@ -61,14 +62,14 @@ fn the_undisturbed_dispatch_is_what_it_is_meant_to_be() {
     assert!(rows.iter().any(|row| row.contains(cursor)), "{rows:#?}");
 }
 
-#[test]
-fn a_crash_before_any_commit_of_a_dispatch_loses_and_doubles_nothing() {
-    let commits = TABLE.sweep("commit.before");
+#[backends]
+fn a_crash_before_any_commit_of_a_dispatch_loses_and_doubles_nothing(backend: Backend) {
+    let commits = TABLE.sweep(backend, "commit.before");
     assert!((16..200).contains(&commits), "{commits} commits");
 }
 
-#[test]
-fn a_crash_after_any_commit_of_a_dispatch_loses_and_doubles_nothing() {
-    let commits = TABLE.sweep("commit.after");
+#[backends]
+fn a_crash_after_any_commit_of_a_dispatch_loses_and_doubles_nothing(backend: Backend) {
+    let commits = TABLE.sweep(backend, "commit.after");
     assert!((16..200).contains(&commits), "{commits} commits");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono_forge::jiff::Timestamp;
 use chrono_forge::prelude::*;
 use chrono_forge::testing::Clock;
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::crash::{Probe, Site};
 
 use crate::sweep::Subject;
@@ -50,8 +51,8 @@ fn begin() -> Timestamp {
 const TICKING: Subject<ticking> = Subject {
     // Twenty-four ticks expired before the first look, six are real work at once.
     invocation: || ticking(begin() - Duration::from_secs(295 * 60)),
-    site: |batch_max| {
-        let site = Site::new(batch_max);
+    site: |backend, batch_max| {
+        let site = Site::new(backend, batch_max);
         let ahead = begin().duration_since(site.clock.now());
         site.clock.advance(ahead.unsigned_abs());
         site
@@ -69,9 +70,9 @@ const TICKING: Subject<ticking> = Subject {
     },
 };
 
-#[test]
-fn the_undisturbed_repeat_is_what_it_is_meant_to_be() {
-    let rows = TICKING.undisturbed(1);
+#[backends]
+fn the_undisturbed_repeat_is_what_it_is_meant_to_be(backend: Backend) {
+    let rows = TICKING.undisturbed(backend, 1);
     let of_ticks = |what: &str| rows.iter().filter(|row| row.contains(what)).count();
     assert_eq!(of_ticks("\"scheduled_for\""), TICKS as usize);
     assert_eq!(of_ticks("\"fast_forwarded\":24"), 1);
@@ -85,24 +86,24 @@ fn the_undisturbed_repeat_is_what_it_is_meant_to_be() {
     assert!(run.contains(&format!("{}", TICKS - 2)), "{run}");
 }
 
-#[test]
-fn a_crash_before_any_commit_of_a_repeat_loses_and_doubles_nothing() {
-    let commits = TICKING.sweep("commit.before");
+#[backends]
+fn a_crash_before_any_commit_of_a_repeat_loses_and_doubles_nothing(backend: Backend) {
+    let commits = TICKING.sweep(backend, "commit.before");
     assert!((20..200).contains(&commits), "{commits} commits");
 }
 
-#[test]
-fn a_crash_after_any_commit_of_a_repeat_loses_and_doubles_nothing() {
-    let commits = TICKING.sweep("commit.after");
+#[backends]
+fn a_crash_after_any_commit_of_a_repeat_loses_and_doubles_nothing(backend: Backend) {
+    let commits = TICKING.sweep(backend, "commit.after");
     assert!((20..200).contains(&commits), "{commits} commits");
 }
 
-#[test]
-fn a_death_in_any_tick_loses_and_doubles_nothing() {
-    let expected = TICKING.undisturbed(1);
+#[backends]
+fn a_death_in_any_tick_loses_and_doubles_nothing(backend: Backend) {
+    let expected = TICKING.undisturbed(backend, 1);
     for side in ["before", "after"] {
         for nth in 1..=2 * TICKS as u64 {
-            let site = (TICKING.site)(1);
+            let site = (TICKING.site)(backend, 1);
             let place = format!("step.{side}.tick");
             let crashes = TICKING.live(&site, |life, points| {
                 if life == 0 {

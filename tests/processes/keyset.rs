@@ -4,26 +4,20 @@
 //! `CHRONO_FORGE_KEYSET_KILLS`, `.._CHILDREN` and `.._MILLIS` say how often, how many, and how long each child
 //! takes; the defaults are small.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests are tests, too, and who asks for figures reads them"
-)]
+#![allow(clippy::print_stdout, reason = "who asks for figures reads them")]
 
 mod promise;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::billing::billed_table;
 use chrono_forge_tests::process::{Ground, bounded_by};
 use chrono_forge_tests::rows;
 
 use crate::ground;
 use promise::{Ledger, Seen};
-
-/// A lease so long that a test which waits for it fails.
-const LONG: [&str; 2] = ["--lease-ms", "60000"];
 
 /// Real time for everything, which 100 kills and 100,000 children need.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -75,7 +69,7 @@ impl Kills {
 fn kill_and_edit(ground: &Ground, ledger: &mut Ledger, kills: u64, random: &mut Random) -> Kills {
     let mut fell = Kills::default();
     for nth in 0..kills {
-        let mut victim = ground.victim(&LONG, "");
+        let mut victim = ground.victim(ground.lease(), "");
         let started = Instant::now();
         let life = Duration::from_millis(random.below(60));
         // The kills fall all over the work; and most victims get somewhere, since a run that never does is
@@ -95,10 +89,10 @@ fn kill_and_edit(ground: &Ground, ledger: &mut Ledger, kills: u64, random: &mut 
     fell
 }
 
-fn survives(is_snapshot: bool) {
+fn survives(backend: Backend, is_snapshot: bool) {
     let (kills, children) = (figure("KILLS", 12), figure("CHILDREN", 1_500));
     bounded_by(PATIENCE, async {
-        let ground = ground();
+        let ground = ground(backend);
         let of = (children / 60).clamp(10, 1_000);
         let mut ledger = Ledger::new(&ground, children as i64, of, is_snapshot);
         let mut random = Random(0x2545_F491_4F6C_DD1D ^ children);
@@ -108,14 +102,15 @@ fn survives(is_snapshot: bool) {
         let run = forge.start("p", parent).await.unwrap();
         let begun = Instant::now();
         let fell = kill_and_edit(&ground, &mut ledger, kills, &mut random);
-        let _last = ground.victim(&LONG, "");
+        let _last = ground.victim(ground.lease(), "");
         let billed = run.result().await.unwrap();
         let seconds = begun.elapsed().as_secs_f64();
 
         let looked = ground.look();
         let ids =
             "SELECT substr(key, 13) FROM chrono_forge_workflows WHERE workflow = 'billed_row'";
-        let dispatched: Vec<i64> = rows::texts(&looked, ids)
+        let dispatched: Vec<i64> = looked
+            .texts(ids, &[])
             .iter()
             .map(|id| id.parse().unwrap())
             .collect();
@@ -153,16 +148,16 @@ fn assert_each_is_done_once(ground: &Ground, children: i64) {
         ),
         ("errors", 0, "SELECT count(*) FROM chrono_forge_error_logs"),
     ] {
-        assert_eq!(rows::number(&looked, sql), expected, "{what}");
+        assert_eq!(looked.number(sql, &[]), expected, "{what}");
     }
 }
 
-#[test]
-fn kills_at_random_moments_leave_exactly_the_children_that_a_keyset_promises() {
-    survives(false);
+#[backends]
+fn kills_at_random_moments_leave_exactly_the_children_that_a_keyset_promises(backend: Backend) {
+    survives(backend, false);
 }
 
-#[test]
-fn kills_at_random_moments_leave_exactly_the_children_that_a_snapshot_promises() {
-    survives(true);
+#[backends]
+fn kills_at_random_moments_leave_exactly_the_children_that_a_snapshot_promises(backend: Backend) {
+    survives(backend, true);
 }

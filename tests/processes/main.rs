@@ -1,18 +1,24 @@
-//! Real processes: killed, stopped, continued, sharing a file.
+//! Real processes: killed, stopped, continued, sharing a database.
 //!
 //! They are Linux processes: signals and the locks of files are what is tested.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "bodies and helpers of tests are tests, too"
+)]
 
 mod deaths;
 mod keyset;
 mod poison;
 mod recovery;
+mod serving;
 mod sharing;
 mod stopped;
 
+use chrono_forge_tests::backend::Backend;
 use chrono_forge_tests::process::Ground;
 
-/// A file for processes of the victim.
-fn ground() -> Ground {
-    Ground::new(env!("CARGO_BIN_EXE_victim"))
+/// A database for processes of the victim.
+fn ground(backend: Backend) -> Ground {
+    Ground::new(backend, env!("CARGO_BIN_EXE_victim"))
 }

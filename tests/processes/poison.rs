@@ -1,18 +1,18 @@
 //! A run that takes down every process that touches it.
 
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::labour::{killer, labour};
 use chrono_forge_tests::process::bounded;
-use chrono_forge_tests::rows;
 
 use crate::ground;
 
 /// Two deaths lead into quarantine, five in quarantine to the end.
 const DEATHS: usize = 7;
 
-#[test]
-fn a_killer_is_failed_as_poison_and_its_bystanders_are_not() {
+#[backends]
+fn a_killer_is_failed_as_poison_and_its_bystanders_are_not(backend: Backend) {
     bounded(async {
-        let ground = ground();
+        let ground = ground(backend);
         let forge = ground.observer().await;
         let mut others = Vec::new();
         for n in 0..12 {
@@ -28,8 +28,8 @@ fn a_killer_is_failed_as_poison_and_its_bystanders_are_not() {
         let killed =
             "SELECT count(*) FROM chrono_forge_workflows WHERE key = 'killer' AND state = 3";
         let mut deaths = 0;
-        while rows::number(&ground.look(), killed) == 0 {
-            let mut victim = ground.victim(&["--lease-ms", "60000"], "");
+        while ground.look().number(killed, &[]) == 0 {
+            let mut victim = ground.victim(ground.lease(), "");
             if deaths < DEATHS {
                 assert!(!victim.ended().success());
                 deaths += 1;
@@ -37,7 +37,7 @@ fn a_killer_is_failed_as_poison_and_its_bystanders_are_not() {
                 ground.await_row("the killer is failed", killed);
             }
         }
-        let _last = ground.victim(&["--lease-ms", "60000"], "");
+        let _last = ground.victim(ground.lease(), "");
         for run in others {
             assert_eq!(run.result().await.unwrap(), 6);
         }
@@ -47,10 +47,10 @@ fn a_killer_is_failed_as_poison_and_its_bystanders_are_not() {
             .filter(|line| line.step == "kill")
             .count();
         assert_eq!(kills, DEATHS, "{}", ground.story());
-        let errors = rows::texts(
-            &ground.look(),
+        let errors = ground.look().texts(
             "SELECT w.key || ' ' || e.error_class FROM chrono_forge_error_logs AS e
             JOIN chrono_forge_workflows AS w ON w.id = e.workflow_id",
+            &[],
         );
         assert_eq!(errors, ["killer chrono_forge::Poisoned"]);
     });

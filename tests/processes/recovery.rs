@@ -1,13 +1,11 @@
 //! Recovery by hand from another process than the worker's.
 
 use chrono_forge::{Error, RetryFilter, RunError, Workflow};
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::labour::{awaits_file, hangs_once, killer};
 use chrono_forge_tests::process::{Ground, bounded};
-use chrono_forge_tests::rows;
 
 use crate::ground;
-
-const LONG: [&str; 2] = ["--lease-ms", "60000"];
 
 /// Executions of a step.
 fn count(ground: &Ground, run: &str, step: &str) -> usize {
@@ -18,11 +16,11 @@ fn count(ground: &Ground, run: &str, step: &str) -> usize {
         .count()
 }
 
-#[test]
-fn a_retry_by_another_process_is_taken_up_by_the_worker() {
+#[backends]
+fn a_retry_by_another_process_is_taken_up_by_the_worker(backend: Backend) {
     bounded(async {
-        let ground = ground();
-        let _worker = ground.victim(&LONG, "");
+        let ground = ground(backend);
+        let _worker = ground.victim(ground.lease(), "");
         let forge = ground.observer().await;
         let flag = format!("{}.flag", ground.out());
         for key in ["one", "two", "three"] {
@@ -50,15 +48,15 @@ fn a_retry_by_another_process_is_taken_up_by_the_worker() {
     });
 }
 
-#[test]
-fn a_retry_survives_the_death_of_everyone() {
+#[backends]
+fn a_retry_survives_the_death_of_everyone(backend: Backend) {
     bounded(async {
-        let ground = ground();
+        let ground = ground(backend);
         let flag = format!("{}.flag", ground.out());
         let forge = ground.observer().await;
         let labour = awaits_file(ground.out(), flag.clone());
         let run = forge.start("r", labour).await.unwrap();
-        let mut worker = ground.victim(&LONG, "");
+        let mut worker = ground.victim(ground.lease(), "");
         assert!(run.result().await.is_err());
         worker.kill();
         std::fs::write(&flag, "").unwrap();
@@ -69,26 +67,26 @@ fn a_retry_survives_the_death_of_everyone() {
             "{again:?}"
         );
         // The next worker dies at its first write after the claim; the one after that finishes.
-        let mut second = ground.victim(&LONG, "commit.before.apply=1");
+        let mut second = ground.victim(ground.lease(), "commit.before.apply=1");
         assert!(!second.ended().success());
-        let _third = ground.victim(&LONG, "");
+        let _third = ground.victim(ground.lease(), "");
         assert_eq!(run.result().await.unwrap(), 2);
         assert_eq!(count(&ground, "r", "then"), 1);
         ground.assert_whole(2);
     });
 }
 
-#[test]
-fn a_hanging_run_is_taken_from_a_worker_of_another_process() {
+#[backends]
+fn a_hanging_run_is_taken_from_a_worker_of_another_process(backend: Backend) {
     bounded(async {
-        let ground = ground();
-        let first = ground.victim(&["--lease-ms", "60000", "--heartbeat-ms", "100"], "");
+        let ground = ground(backend);
+        let first = ground.victim(&[ground.lease(), &["--heartbeat-ms", "100"]].concat(), "");
         let forge = ground.observer().await;
         let run = forge.start("r", hangs_once(ground.out())).await.unwrap();
         ground.await_row(
             "the hang is noted",
             "SELECT count(*) FROM chrono_forge_execution_logs
-            WHERE step_name = 'step$hang' AND metadata ->> '$.executing'",
+            WHERE step_name = 'step$hang' AND field(metadata, 'executing') IS NOT NULL",
         );
         let operations = run.operations().await.unwrap();
         assert_eq!((operations.len(), &*operations[0].key), (1, "hang"));
@@ -100,7 +98,7 @@ fn a_hanging_run_is_taken_from_a_worker_of_another_process() {
             (1, 2)
         );
         let row = "SELECT key || ' ' || crashes || ' ' || lock_epoch FROM chrono_forge_workflows";
-        let row = rows::texts(&ground.look(), row);
+        let row = ground.look().texts(row, &[]);
         assert!(row[0].starts_with("r 0 "), "{row:?}");
         // The first pass is gone, so the worker is able to stop.
         first.signal("TERM");
@@ -110,17 +108,17 @@ fn a_hanging_run_is_taken_from_a_worker_of_another_process() {
     });
 }
 
-#[test]
-fn a_killer_that_was_retried_kills_as_often_again_before_it_is_poison_again() {
+#[backends]
+fn a_killer_that_was_retried_kills_as_often_again_before_it_is_poison_again(backend: Backend) {
     bounded(async {
-        let ground = ground();
+        let ground = ground(backend);
         let forge = ground.observer().await;
         let run = forge.start("killer", killer(ground.out())).await.unwrap();
         let mut deaths = Vec::new();
         for _ in 0..2 {
             let before = count(&ground, "killer", "kill");
             loop {
-                let mut victim = ground.victim(&LONG, "");
+                let mut victim = ground.victim(ground.lease(), "");
                 let over = "SELECT count(*) FROM chrono_forge_workflows WHERE state = 3";
                 if count(&ground, "killer", "kill") == before + 7 {
                     ground.await_row("the killer is failed", over);

@@ -1,17 +1,17 @@
-//! Two processes that write to one file at the same time.
+//! Two processes that write to one database at the same time.
 
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::labour::{labour_left, labour_right};
 use chrono_forge_tests::process::bounded;
-use chrono_forge_tests::rows;
 
 use crate::ground;
 
 const RUNS: i64 = 600;
 
-#[test]
-fn neither_process_starves_the_other_of_the_write_lock() {
+#[backends]
+fn neither_process_starves_the_other_of_the_write_lock(backend: Backend) {
     bounded(async {
-        let ground = ground();
+        let ground = ground(backend);
         let forge = ground.observer().await;
         for n in 0..RUNS {
             let (left, right) = (format!("left{n}"), format!("right{n}"));
@@ -31,7 +31,7 @@ fn neither_process_starves_the_other_of_the_write_lock() {
             let sql = format!(
                 "SELECT count(*) FROM chrono_forge_workflows WHERE queue = '{queue}' AND state = 2"
             );
-            rows::number(&connection, &sql)
+            connection.number(&sql, &[])
         };
         // Neither is judged for what it did before the other was there.
         ground.await_that("both have begun", || done("left").min(done("right")) > 0);

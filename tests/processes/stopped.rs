@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::labour::labour;
 use chrono_forge_tests::process::{Ground, Victim, bounded};
 use chrono_forge_tests::rows;
@@ -11,10 +12,10 @@ use crate::ground;
 const SHORT: [&str; 4] = ["--lease-ms", "1500", "--heartbeat-ms", "500"];
 const RUNS: usize = 6;
 
-#[test]
-fn a_stopped_process_is_replaced_within_its_lease_and_writes_nothing_afterwards() {
+#[backends]
+fn a_stopped_process_is_replaced_within_its_lease_and_writes_nothing_afterwards(backend: Backend) {
     bounded(async {
-        let ground = ground();
+        let ground = ground(backend);
         let first = ground.victim(&SHORT, "");
         let forge = ground.observer().await;
         let mut runs = Vec::new();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use chrono_forge::testing::Failpoints;
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::crash::{Driven, Site};
 use chrono_forge_tests::journal::Race;
-use chrono_forge_tests::rows;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::body::{Piece, random};
 
@@ -26,12 +27,12 @@ FROM chrono_forge_execution_logs AS l JOIN chrono_forge_workflows AS w ON w.id =
 WHERE w.key = 'root' AND l.seq IS NOT NULL ORDER BY l.seq";
 
 /// Lives the cuts and then one more life; checks every pass against the recorded order.
-fn check(body: &Piece, cuts: &[Cut]) {
+fn check(backend: Backend, body: &Piece, cuts: &[Cut]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    let site = Site::new(1);
+    let site = Site::new(backend, 1);
     // Passes so far, with the outcomes that were durable when their life ended.
     let mut lives: Vec<(usize, usize)> = Vec::new();
     for life in 0.. {
@@ -47,22 +48,16 @@ fn check(body: &Piece, cuts: &[Cut]) {
         let body = body.clone();
         let driven = runtime.block_on(site.drive::<random>(&failpoints, move || random(body)));
         let passes = site.probe.journal.pages().passes.len();
-        let durable = match rows::number(
-            &site.look(),
-            "SELECT count(*) FROM sqlite_schema WHERE name = 'chrono_forge_execution_logs'",
-        ) {
-            0 => 0,
-            _ => rows::texts(&site.look(), ORDER).len(),
-        };
+        let durable = site.look().texts(ORDER, &[]).len();
         lives.push((passes, durable));
         if driven == Driven::Settled {
             break;
         }
     }
     let dump = site.rows("at the end");
-    let path = rows::texts(&site.look(), ORDER);
+    let path = site.look().texts(ORDER, &[]);
     let state = "SELECT state FROM chrono_forge_workflows WHERE key = 'root'";
-    assert_eq!(rows::number(&site.look(), state), 2, "{}", dump.join("\n"));
+    assert_eq!(site.look().number(state, &[]), 2, "{}", dump.join("\n"));
     let pages = site.probe.journal.pages().clone();
     let mut first = 0;
     for (passes, durable) in lives {
@@ -78,7 +73,7 @@ fn check(body: &Piece, cuts: &[Cut]) {
     assert_eq!(pages.passes.last(), Some(&path), "the last pass");
     let output = "SELECT output FROM chrono_forge_workflows WHERE key = 'root'";
     let output: Vec<String> =
-        serde_json::from_str(&rows::texts(&site.look(), output)[0]).expect("the path as output");
+        serde_json::from_str(&site.look().texts(output, &[])[0]).expect("the path as output");
     assert_eq!(output, path);
     for race in &pages.races {
         let again = pages
@@ -111,27 +106,34 @@ fn cuts() -> impl Strategy<Value = Vec<Cut>> {
     prop::collection::vec((any::<bool>(), 2..14_u64), 0..=4)
 }
 
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
+/// Runs so many random cases, and fails with the smallest one that does.
+fn cases<T: std::fmt::Debug>(count: u32, values: impl Strategy<Value = T>, case: impl Fn(T)) {
+    let config = ProptestConfig {
+        cases: count,
         max_shrink_iters: 150,
+        source_file: Some(file!()),
         ..ProptestConfig::default()
-    }
+    };
+    let run = TestRunner::new(config).run(&values, |value| {
+        case(value);
+        Ok(())
+    });
+    run.unwrap_or_else(|error| panic!("{error}"));
 }
 
-proptest! {
-    #![proptest_config(config(48))]
+/// How many bodies are drawn.
+const BODIES: u32 = 48;
 
-    #[test]
-    fn every_replay_takes_the_path_that_was_recorded(body in Piece::racing(), cuts in cuts()) {
-        check(&body, &cuts);
-    }
+#[backends]
+fn every_replay_takes_the_path_that_was_recorded(backend: Backend) {
+    cases(BODIES, (Piece::racing(), cuts()), |(body, cuts)| {
+        check(backend, &body, &cuts);
+    });
+}
 
-    #[test]
-    fn branches_beside_other_arms_take_the_path_that_was_recorded(
-        body in Piece::branching(),
-        cuts in cuts(),
-    ) {
-        check(&body, &cuts);
-    }
+#[backends]
+fn branches_beside_other_arms_take_the_path_that_was_recorded(backend: Backend) {
+    cases(BODIES, (Piece::branching(), cuts()), |(body, cuts)| {
+        check(backend, &body, &cuts);
+    });
 }

@@ -2,59 +2,53 @@
 
 use chrono_forge::prelude::*;
 use chrono_forge::{Error, RunError, RunState};
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 
 use super::{healthy, serves_on};
 
-#[tokio::test]
-async fn a_key_that_start_cannot_use_is_refused_with_the_remedy() {
-    scenario(async |world| {
-        let forge = world.forge([healthy::NAME]).await;
-        let long = "k".repeat(513);
-        for (key, text) in [
-            ("", "is empty"),
-            ("a$b", "contains `$`"),
-            (&long, "longer than 512"),
-        ] {
-            let error = forge.start(key, healthy()).await.unwrap_err();
-            assert!(matches!(error, Error::BadKey { .. }), "{error}");
-            assert!(error.to_string().contains(text), "{error}");
-        }
-        forge
-            .start(&"k".repeat(512), healthy())
-            .await
-            .unwrap()
-            .result()
-            .await
-            .unwrap();
-        serves_on(&forge, "keys").await;
-        assert_eq!(world.rows().runs().len(), 2);
-    })
-    .await;
+#[scenario]
+async fn a_key_that_start_cannot_use_is_refused_with_the_remedy(world: &World) {
+    let forge = world.forge([healthy::NAME]).await;
+    let long = "k".repeat(513);
+    for (key, text) in [
+        ("", "is empty"),
+        ("a$b", "contains `$`"),
+        (&long, "longer than 512"),
+    ] {
+        let error = forge.start(key, healthy()).await.unwrap_err();
+        assert!(matches!(error, Error::BadKey { .. }), "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    forge
+        .start(&"k".repeat(512), healthy())
+        .await
+        .unwrap()
+        .result()
+        .await
+        .unwrap();
+    serves_on(&forge, "keys").await;
+    assert_eq!(world.rows().runs().len(), 2);
 }
 
-#[tokio::test]
-async fn waking_a_run_that_is_not_there_is_refused_and_a_settled_one_is_left_alone() {
-    scenario(async |world| {
-        let forge = world.forge([healthy::NAME]).await;
-        let error = forge.wake::<healthy>("nobody").await.unwrap_err();
-        assert!(matches!(&error, Error::NotFound { workflow: "healthy", key } if key == "nobody"));
-        forge
-            .start("k", healthy())
-            .await
-            .unwrap()
-            .result()
-            .await
-            .unwrap();
-        forge.wake::<healthy>("k").await.unwrap();
-        world.quiet().await;
-        let row = world.rows().run("k");
-        assert_eq!(
-            (row.state, row.lock_epoch, row.wake_requested),
-            (2, 1, false)
-        );
-    })
-    .await;
+#[scenario]
+async fn waking_a_run_that_is_not_there_is_refused_and_a_settled_one_is_left_alone(world: &World) {
+    let forge = world.forge([healthy::NAME]).await;
+    let error = forge.wake::<healthy>("nobody").await.unwrap_err();
+    assert!(matches!(&error, Error::NotFound { workflow: "healthy", key } if key == "nobody"));
+    forge
+        .start("k", healthy())
+        .await
+        .unwrap()
+        .result()
+        .await
+        .unwrap();
+    forge.wake::<healthy>("k").await.unwrap();
+    world.quiet().await;
+    let row = world.rows().run("k");
+    assert_eq!(
+        (row.state, row.lock_epoch, row.wake_requested),
+        (2, 1, false)
+    );
 }
 
 async fn give_up() -> Result<()> {
@@ -69,44 +63,41 @@ async fn ends_badly(stall: bool) -> Result<()> {
     anyhow::bail!("bad end")
 }
 
-#[tokio::test]
-async fn the_result_of_a_run_that_did_not_complete_is_a_typed_error_at_once() {
-    scenario(async |world| {
-        let forge = world.forge([ends_badly::NAME, healthy::NAME]).await;
-        let failed = forge.start("failed", ends_badly(false)).await.unwrap();
-        let error = failed.result().await.unwrap_err();
-        assert!(
-            matches!(&error, RunError::Failed { message, .. } if message == "bad end"),
-            "{error}"
-        );
-        assert_eq!(error.state(), Some(RunState::Failed));
-        let stalled = forge.start("stalled", ends_badly(true)).await.unwrap();
-        let error = stalled.result().await.unwrap_err();
-        assert!(matches!(&error, RunError::Stalled { step, .. } if step == "step$gives-up"));
-        // Asked again, and by a handle that has never seen it run.
-        let again = forge.get::<ends_badly>("stalled").await.unwrap().unwrap();
-        assert_eq!(
-            again.result().await.unwrap_err().to_string(),
-            error.to_string()
-        );
-        let canceled = forge.start("canceled", ends_badly(true)).await.unwrap();
-        world.settle("canceled").await;
-        world.rows().edit(
-            "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'canceled'",
-            [],
-        );
-        let error = forge
-            .get::<ends_badly>("canceled")
-            .await
-            .unwrap()
-            .unwrap()
-            .result()
-            .await;
-        assert!(matches!(error, Err(RunError::Canceled { .. })));
-        drop(canceled);
-        serves_on(&forge, "ends").await;
-    })
-    .await;
+#[scenario]
+async fn the_result_of_a_run_that_did_not_complete_is_a_typed_error_at_once(world: &World) {
+    let forge = world.forge([ends_badly::NAME, healthy::NAME]).await;
+    let failed = forge.start("failed", ends_badly(false)).await.unwrap();
+    let error = failed.result().await.unwrap_err();
+    assert!(
+        matches!(&error, RunError::Failed { message, .. } if message == "bad end"),
+        "{error}"
+    );
+    assert_eq!(error.state(), Some(RunState::Failed));
+    let stalled = forge.start("stalled", ends_badly(true)).await.unwrap();
+    let error = stalled.result().await.unwrap_err();
+    assert!(matches!(&error, RunError::Stalled { step, .. } if step == "step$gives-up"));
+    // Asked again, and by a handle that has never seen it run.
+    let again = forge.get::<ends_badly>("stalled").await.unwrap().unwrap();
+    assert_eq!(
+        again.result().await.unwrap_err().to_string(),
+        error.to_string()
+    );
+    let canceled = forge.start("canceled", ends_badly(true)).await.unwrap();
+    world.settle("canceled").await;
+    world.rows().edit(
+        "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'canceled'",
+        &[],
+    );
+    let error = forge
+        .get::<ends_badly>("canceled")
+        .await
+        .unwrap()
+        .unwrap()
+        .result()
+        .await;
+    assert!(matches!(error, Err(RunError::Canceled { .. })));
+    drop(canceled);
+    serves_on(&forge, "ends").await;
 }
 
 #[workflow]
@@ -116,36 +107,33 @@ async fn endless(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn every_call_after_a_shutdown_says_so_and_nobody_waits_for_ever() {
-    scenario(async |world| {
-        let forge = world.forge([endless::NAME, healthy::NAME]).await;
-        let run = forge.start("k", endless()).await.unwrap();
-        let done = forge.start("done", healthy()).await.unwrap();
-        done.result().await.unwrap();
-        world.parked("k").await;
-        let (waited, ()) = tokio::join!(run.result(), async {
-            tokio::task::yield_now().await;
-            forge.shutdown().await;
-        });
-        assert!(
-            matches!(waited, Err(RunError::Forge(Error::Closed))),
-            "{waited:?}"
-        );
-        assert!(matches!(
-            run.result().await,
-            Err(RunError::Forge(Error::Closed))
-        ));
-        assert!(matches!(
-            forge.start("x", healthy()).await,
-            Err(Error::Closed)
-        ));
-        assert!(matches!(
-            forge.wake::<endless>("k").await,
-            Err(Error::Closed)
-        ));
-        assert_eq!(done.result().await.unwrap(), 1, "what is known stays known");
+#[scenario]
+async fn every_call_after_a_shutdown_says_so_and_nobody_waits_for_ever(world: &World) {
+    let forge = world.forge([endless::NAME, healthy::NAME]).await;
+    let run = forge.start("k", endless()).await.unwrap();
+    let done = forge.start("done", healthy()).await.unwrap();
+    done.result().await.unwrap();
+    world.parked("k").await;
+    let (waited, ()) = tokio::join!(run.result(), async {
+        tokio::task::yield_now().await;
         forge.shutdown().await;
-    })
-    .await;
+    });
+    assert!(
+        matches!(waited, Err(RunError::Forge(Error::Closed))),
+        "{waited:?}"
+    );
+    assert!(matches!(
+        run.result().await,
+        Err(RunError::Forge(Error::Closed))
+    ));
+    assert!(matches!(
+        forge.start("x", healthy()).await,
+        Err(Error::Closed)
+    ));
+    assert!(matches!(
+        forge.wake::<endless>("k").await,
+        Err(Error::Closed)
+    ));
+    assert_eq!(done.result().await.unwrap(), 1, "what is known stays known");
+    forge.shutdown().await;
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use chrono_forge::Error;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 
 use super::healthy;
 
@@ -42,35 +42,32 @@ async fn writes_much(probe: State<Probe>) -> Result<usize> {
     Ok(text.len())
 }
 
-#[tokio::test]
-async fn a_full_disk_delays_a_run_and_fails_none() {
-    scenario(async |world| {
-        let Some(disk) = SmallDisk::mount(&world.dir().join("disk")) else {
-            return;
-        };
-        let url = format!("sqlite://{}", disk.0.join("forge.db").display());
-        let builder = Forge::builder(&url).workflows([writes_much::NAME, healthy::NAME]);
-        let forge = builder.state(world.probe.clone()).open().await.unwrap();
-        let filler = disk.0.join("filler");
-        let run = forge.start("k", writes_much()).await.unwrap();
-        world.noted("begun", 1).await;
-        // As much as fits.
-        let _ = std::fs::write(&filler, vec![0_u8; 4 << 20]);
-        world.probe.set("go", 1);
-        assert!(
-            world.soon(run.result()).await.is_none(),
-            "there is no room for it"
-        );
-        match forge.start("other", healthy()).await {
-            Ok(_) | Err(Error::Store(_)) => {}
-            Err(other) => panic!("{other:?}"),
-        }
-        std::fs::remove_file(&filler).unwrap();
-        assert_eq!(run.result().await.unwrap(), 1 << 20);
-        assert_eq!(world.probe.count("begun"), 1);
-        let other = forge.start("other", healthy()).await.unwrap();
-        assert_eq!(other.result().await.unwrap(), 1);
-        forge.shutdown().await;
-    })
-    .await;
+#[scenario(sqlite_only = "the disk of a server is not a test's to fill")]
+async fn a_full_disk_delays_a_run_and_fails_none(world: &World) {
+    let Some(disk) = SmallDisk::mount(&world.dir().join("disk")) else {
+        return;
+    };
+    let url = format!("sqlite://{}", disk.0.join("forge.db").display());
+    let builder = Forge::builder(&url).workflows([writes_much::NAME, healthy::NAME]);
+    let forge = builder.state(world.probe.clone()).open().await.unwrap();
+    let filler = disk.0.join("filler");
+    let run = forge.start("k", writes_much()).await.unwrap();
+    world.noted("begun", 1).await;
+    // As much as fits.
+    let _ = std::fs::write(&filler, vec![0_u8; 4 << 20]);
+    world.probe.set("go", 1);
+    assert!(
+        world.soon(run.result()).await.is_none(),
+        "there is no room for it"
+    );
+    match forge.start("other", healthy()).await {
+        Ok(_) | Err(Error::Store(_)) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(run.result().await.unwrap(), 1 << 20);
+    assert_eq!(world.probe.count("begun"), 1);
+    let other = forge.start("other", healthy()).await.unwrap();
+    assert_eq!(other.result().await.unwrap(), 1);
+    forge.shutdown().await;
 }

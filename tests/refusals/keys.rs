@@ -1,7 +1,7 @@
 //! Keys that cannot be used.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 
 use super::{breaks_a_rule, healthy};
 
@@ -22,30 +22,27 @@ async fn keyed(probe: State<Probe>, key: String, second: String) -> Result<()> {
     first.and(again).or(Ok(()))
 }
 
-#[tokio::test]
-async fn a_key_that_is_empty_has_a_dollar_or_comes_twice_fails_the_run() {
-    scenario(async |world| {
-        let forge = world.forge([keyed::NAME, healthy::NAME]).await;
-        let cases = [
-            ("dollar", "ok", "a$b", "contains `$`"),
-            ("empty", "ok", "", "is empty"),
-            ("twice", "same", "same", "step!(\"same\") was reached twice"),
-        ];
-        for (key, first, second, text) in cases {
-            forge
-                .start(key, keyed(first.into(), second.into()))
-                .await
-                .unwrap();
-            breaks_a_rule(world, &forge, key, text).await;
-            // What was recorded before stays.
-            assert_eq!(world.rows().order(key), [format!("step${first}")]);
-        }
-        assert_eq!(
-            (world.probe.count("second"), world.probe.count("end")),
-            (0, 0)
-        );
-    })
-    .await;
+#[scenario]
+async fn a_key_that_is_empty_has_a_dollar_or_comes_twice_fails_the_run(world: &World) {
+    let forge = world.forge([keyed::NAME, healthy::NAME]).await;
+    let cases = [
+        ("dollar", "ok", "a$b", "contains `$`"),
+        ("empty", "ok", "", "is empty"),
+        ("twice", "same", "same", "step!(\"same\") was reached twice"),
+    ];
+    for (key, first, second, text) in cases {
+        forge
+            .start(key, keyed(first.into(), second.into()))
+            .await
+            .unwrap();
+        breaks_a_rule(world, &forge, key, text).await;
+        // What was recorded before stays.
+        assert_eq!(world.rows().order(key), [format!("step${first}")]);
+    }
+    assert_eq!(
+        (world.probe.count("second"), world.probe.count("end")),
+        (0, 0)
+    );
 }
 
 #[workflow]
@@ -78,41 +75,37 @@ async fn other_kinds(what: String, key: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn every_kind_of_key_is_checked() {
-    scenario(async |world| {
-        let forge = world.forge([other_kinds::NAME, healthy::NAME]).await;
-        let kinds = [
-            "wait",
-            "wait_until",
-            "continue_if",
-            "branch",
-            "spawn",
-            "spawn_each",
-        ];
-        for kind in kinds {
-            for (name, key, text) in [("dollar", "a$b", "contains `$`"), ("empty", "", "is empty")]
-            {
-                let run = format!("{kind}-{name}");
-                forge
-                    .start(&run, other_kinds(kind.into(), key.into()))
-                    .await
-                    .unwrap();
-                breaks_a_rule(world, &forge, &run, text).await;
-            }
+#[scenario]
+async fn every_kind_of_key_is_checked(world: &World) {
+    let forge = world.forge([other_kinds::NAME, healthy::NAME]).await;
+    let kinds = [
+        "wait",
+        "wait_until",
+        "continue_if",
+        "branch",
+        "spawn",
+        "spawn_each",
+    ];
+    for kind in kinds {
+        for (name, key, text) in [("dollar", "a$b", "contains `$`"), ("empty", "", "is empty")] {
+            let run = format!("{kind}-{name}");
+            forge
+                .start(&run, other_kinds(kind.into(), key.into()))
+                .await
+                .unwrap();
+            breaks_a_rule(world, &forge, &run, text).await;
         }
-        forge
-            .start("comma", other_kinds("branch".into(), "a,b".into()))
-            .await
-            .unwrap();
-        breaks_a_rule(world, &forge, "comma", "contains `,`").await;
-        forge
-            .start("twice", other_kinds("twice".into(), "a".into()))
-            .await
-            .unwrap();
-        breaks_a_rule(world, &forge, "twice", "spawn!(\"a\") was reached twice").await;
-    })
-    .await;
+    }
+    forge
+        .start("comma", other_kinds("branch".into(), "a,b".into()))
+        .await
+        .unwrap();
+    breaks_a_rule(world, &forge, "comma", "contains `,`").await;
+    forge
+        .start("twice", other_kinds("twice".into(), "a".into()))
+        .await
+        .unwrap();
+    breaks_a_rule(world, &forge, "twice", "spawn!(\"a\") was reached twice").await;
 }
 
 #[workflow]
@@ -121,20 +114,17 @@ async fn foreign_row() -> Result<u32> {
     Ok(child.output().await?)
 }
 
-#[tokio::test]
-async fn a_foreign_row_under_a_child_s_key_fails_the_parent_only() {
-    scenario(async |world| {
-        let client = world.client().await;
-        client.start("other", healthy()).await.unwrap();
-        world
-            .rows()
-            .edit("UPDATE chrono_forge_workflows SET key = 'p$b$x'", []);
-        let forge = world.forge([foreign_row::NAME, healthy::NAME]).await;
-        forge.start("p", foreign_row()).await.unwrap();
-        breaks_a_rule(world, &forge, "p", "`p$b$x`").await;
-        assert_eq!(world.rows().run("p$b$x").parent, None);
-    })
-    .await;
+#[scenario]
+async fn a_foreign_row_under_a_child_s_key_fails_the_parent_only(world: &World) {
+    let client = world.client().await;
+    client.start("other", healthy()).await.unwrap();
+    world
+        .rows()
+        .edit("UPDATE chrono_forge_workflows SET key = 'p$b$x'", &[]);
+    let forge = world.forge([foreign_row::NAME, healthy::NAME]).await;
+    forge.start("p", foreign_row()).await.unwrap();
+    breaks_a_rule(world, &forge, "p", "`p$b$x`").await;
+    assert_eq!(world.rows().run("p$b$x").parent, None);
 }
 
 #[workflow]
@@ -148,19 +138,16 @@ async fn foreign_row_in_a_batch() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_branch_is_not_sealed_without_the_children_that_were_refused() {
-    scenario(async |world| {
-        let client = world.client().await;
-        client.start("other", healthy()).await.unwrap();
-        let sql = "UPDATE chrono_forge_workflows SET key = 'p$b$x$2'";
-        world.rows().edit(sql, []);
-        let builder = world.builder([foreign_row_in_a_batch::NAME, healthy::NAME]);
-        // Each write is a commit of its own, so that the refused one is not folded with the seal.
-        let forge = builder.commit_batch_max(1).open().await.unwrap();
-        forge.start("p", foreign_row_in_a_batch()).await.unwrap();
-        breaks_a_rule(world, &forge, "p", "`p$b$x$2`").await;
-        assert_ne!(world.rows().record("p", "branch$b").state, 1);
-    })
-    .await;
+#[scenario]
+async fn a_branch_is_not_sealed_without_the_children_that_were_refused(world: &World) {
+    let client = world.client().await;
+    client.start("other", healthy()).await.unwrap();
+    let sql = "UPDATE chrono_forge_workflows SET key = 'p$b$x$2'";
+    world.rows().edit(sql, &[]);
+    let builder = world.builder([foreign_row_in_a_batch::NAME, healthy::NAME]);
+    // Each write is a commit of its own, so that the refused one is not folded with the seal.
+    let forge = builder.commit_batch_max(1).open().await.unwrap();
+    forge.start("p", foreign_row_in_a_batch()).await.unwrap();
+    breaks_a_rule(world, &forge, "p", "`p$b$x$2`").await;
+    assert_ne!(world.rows().record("p", "branch$b").state, 1);
 }

@@ -18,27 +18,24 @@ async fn refused(builder: Builder, knob: &str) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_knob_that_cannot_work_is_named_with_its_remedy() {
-    scenario(async |world| {
-        let new = || world.builder([healthy::NAME]);
-        refused(new().queue("default", 0), "queue").await;
-        refused(new().queue("", 1), "queue").await;
-        refused(new().heartbeat(Duration::ZERO), "heartbeat").await;
-        let late = new().lease(secs(3)).heartbeat(secs(2));
-        assert!(refused(late, "lease").await.contains("two heartbeats"));
-        refused(new().poll_interval(Duration::ZERO), "poll_interval").await;
-        refused(new().payload_bytes_max(0), "payload_bytes_max").await;
-        refused(new().commit_batch_max(0), "commit_batch_max").await;
-        assert!(!world.file().exists(), "nothing was opened");
-        new()
-            .lease(secs(4))
-            .heartbeat(secs(2))
-            .open()
-            .await
-            .unwrap();
-    })
-    .await;
+#[scenario]
+async fn a_knob_that_cannot_work_is_named_with_its_remedy(world: &World) {
+    let new = || world.builder([healthy::NAME]);
+    refused(new().queue("default", 0), "queue").await;
+    refused(new().queue("", 1), "queue").await;
+    refused(new().heartbeat(Duration::ZERO), "heartbeat").await;
+    let late = new().lease(secs(3)).heartbeat(secs(2));
+    assert!(refused(late, "lease").await.contains("two heartbeats"));
+    refused(new().poll_interval(Duration::ZERO), "poll_interval").await;
+    refused(new().payload_bytes_max(0), "payload_bytes_max").await;
+    refused(new().commit_batch_max(0), "commit_batch_max").await;
+    assert!(world.is_untouched(), "nothing was opened");
+    new()
+        .lease(secs(4))
+        .heartbeat(secs(2))
+        .open()
+        .await
+        .unwrap();
 }
 
 async fn not_opened(url: &str) -> (StoreErrorKind, String) {
@@ -49,61 +46,54 @@ async fn not_opened(url: &str) -> (StoreErrorKind, String) {
     }
 }
 
-#[tokio::test]
-async fn a_url_or_a_file_that_is_no_database_is_a_typed_error() {
-    scenario(async |world| {
-        let dir = world.dir().display().to_string();
-        for url in ["", "mysql://x", "sqlite:", "postgres://localhost/x"] {
-            let (kind, text) = not_opened(url).await;
-            assert_eq!(kind, StoreErrorKind::Refused, "{url}: {text}");
-        }
-        let (kind, text) = not_opened(&format!("sqlite://{dir}")).await;
-        assert_ne!(kind, StoreErrorKind::Transient, "a directory: {text}");
-        let (kind, text) = not_opened(&format!("sqlite://{dir}/missing/forge.db")).await;
-        assert_ne!(kind, StoreErrorKind::Transient, "no directory: {text}");
-        let junk = world.dir().join("junk.db");
-        std::fs::write(
-            &junk,
-            "this is no database, but it is long enough to have a header. ".repeat(50),
-        )
-        .unwrap();
-        let (kind, text) = not_opened(&format!("sqlite://{}", junk.display())).await;
-        assert_eq!(kind, StoreErrorKind::Corrupt, "{text}");
-    })
-    .await;
+#[scenario(sqlite_only = "a server has no file")]
+async fn a_url_or_a_file_that_is_no_database_is_a_typed_error(world: &World) {
+    let dir = world.dir().display().to_string();
+    let mut urls = vec!["", "mysql://x", "sqlite:"];
+    if !cfg!(feature = "postgres") {
+        urls.push("postgres://localhost/x");
+    }
+    for url in urls {
+        let (kind, text) = not_opened(url).await;
+        assert_eq!(kind, StoreErrorKind::Refused, "{url}: {text}");
+    }
+    let (kind, text) = not_opened(&format!("sqlite://{dir}")).await;
+    assert_ne!(kind, StoreErrorKind::Transient, "a directory: {text}");
+    let (kind, text) = not_opened(&format!("sqlite://{dir}/missing/forge.db")).await;
+    assert_ne!(kind, StoreErrorKind::Transient, "no directory: {text}");
+    let junk = world.dir().join("junk.db");
+    std::fs::write(
+        &junk,
+        "this is no database, but it is long enough to have a header. ".repeat(50),
+    )
+    .unwrap();
+    let (kind, text) = not_opened(&format!("sqlite://{}", junk.display())).await;
+    assert_eq!(kind, StoreErrorKind::Corrupt, "{text}");
 }
 
-#[tokio::test]
-async fn a_schema_of_a_newer_version_is_refused_untouched() {
-    scenario(async |world| {
-        drop(world.forge([healthy::NAME]).await);
-        let insert =
-            "INSERT INTO chrono_forge_schema_migrations (version) VALUES ('99990101000000')";
-        world.rows().edit(insert, []);
-        let (kind, text) = not_opened(&world.url()).await;
-        assert_eq!(kind, StoreErrorKind::Schema, "{text}");
-        let versions =
-            "SELECT count(*) FROM chrono_forge_schema_migrations WHERE version LIKE '9999%'";
-        assert_eq!(world.rows().number(versions), 1);
-    })
-    .await;
+#[scenario]
+async fn a_schema_of_a_newer_version_is_refused_untouched(world: &World) {
+    drop(world.forge([healthy::NAME]).await);
+    let insert = "INSERT INTO chrono_forge_schema_migrations (version) VALUES ('99990101000000')";
+    world.rows().edit(insert, &[]);
+    let (kind, text) = not_opened(&world.url()).await;
+    assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+    let versions = "SELECT count(*) FROM chrono_forge_schema_migrations WHERE version LIKE '9999%'";
+    assert_eq!(world.rows().number(versions), 1);
 }
 
-#[tokio::test]
-async fn verify_only_refuses_an_older_schema_and_takes_the_right_one() {
-    scenario(async |world| {
-        let verify = || world.builder([healthy::NAME]).verify_only();
-        match verify().open().await {
-            Err(Error::Store(error)) => {
-                assert_eq!(error.kind, StoreErrorKind::Schema, "{error}");
-            }
-            other => panic!("{other:?}"),
+#[scenario]
+async fn verify_only_refuses_an_older_schema_and_takes_the_right_one(world: &World) {
+    let verify = || world.builder([healthy::NAME]).verify_only();
+    match verify().open().await {
+        Err(Error::Store(error)) => {
+            assert_eq!(error.kind, StoreErrorKind::Schema, "{error}");
         }
-        drop(world.forge([healthy::NAME]).await);
-        let forge = verify().open().await.unwrap();
-        serves_on(&forge, "verified").await;
-    })
-    .await;
+        other => panic!("{other:?}"),
+    }
+    drop(world.forge([healthy::NAME]).await);
+    let forge = verify().open().await.unwrap();
+    serves_on(&forge, "verified").await;
 }
 
 /// Root writes where it may not, so there permissions refuse nothing.
@@ -116,37 +106,31 @@ fn writes_anywhere(world: &World) -> bool {
     std::fs::OpenOptions::new().write(true).open(&probe).is_ok()
 }
 
-#[tokio::test]
-async fn an_unwritable_file_is_refused_where_permissions_count() {
-    scenario(async |world| {
-        if writes_anywhere(world) {
-            return;
-        }
-        drop(world.forge([healthy::NAME]).await);
-        let mut permissions = std::fs::metadata(world.file()).unwrap().permissions();
-        permissions.set_readonly(true);
-        std::fs::set_permissions(world.file(), permissions).unwrap();
-        let (kind, text) = not_opened(&world.url()).await;
-        assert_ne!(kind, StoreErrorKind::Transient, "{text}");
-    })
-    .await;
+#[scenario(sqlite_only = "a server has no file")]
+async fn an_unwritable_file_is_refused_where_permissions_count(world: &World) {
+    if writes_anywhere(world) {
+        return;
+    }
+    drop(world.forge([healthy::NAME]).await);
+    let mut permissions = std::fs::metadata(world.file()).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(world.file(), permissions).unwrap();
+    let (kind, text) = not_opened(&world.url()).await;
+    assert_ne!(kind, StoreErrorKind::Transient, "{text}");
 }
 
-#[tokio::test]
-async fn a_table_that_is_gone_under_the_engine_takes_nobody_down() {
-    scenario(async |world| {
-        let builder = world.builder([healthy::NAME]);
-        let forge = builder
-            .poll_interval(Duration::from_millis(20))
-            .open()
-            .await
-            .unwrap();
-        let rows = world.rows();
-        rows.edit("ALTER TABLE chrono_forge_workflows RENAME TO gone", []);
-        let error = forge.start("k", healthy()).await.unwrap_err();
-        assert!(matches!(error, Error::Store(_)), "{error:?}");
-        rows.edit("ALTER TABLE gone RENAME TO chrono_forge_workflows", []);
-        serves_on(&forge, "gone").await;
-    })
-    .await;
+#[scenario]
+async fn a_table_that_is_gone_under_the_engine_takes_nobody_down(world: &World) {
+    let builder = world.builder([healthy::NAME]);
+    let forge = builder
+        .poll_interval(Duration::from_millis(20))
+        .open()
+        .await
+        .unwrap();
+    let rows = world.rows();
+    rows.edit("ALTER TABLE chrono_forge_workflows RENAME TO gone", &[]);
+    let error = forge.start("k", healthy()).await.unwrap_err();
+    assert!(matches!(error, Error::Store(_)), "{error:?}");
+    rows.edit("ALTER TABLE gone RENAME TO chrono_forge_workflows", &[]);
+    serves_on(&forge, "gone").await;
 }

@@ -1,7 +1,7 @@
 //! Operations where they may not stand.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, Slot, scenario};
+use chrono_forge_tests::scenario::{Probe, Slot, World, scenario};
 
 use super::{breaks_a_rule, healthy};
 
@@ -44,22 +44,19 @@ async fn nests(cx: Context, how: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn operations_nested_through_a_part_are_refused() {
-    scenario(async |world| {
-        let forge = world.forge([nests::NAME, healthy::NAME]).await;
-        let cases = [
-            ("wait in block", "cannot stand inside a branch block"),
-            ("branch in block", "cannot stand inside a branch block"),
-            ("step in step", "cannot stand inside a step body"),
-            ("wait in condition", "cannot stand inside a step body"),
-        ];
-        for (how, text) in cases {
-            forge.start(how, nests(how.into())).await.unwrap();
-            breaks_a_rule(world, &forge, how, text).await;
-        }
-    })
-    .await;
+#[scenario]
+async fn operations_nested_through_a_part_are_refused(world: &World) {
+    let forge = world.forge([nests::NAME, healthy::NAME]).await;
+    let cases = [
+        ("wait in block", "cannot stand inside a branch block"),
+        ("branch in block", "cannot stand inside a branch block"),
+        ("step in step", "cannot stand inside a step body"),
+        ("wait in condition", "cannot stand inside a step body"),
+    ];
+    for (how, text) in cases {
+        forge.start(how, nests(how.into())).await.unwrap();
+        breaks_a_rule(world, &forge, how, text).await;
+    }
 }
 
 #[workflow]
@@ -85,26 +82,23 @@ async fn merges(what: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_branch_that_is_never_merged_and_a_merge_of_no_branch_fail_the_run() {
-    scenario(async |world| {
-        let forge = world.forge([merges::NAME, healthy::NAME]).await;
-        for (what, text) in [
-            (
-                "unmerged",
-                "branch `one`, `two` was opened but never merged",
-            ),
-            (
-                "nobody",
-                "merge of `nobody`: no branch of that name was opened",
-            ),
-            ("dollar", "contains `$`"),
-        ] {
-            forge.start(what, merges(what.into())).await.unwrap();
-            breaks_a_rule(world, &forge, what, text).await;
-        }
-    })
-    .await;
+#[scenario]
+async fn a_branch_that_is_never_merged_and_a_merge_of_no_branch_fail_the_run(world: &World) {
+    let forge = world.forge([merges::NAME, healthy::NAME]).await;
+    for (what, text) in [
+        (
+            "unmerged",
+            "branch `one`, `two` was opened but never merged",
+        ),
+        (
+            "nobody",
+            "merge of `nobody`: no branch of that name was opened",
+        ),
+        ("dollar", "contains `$`"),
+    ] {
+        forge.start(what, merges(what.into())).await.unwrap();
+        breaks_a_rule(world, &forge, what, text).await;
+    }
 }
 
 #[workflow]
@@ -120,24 +114,21 @@ async fn awaits_a_run(slot: State<Slot>, probe: State<Probe>, in_step: bool) -> 
     Ok(result)
 }
 
-#[tokio::test]
-async fn awaiting_another_run_s_result_in_a_body_fails_the_run() {
-    scenario(async |world| {
-        let slot = Slot::default();
-        let builder = world
-            .builder([awaits_a_run::NAME, healthy::NAME])
-            .state(slot.clone());
-        let forge = builder.open().await.unwrap();
-        slot.put(forge.clone());
-        for (key, in_step) in [("body", false), ("step", true)] {
-            forge.start(key, awaits_a_run(in_step)).await.unwrap();
-            let text = "the result of run `inner` was awaited inside a workflow";
-            breaks_a_rule(world, &forge, key, text).await;
-        }
-        assert_eq!(world.probe.count("unreachable"), 0);
-        slot.clear();
-    })
-    .await;
+#[scenario]
+async fn awaiting_another_run_s_result_in_a_body_fails_the_run(world: &World) {
+    let slot = Slot::default();
+    let builder = world
+        .builder([awaits_a_run::NAME, healthy::NAME])
+        .state(slot.clone());
+    let forge = builder.open().await.unwrap();
+    slot.put(forge.clone());
+    for (key, in_step) in [("body", false), ("step", true)] {
+        forge.start(key, awaits_a_run(in_step)).await.unwrap();
+        let text = "the result of run `inner` was awaited inside a workflow";
+        breaks_a_rule(world, &forge, key, text).await;
+    }
+    assert_eq!(world.probe.count("unreachable"), 0);
+    slot.clear();
 }
 
 #[workflow]
@@ -149,16 +140,13 @@ async fn batches(of: u64) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_batch_of_none_or_too_many_fails_the_run() {
-    scenario(async |world| {
-        let forge = world.forge([batches::NAME, healthy::NAME]).await;
-        for (key, of) in [("none", 0), ("many", 10_001)] {
-            forge.start(key, batches(of)).await.unwrap();
-            breaks_a_rule(world, &forge, key, "is not between 1 and 10000").await;
-        }
-    })
-    .await;
+#[scenario]
+async fn a_batch_of_none_or_too_many_fails_the_run(world: &World) {
+    let forge = world.forge([batches::NAME, healthy::NAME]).await;
+    for (key, of) in [("none", 0), ("many", 10_001)] {
+        forge.start(key, batches(of)).await.unwrap();
+        breaks_a_rule(world, &forge, key, "is not between 1 and 10000").await;
+    }
 }
 
 #[workflow(part)]
@@ -178,19 +166,16 @@ async fn spawns(cx: Context, how: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_part_that_spawns_belongs_into_a_branch_block() {
-    scenario(async |world| {
-        let forge = world.forge([spawns::NAME, healthy::NAME]).await;
-        for how in ["body", "step"] {
-            forge.start(how, spawns(how.into())).await.unwrap();
-            let text = "spawn `x` stands outside a branch block";
-            breaks_a_rule(world, &forge, how, text).await;
-            assert!(world.rows().children(how).is_empty());
-        }
-        let run = forge.start("block", spawns("block".into())).await.unwrap();
-        run.result().await.unwrap();
-        assert_eq!(world.rows().children("block").len(), 1);
-    })
-    .await;
+#[scenario]
+async fn a_part_that_spawns_belongs_into_a_branch_block(world: &World) {
+    let forge = world.forge([spawns::NAME, healthy::NAME]).await;
+    for how in ["body", "step"] {
+        forge.start(how, spawns(how.into())).await.unwrap();
+        let text = "spawn `x` stands outside a branch block";
+        breaks_a_rule(world, &forge, how, text).await;
+        assert!(world.rows().children(how).is_empty());
+    }
+    let run = forge.start("block", spawns("block".into())).await.unwrap();
+    run.result().await.unwrap();
+    assert_eq!(world.rows().children("block").len(), 1);
 }

@@ -52,127 +52,118 @@ async fn brought(world: &World, forge: &Forge, end: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_retry_of_what_is_not_blocked_says_its_state_and_the_remedy() {
-    scenario(async |world| {
-        let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
-        let over = "it is over; start another run under a new key";
-        for (end, state, remedy) in [
-            (
-                "parked",
-                "idle",
-                "it goes on by itself; forge.wake lets it look at its conditions now",
-            ),
-            ("done", "completed", over),
-            (
-                "running",
-                "running",
-                "a worker holds it; forge.unlock takes it from one that hangs",
-            ),
-        ] {
-            brought(world, &forge, end).await;
-            let before = format!("{:?}", world.rows().run(end));
-            let expected =
-                format!("run {end:?} of `recoverable` is {state}, not failed or stalled: {remedy}");
-            let error = forge.retry::<recoverable>(end).await.unwrap_err();
-            assert_eq!(error.to_string(), expected);
-            let named = forge.retry::<recoverable>(end).records(["x"]).await;
-            assert_eq!(
-                named.unwrap_err().to_string(),
-                expected,
-                "the state comes first"
-            );
-            assert_eq!(format!("{:?}", world.rows().run(end)), before);
-        }
-        world.rows().edit(
-            "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'done'",
-            [],
-        );
-        let error = forge.retry::<recoverable>("done").await.unwrap_err();
-        assert!(matches!(
-            &error,
-            Error::NotRetryable {
-                state: RunState::Canceled,
-                ..
-            }
-        ));
-        assert!(error.to_string().ends_with(over), "{error}");
-        world.probe.set("go", 1);
-        serves_on(&forge, "retry").await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn recovery_of_nobody_is_refused() {
-    scenario(async |world| {
-        let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
-        brought(world, &forge, "stalled").await;
-        let expected = "workflow `recoverable` has no run with the key \"none\"";
-        let errors = [
-            forge.retry::<recoverable>("none").await.unwrap_err(),
-            forge.unlock::<recoverable>("none").await.unwrap_err(),
-            forge
-                .reset_crashes::<recoverable>("none")
-                .await
-                .unwrap_err(),
-        ];
-        for error in errors {
-            assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
-            assert_eq!(error.to_string(), expected);
-        }
-        // The key of a run of another workflow.
-        let error = forge.retry::<healthy>("stalled").await.unwrap_err();
-        assert!(matches!(
-            error,
-            Error::NotFound {
-                workflow: "healthy",
-                ..
-            }
-        ));
+#[scenario]
+async fn a_retry_of_what_is_not_blocked_says_its_state_and_the_remedy(world: &World) {
+    let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
+    let over = "it is over; start another run under a new key";
+    for (end, state, remedy) in [
+        (
+            "parked",
+            "idle",
+            "it goes on by itself; forge.wake lets it look at its conditions now",
+        ),
+        ("done", "completed", over),
+        (
+            "running",
+            "running",
+            "a worker holds it; forge.unlock takes it from one that hangs",
+        ),
+    ] {
+        brought(world, &forge, end).await;
+        let before = format!("{:?}", world.rows().run(end));
+        let expected =
+            format!("run {end:?} of `recoverable` is {state}, not failed or stalled: {remedy}");
+        let error = forge.retry::<recoverable>(end).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        let named = forge.retry::<recoverable>(end).records(["x"]).await;
         assert_eq!(
-            forge
-                .retry_all(RetryFilter::new().workflow("other"))
-                .await
-                .unwrap(),
-            0
+            named.unwrap_err().to_string(),
+            expected,
+            "the state comes first"
         );
-        serves_on(&forge, "nobody").await;
-    })
-    .await;
+        assert_eq!(format!("{:?}", world.rows().run(end)), before);
+    }
+    world.rows().edit(
+        "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'done'",
+        &[],
+    );
+    let error = forge.retry::<recoverable>("done").await.unwrap_err();
+    assert!(matches!(
+        &error,
+        Error::NotRetryable {
+            state: RunState::Canceled,
+            ..
+        }
+    ));
+    assert!(error.to_string().ends_with(over), "{error}");
+    world.probe.set("go", 1);
+    serves_on(&forge, "retry").await;
 }
 
-#[tokio::test]
-async fn a_named_record_that_has_not_failed_changes_nothing() {
-    scenario(async |world| {
-        let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
-        brought(world, &forge, "caught").await;
-        brought(world, &forge, "stalled").await;
-        let failed = "failed: `step$z`, `wait_until$z`";
-        for (key, name, problem, failed) in [
-            ("caught", "step$x", "does not exist", failed),
-            ("caught", "undo", "has not failed", failed),
-            (
-                "caught",
-                "z",
-                "means several failed records; give the whole row name",
-                failed,
-            ),
-            ("stalled", "before", "has not failed", "failed: `step$x`"),
-        ] {
-            let fine = if key == "caught" { "step$z" } else { "step$x" };
-            let before = world.rows().dump();
-            let retried = forge.retry::<recoverable>(key).records([fine, name]).await;
-            let error = retried.unwrap_err();
-            assert!(matches!(error, Error::NoSuchRecord { .. }), "{error:?}");
-            let expected =
-                format!("run {key:?} of `recoverable`: the record {name:?} {problem}; {failed}");
-            assert_eq!(error.to_string(), expected);
-            assert_eq!(world.rows().dump(), before);
+#[scenario]
+async fn recovery_of_nobody_is_refused(world: &World) {
+    let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
+    brought(world, &forge, "stalled").await;
+    let expected = "workflow `recoverable` has no run with the key \"none\"";
+    let errors = [
+        forge.retry::<recoverable>("none").await.unwrap_err(),
+        forge.unlock::<recoverable>("none").await.unwrap_err(),
+        forge
+            .reset_crashes::<recoverable>("none")
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+        assert_eq!(error.to_string(), expected);
+    }
+    // The key of a run of another workflow.
+    let error = forge.retry::<healthy>("stalled").await.unwrap_err();
+    assert!(matches!(
+        error,
+        Error::NotFound {
+            workflow: "healthy",
+            ..
         }
-        serves_on(&forge, "named").await;
-    })
-    .await;
+    ));
+    assert_eq!(
+        forge
+            .retry_all(RetryFilter::new().workflow("other"))
+            .await
+            .unwrap(),
+        0
+    );
+    serves_on(&forge, "nobody").await;
+}
+
+#[scenario]
+async fn a_named_record_that_has_not_failed_changes_nothing(world: &World) {
+    let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
+    brought(world, &forge, "caught").await;
+    brought(world, &forge, "stalled").await;
+    let failed = "failed: `step$z`, `wait_until$z`";
+    for (key, name, problem, failed) in [
+        ("caught", "step$x", "does not exist", failed),
+        ("caught", "undo", "has not failed", failed),
+        (
+            "caught",
+            "z",
+            "means several failed records; give the whole row name",
+            failed,
+        ),
+        ("stalled", "before", "has not failed", "failed: `step$x`"),
+    ] {
+        let fine = if key == "caught" { "step$z" } else { "step$x" };
+        let before = world.rows().dump();
+        let retried = forge.retry::<recoverable>(key).records([fine, name]).await;
+        let error = retried.unwrap_err();
+        assert!(matches!(error, Error::NoSuchRecord { .. }), "{error:?}");
+        let expected =
+            format!("run {key:?} of `recoverable`: the record {name:?} {problem}; {failed}");
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(world.rows().dump(), before);
+    }
+    serves_on(&forge, "named").await;
 }
 
 #[workflow(retry = RetryPolicy::none())]
@@ -180,98 +171,88 @@ async fn fails_early() -> Result<()> {
     anyhow::bail!("early")
 }
 
-#[tokio::test]
-async fn a_run_without_failed_records_is_retried_without_names() {
-    scenario(async |world| {
-        let forge = world.forge([fails_early::NAME, healthy::NAME]).await;
-        forge.start("f", fails_early()).await.unwrap();
-        world.settle("f").await;
-        let retried = forge.retry::<fails_early>("f").records(["x"]).await;
-        let remedy = "none of its records has failed, so retry it without naming any";
-        let error = retried.unwrap_err().to_string();
-        assert!(error.ends_with(remedy), "{error}");
-        assert!(
-            forge
-                .retry::<fails_early>("f")
-                .await
-                .unwrap()
-                .records
-                .is_empty()
-        );
-        serves_on(&forge, "nameless").await;
-    })
-    .await;
+#[scenario]
+async fn a_run_without_failed_records_is_retried_without_names(world: &World) {
+    let forge = world.forge([fails_early::NAME, healthy::NAME]).await;
+    forge.start("f", fails_early()).await.unwrap();
+    world.settle("f").await;
+    let retried = forge.retry::<fails_early>("f").records(["x"]).await;
+    let remedy = "none of its records has failed, so retry it without naming any";
+    let error = retried.unwrap_err().to_string();
+    assert!(error.ends_with(remedy), "{error}");
+    assert!(
+        forge
+            .retry::<fails_early>("f")
+            .await
+            .unwrap()
+            .records
+            .is_empty()
+    );
+    serves_on(&forge, "nameless").await;
 }
 
-#[tokio::test]
-async fn what_nobody_holds_cannot_be_unlocked_and_what_is_over_has_no_crashes() {
-    scenario(async |world| {
-        let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
-        let over = "it is over; start another run under a new key";
-        for (end, state, remedy) in [
-            (
-                "parked",
-                "idle",
-                "no worker holds it; forge.wake lets it look at its conditions now",
-            ),
-            (
-                "stalled",
-                "stalled",
-                "no worker holds it; forge.retry re-arms it",
-            ),
-            ("done", "completed", over),
-        ] {
-            brought(world, &forge, end).await;
-            let before = format!("{:?}", world.rows().run(end));
-            let error = forge.unlock::<recoverable>(end).await.unwrap_err();
-            assert!(matches!(error, Error::NotRunning { .. }), "{error:?}");
-            let expected =
-                format!("run {end:?} of `recoverable` is {state}, not running: {remedy}");
-            assert_eq!(error.to_string(), expected);
-            assert_eq!(format!("{:?}", world.rows().run(end)), before);
-        }
-        forge.reset_crashes::<recoverable>("parked").await.unwrap();
-        for (end, text) in [
-            (
-                "stalled",
-                "is stalled: forge.retry re-arms it and resets its crashes",
-            ),
-            (
-                "done",
-                "is completed: it is over; no worker will take it again",
-            ),
-        ] {
-            let error = forge.reset_crashes::<recoverable>(end).await.unwrap_err();
-            assert!(matches!(error, Error::Settled { .. }), "{error:?}");
-            assert_eq!(
-                error.to_string(),
-                format!("run {end:?} of `recoverable` {text}")
-            );
-        }
-        serves_on(&forge, "unlock").await;
-    })
-    .await;
+#[scenario]
+async fn what_nobody_holds_cannot_be_unlocked_and_what_is_over_has_no_crashes(world: &World) {
+    let forge = world.forge([recoverable::NAME, healthy::NAME]).await;
+    let over = "it is over; start another run under a new key";
+    for (end, state, remedy) in [
+        (
+            "parked",
+            "idle",
+            "no worker holds it; forge.wake lets it look at its conditions now",
+        ),
+        (
+            "stalled",
+            "stalled",
+            "no worker holds it; forge.retry re-arms it",
+        ),
+        ("done", "completed", over),
+    ] {
+        brought(world, &forge, end).await;
+        let before = format!("{:?}", world.rows().run(end));
+        let error = forge.unlock::<recoverable>(end).await.unwrap_err();
+        assert!(matches!(error, Error::NotRunning { .. }), "{error:?}");
+        let expected = format!("run {end:?} of `recoverable` is {state}, not running: {remedy}");
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(format!("{:?}", world.rows().run(end)), before);
+    }
+    forge.reset_crashes::<recoverable>("parked").await.unwrap();
+    for (end, text) in [
+        (
+            "stalled",
+            "is stalled: forge.retry re-arms it and resets its crashes",
+        ),
+        (
+            "done",
+            "is completed: it is over; no worker will take it again",
+        ),
+    ] {
+        let error = forge.reset_crashes::<recoverable>(end).await.unwrap_err();
+        assert!(matches!(error, Error::Settled { .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("run {end:?} of `recoverable` {text}")
+        );
+    }
+    serves_on(&forge, "unlock").await;
 }
 
-#[tokio::test]
-async fn recovery_after_a_shutdown_says_so() {
-    scenario(async |world| {
-        let forge = world.forge([recoverable::NAME]).await;
-        brought(world, &forge, "stalled").await;
-        forge.shutdown().await;
-        let errors = [
-            forge.retry::<recoverable>("stalled").await.unwrap_err(),
-            forge.unlock::<recoverable>("stalled").await.unwrap_err(),
-            forge
-                .reset_crashes::<recoverable>("stalled")
-                .await
-                .unwrap_err(),
-            forge.retry_all(RetryFilter::new()).await.unwrap_err(),
-        ];
-        assert!(
-            errors.iter().all(|error| matches!(error, Error::Closed)),
-            "{errors:?}"
-        );
-    })
-    .await;
+#[scenario]
+async fn recovery_after_a_shutdown_says_so(world: &World) {
+    let forge = world.forge([recoverable::NAME]).await;
+    brought(world, &forge, "stalled").await;
+    forge.shutdown().await;
+    let errors = [
+        forge.retry::<recoverable>("stalled").await.unwrap_err(),
+        forge.unlock::<recoverable>("stalled").await.unwrap_err(),
+        forge
+            .reset_crashes::<recoverable>("stalled")
+            .await
+            .unwrap_err(),
+        forge.retry_all(RetryFilter::new()).await.unwrap_err(),
+    ];
+    assert!(
+        errors.iter().all(|error| matches!(error, Error::Closed)),
+        "{errors:?}"
+    );
 }

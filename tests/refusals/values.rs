@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono_forge::Error;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 use serde::{Deserialize, Serialize};
 
 use super::{breaks_a_rule, healthy, serves_on};
@@ -63,30 +63,27 @@ async fn takes(value: OneWay) -> Result<u32> {
     Ok(value.n)
 }
 
-#[tokio::test]
-async fn a_value_that_does_not_read_back_fails_the_run_at_once() {
-    scenario(async |world| {
-        let forge = world.forge([unstorable::NAME, healthy::NAME]).await;
-        let cases = [
-            (
-                "nan",
-                "step!(\"nan\"): a value of type `f64` cannot be stored",
-            ),
-            ("map", "cannot be stored"),
-            ("one way", "OneWay"),
-            ("block", "branch!(\"grp\")"),
-            ("child", "spawn!(\"x\") of takes"),
-            ("children", "spawn!(\"x\") of takes"),
-            ("output", "the output of `unstorable`"),
-        ];
-        for (n, (what, text)) in cases.into_iter().enumerate() {
-            forge.start(what, unstorable(what.into())).await.unwrap();
-            breaks_a_rule(world, &forge, what, text).await;
-            assert_eq!(world.probe.count("body"), n + 1, "never retried");
-        }
-        assert_eq!(world.probe.count("step"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_value_that_does_not_read_back_fails_the_run_at_once(world: &World) {
+    let forge = world.forge([unstorable::NAME, healthy::NAME]).await;
+    let cases = [
+        (
+            "nan",
+            "step!(\"nan\"): a value of type `f64` cannot be stored",
+        ),
+        ("map", "cannot be stored"),
+        ("one way", "OneWay"),
+        ("block", "branch!(\"grp\")"),
+        ("child", "spawn!(\"x\") of takes"),
+        ("children", "spawn!(\"x\") of takes"),
+        ("output", "the output of `unstorable`"),
+    ];
+    for (n, (what, text)) in cases.into_iter().enumerate() {
+        forge.start(what, unstorable(what.into())).await.unwrap();
+        breaks_a_rule(world, &forge, what, text).await;
+        assert_eq!(world.probe.count("body"), n + 1, "never retried");
+    }
+    assert_eq!(world.probe.count("step"), 1);
 }
 
 #[workflow]
@@ -111,54 +108,48 @@ async fn sized(what: String, bytes: usize, _padding: String) -> Result<String> {
     Ok(String::new())
 }
 
-#[tokio::test]
-async fn a_value_over_the_limit_fails_the_run_and_names_limit_and_remedy() {
-    scenario(async |world| {
-        let builder = world
-            .builder([sized::NAME, healthy::NAME])
-            .payload_bytes_max(10_000);
-        let forge = builder.open().await.unwrap();
-        for what in ["step", "child", "block", "output"] {
-            let fits = format!("{what} fits");
-            forge
-                .start(&fits, sized(what.into(), 9_000, String::new()))
-                .await
-                .unwrap();
-            assert_eq!(world.settle(&fits).await.state, 2, "{what}");
-            forge
-                .start(what, sized(what.into(), 10_000, String::new()))
-                .await
-                .unwrap();
-            breaks_a_rule(world, &forge, what, "exceed the limit of 10000 bytes").await;
-        }
-    })
-    .await;
+#[scenario]
+async fn a_value_over_the_limit_fails_the_run_and_names_limit_and_remedy(world: &World) {
+    let builder = world
+        .builder([sized::NAME, healthy::NAME])
+        .payload_bytes_max(10_000);
+    let forge = builder.open().await.unwrap();
+    for what in ["step", "child", "block", "output"] {
+        let fits = format!("{what} fits");
+        forge
+            .start(&fits, sized(what.into(), 9_000, String::new()))
+            .await
+            .unwrap();
+        assert_eq!(world.settle(&fits).await.state, 2, "{what}");
+        forge
+            .start(what, sized(what.into(), 10_000, String::new()))
+            .await
+            .unwrap();
+        breaks_a_rule(world, &forge, what, "exceed the limit of 10000 bytes").await;
+    }
 }
 
-#[tokio::test]
-async fn bad_arguments_are_a_typed_error_of_start_and_nothing_is_written() {
-    scenario(async |world| {
-        let builder = world.builder([sized::NAME, takes::NAME, healthy::NAME]);
-        let forge = builder.payload_bytes_max(10_000).open().await.unwrap();
-        let error = forge.start("k", takes(OneWay { n: 1 })).await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::Arguments {
-                    workflow: "takes",
-                    ..
-                }
-            ),
-            "{error}"
-        );
-        let large = sized(String::new(), 0, "x".repeat(10_000));
-        let error = forge.start("k", large).await.unwrap_err();
-        assert!(
-            matches!(error, Error::TooLarge { limit: 10_000, .. }),
-            "{error}"
-        );
-        assert!(world.rows().find("k").is_none());
-        serves_on(&forge, "args").await;
-    })
-    .await;
+#[scenario]
+async fn bad_arguments_are_a_typed_error_of_start_and_nothing_is_written(world: &World) {
+    let builder = world.builder([sized::NAME, takes::NAME, healthy::NAME]);
+    let forge = builder.payload_bytes_max(10_000).open().await.unwrap();
+    let error = forge.start("k", takes(OneWay { n: 1 })).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Arguments {
+                workflow: "takes",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let large = sized(String::new(), 0, "x".repeat(10_000));
+    let error = forge.start("k", large).await.unwrap_err();
+    assert!(
+        matches!(error, Error::TooLarge { limit: 10_000, .. }),
+        "{error}"
+    );
+    assert!(world.rows().find("k").is_none());
+    serves_on(&forge, "args").await;
 }

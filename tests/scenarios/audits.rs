@@ -34,7 +34,7 @@ async fn audited(probe: State<Probe>, count: u64) -> Result<u64> {
 /// Sets the counter of the parent's branch.
 fn corrupt(world: &World, pending: i64) {
     let sql = "UPDATE chrono_forge_execution_logs SET pending = ? WHERE step_name = 'branch$grp'";
-    assert_eq!(world.rows().edit(sql, [pending]), 1);
+    assert_eq!(world.rows().edit(sql, &[pending.into()]), 1);
 }
 
 fn pending(world: &World) -> i64 {
@@ -42,7 +42,7 @@ fn pending(world: &World) -> i64 {
 }
 
 fn audits(world: &World, what: &str) -> i64 {
-    let sql = format!("SELECT ifnull(sum({what}), 0) FROM chrono_forge_audits");
+    let sql = format!("SELECT coalesce(sum({what}), 0) FROM chrono_forge_audits");
     world.rows().number(&sql)
 }
 
@@ -78,67 +78,55 @@ async fn waiting(world: &World, count: u64) -> (Forge, Run<u64>) {
     (forge, run)
 }
 
-#[tokio::test]
-async fn a_counter_that_is_too_high_strands_no_parent() {
-    scenario(async |world| {
-        let (forge, run) = waiting(world, 4).await;
-        open(world, &forge, 0..2).await;
-        corrupt(world, 3);
-        open(world, &forge, 2..4).await;
-        assert_eq!((pending(world), world.parked("p").await.wake_at), (1, None));
-        pass_until(world, || world.rows().run("p").state == COMPLETED).await;
-        assert_eq!(run.result().await.unwrap(), 6);
-        assert_eq!(pending(world), 0);
-        let branch = run.branches().await.unwrap().remove(0);
-        assert_eq!((branch.pending, branch.repairs), (0, 1));
-    })
-    .await;
+#[scenario]
+async fn a_counter_that_is_too_high_strands_no_parent(world: &World) {
+    let (forge, run) = waiting(world, 4).await;
+    open(world, &forge, 0..2).await;
+    corrupt(world, 3);
+    open(world, &forge, 2..4).await;
+    assert_eq!((pending(world), world.parked("p").await.wake_at), (1, None));
+    pass_until(world, || world.rows().run("p").state == COMPLETED).await;
+    assert_eq!(run.result().await.unwrap(), 6);
+    assert_eq!(pending(world), 0);
+    let branch = run.branches().await.unwrap().remove(0);
+    assert_eq!((branch.pending, branch.repairs), (0, 1));
 }
 
-#[tokio::test]
-async fn a_counter_that_is_too_low_lets_no_parent_go_on_early() {
-    scenario(async |world| {
-        let (forge, run) = waiting(world, 4).await;
-        corrupt(world, 2);
-        pass_until(world, || pending(world) == 4).await;
-        open(world, &forge, 0..3).await;
-        assert_eq!((pending(world), world.parked("p").await.wake_at), (1, None));
-        open(world, &forge, [3]).await;
-        assert_eq!(run.result().await.unwrap(), 6);
-    })
-    .await;
+#[scenario]
+async fn a_counter_that_is_too_low_lets_no_parent_go_on_early(world: &World) {
+    let (forge, run) = waiting(world, 4).await;
+    corrupt(world, 2);
+    pass_until(world, || pending(world) == 4).await;
+    open(world, &forge, 0..3).await;
+    assert_eq!((pending(world), world.parked("p").await.wake_at), (1, None));
+    open(world, &forge, [3]).await;
+    assert_eq!(run.result().await.unwrap(), 6);
 }
 
-#[tokio::test]
-async fn a_counter_of_zero_is_found_while_nobody_has_counted_on_it() {
-    scenario(async |world| {
-        let (forge, run) = waiting(world, 3).await;
-        pass_until(world, || audits(world, "audited_at IS NOT NULL") == 1).await;
-        corrupt(world, 0);
-        pass_until(world, || pending(world) == 3).await;
-        open(world, &forge, 0..3).await;
-        assert_eq!(run.result().await.unwrap(), 3);
-        assert_eq!(world.probe.count("merged"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_counter_of_zero_is_found_while_nobody_has_counted_on_it(world: &World) {
+    let (forge, run) = waiting(world, 3).await;
+    pass_until(world, || audits(world, "flag(audited_at IS NOT NULL)") == 1).await;
+    corrupt(world, 0);
+    pass_until(world, || pending(world) == 3).await;
+    open(world, &forge, 0..3).await;
+    assert_eq!(run.result().await.unwrap(), 3);
+    assert_eq!(world.probe.count("merged"), 1);
 }
 
-#[tokio::test]
-async fn a_counter_that_goes_wrong_while_children_complete_is_set_right() {
-    scenario(async |world| {
-        let (forge, run) = waiting(world, 12).await;
-        for n in 0..12 {
-            if n % 4 == 1 {
-                corrupt(world, pending(world) + 1);
-            }
-            world.clock.advance(Duration::from_secs(5));
-            open(world, &forge, [n]).await;
+#[scenario]
+async fn a_counter_that_goes_wrong_while_children_complete_is_set_right(world: &World) {
+    let (forge, run) = waiting(world, 12).await;
+    for n in 0..12 {
+        if n % 4 == 1 {
+            corrupt(world, pending(world) + 1);
         }
-        pass_until(world, || world.rows().run("p").state == COMPLETED).await;
-        assert_eq!(run.result().await.unwrap(), 66);
-        assert_eq!(pending(world), 0);
-    })
-    .await;
+        world.clock.advance(Duration::from_secs(5));
+        open(world, &forge, [n]).await;
+    }
+    pass_until(world, || world.rows().run("p").state == COMPLETED).await;
+    assert_eq!(run.result().await.unwrap(), 66);
+    assert_eq!(pending(world), 0);
 }
 
 #[workflow]
@@ -159,163 +147,148 @@ async fn slow_dispatch(probe: State<Probe>) -> Result<u64> {
     Ok((first.len() + second.len()) as u64)
 }
 
-#[tokio::test]
-async fn a_branch_that_is_still_dispatched_to_is_set_right_and_its_parent_let_alone() {
-    scenario(async |world| {
-        let forge = world.forge([slow_dispatch::NAME, gated::NAME]).await;
-        let run = forge.start("p", slow_dispatch()).await.unwrap();
-        world.noted("between", 1).await;
+#[scenario]
+async fn a_branch_that_is_still_dispatched_to_is_set_right_and_its_parent_let_alone(world: &World) {
+    let forge = world.forge([slow_dispatch::NAME, gated::NAME]).await;
+    let run = forge.start("p", slow_dispatch()).await.unwrap();
+    world.noted("between", 1).await;
+    world
+        .until(|| {
+            let rows = world.rows().records("p");
+            rows.iter().any(|row| row.pending == 3)
+        })
+        .await;
+    corrupt(world, 1);
+    pass_until(world, || pending(world) == 3).await;
+    let branch = run.branches().await.unwrap().remove(0);
+    assert_eq!(
+        (branch.sealed, branch.spawned, branch.repairs),
+        (false, 3, 1)
+    );
+    assert!(!world.rows().run("p").wake_requested);
+    world.probe.set("all", 1);
+    world.probe.set("go on", 1);
+    for n in 0..3 {
+        forge.wake::<gated>(&format!("p$grp$a${n}")).await.unwrap();
+    }
+    assert_eq!(run.result().await.unwrap(), 5);
+    assert_eq!(pending(world), 0);
+}
+
+#[scenario]
+async fn a_wake_up_that_was_lost_is_made_good(world: &World) {
+    let forge = world.forge([audited::NAME, gated::NAME]).await;
+    let run = forge.start("p", audited(2)).await.unwrap();
+    world.parked("p").await;
+    pass_until(world, || audits(world, "1") == 1).await;
+    // Children done and counted, the parent's row as if nobody had told it.
+    let sql = "UPDATE chrono_forge_workflows SET state = 2 WHERE key LIKE 'p$%'";
+    assert_eq!(world.rows().edit(sql, &[]), 2);
+    corrupt(world, 0);
+    pass_until(world, || world.rows().run("p").state > IDLE + 1).await;
+    assert!(run.result().await.is_err(), "children without results");
+    pass_until(world, || audits(world, "1") == 0).await;
+}
+
+#[scenario]
+async fn a_healthy_branch_is_looked_at_and_left_alone(world: &World) {
+    let (forge, run) = waiting(world, 3).await;
+    open(world, &forge, [0]).await;
+    let rows = || format!("{:?} {:?}", world.rows().runs(), world.rows().records("p"));
+    let before = rows();
+    pass_until(world, || audits(world, "round") >= 4).await;
+    assert_eq!(rows(), before);
+    assert_eq!(audits(world, "repairs"), 0);
+    open(world, &forge, 1..3).await;
+    assert_eq!(run.result().await.unwrap(), 3);
+    pass_until(world, || audits(world, "1") == 0).await;
+    assert_eq!(world.probe.count("merged"), 1);
+}
+
+#[scenario]
+async fn of_two_workers_one_audits_a_round(world: &World) {
+    let (forge, run) = waiting(world, 3).await;
+    let _second = world.forge([gated::NAME]).await;
+    pass_until(world, || audits(world, "flag(audited_at IS NOT NULL)") == 1).await;
+    for _ in 0..4 {
+        let (round, due) = (audits(world, "round"), audits(world, "micros(next_at)"));
+        world.move_to(due.max(world.now()));
+        pass_until(world, || audits(world, "round") > round).await;
         world
-            .until(|| {
-                let rows = world.rows().records("p");
-                rows.iter().any(|row| row.pending == 3)
+            .until(|| audits(world, "micros(audited_at)") >= due)
+            .await;
+        // Whoever came second finds the next audit in the future.
+        assert_eq!(audits(world, "round"), round + 1);
+        assert!(audits(world, "micros(next_at)") > world.now());
+    }
+    open(world, &forge, 0..3).await;
+    assert_eq!(run.result().await.unwrap(), 3);
+}
+
+#[scenario]
+async fn an_audit_that_died_is_taken_over_with_the_next_round(world: &World) {
+    for place in ["claim_audits", "recount_branch", "record_audits"] {
+        for side in ["before", "after"] {
+            let key = format!("{place} {side}");
+            let forge = world.forge([audited::NAME, gated::NAME]).await;
+            let run = forge.start(&key, audited(2)).await.unwrap();
+            world.parked(&key).await;
+            for n in 0..2 {
+                world.parked(&format!("{key}$grp$n${n}")).await;
+            }
+            let sql = "UPDATE chrono_forge_execution_logs SET pending = 1
+                WHERE step_name = 'branch$grp' AND pending > 0";
+            assert_eq!(world.rows().edit(sql, &[]), 1);
+            world.failpoints.arm(&format!("commit.{side}.{place}"), 1);
+            let dead = async {
+                loop {
+                    world.clock.advance(Duration::from_secs(5));
+                    world.soon(std::future::pending::<()>()).await;
+                }
+            };
+            tokio::select! {
+                () = forge.crashed() => {}
+                () = dead => {}
+            }
+            world.bury();
+            world.failpoints.disarm();
+            // The dead one's claim on the audit.
+            world.clock.advance(Duration::from_secs(600));
+            let forge = world.forge([audited::NAME, gated::NAME]).await;
+            pass_until(world, || {
+                world.rows().record(&key, "branch$grp").pending == 2
             })
             .await;
-        corrupt(world, 1);
-        pass_until(world, || pending(world) == 3).await;
-        let branch = run.branches().await.unwrap().remove(0);
-        assert_eq!(
-            (branch.sealed, branch.spawned, branch.repairs),
-            (false, 3, 1)
-        );
-        assert!(!world.rows().run("p").wake_requested);
-        world.probe.set("all", 1);
-        world.probe.set("go on", 1);
-        for n in 0..3 {
-            forge.wake::<gated>(&format!("p$grp$a${n}")).await.unwrap();
-        }
-        assert_eq!(run.result().await.unwrap(), 5);
-        assert_eq!(pending(world), 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_wake_up_that_was_lost_is_made_good() {
-    scenario(async |world| {
-        let forge = world.forge([audited::NAME, gated::NAME]).await;
-        let run = forge.start("p", audited(2)).await.unwrap();
-        world.parked("p").await;
-        pass_until(world, || audits(world, "1") == 1).await;
-        // Children done and counted, the parent's row as if nobody had told it.
-        let sql = "UPDATE chrono_forge_workflows SET state = 2 WHERE key LIKE 'p$%'";
-        assert_eq!(world.rows().edit(sql, []), 2);
-        corrupt(world, 0);
-        pass_until(world, || world.rows().run("p").state > IDLE + 1).await;
-        assert!(run.result().await.is_err(), "children without results");
-        pass_until(world, || audits(world, "1") == 0).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_healthy_branch_is_looked_at_and_left_alone() {
-    scenario(async |world| {
-        let (forge, run) = waiting(world, 3).await;
-        open(world, &forge, [0]).await;
-        let rows = || format!("{:?} {:?}", world.rows().runs(), world.rows().records("p"));
-        let before = rows();
-        pass_until(world, || audits(world, "round") >= 4).await;
-        assert_eq!(rows(), before);
-        assert_eq!(audits(world, "repairs"), 0);
-        open(world, &forge, 1..3).await;
-        assert_eq!(run.result().await.unwrap(), 3);
-        pass_until(world, || audits(world, "1") == 0).await;
-        assert_eq!(world.probe.count("merged"), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn of_two_workers_one_audits_a_round() {
-    scenario(async |world| {
-        let (forge, run) = waiting(world, 3).await;
-        let _second = world.forge([gated::NAME]).await;
-        pass_until(world, || audits(world, "audited_at IS NOT NULL") == 1).await;
-        for _ in 0..4 {
-            let (round, due) = (audits(world, "round"), audits(world, "next_at"));
-            world.move_to(due.max(world.now()));
-            pass_until(world, || audits(world, "round") > round).await;
-            world.until(|| audits(world, "audited_at") >= due).await;
-            // Whoever came second finds the next audit in the future.
-            assert_eq!(audits(world, "round"), round + 1);
-            assert!(audits(world, "next_at") > world.now());
-        }
-        open(world, &forge, 0..3).await;
-        assert_eq!(run.result().await.unwrap(), 3);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_audit_that_died_is_taken_over_with_the_next_round() {
-    scenario(async |world| {
-        for place in ["claim_audits", "recount_branch", "record_audits"] {
-            for side in ["before", "after"] {
-                let key = format!("{place} {side}");
-                let forge = world.forge([audited::NAME, gated::NAME]).await;
-                let run = forge.start(&key, audited(2)).await.unwrap();
-                world.parked(&key).await;
-                for n in 0..2 {
-                    world.parked(&format!("{key}$grp$n${n}")).await;
-                }
-                let sql = "UPDATE chrono_forge_execution_logs SET pending = 1
-                    WHERE step_name = 'branch$grp' AND pending > 0";
-                assert_eq!(world.rows().edit(sql, []), 1);
-                world.failpoints.arm(&format!("commit.{side}.{place}"), 1);
-                let dead = async {
-                    loop {
-                        world.clock.advance(Duration::from_secs(5));
-                        world.soon(std::future::pending::<()>()).await;
-                    }
-                };
-                tokio::select! {
-                    () = forge.crashed() => {}
-                    () = dead => {}
-                }
-                world.failpoints.disarm();
-                // The dead one's lease.
-                world.clock.advance(Duration::from_secs(600));
-                let forge = world.forge([audited::NAME, gated::NAME]).await;
-                pass_until(world, || {
-                    world.rows().record(&key, "branch$grp").pending == 2
-                })
-                .await;
-                world.probe.set("all", 1);
-                for n in 0..2 {
-                    forge
-                        .wake::<gated>(&format!("{key}$grp$n${n}"))
-                        .await
-                        .unwrap();
-                }
-                let run = forge.get::<audited>(run.key()).await.unwrap().unwrap();
-                assert_eq!(run.result().await.unwrap(), 1, "{key}");
-                let branch = run.branches().await.unwrap().remove(0);
-                assert_eq!(branch.repairs, 1, "{key}: twice is once");
-                world.probe.set("all", 0);
-                forge.shutdown().await;
+            world.probe.set("all", 1);
+            for n in 0..2 {
+                forge
+                    .wake::<gated>(&format!("{key}$grp$n${n}"))
+                    .await
+                    .unwrap();
             }
+            let run = forge.get::<audited>(run.key()).await.unwrap().unwrap();
+            assert_eq!(run.result().await.unwrap(), 1, "{key}");
+            let branch = run.branches().await.unwrap().remove(0);
+            assert_eq!(branch.repairs, 1, "{key}: twice is once");
+            world.probe.set("all", 0);
+            forge.shutdown().await;
         }
-    })
-    .await;
+    }
 }
 
-#[tokio::test]
-async fn without_a_worker_nobody_audits() {
-    scenario(async |world| {
-        let (forge, _) = waiting(world, 1).await;
-        forge.shutdown().await;
-        let client = world.client().await;
-        world.clock.advance(Duration::from_secs(60));
-        let run = client.get::<audited>("p").await.unwrap().unwrap();
-        assert_eq!(
-            world.soon(world.until(|| audits(world, "1") > 0)).await,
-            None
-        );
-        let told = run.audit().await.unwrap().remove(0);
-        assert_eq!((told.pending, told.never_started), (1, Some(0)));
-    })
-    .await;
+#[scenario]
+async fn without_a_worker_nobody_audits(world: &World) {
+    let (forge, _) = waiting(world, 1).await;
+    forge.shutdown().await;
+    let client = world.client().await;
+    world.clock.advance(Duration::from_secs(60));
+    let run = client.get::<audited>("p").await.unwrap().unwrap();
+    assert_eq!(
+        world.soon(world.until(|| audits(world, "1") > 0)).await,
+        None
+    );
+    let told = run.audit().await.unwrap().remove(0);
+    assert_eq!((told.pending, told.never_started), (1, Some(0)));
 }
 
 /// The one branch of a run.

@@ -1,7 +1,7 @@
 //! `branch!(.., automerge = true, ..)`: joined where it stands.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, World, scenario};
 
 #[workflow]
 async fn napping_child(probe: State<Probe>) -> Result<u64> {
@@ -21,26 +21,23 @@ async fn auto(probe: State<Probe>) -> Result<u64> {
     Ok(child.output().await?)
 }
 
-#[tokio::test]
-async fn what_follows_an_automerge_runs_after_its_children() {
-    scenario(async |world| {
-        let forge = world.forge([auto::NAME, napping_child::NAME]).await;
-        let run = forge.start("p", auto()).await.unwrap();
-        world.quiet().await;
-        let parent = world.rows().run("p");
-        assert_eq!((parent.state, parent.wake_at), (IDLE, None));
-        assert_eq!(world.settle("p").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), 3);
-        assert_eq!(world.probe.log(), ["child", "after"]);
-        let order = ["branch$grp", "merge$grp", "step$after"];
-        assert_eq!(world.rows().order("p"), order);
-        assert_eq!(
-            world.rows().run("p").lock_epoch,
-            2,
-            "not replayed while it waits"
-        );
-    })
-    .await;
+#[scenario]
+async fn what_follows_an_automerge_runs_after_its_children(world: &World) {
+    let forge = world.forge([auto::NAME, napping_child::NAME]).await;
+    let run = forge.start("p", auto()).await.unwrap();
+    world.quiet().await;
+    let parent = world.rows().run("p");
+    assert_eq!((parent.state, parent.wake_at), (IDLE, None));
+    assert_eq!(world.settle("p").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), 3);
+    assert_eq!(world.probe.log(), ["child", "after"]);
+    let order = ["branch$grp", "merge$grp", "step$after"];
+    assert_eq!(world.rows().order("p"), order);
+    assert_eq!(
+        world.rows().run("p").lock_epoch,
+        2,
+        "not replayed while it waits"
+    );
 }
 
 #[workflow]
@@ -53,13 +50,10 @@ async fn empty_block(probe: State<Probe>) -> Result<u64> {
     Ok(value)
 }
 
-#[tokio::test]
-async fn a_block_without_children_is_joined_at_once() {
-    scenario(async |world| {
-        let forge = world.forge([empty_block::NAME]).await;
-        let run = forge.start("p", empty_block()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 5);
-        assert_eq!(world.rows().run("p").lock_epoch, 1);
-    })
-    .await;
+#[scenario]
+async fn a_block_without_children_is_joined_at_once(world: &World) {
+    let forge = world.forge([empty_block::NAME]).await;
+    let run = forge.start("p", empty_block()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 5);
+    assert_eq!(world.rows().run("p").lock_epoch, 1);
 }

@@ -2,7 +2,7 @@
 
 use chrono_forge::prelude::*;
 use chrono_forge::{Branch, BranchError};
-use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, STALLED, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, STALLED, World, scenario};
 
 #[workflow]
 async fn double(probe: State<Probe>, n: u64) -> Result<u64> {
@@ -23,50 +23,44 @@ async fn parent(probe: State<Probe>) -> Result<u64> {
     Ok(one.output().await? + two.output().await?)
 }
 
-#[tokio::test]
-async fn a_spawned_child_is_linked_named_and_counted() {
-    scenario(async |world| {
-        let forge = world.forge([parent::NAME, double::NAME]).await;
-        let run = forge.start("p", parent()).await.unwrap();
-        assert_eq!(world.settle("p").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), 6);
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.state, branch.spawned, branch.pending), (1, 2, 0));
-        let children = world.rows().children("p");
-        let keys: Vec<_> = children
+#[scenario]
+async fn a_spawned_child_is_linked_named_and_counted(world: &World) {
+    let forge = world.forge([parent::NAME, double::NAME]).await;
+    let run = forge.start("p", parent()).await.unwrap();
+    assert_eq!(world.settle("p").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), 6);
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!((branch.state, branch.spawned, branch.pending), (1, 2, 0));
+    let children = world.rows().children("p");
+    let keys: Vec<_> = children
+        .iter()
+        .map(|c| (c.key.as_str(), c.args.as_str()))
+        .collect();
+    assert_eq!(
+        keys,
+        [("p$grp$one", r#"{"n":1}"#), ("p$grp$two", r#"{"n":2}"#)]
+    );
+    assert!(
+        children
             .iter()
-            .map(|c| (c.key.as_str(), c.args.as_str()))
-            .collect();
-        assert_eq!(
-            keys,
-            [("p$grp$one", r#"{"n":1}"#), ("p$grp$two", r#"{"n":2}"#)]
-        );
-        assert!(
-            children
-                .iter()
-                .all(|c| c.parent == Some(branch.id) && c.workflow == "double")
-        );
-        let child = forge.get::<double>("p$grp$two").await.unwrap().unwrap();
-        assert_eq!(child.result().await.unwrap(), 4);
-    })
-    .await;
+            .all(|c| c.parent == Some(branch.id) && c.workflow == "double")
+    );
+    let child = forge.get::<double>("p$grp$two").await.unwrap().unwrap();
+    assert_eq!(child.result().await.unwrap(), 4);
 }
 
-#[tokio::test]
-async fn a_sealed_block_never_runs_again() {
-    scenario(async |world| {
-        let forge = world.forge([parent::NAME, double::NAME]).await;
-        forge.start("p", parent()).await.unwrap();
-        world.parked("p").await;
-        forge.crash();
-        drop(forge);
-        let _forge = world.forge([parent::NAME, double::NAME]).await;
-        assert_eq!(world.settle("p").await.state, COMPLETED);
-        assert_eq!(world.probe.count("block"), 1);
-        assert_eq!(world.rows().children("p").len(), 2);
-        assert_eq!(world.probe.count("child 1"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_sealed_block_never_runs_again(world: &World) {
+    let forge = world.forge([parent::NAME, double::NAME]).await;
+    forge.start("p", parent()).await.unwrap();
+    world.parked("p").await;
+    world.crash(&forge);
+    drop(forge);
+    let _forge = world.forge([parent::NAME, double::NAME]).await;
+    assert_eq!(world.settle("p").await.state, COMPLETED);
+    assert_eq!(world.probe.count("block"), 1);
+    assert_eq!(world.rows().children("p").len(), 2);
+    assert_eq!(world.probe.count("child 1"), 1);
 }
 
 #[workflow]
@@ -87,20 +81,17 @@ async fn steps_inside(cx: Context, probe: State<Probe>) -> Result<(u64, Option<u
     Ok((child.output().await?, cx.get("inner")?, cx.get("block")?))
 }
 
-#[tokio::test]
-async fn a_step_in_a_block_runs_once_and_its_context_survives_the_seal() {
-    scenario(async |world| {
-        let forge = world.forge([steps_inside::NAME, double::NAME]).await;
-        let run = forge.start("p", steps_inside()).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), (2, Some(1), Some(2)));
-        assert_eq!(world.probe.count("size"), 1);
-        let context = serde_json::json!({"inner": 1, "block": 2, "end": 1});
-        assert_eq!(run.context().await.unwrap(), context);
-        let order = ["step$size", "branch$grp", "wait$pause", "merge$grp"];
-        assert_eq!(world.rows().order("p"), order);
-    })
-    .await;
+#[scenario]
+async fn a_step_in_a_block_runs_once_and_its_context_survives_the_seal(world: &World) {
+    let forge = world.forge([steps_inside::NAME, double::NAME]).await;
+    let run = forge.start("p", steps_inside()).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), (2, Some(1), Some(2)));
+    assert_eq!(world.probe.count("size"), 1);
+    let context = serde_json::json!({"inner": 1, "block": 2, "end": 1});
+    assert_eq!(run.context().await.unwrap(), context);
+    let order = ["step$size", "branch$grp", "wait$pause", "merge$grp"];
+    assert_eq!(world.rows().order("p"), order);
 }
 
 #[workflow]
@@ -127,39 +118,33 @@ async fn flaky_block_at_once(probe: State<Probe>) -> Result<u64> {
     Ok(child.output().await?)
 }
 
-#[tokio::test]
-async fn an_error_in_a_block_is_retried_and_finds_what_it_did() {
-    scenario(async |world| {
-        let forge = world.forge([flaky_block::NAME, double::NAME]).await;
-        let run = forge.start("p", flaky_block(0)).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), 2);
-        assert_eq!(
-            (world.probe.count("size"), world.probe.count("block")),
-            (1, 3)
-        );
-        assert_eq!(world.rows().children("p").len(), 1);
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.attempts, branch.spawned, branch.pending), (3, 1, 0));
-        let numbered = [("branch$grp".to_owned(), 1), ("branch$grp".to_owned(), 2)];
-        assert_eq!(world.rows().attempts("p"), numbered);
-    })
-    .await;
+#[scenario]
+async fn an_error_in_a_block_is_retried_and_finds_what_it_did(world: &World) {
+    let forge = world.forge([flaky_block::NAME, double::NAME]).await;
+    let run = forge.start("p", flaky_block(0)).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), 2);
+    assert_eq!(
+        (world.probe.count("size"), world.probe.count("block")),
+        (1, 3)
+    );
+    assert_eq!(world.rows().children("p").len(), 1);
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!((branch.attempts, branch.spawned, branch.pending), (3, 1, 0));
+    let numbered = [("branch$grp".to_owned(), 1), ("branch$grp".to_owned(), 2)];
+    assert_eq!(world.rows().attempts("p"), numbered);
 }
 
-#[tokio::test]
-async fn a_block_that_is_retried_in_the_same_pass_finds_its_steps_and_children() {
-    scenario(async |world| {
-        let forge = world.forge([flaky_block_at_once::NAME, double::NAME]).await;
-        let run = forge.start("p", flaky_block_at_once()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 2);
-        assert_eq!(
-            (world.probe.count("size"), world.probe.count("block")),
-            (1, 3)
-        );
-        assert_eq!(world.rows().children("p").len(), 1);
-    })
-    .await;
+#[scenario]
+async fn a_block_that_is_retried_in_the_same_pass_finds_its_steps_and_children(world: &World) {
+    let forge = world.forge([flaky_block_at_once::NAME, double::NAME]).await;
+    let run = forge.start("p", flaky_block_at_once()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 2);
+    assert_eq!(
+        (world.probe.count("size"), world.probe.count("block")),
+        (1, 3)
+    );
+    assert_eq!(world.rows().children("p").len(), 1);
 }
 
 fn refuse() -> Result<()> {
@@ -185,23 +170,20 @@ async fn hopeless_block(catch: bool) -> Result<String> {
     }
 }
 
-#[tokio::test]
-async fn a_block_that_gives_up_is_a_value_recorded_on_the_branch() {
-    scenario(async |world| {
-        let forge = world.forge([hopeless_block::NAME, double::NAME]).await;
-        let caught = forge.start("caught", hopeless_block(true)).await.unwrap();
-        forge.start("thrown", hopeless_block(false)).await.unwrap();
-        world.settle("caught").await;
-        let thrown = world.settle("thrown").await;
-        assert_eq!(caught.result().await.unwrap(), "grp 3 no");
-        assert_eq!(
-            (thrown.state, thrown.stalled_by.as_deref()),
-            (STALLED, Some("branch$grp"))
-        );
-        let branch = world.rows().record("thrown", "branch$grp");
-        assert_eq!((branch.state, branch.attempts, branch.spawned), (2, 3, 1));
-    })
-    .await;
+#[scenario]
+async fn a_block_that_gives_up_is_a_value_recorded_on_the_branch(world: &World) {
+    let forge = world.forge([hopeless_block::NAME, double::NAME]).await;
+    let caught = forge.start("caught", hopeless_block(true)).await.unwrap();
+    forge.start("thrown", hopeless_block(false)).await.unwrap();
+    world.settle("caught").await;
+    let thrown = world.settle("thrown").await;
+    assert_eq!(caught.result().await.unwrap(), "grp 3 no");
+    assert_eq!(
+        (thrown.state, thrown.stalled_by.as_deref()),
+        (STALLED, Some("branch$grp"))
+    );
+    let branch = world.rows().record("thrown", "branch$grp");
+    assert_eq!((branch.state, branch.attempts, branch.spawned), (2, 3, 1));
 }
 
 #[workflow]
@@ -214,15 +196,12 @@ async fn hopeless_step(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_block_whose_step_gave_up_is_not_retried_in_vain() {
-    scenario(async |world| {
-        let forge = world.forge([hopeless_step::NAME]).await;
-        forge.start("p", hopeless_step()).await.unwrap();
-        assert_eq!(world.settle("p").await.state, STALLED);
-        assert_eq!(world.probe.count("block"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_block_whose_step_gave_up_is_not_retried_in_vain(world: &World) {
+    let forge = world.forge([hopeless_step::NAME]).await;
+    forge.start("p", hopeless_step()).await.unwrap();
+    assert_eq!(world.settle("p").await.state, STALLED);
+    assert_eq!(world.probe.count("block"), 1);
 }
 
 #[workflow]
@@ -242,19 +221,16 @@ async fn top() -> Result<u64> {
     Ok(many.await?.collect().await?.iter().sum())
 }
 
-#[tokio::test]
-async fn fan_outs_nest_through_child_workflows() {
-    scenario(async |world| {
-        let forge = world.forge([top::NAME, middle::NAME, double::NAME]).await;
-        let run = forge.start("t", top()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 2 + 6);
-        let grand = world.rows().run("t$mid$m$2$low$n$1");
-        assert_eq!(
-            (grand.state, grand.args.as_str()),
-            (COMPLETED, r#"{"n":1}"#)
-        );
-    })
-    .await;
+#[scenario]
+async fn fan_outs_nest_through_child_workflows(world: &World) {
+    let forge = world.forge([top::NAME, middle::NAME, double::NAME]).await;
+    let run = forge.start("t", top()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 2 + 6);
+    let grand = world.rows().run("t$mid$m$2$low$n$1");
+    assert_eq!(
+        (grand.state, grand.args.as_str()),
+        (COMPLETED, r#"{"n":1}"#)
+    );
 }
 
 #[workflow]
@@ -273,17 +249,14 @@ async fn mixed() -> Result<Vec<serde_json::Value>> {
 #[workflow]
 async fn unit() {}
 
-#[tokio::test]
-async fn children_of_different_outputs_fit_in_one_spawn_when_erased() {
-    scenario(async |world| {
-        let forge = world.forge([mixed::NAME, double::NAME, unit::NAME]).await;
-        let run = forge.start("p", mixed()).await.unwrap();
-        assert_eq!(
-            run.result().await.unwrap(),
-            [serde_json::json!(0), serde_json::Value::Null]
-        );
-    })
-    .await;
+#[scenario]
+async fn children_of_different_outputs_fit_in_one_spawn_when_erased(world: &World) {
+    let forge = world.forge([mixed::NAME, double::NAME, unit::NAME]).await;
+    let run = forge.start("p", mixed()).await.unwrap();
+    assert_eq!(
+        run.result().await.unwrap(),
+        [serde_json::json!(0), serde_json::Value::Null]
+    );
 }
 
 #[workflow]
@@ -295,16 +268,13 @@ async fn fails_after_dispatch() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn children_of_a_parent_that_failed_run_on() {
-    scenario(async |world| {
-        let forge = world
-            .forge([fails_after_dispatch::NAME, double::NAME])
-            .await;
-        forge.start("p", fails_after_dispatch()).await.unwrap();
-        assert_eq!(world.settle("p").await.state, FAILED);
-        world.quiet().await;
-        assert_eq!(world.rows().run("p$grp$one").state, COMPLETED);
-    })
-    .await;
+#[scenario]
+async fn children_of_a_parent_that_failed_run_on(world: &World) {
+    let forge = world
+        .forge([fails_after_dispatch::NAME, double::NAME])
+        .await;
+    forge.start("p", fails_after_dispatch()).await.unwrap();
+    assert_eq!(world.settle("p").await.state, FAILED);
+    world.quiet().await;
+    assert_eq!(world.rows().run("p$grp$one").state, COMPLETED);
 }

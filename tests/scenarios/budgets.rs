@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, FAILED, IDLE, Probe, STALLED, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, FAILED, IDLE, Probe, STALLED, World, scenario};
 
 use crate::faults::{Limited, Offline, counts, play, raise, up_to, used};
 
@@ -24,31 +24,28 @@ async fn turned(probe: State<Probe>, script: String) -> Result<usize> {
     Ok(step!("call", retry = policies, play(&probe, &script)).await?)
 }
 
-#[tokio::test]
-async fn a_step_s_budgets_survive_a_deploy_that_turns_the_list_round() {
-    scenario(async |world| {
-        let script = "limited,limited,offline,limited,ok";
-        let forge = world.forge([turned::NAME]).await;
-        forge.start("k", turned(script.to_owned())).await.unwrap();
-        for played in 1..=3 {
-            world.noted("played", played).await;
-            world.parked("k").await;
-            if played < 3 {
-                let next = world.parked("k").await.wake_at.unwrap();
-                world.move_to(next);
-            }
+#[scenario]
+async fn a_step_s_budgets_survive_a_deploy_that_turns_the_list_round(world: &World) {
+    let script = "limited,limited,offline,limited,ok";
+    let forge = world.forge([turned::NAME]).await;
+    forge.start("k", turned(script.to_owned())).await.unwrap();
+    for played in 1..=3 {
+        world.noted("played", played).await;
+        world.parked("k").await;
+        if played < 3 {
+            let next = world.parked("k").await.wake_at.unwrap();
+            world.move_to(next);
         }
-        forge.shutdown().await;
-        world.probe.set("turned", 1);
-        let _forge = world.forge([turned::NAME]).await;
-        assert_eq!(world.settle("k").await.state, STALLED);
-        assert_eq!(world.probe.count("played"), 4);
-        assert_eq!(
-            used(world, "k", "step$call"),
-            counts([("limited", 3), ("offline", 1)])
-        );
-    })
-    .await;
+    }
+    forge.shutdown().await;
+    world.probe.set("turned", 1);
+    let _forge = world.forge([turned::NAME]).await;
+    assert_eq!(world.settle("k").await.state, STALLED);
+    assert_eq!(world.probe.count("played"), 4);
+    assert_eq!(
+        used(world, "k", "step$call"),
+        counts([("limited", 3), ("offline", 1)])
+    );
 }
 
 static TURNED: AtomicBool = AtomicBool::new(false);
@@ -58,25 +55,22 @@ async fn turned_body(probe: State<Probe>) -> Result<usize> {
     play(&probe, "limited,offline,offline,limited,limited").await
 }
 
-#[tokio::test]
-async fn the_body_s_budgets_survive_a_crash_and_a_deploy_that_turns_the_list_round() {
-    scenario(async |world| {
-        let forge = world.forge([turned_body::NAME]).await;
-        forge.start("k", turned_body()).await.unwrap();
-        world.parked("k").await;
-        world.clock.advance(secs(1));
-        world.until(|| world.rows().run("k").attempts == 2).await;
-        let row = world.parked("k").await;
-        let stored: serde_json::Value = serde_json::from_str(&row.retry_counts).unwrap();
-        assert_eq!(stored, counts([("limited", 1), ("offline", 1)]));
-        forge.crash();
-        drop(forge);
-        TURNED.store(true, Ordering::Relaxed);
-        let _forge = world.forge([turned_body::NAME]).await;
-        assert_eq!(world.settle("k").await.state, FAILED);
-        assert_eq!(world.probe.count("played"), 5);
-    })
-    .await;
+#[scenario]
+async fn the_body_s_budgets_survive_a_crash_and_a_deploy_that_turns_the_list_round(world: &World) {
+    let forge = world.forge([turned_body::NAME]).await;
+    forge.start("k", turned_body()).await.unwrap();
+    world.parked("k").await;
+    world.clock.advance(secs(1));
+    world.until(|| world.rows().run("k").attempts == 2).await;
+    let row = world.parked("k").await;
+    let stored: serde_json::Value = serde_json::from_str(&row.retry_counts).unwrap();
+    assert_eq!(stored, counts([("limited", 1), ("offline", 1)]));
+    world.crash(&forge);
+    drop(forge);
+    TURNED.store(true, Ordering::Relaxed);
+    let _forge = world.forge([turned_body::NAME]).await;
+    assert_eq!(world.settle("k").await.state, FAILED);
+    assert_eq!(world.probe.count("played"), 5);
 }
 
 #[workflow(retry = [up_to(3).on::<Limited>(), up_to(3).on::<Offline>()])]
@@ -85,17 +79,16 @@ async fn alternating(probe: State<Probe>) -> Result<usize> {
 }
 
 /// The original compared all failures with the largest single budget, and left the run idle for ever.
-#[tokio::test]
-async fn two_budgets_of_three_with_alternating_errors_end_failed_after_five_failures() {
-    scenario(async |world| {
-        let forge = world.forge([alternating::NAME]).await;
-        forge.start("k", alternating()).await.unwrap();
-        let row = world.settle("k").await;
-        assert_eq!((row.state, row.attempts), (FAILED, 5));
-        let numbers = world.rows().attempts("k").into_iter().map(|it| it.1);
-        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    })
-    .await;
+#[scenario]
+async fn two_budgets_of_three_with_alternating_errors_end_failed_after_five_failures(
+    world: &World,
+) {
+    let forge = world.forge([alternating::NAME]).await;
+    forge.start("k", alternating()).await.unwrap();
+    let row = world.settle("k").await;
+    assert_eq!((row.state, row.attempts), (FAILED, 5));
+    let numbers = world.rows().attempts("k").into_iter().map(|it| it.1);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
 }
 
 #[workflow(retry = [up_to(2).on::<Limited>(), up_to(5)])]
@@ -103,15 +96,12 @@ async fn routed(probe: State<Probe>) -> Result<usize> {
     play(&probe, "limited,limited,ok").await
 }
 
-#[tokio::test]
-async fn a_body_s_failure_is_routed_to_the_first_policy_that_covers_it() {
-    scenario(async |world| {
-        let forge = world.forge([routed::NAME]).await;
-        forge.start("k", routed()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, FAILED);
-        assert_eq!(world.rows().errors("k").len(), 2);
-    })
-    .await;
+#[scenario]
+async fn a_body_s_failure_is_routed_to_the_first_policy_that_covers_it(world: &World) {
+    let forge = world.forge([routed::NAME]).await;
+    forge.start("k", routed()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, FAILED);
+    assert_eq!(world.rows().errors("k").len(), 2);
 }
 
 #[workflow(retry = up_to(5).on::<Limited>())]
@@ -123,19 +113,16 @@ async fn uncovered(probe: State<Probe>, how: String) -> Result<()> {
     }
 }
 
-#[tokio::test]
-async fn a_body_s_failure_that_no_policy_covers_fails_the_run_at_once() {
-    scenario(async |world| {
-        let forge = world.forge([uncovered::NAME]).await;
-        for how in ["panic", "error"] {
-            forge.start(how, uncovered(how.to_owned())).await.unwrap();
-            let row = world.settle(how).await;
-            assert_eq!((row.state, row.attempts), (FAILED, 1), "{how}");
-            assert_eq!(row.retry_counts, "{}");
-        }
-        assert_eq!(world.probe.count("body"), 2);
-    })
-    .await;
+#[scenario]
+async fn a_body_s_failure_that_no_policy_covers_fails_the_run_at_once(world: &World) {
+    let forge = world.forge([uncovered::NAME]).await;
+    for how in ["panic", "error"] {
+        forge.start(how, uncovered(how.to_owned())).await.unwrap();
+        let row = world.settle(how).await;
+        assert_eq!((row.state, row.attempts), (FAILED, 1), "{how}");
+        assert_eq!(row.retry_counts, "{}");
+    }
+    assert_eq!(world.probe.count("body"), 2);
 }
 
 #[workflow(retry = [up_to(2).on::<Limited>(), up_to(2).on::<Offline>()])]
@@ -148,19 +135,16 @@ async fn pausing_by_kind(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn pauses_between_a_body_s_errors_give_no_budget_back() {
-    scenario(async |world| {
-        let forge = world.forge([pausing_by_kind::NAME]).await;
-        forge.start("k", pausing_by_kind()).await.unwrap();
-        let mut row = world.settle("k").await;
-        while row.state == IDLE {
-            forge.wake::<pausing_by_kind>("k").await.unwrap();
-            row = world.settle("k").await;
-        }
-        assert_eq!((row.state, row.attempts), (FAILED, 3));
-    })
-    .await;
+#[scenario]
+async fn pauses_between_a_body_s_errors_give_no_budget_back(world: &World) {
+    let forge = world.forge([pausing_by_kind::NAME]).await;
+    forge.start("k", pausing_by_kind()).await.unwrap();
+    let mut row = world.settle("k").await;
+    while row.state == IDLE {
+        forge.wake::<pausing_by_kind>("k").await.unwrap();
+        row = world.settle("k").await;
+    }
+    assert_eq!((row.state, row.attempts), (FAILED, 3));
 }
 
 #[workflow]
@@ -181,25 +165,22 @@ async fn passed_by(probe: State<Probe>) -> Result<usize> {
 }
 
 /// The original counted every pass that reached the step.
-#[tokio::test]
-async fn only_executions_count_and_not_the_passes_that_come_by() {
-    scenario(async |world| {
-        let forge = world.forge([passed_by::NAME]).await;
-        let run = forge.start("k", passed_by()).await.unwrap();
-        let retry_at = world.parked("k").await.wake_at;
-        for _ in 0..5 {
-            let epoch = world.rows().run("k").lock_epoch;
-            forge.wake::<passed_by>("k").await.unwrap();
-            world
-                .until(|| world.rows().run("k").lock_epoch > epoch)
-                .await;
-            assert_eq!(world.parked("k").await.wake_at, retry_at);
-        }
-        assert_eq!(world.rows().record("k", "step$call").attempts, 1);
-        assert_eq!(used(world, "k", "step$call"), counts([("*", 1)]));
-        world.probe.set("open", 1);
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), 3);
-    })
-    .await;
+#[scenario]
+async fn only_executions_count_and_not_the_passes_that_come_by(world: &World) {
+    let forge = world.forge([passed_by::NAME]).await;
+    let run = forge.start("k", passed_by()).await.unwrap();
+    let retry_at = world.parked("k").await.wake_at;
+    for _ in 0..5 {
+        let epoch = world.rows().run("k").lock_epoch;
+        forge.wake::<passed_by>("k").await.unwrap();
+        world
+            .until(|| world.rows().run("k").lock_epoch > epoch)
+            .await;
+        assert_eq!(world.parked("k").await.wake_at, retry_at);
+    }
+    assert_eq!(world.rows().record("k", "step$call").attempts, 1);
+    assert_eq!(used(world, "k", "step$call"), counts([("*", 1)]));
+    world.probe.set("open", 1);
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), 3);
 }

@@ -1,7 +1,7 @@
 //! `join!`, `select!`, `FuturesUnordered` over operations: the same on every replay.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
@@ -26,29 +26,26 @@ async fn joined_steps(probe: State<Probe>) -> Result<u32> {
     Ok(a + b + c)
 }
 
-#[tokio::test]
-async fn joined_steps_run_at_the_same_time_and_are_recorded_as_they_end() {
-    scenario(async |world| {
-        let forge = world.forge([joined_steps::NAME]).await;
-        let run = forge.start("k", joined_steps()).await.unwrap();
-        for step in ["c", "a", "b"] {
-            world.until(|| world.probe.count("pass") == 1).await;
-            world.probe.set(step, 1);
-            world
-                .until(|| {
-                    world
-                        .rows()
-                        .find("k")
-                        .is_some_and(|_| world.rows().order("k").contains(&format!("step${step}")))
-                })
-                .await;
-        }
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), 7);
-        let order = ["step$c", "step$a", "step$b", "wait$pause"];
-        assert_eq!(world.rows().order("k"), order);
-    })
-    .await;
+#[scenario]
+async fn joined_steps_run_at_the_same_time_and_are_recorded_as_they_end(world: &World) {
+    let forge = world.forge([joined_steps::NAME]).await;
+    let run = forge.start("k", joined_steps()).await.unwrap();
+    for step in ["c", "a", "b"] {
+        world.until(|| world.probe.count("pass") == 1).await;
+        world.probe.set(step, 1);
+        world
+            .until(|| {
+                world
+                    .rows()
+                    .find("k")
+                    .is_some_and(|_| world.rows().order("k").contains(&format!("step${step}")))
+            })
+            .await;
+    }
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 7);
+    let order = ["step$c", "step$a", "step$b", "wait$pause"];
+    assert_eq!(world.rows().order("k"), order);
 }
 
 #[workflow]
@@ -82,31 +79,28 @@ async fn raced(probe: State<Probe>, pauses: u32) -> Result<String> {
     Ok(seen)
 }
 
-#[tokio::test]
-async fn a_race_has_one_winner_for_all_replays() {
-    scenario(async |world| {
-        let forge = world.forge([raced::NAME]).await;
-        for (key, first, second) in [("ab", "a", "b"), ("ba", "b", "a")] {
-            world.probe.set("a", 0);
-            world.probe.set("b", 0);
-            let run = forge.start(key, raced(25)).await.unwrap();
-            world.probe.set(first, 1);
-            let row = format!("step${first}");
-            world
-                .until(|| world.rows().order(key) == [row.clone()])
-                .await;
-            world.probe.set(second, 1);
-            world.settle(key).await;
-            let seen = run.result().await.unwrap();
-            assert!(seen.starts_with(first), "{key}: {seen}");
-            assert_eq!(
-                world.probe.count(&seen),
-                26,
-                "the first pass and 25 replays"
-            );
-        }
-    })
-    .await;
+#[scenario]
+async fn a_race_has_one_winner_for_all_replays(world: &World) {
+    let forge = world.forge([raced::NAME]).await;
+    for (key, first, second) in [("ab", "a", "b"), ("ba", "b", "a")] {
+        world.probe.set("a", 0);
+        world.probe.set("b", 0);
+        let run = forge.start(key, raced(25)).await.unwrap();
+        world.probe.set(first, 1);
+        let row = format!("step${first}");
+        world
+            .until(|| world.rows().order(key) == [row.clone()])
+            .await;
+        world.probe.set(second, 1);
+        world.settle(key).await;
+        let seen = run.result().await.unwrap();
+        assert!(seen.starts_with(first), "{key}: {seen}");
+        assert_eq!(
+            world.probe.count(&seen),
+            26,
+            "the first pass and 25 replays"
+        );
+    }
 }
 
 #[workflow]
@@ -132,18 +126,15 @@ async fn unordered(probe: State<Probe>, count: u32) -> Result<Vec<u32>> {
     Ok(seen)
 }
 
-#[tokio::test]
-async fn futures_unordered_yields_in_the_recorded_order() {
-    scenario(async |world| {
-        let forge = world.forge([unordered::NAME]).await;
-        let run = forge.start("k", unordered(40)).await.unwrap();
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        let seen = run.result().await.unwrap();
-        assert_eq!(seen.len(), 40);
-        assert_eq!(world.probe.count(&format!("{seen:?}")), 3);
-        assert_eq!(world.probe.count("ran"), 40);
-    })
-    .await;
+#[scenario]
+async fn futures_unordered_yields_in_the_recorded_order(world: &World) {
+    let forge = world.forge([unordered::NAME]).await;
+    let run = forge.start("k", unordered(40)).await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    let seen = run.result().await.unwrap();
+    assert_eq!(seen.len(), 40);
+    assert_eq!(world.probe.count(&format!("{seen:?}")), 3);
+    assert_eq!(world.probe.count("ran"), 40);
 }
 
 #[workflow]
@@ -162,19 +153,16 @@ async fn all_at_once(probe: State<Probe>) -> Result<u64> {
     Ok(all.await?.iter().sum())
 }
 
-#[tokio::test]
-async fn a_retry_among_many_parks_the_run_and_the_rest_is_kept() {
-    scenario(async |world| {
-        let forge = world.forge([all_at_once::NAME]).await;
-        let run = forge.start("k", all_at_once()).await.unwrap();
-        let parked = world.parked("k").await;
-        assert_eq!(parked.wake_at, Some(world.now() + 20_000_000));
-        assert_eq!(world.rows().order("k").len(), 63);
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), (0..64).sum::<u64>());
-        assert_eq!(world.rows().run("k").lock_epoch, 2);
-    })
-    .await;
+#[scenario]
+async fn a_retry_among_many_parks_the_run_and_the_rest_is_kept(world: &World) {
+    let forge = world.forge([all_at_once::NAME]).await;
+    let run = forge.start("k", all_at_once()).await.unwrap();
+    let parked = world.parked("k").await;
+    assert_eq!(parked.wake_at, Some(world.now() + 20_000_000));
+    assert_eq!(world.rows().order("k").len(), 63);
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), (0..64).sum::<u64>());
+    assert_eq!(world.rows().run("k").lock_epoch, 2);
 }
 
 #[workflow]
@@ -199,27 +187,24 @@ async fn is_paid(probe: &Probe) -> Result<bool> {
     Ok(probe.is("paid"))
 }
 
-#[tokio::test]
-async fn a_wait_may_race_a_condition_and_the_loser_leaves_no_row() {
-    scenario(async |world| {
-        let forge = world.forge([deadline::NAME]).await;
-        let late = forge.start("late", deadline()).await.unwrap();
-        world.settle("late").await;
-        assert_eq!(late.result().await.unwrap(), "too late");
-        assert_eq!(
-            world.rows().order("late"),
-            ["wait$deadline", "step$tell", "wait$pause"]
-        );
-        assert_eq!(world.rows().records("late").len(), 3);
-        let paid = forge.start("paid", deadline()).await.unwrap();
-        world.parked("paid").await;
-        world.probe.set("paid", 1);
-        world.settle("paid").await;
-        assert_eq!(paid.result().await.unwrap(), "paid");
-        assert_eq!(world.rows().records("paid").len(), 3);
-        assert_eq!(world.probe.count("paid"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_wait_may_race_a_condition_and_the_loser_leaves_no_row(world: &World) {
+    let forge = world.forge([deadline::NAME]).await;
+    let late = forge.start("late", deadline()).await.unwrap();
+    world.settle("late").await;
+    assert_eq!(late.result().await.unwrap(), "too late");
+    assert_eq!(
+        world.rows().order("late"),
+        ["wait$deadline", "step$tell", "wait$pause"]
+    );
+    assert_eq!(world.rows().records("late").len(), 3);
+    let paid = forge.start("paid", deadline()).await.unwrap();
+    world.parked("paid").await;
+    world.probe.set("paid", 1);
+    world.settle("paid").await;
+    assert_eq!(paid.result().await.unwrap(), "paid");
+    assert_eq!(world.rows().records("paid").len(), 3);
+    assert_eq!(world.probe.count("paid"), 1);
 }
 
 #[workflow]
@@ -254,17 +239,14 @@ async fn shared_state(probe: State<Probe>) -> Result<u32> {
     Ok(1)
 }
 
-#[tokio::test]
-async fn state_that_arms_share_is_the_same_on_replay() {
-    scenario(async |world| {
-        let forge = world.forge([shared_state::NAME]).await;
-        forge.start("k", shared_state()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        let log = world.probe.log();
-        assert_eq!(log.len(), 2);
-        assert_eq!(log[0], log[1]);
-    })
-    .await;
+#[scenario]
+async fn state_that_arms_share_is_the_same_on_replay(world: &World) {
+    let forge = world.forge([shared_state::NAME]).await;
+    forge.start("k", shared_state()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    let log = world.probe.log();
+    assert_eq!(log.len(), 2);
+    assert_eq!(log[0], log[1]);
 }
 
 #[workflow]
@@ -282,14 +264,11 @@ async fn abandoned(probe: State<Probe>) -> Result<u32> {
     Ok(quick)
 }
 
-#[tokio::test]
-async fn a_step_that_the_body_no_longer_polls_does_not_keep_the_run_from_parking() {
-    scenario(async |world| {
-        let forge = world.forge([abandoned::NAME]).await;
-        let run = forge.start("k", abandoned()).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), 2);
-        assert_eq!(world.rows().order("k"), ["step$quick", "wait$pause"]);
-    })
-    .await;
+#[scenario]
+async fn a_step_that_the_body_no_longer_polls_does_not_keep_the_run_from_parking(world: &World) {
+    let forge = world.forge([abandoned::NAME]).await;
+    let run = forge.start("k", abandoned()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 2);
+    assert_eq!(world.rows().order("k"), ["step$quick", "wait$pause"]);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, STALLED, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, STALLED, World, scenario};
 
 async fn is_open(probe: &Probe) -> Result<bool> {
     probe.note("looked");
@@ -20,125 +20,107 @@ async fn poller(probe: State<Probe>, every: Duration, timeout: Duration) -> Resu
     )
 }
 
-#[tokio::test]
-async fn a_condition_that_is_true_at_once_needs_no_park() {
-    scenario(async |world| {
-        let forge = world.forge([poller::NAME]).await;
-        world.probe.set("open", 1);
-        let run = forge.start("k", poller(secs(1), hours(1))).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), "open");
-        assert_eq!(world.rows().run("k").lock_epoch, 1);
-        let record = world.rows().record("k", "wait_until$open");
-        assert_eq!((record.state, record.attempts), (1, 1));
-        assert_eq!((record.error_class, record.error_message), (None, None));
-    })
-    .await;
+#[scenario]
+async fn a_condition_that_is_true_at_once_needs_no_park(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    world.probe.set("open", 1);
+    let run = forge.start("k", poller(secs(1), hours(1))).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "open");
+    assert_eq!(world.rows().run("k").lock_epoch, 1);
+    let record = world.rows().record("k", "wait_until$open");
+    assert_eq!((record.state, record.attempts), (1, 1));
+    assert_eq!((record.error_class, record.error_message), (None, None));
 }
 
-#[tokio::test]
-async fn a_satisfied_wait_is_not_labelled_as_a_timeout() {
-    scenario(async |world| {
-        let forge = world.forge([poller::NAME]).await;
-        let run = forge
-            .start("k", poller(minutes(1), hours(1)))
-            .await
-            .unwrap();
-        world.parked("k").await;
-        world.probe.set("open", 1);
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), "open");
-        let record = world.rows().record("k", "wait_until$open");
-        assert_eq!(
-            (record.error_class, record.error_message, record.metadata),
-            (None, None, None)
+#[scenario]
+async fn a_satisfied_wait_is_not_labelled_as_a_timeout(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    let run = forge
+        .start("k", poller(minutes(1), hours(1)))
+        .await
+        .unwrap();
+    world.parked("k").await;
+    world.probe.set("open", 1);
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), "open");
+    let record = world.rows().record("k", "wait_until$open");
+    assert_eq!(
+        (record.error_class, record.error_message, record.metadata),
+        (None, None, None)
+    );
+    assert!(world.rows().errors("k").is_empty());
+}
+
+#[scenario]
+async fn polls_are_so_far_apart_and_the_deadline_is_noticed_at_its_instant(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    let begun = world.now();
+    let run = forge
+        .start("k", poller(minutes(25), hours(1)))
+        .await
+        .unwrap();
+    let mut looks = Vec::new();
+    while world.rows().run("k").state != COMPLETED {
+        looks.extend(
+            world
+                .quiet_wake_at("k")
+                .await
+                .map(|at| (at - begun) / 60_000_000),
         );
-        assert!(world.rows().errors("k").is_empty());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn polls_are_so_far_apart_and_the_deadline_is_noticed_at_its_instant() {
-    scenario(async |world| {
-        let forge = world.forge([poller::NAME]).await;
-        let begun = world.now();
-        let run = forge
-            .start("k", poller(minutes(25), hours(1)))
-            .await
-            .unwrap();
-        let mut looks = Vec::new();
-        while world.rows().run("k").state != COMPLETED {
-            looks.extend(
-                world
-                    .quiet_wake_at("k")
-                    .await
-                    .map(|at| (at - begun) / 60_000_000),
-            );
-            world.clock.advance(minutes(5));
-            world.quiet().await;
-        }
-        looks.dedup();
-        assert_eq!(looks, [25, 50, 60], "min(next poll, deadline)");
-        assert_eq!(run.result().await.unwrap(), "open true 1");
-        assert_eq!(world.probe.count("looked"), 4);
-        let errors = world.rows().errors("k");
-        assert_eq!(errors.len(), 1);
-        assert_eq!(errors[0].step_name.as_deref(), Some("wait_until$open"));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_condition_that_is_true_at_the_deadline_wins() {
-    scenario(async |world| {
-        let forge = world.forge([poller::NAME]).await;
-        let run = forge.start("k", poller(hours(9), hours(1))).await.unwrap();
-        world.parked("k").await;
-        world.probe.set("open", 1);
-        // Long after the deadline, as after an outage.
-        world.clock.advance(days(3));
-        assert_eq!(run.result().await.unwrap(), "open");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_timeout_of_nothing_looks_once() {
-    scenario(async |world| {
-        let forge = world.forge([poller::NAME]).await;
-        let run = forge
-            .start("k", poller(secs(1), Duration::ZERO))
-            .await
-            .unwrap();
-        assert_eq!(run.result().await.unwrap(), "open true 1");
-        assert_eq!(world.probe.count("looked"), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn neither_wake_ups_nor_crashes_move_the_deadline_or_the_next_poll() {
-    scenario(async |world| {
-        let forge = world.forge([poller::NAME]).await;
-        forge
-            .start("k", poller(minutes(40), hours(1)))
-            .await
-            .unwrap();
-        let first = world.parked("k").await.wake_at;
-        world.clock.advance(minutes(10));
-        forge.wake::<poller>("k").await.unwrap();
+        world.clock.advance(minutes(5));
         world.quiet().await;
-        assert_eq!(world.parked("k").await.wake_at, first);
-        assert_eq!(world.probe.count("looked"), 1, "a poll has its own time");
-        forge.crash();
-        drop(forge);
-        let _forge = world.forge([poller::NAME]).await;
-        world.clock.advance(minutes(30));
-        world.noted("looked", 2).await;
-        let deadline = first.map(|at| at + 20 * 60_000_000);
-        assert_eq!(world.parked("k").await.wake_at, deadline);
-    })
-    .await;
+    }
+    looks.dedup();
+    assert_eq!(looks, [25, 50, 60], "min(next poll, deadline)");
+    assert_eq!(run.result().await.unwrap(), "open true 1");
+    assert_eq!(world.probe.count("looked"), 4);
+    let errors = world.rows().errors("k");
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].step_name.as_deref(), Some("wait_until$open"));
+}
+
+#[scenario]
+async fn a_condition_that_is_true_at_the_deadline_wins(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    let run = forge.start("k", poller(hours(9), hours(1))).await.unwrap();
+    world.parked("k").await;
+    world.probe.set("open", 1);
+    // Long after the deadline, as after an outage.
+    world.clock.advance(days(3));
+    assert_eq!(run.result().await.unwrap(), "open");
+}
+
+#[scenario]
+async fn a_timeout_of_nothing_looks_once(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    let run = forge
+        .start("k", poller(secs(1), Duration::ZERO))
+        .await
+        .unwrap();
+    assert_eq!(run.result().await.unwrap(), "open true 1");
+    assert_eq!(world.probe.count("looked"), 1);
+}
+
+#[scenario]
+async fn neither_wake_ups_nor_crashes_move_the_deadline_or_the_next_poll(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    forge
+        .start("k", poller(minutes(40), hours(1)))
+        .await
+        .unwrap();
+    let first = world.parked("k").await.wake_at;
+    world.clock.advance(minutes(10));
+    forge.wake::<poller>("k").await.unwrap();
+    world.quiet().await;
+    assert_eq!(world.parked("k").await.wake_at, first);
+    assert_eq!(world.probe.count("looked"), 1, "a poll has its own time");
+    world.crash(&forge);
+    drop(forge);
+    let _forge = world.forge([poller::NAME]).await;
+    world.clock.advance(minutes(30));
+    world.noted("looked", 2).await;
+    let deadline = first.map(|at| at + 20 * 60_000_000);
+    assert_eq!(world.parked("k").await.wake_at, deadline);
 }
 
 async fn is_reachable(probe: &Probe) -> Result<bool> {
@@ -154,19 +136,16 @@ async fn unretried(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_error_of_a_condition_is_not_retried_unless_the_call_says_so() {
-    scenario(async |world| {
-        let forge = world.forge([unretried::NAME]).await;
-        forge.start("k", unretried()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, STALLED);
-        assert_eq!(world.probe.count("looked"), 1);
-        assert_eq!(
-            world.rows().attempts("k"),
-            [("wait_until$up".to_owned(), 1)]
-        );
-    })
-    .await;
+#[scenario]
+async fn an_error_of_a_condition_is_not_retried_unless_the_call_says_so(world: &World) {
+    let forge = world.forge([unretried::NAME]).await;
+    forge.start("k", unretried()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, STALLED);
+    assert_eq!(world.probe.count("looked"), 1);
+    assert_eq!(
+        world.rows().attempts("k"),
+        [("wait_until$up".to_owned(), 1)]
+    );
 }
 
 #[workflow]
@@ -189,35 +168,29 @@ async fn retried(probe: State<Probe>) -> Result<String> {
     })
 }
 
-#[tokio::test]
-async fn a_retried_condition_error_leads_to_the_next_look() {
-    scenario(async |world| {
-        let forge = world.forge([retried::NAME]).await;
-        let run = forge.start("k", retried()).await.unwrap();
-        world.parked("k").await;
-        world.probe.set("up", 1);
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), "up");
-        assert_eq!(world.rows().record("k", "wait_until$up").attempts, 2);
-    })
-    .await;
+#[scenario]
+async fn a_retried_condition_error_leads_to_the_next_look(world: &World) {
+    let forge = world.forge([retried::NAME]).await;
+    let run = forge.start("k", retried()).await.unwrap();
+    world.parked("k").await;
+    world.probe.set("up", 1);
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), "up");
+    assert_eq!(world.rows().record("k", "wait_until$up").attempts, 2);
 }
 
-#[tokio::test]
-async fn errors_of_a_condition_do_not_carry_it_past_its_deadline() {
-    scenario(async |world| {
-        let forge = world.forge([retried::NAME]).await;
-        let begun = world.now();
-        let run = forge.start("k", retried()).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), "true unreachable 4");
-        assert_eq!(
-            world.now() - begun,
-            3_600_000_000,
-            "at 0, 25, 50 and 60 minutes"
-        );
-    })
-    .await;
+#[scenario]
+async fn errors_of_a_condition_do_not_carry_it_past_its_deadline(world: &World) {
+    let forge = world.forge([retried::NAME]).await;
+    let begun = world.now();
+    let run = forge.start("k", retried()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), "true unreachable 4");
+    assert_eq!(
+        world.now() - begun,
+        3_600_000_000,
+        "at 0, 25, 50 and 60 minutes"
+    );
 }
 
 #[workflow]
@@ -230,15 +203,12 @@ async fn writes(cx: Context, probe: State<Probe>) -> Result<u32> {
     Ok(cx.fetch("looks", 0)?)
 }
 
-#[tokio::test]
-async fn only_the_evaluation_that_completes_a_condition_writes_to_the_context() {
-    scenario(async |world| {
-        let forge = world.forge([writes::NAME]).await;
-        let run = forge.start("k", writes()).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), 1);
-    })
-    .await;
+#[scenario]
+async fn only_the_evaluation_that_completes_a_condition_writes_to_the_context(world: &World) {
+    let forge = world.forge([writes::NAME]).await;
+    let run = forge.start("k", writes()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 1);
 }
 
 async fn is_slowly_open(probe: &Probe) -> Result<bool> {
@@ -253,23 +223,20 @@ async fn slow_poller(probe: State<Probe>) -> Result<bool> {
     Ok(open.is_err_and(|error| error.is_timeout))
 }
 
-#[tokio::test]
-async fn a_crash_in_the_first_look_does_not_restart_the_time() {
-    scenario(async |world| {
-        let forge = world.forge([slow_poller::NAME]).await;
-        let begun = world.now();
-        forge.start("k", slow_poller()).await.unwrap();
-        world.noted("looked", 1).await;
-        world.until(|| !world.rows().records("k").is_empty()).await;
-        forge.crash();
-        drop(forge);
-        world.clock.advance(minutes(30));
-        world.probe.set("answer", 1);
-        let forge = world.forge([slow_poller::NAME]).await;
-        let run = forge.start("k", slow_poller()).await.unwrap();
-        world.settle("k").await;
-        assert!(run.result().await.unwrap());
-        assert_eq!(world.now(), begun + 3_600 * 1_000_000);
-    })
-    .await;
+#[scenario]
+async fn a_crash_in_the_first_look_does_not_restart_the_time(world: &World) {
+    let forge = world.forge([slow_poller::NAME]).await;
+    let begun = world.now();
+    forge.start("k", slow_poller()).await.unwrap();
+    world.noted("looked", 1).await;
+    world.until(|| !world.rows().records("k").is_empty()).await;
+    world.crash(&forge);
+    drop(forge);
+    world.clock.advance(minutes(30));
+    world.probe.set("answer", 1);
+    let forge = world.forge([slow_poller::NAME]).await;
+    let run = forge.start("k", slow_poller()).await.unwrap();
+    world.settle("k").await;
+    assert!(run.result().await.unwrap());
+    assert_eq!(world.now(), begun + 3_600 * 1_000_000);
 }

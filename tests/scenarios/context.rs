@@ -2,7 +2,7 @@
 
 use chrono_forge::prelude::*;
 use chrono_forge::{ContextError, StepError};
-use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, World, scenario};
 use serde_json::json;
 
 #[workflow]
@@ -25,18 +25,15 @@ async fn methods(cx: Context) -> Result<(String, bool, bool, u32)> {
     Ok((missing, first, second, sum))
 }
 
-#[tokio::test]
-async fn entries_are_written_read_updated_and_removed() {
-    scenario(async |world| {
-        let forge = world.forge([methods::NAME]).await;
-        let run = forge.start("k", methods()).await.unwrap();
-        let given = run.result().await.unwrap();
-        assert_eq!(given, ("default".to_owned(), true, false, 11));
-        let hash = json!({"a": 1, "b": [1.5, null, true, "hi"]});
-        let expected = json!({"hash": hash, "once": "first", "x": 11, "z": 3});
-        assert_eq!(run.context().await.unwrap(), expected);
-    })
-    .await;
+#[scenario]
+async fn entries_are_written_read_updated_and_removed(world: &World) {
+    let forge = world.forge([methods::NAME]).await;
+    let run = forge.start("k", methods()).await.unwrap();
+    let given = run.result().await.unwrap();
+    assert_eq!(given, ("default".to_owned(), true, false, 11));
+    let hash = json!({"a": 1, "b": [1.5, null, true, "hi"]});
+    let expected = json!({"hash": hash, "once": "first", "x": 11, "z": 3});
+    assert_eq!(run.context().await.unwrap(), expected);
 }
 
 #[workflow]
@@ -65,18 +62,15 @@ async fn limits(cx: Context) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_refused_entry_is_a_value_and_writes_nothing() {
-    scenario(async |world| {
-        let forge = world.forge([limits::NAME]).await;
-        let run = forge.start("k", limits()).await.unwrap();
-        run.result().await.unwrap();
-        let context = run.context().await.unwrap();
-        let keys: Vec<_> = context.as_object().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["fits", "kept", "other"]);
-        assert_eq!(context["kept"], "old");
-    })
-    .await;
+#[scenario]
+async fn a_refused_entry_is_a_value_and_writes_nothing(world: &World) {
+    let forge = world.forge([limits::NAME]).await;
+    let run = forge.start("k", limits()).await.unwrap();
+    run.result().await.unwrap();
+    let context = run.context().await.unwrap();
+    let keys: Vec<_> = context.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["fits", "kept", "other"]);
+    assert_eq!(context["kept"], "old");
 }
 
 #[workflow]
@@ -103,40 +97,37 @@ async fn attempts(cx: Context, probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_entry_commits_with_its_step_and_a_lost_attempt_leaves_none() {
-    scenario(async |world| {
-        let forge = world.forge([attempts::NAME]).await;
-        forge.start("k", attempts()).await.unwrap();
-        world.parked("k").await;
-        assert_eq!(world.rows().run("k").context, json!({"body": "said"}));
-        world.clock.advance(secs(1));
-        world.noted("crash", 1).await;
-        world.until(|| world.rows().order("k").len() == 1).await;
-        let row = world.rows().run("k");
-        assert_eq!(row.state, RUNNING, "in the middle of a pass");
-        assert_eq!(row.context, json!({"body": "said", "attempt-2": 2}));
-        let delta = world.rows().record("k", "step$write").context_delta;
-        assert_eq!(delta.as_deref(), Some(r#"{"attempt-2":2}"#));
-        forge.crash();
-        drop(forge);
-        assert_eq!(
-            world.rows().run("k").context,
-            json!({"body": "said", "attempt-2": 2})
-        );
-        world.probe.set("go", 1);
-        let _forge = world.forge([attempts::NAME]).await;
-        world.settle("k").await;
-        let expected = json!({"body": "said", "attempt-2": 2, "crashed": true});
-        assert_eq!(world.rows().run("k").context, expected);
-        // The snapshot of the error shows what the attempt had written.
-        let snapshot = world.rows().errors("k")[0].context.clone();
-        assert_eq!(
-            snapshot.as_deref(),
-            Some(r#"{"attempt-1":1,"body":"said"}"#)
-        );
-    })
-    .await;
+#[scenario]
+async fn an_entry_commits_with_its_step_and_a_lost_attempt_leaves_none(world: &World) {
+    let forge = world.forge([attempts::NAME]).await;
+    forge.start("k", attempts()).await.unwrap();
+    world.parked("k").await;
+    assert_eq!(world.rows().run("k").context, json!({"body": "said"}));
+    world.clock.advance(secs(1));
+    world.noted("crash", 1).await;
+    world.until(|| world.rows().order("k").len() == 1).await;
+    let row = world.rows().run("k");
+    assert_eq!(row.state, RUNNING, "in the middle of a pass");
+    assert_eq!(row.context, json!({"body": "said", "attempt-2": 2}));
+    let delta = world.rows().record("k", "step$write").context_delta;
+    assert_eq!(delta.as_deref(), Some(r#"{"attempt-2":2}"#));
+    world.crash(&forge);
+    drop(forge);
+    assert_eq!(
+        world.rows().run("k").context,
+        json!({"body": "said", "attempt-2": 2})
+    );
+    world.probe.set("go", 1);
+    let _forge = world.forge([attempts::NAME]).await;
+    world.settle("k").await;
+    let expected = json!({"body": "said", "attempt-2": 2, "crashed": true});
+    assert_eq!(world.rows().run("k").context, expected);
+    // The snapshot of the error shows what the attempt had written.
+    let snapshot = world.rows().errors("k")[0].context.clone();
+    assert_eq!(
+        snapshot.as_deref(),
+        Some(r#"{"attempt-1":1,"body":"said"}"#)
+    );
 }
 
 #[workflow]
@@ -151,17 +142,14 @@ async fn no_future(cx: Context, probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_replay_recomputes_the_body_s_writes_and_never_sees_the_future() {
-    scenario(async |world| {
-        let forge = world.forge([no_future::NAME]).await;
-        forge.start("k", no_future()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        let pass = ["None", "Some(11)"];
-        assert_eq!(world.probe.log(), [pass, pass, pass].concat());
-        assert_eq!(world.rows().run("k").context, json!({"n": 111}));
-    })
-    .await;
+#[scenario]
+async fn a_replay_recomputes_the_body_s_writes_and_never_sees_the_future(world: &World) {
+    let forge = world.forge([no_future::NAME]).await;
+    forge.start("k", no_future()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    let pass = ["None", "Some(11)"];
+    assert_eq!(world.probe.log(), [pass, pass, pass].concat());
+    assert_eq!(world.rows().run("k").context, json!({"n": 111}));
 }
 
 #[workflow]
@@ -176,15 +164,12 @@ async fn failing(cx: Context) -> Result<String> {
     Ok(format!("{:?}", cx.get::<bool>("tried")?))
 }
 
-#[tokio::test]
-async fn a_step_that_gives_up_commits_what_its_last_attempt_wrote() {
-    scenario(async |world| {
-        let forge = world.forge([failing::NAME]).await;
-        let run = forge.start("k", failing()).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), "Some(true)");
-    })
-    .await;
+#[scenario]
+async fn a_step_that_gives_up_commits_what_its_last_attempt_wrote(world: &World) {
+    let forge = world.forge([failing::NAME]).await;
+    let run = forge.start("k", failing()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), "Some(true)");
 }
 
 #[workflow]
@@ -192,13 +177,10 @@ async fn key_of(cx: Context) -> Result<(String, String)> {
     Ok((cx.key().to_owned(), cx.workflow().to_owned()))
 }
 
-#[tokio::test]
-async fn the_handle_knows_its_key_and_its_workflow() {
-    scenario(async |world| {
-        let forge = world.forge([key_of::NAME]).await;
-        let run = forge.start("some key, é", key_of()).await.unwrap();
-        let (key, workflow) = run.result().await.unwrap();
-        assert_eq!((key.as_str(), workflow.as_str()), ("some key, é", "key_of"));
-    })
-    .await;
+#[scenario]
+async fn the_handle_knows_its_key_and_its_workflow(world: &World) {
+    let forge = world.forge([key_of::NAME]).await;
+    let run = forge.start("some key, é", key_of()).await.unwrap();
+    let (key, workflow) = run.result().await.unwrap();
+    assert_eq!((key.as_str(), workflow.as_str()), ("some key, é", "key_of"));
 }

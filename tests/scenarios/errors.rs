@@ -2,7 +2,8 @@
 
 use chrono_forge::DefinitionError;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{FAILED, Probe, STALLED, scenario};
+use chrono_forge_tests::backend::{Backend, backends};
+use chrono_forge_tests::scenario::{FAILED, Probe, STALLED, World, scenario};
 
 use crate::faults::{Delayed, Limited, Offline, play, raise, up_to};
 
@@ -32,8 +33,10 @@ async fn classes(probe: State<Probe>, how: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_error_whose_type_is_erased_takes_the_name_of_a_type_that_the_policies_name() {
+#[backends]
+async fn an_error_whose_type_is_erased_takes_the_name_of_a_type_that_the_policies_name(
+    backend: Backend,
+) {
     let (limited, offline) = (
         std::any::type_name::<Limited>(),
         std::any::type_name::<Offline>(),
@@ -51,7 +54,7 @@ async fn an_error_whose_type_is_erased_takes_the_name_of_a_type_that_the_policie
         ("body", limited),
         ("other body", "anyhow::Error"),
     ] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let forge = world.forge([classes::NAME]).await;
             forge.start("k", classes(how.to_owned())).await.unwrap();
             let row = world.settle("k").await;
@@ -71,18 +74,15 @@ async fn typed_body() -> Result<(), Delayed> {
     Err(Delayed(Limited))
 }
 
-#[tokio::test]
-async fn a_message_tells_the_causes_and_a_typed_body_its_own_class() {
-    scenario(async |world| {
-        let forge = world.forge([typed_body::NAME]).await;
-        forge.start("k", typed_body()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, FAILED);
-        let error = world.rows().errors("k").remove(0);
-        assert_eq!(error.class, std::any::type_name::<Delayed>());
-        assert_eq!(error.message, "delayed: limited");
-        assert_eq!(error.step_name, None);
-    })
-    .await;
+#[scenario]
+async fn a_message_tells_the_causes_and_a_typed_body_its_own_class(world: &World) {
+    let forge = world.forge([typed_body::NAME]).await;
+    forge.start("k", typed_body()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, FAILED);
+    let error = world.rows().errors("k").remove(0);
+    assert_eq!(error.class, std::any::type_name::<Delayed>());
+    assert_eq!(error.message, "delayed: limited");
+    assert_eq!(error.step_name, None);
 }
 
 #[workflow(retry = RetryPolicy::none())]
@@ -99,25 +99,22 @@ fn explode_deep_inside() -> Result<()> {
 }
 
 /// Whatever the environment says about backtraces.
-#[tokio::test]
-async fn a_panic_is_told_with_message_place_and_backtrace() {
-    scenario(async |world| {
-        let forge = world.forge([explodes::NAME]).await;
-        for how in ["step", "body"] {
-            forge.start(how, explodes(how.to_owned())).await.unwrap();
-            world.settle(how).await;
-            let error = world.rows().errors(how).remove(0);
-            assert!(
-                error.message.starts_with("too deep (at ") && error.message.contains("errors.rs:"),
-                "{}",
-                error.message
-            );
-            let backtrace = error.backtrace.unwrap();
-            assert!(backtrace.contains("explode_deep_inside"), "{backtrace}");
-            assert!(backtrace.len() < 20_000, "{}", backtrace.len());
-        }
-    })
-    .await;
+#[scenario]
+async fn a_panic_is_told_with_message_place_and_backtrace(world: &World) {
+    let forge = world.forge([explodes::NAME]).await;
+    for how in ["step", "body"] {
+        forge.start(how, explodes(how.to_owned())).await.unwrap();
+        world.settle(how).await;
+        let error = world.rows().errors(how).remove(0);
+        assert!(
+            error.message.starts_with("too deep (at ") && error.message.contains("errors.rs:"),
+            "{}",
+            error.message
+        );
+        let backtrace = error.backtrace.unwrap();
+        assert!(backtrace.contains("explode_deep_inside"), "{backtrace}");
+        assert!(backtrace.len() < 20_000, "{}", backtrace.len());
+    }
 }
 
 /// A message that cannot be told.
@@ -149,29 +146,26 @@ async fn undecidable(how: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_policy_or_a_message_that_panics_is_told_and_the_worker_serves_on() {
-    scenario(async |world| {
-        let builder = world.builder([undecidable::NAME]).queue("default", 2);
-        let forge = builder.open().await.unwrap();
-        for (how, state, told) in [
-            ("step", STALLED, "limited; asked whether to try again"),
-            ("body", FAILED, "limited; asked whether to try again"),
-            ("unspeakable", FAILED, "unspeakable (at "),
-        ] {
-            // More often than there are slots: none may be lost.
-            for nth in 0..3 {
-                let key = format!("{how} {nth}");
-                let invocation = undecidable(how.to_owned());
-                forge.start(&key, invocation).await.unwrap();
-                assert_eq!(world.settle(&key).await.state, state, "{key}");
-                let errors = world.rows().errors(&key);
-                assert_eq!(errors.len(), 1, "{key}");
-                assert!(errors[0].message.starts_with(told), "{:?}", errors[0]);
-            }
+#[scenario]
+async fn a_policy_or_a_message_that_panics_is_told_and_the_worker_serves_on(world: &World) {
+    let builder = world.builder([undecidable::NAME]).queue("default", 2);
+    let forge = builder.open().await.unwrap();
+    for (how, state, told) in [
+        ("step", STALLED, "limited; asked whether to try again"),
+        ("body", FAILED, "limited; asked whether to try again"),
+        ("unspeakable", FAILED, "unspeakable (at "),
+    ] {
+        // More often than there are slots: none may be lost.
+        for nth in 0..3 {
+            let key = format!("{how} {nth}");
+            let invocation = undecidable(how.to_owned());
+            forge.start(&key, invocation).await.unwrap();
+            assert_eq!(world.settle(&key).await.state, state, "{key}");
+            let errors = world.rows().errors(&key);
+            assert_eq!(errors.len(), 1, "{key}");
+            assert!(errors[0].message.starts_with(told), "{:?}", errors[0]);
         }
-    })
-    .await;
+    }
 }
 
 #[workflow(part)]
@@ -191,23 +185,20 @@ async fn breaks_a_rule(cx: Context, how: String) -> Result<()> {
 }
 
 /// The original left such runs idle without a trace, and retried the error where a step hid it.
-#[tokio::test]
-async fn a_broken_rule_fails_the_run_at_once_whatever_its_policies_say() {
-    scenario(async |world| {
-        let forge = world.forge([breaks_a_rule::NAME]).await;
-        for how in ["key", "nested", "unmerged"] {
-            let begun = world.now();
-            forge
-                .start(how, breaks_a_rule(how.to_owned()))
-                .await
-                .unwrap();
-            let row = world.settle(how).await;
-            assert_eq!((row.state, row.attempts), (FAILED, 1), "{how}");
-            assert_eq!(world.now(), begun, "{how}: nothing was tried again");
-            let errors = world.rows().errors(how);
-            assert_eq!(errors.len(), 1, "{how}: {errors:?}");
-            assert_eq!(errors[0].class, DefinitionError::CLASS);
-        }
-    })
-    .await;
+#[scenario]
+async fn a_broken_rule_fails_the_run_at_once_whatever_its_policies_say(world: &World) {
+    let forge = world.forge([breaks_a_rule::NAME]).await;
+    for how in ["key", "nested", "unmerged"] {
+        let begun = world.now();
+        forge
+            .start(how, breaks_a_rule(how.to_owned()))
+            .await
+            .unwrap();
+        let row = world.settle(how).await;
+        assert_eq!((row.state, row.attempts), (FAILED, 1), "{how}");
+        assert_eq!(world.now(), begun, "{how}: nothing was tried again");
+        let errors = world.rows().errors(how);
+        assert_eq!(errors.len(), 1, "{how}: {errors:?}");
+        assert_eq!(errors[0].class, DefinitionError::CLASS);
+    }
 }

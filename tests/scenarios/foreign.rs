@@ -1,7 +1,7 @@
 //! Futures that the engine does not know.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, World, scenario};
 
 #[workflow]
 async fn foreign_and_wait(probe: State<Probe>) -> Result<String> {
@@ -12,34 +12,28 @@ async fn foreign_and_wait(probe: State<Probe>) -> Result<String> {
     Ok(won.to_owned())
 }
 
-#[tokio::test]
-async fn a_park_that_drops_a_foreign_await_says_so_on_the_run() {
-    scenario(async |world| {
-        let forge = world.forge([foreign_and_wait::NAME]).await;
-        let run = forge.start("k", foreign_and_wait()).await.unwrap();
-        let parked = world.parked("k").await;
-        assert_eq!(parked.options, r#"{"dropped_foreign_await":true}"#);
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), "deadline");
-    })
-    .await;
+#[scenario]
+async fn a_park_that_drops_a_foreign_await_says_so_on_the_run(world: &World) {
+    let forge = world.forge([foreign_and_wait::NAME]).await;
+    let run = forge.start("k", foreign_and_wait()).await.unwrap();
+    let parked = world.parked("k").await;
+    assert_eq!(parked.options, r#"{"dropped_foreign_await":true}"#);
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), "deadline");
 }
 
-#[tokio::test]
-async fn a_foreign_await_that_ends_within_the_grace_is_heard() {
-    scenario(async |world| {
-        let forge = world.forge([foreign_and_wait::NAME]).await;
-        let run = forge.start("k", foreign_and_wait()).await.unwrap();
-        world.probe.set("signal", 1);
-        assert_eq!(run.result().await.unwrap(), "signal");
-        let row = world.rows().run("k");
-        assert_eq!((row.options.as_str(), row.lock_epoch), ("{}", 1));
-        assert!(
-            world.rows().records("k").is_empty(),
-            "the wait was withdrawn"
-        );
-    })
-    .await;
+#[scenario]
+async fn a_foreign_await_that_ends_within_the_grace_is_heard(world: &World) {
+    let forge = world.forge([foreign_and_wait::NAME]).await;
+    let run = forge.start("k", foreign_and_wait()).await.unwrap();
+    world.probe.set("signal", 1);
+    assert_eq!(run.result().await.unwrap(), "signal");
+    let row = world.rows().run("k");
+    assert_eq!((row.options.as_str(), row.lock_epoch), ("{}", 1));
+    assert!(
+        world.rows().records("k").is_empty(),
+        "the wait was withdrawn"
+    );
 }
 
 #[workflow]
@@ -49,20 +43,17 @@ async fn foreign_alone(probe: State<Probe>) -> Result<u32> {
     Ok(1)
 }
 
-#[tokio::test]
-async fn a_foreign_await_alone_never_parks() {
-    scenario(async |world| {
-        let forge = world.forge([foreign_alone::NAME]).await;
-        let run = forge.start("k", foreign_alone()).await.unwrap();
-        world.noted("begun", 1).await;
-        // Longer than the grace that a park would give it.
-        tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
-        assert_eq!(world.rows().run("k").state, RUNNING);
-        world.probe.set("signal", 1);
-        assert_eq!(run.result().await.unwrap(), 1);
-        assert_eq!(world.probe.count("begun"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_foreign_await_alone_never_parks(world: &World) {
+    let forge = world.forge([foreign_alone::NAME]).await;
+    let run = forge.start("k", foreign_alone()).await.unwrap();
+    world.noted("begun", 1).await;
+    // Longer than the grace that a park would give it.
+    tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+    assert_eq!(world.rows().run("k").state, RUNNING);
+    world.probe.set("signal", 1);
+    assert_eq!(run.result().await.unwrap(), 1);
+    assert_eq!(world.probe.count("begun"), 1);
 }
 
 #[workflow]
@@ -79,13 +70,10 @@ async fn in_unordered() -> Result<u32> {
     Ok(1)
 }
 
-#[tokio::test]
-async fn a_collection_of_operations_is_not_taken_for_a_foreign_await() {
-    scenario(async |world| {
-        let forge = world.forge([in_unordered::NAME]).await;
-        forge.start("k", in_unordered()).await.unwrap();
-        assert_eq!(world.parked("k").await.options, "{}");
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-    })
-    .await;
+#[scenario]
+async fn a_collection_of_operations_is_not_taken_for_a_foreign_await(world: &World) {
+    let forge = world.forge([in_unordered::NAME]).await;
+    forge.start("k", in_unordered()).await.unwrap();
+    assert_eq!(world.parked("k").await.options, "{}");
+    assert_eq!(world.settle("k").await.state, COMPLETED);
 }

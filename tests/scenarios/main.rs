@@ -43,5 +43,6 @@ mod statements;
 mod steps;
 mod streams;
 mod unlock;
+mod unserved;
 mod waits;
 mod workflow_retry;

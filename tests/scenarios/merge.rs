@@ -1,7 +1,7 @@
 //! `merge!`: by handle, vector, name, several; children that fail; wake-ups of the parent.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, FAILED, IDLE, Probe, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, FAILED, IDLE, Probe, World, scenario};
 
 #[workflow]
 async fn add(a: u64, b: u64) -> Result<u64> {
@@ -16,16 +16,13 @@ async fn by_handle() -> Result<u64> {
     Ok(x.output().await? + y.output().await? + seven)
 }
 
-#[tokio::test]
-async fn several_handles_give_their_values_as_a_tuple_in_order() {
-    scenario(async |world| {
-        let forge = world.forge([by_handle::NAME, add::NAME]).await;
-        let run = forge.start("p", by_handle()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 10);
-        let order = ["branch$one", "branch$two", "merge$one,two"];
-        assert_eq!(world.rows().order("p"), order);
-    })
-    .await;
+#[scenario]
+async fn several_handles_give_their_values_as_a_tuple_in_order(world: &World) {
+    let forge = world.forge([by_handle::NAME, add::NAME]).await;
+    let run = forge.start("p", by_handle()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 10);
+    let order = ["branch$one", "branch$two", "merge$one,two"];
+    assert_eq!(world.rows().order("p"), order);
 }
 
 #[workflow]
@@ -41,18 +38,15 @@ async fn by_vector(count: u64) -> Result<u64> {
     Ok(sum)
 }
 
-#[tokio::test]
-async fn a_vector_of_handles_gives_a_vector_also_an_empty_one() {
-    scenario(async |world| {
-        let forge = world.forge([by_vector::NAME, add::NAME]).await;
-        let run = forge.start("p", by_vector(3)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 6);
-        assert_eq!(world.rows().record("p", "merge$b0,b1,b2").state, 1);
-        let none = forge.start("none", by_vector(0)).await.unwrap();
-        assert_eq!(none.result().await.unwrap(), 0);
-        assert!(world.rows().records("none").is_empty());
-    })
-    .await;
+#[scenario]
+async fn a_vector_of_handles_gives_a_vector_also_an_empty_one(world: &World) {
+    let forge = world.forge([by_vector::NAME, add::NAME]).await;
+    let run = forge.start("p", by_vector(3)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 6);
+    assert_eq!(world.rows().record("p", "merge$b0,b1,b2").state, 1);
+    let none = forge.start("none", by_vector(0)).await.unwrap();
+    assert_eq!(none.result().await.unwrap(), 0);
+    assert!(world.rows().records("none").is_empty());
 }
 
 #[workflow]
@@ -69,20 +63,17 @@ async fn by_name() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_name_gives_nothing_and_the_row_is_named_by_the_sorted_set() {
-    scenario(async |world| {
-        let forge = world.forge([by_name::NAME, add::NAME]).await;
-        forge
-            .start("p", by_name())
-            .await
-            .unwrap()
-            .result()
-            .await
-            .unwrap();
-        assert_eq!(world.rows().order("p").last().unwrap(), "merge$a,b");
-    })
-    .await;
+#[scenario]
+async fn a_name_gives_nothing_and_the_row_is_named_by_the_sorted_set(world: &World) {
+    let forge = world.forge([by_name::NAME, add::NAME]).await;
+    forge
+        .start("p", by_name())
+        .await
+        .unwrap()
+        .result()
+        .await
+        .unwrap();
+    assert_eq!(world.rows().order("p").last().unwrap(), "merge$a,b");
 }
 
 #[workflow]
@@ -107,32 +98,31 @@ async fn patient(probe: State<Probe>) -> Result<u64> {
     Ok(sum)
 }
 
-#[tokio::test]
-async fn a_failed_child_keeps_the_parent_parked_until_it_is_recovered() {
-    scenario(async |world| {
-        let forge = world.forge([patient::NAME, fragile::NAME]).await;
-        let run = forge.start("p", patient()).await.unwrap();
-        let parked = world.settle("p").await;
-        assert_eq!((parked.state, parked.wake_at), (IDLE, None));
-        assert_eq!(world.rows().run("p$grp$n$1").state, FAILED);
-        assert_eq!(world.rows().record("p", "branch$grp").pending, 1);
-        assert_eq!(world.rows().record("p", "merge$grp").state, 0);
-        assert_eq!(world.probe.log(), ["body"], "nor is it replayed meanwhile");
-        assert!(world.soon(run.result()).await.is_none());
-        world.probe.set("mended", 1);
-        // What an operator's retry will do.
-        let rows = world.rows();
-        let child = "key = 'p$grp$n$1'";
-        let now = world.now();
-        rows.edit(
-            &format!("UPDATE chrono_forge_workflows SET state = 0, wake_at = {now} WHERE {child}"),
-            [],
-        );
-        forge.wake::<fragile>("p$grp$n$1").await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 6);
-        assert_eq!(world.probe.log(), ["body", "body", "finalize"]);
-    })
-    .await;
+#[scenario]
+async fn a_failed_child_keeps_the_parent_parked_until_it_is_recovered(world: &World) {
+    let forge = world.forge([patient::NAME, fragile::NAME]).await;
+    let run = forge.start("p", patient()).await.unwrap();
+    let parked = world.settle("p").await;
+    assert_eq!((parked.state, parked.wake_at), (IDLE, None));
+    assert_eq!(world.rows().run("p$grp$n$1").state, FAILED);
+    assert_eq!(world.rows().record("p", "branch$grp").pending, 1);
+    assert_eq!(world.rows().record("p", "merge$grp").state, 0);
+    assert_eq!(world.probe.log(), ["body"], "nor is it replayed meanwhile");
+    assert!(world.soon(run.result()).await.is_none());
+    world.probe.set("mended", 1);
+    // What an operator's retry will do.
+    let rows = world.rows();
+    let child = "key = 'p$grp$n$1'";
+    let now = world.now();
+    rows.edit(
+        &format!(
+            "UPDATE chrono_forge_workflows SET state = 0, wake_at = instant({now}) WHERE {child}"
+        ),
+        &[],
+    );
+    forge.wake::<fragile>("p$grp$n$1").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 6);
+    assert_eq!(world.probe.log(), ["body", "body", "finalize"]);
 }
 
 #[workflow]
@@ -147,25 +137,22 @@ async fn busy_parent(probe: State<Probe>) -> Result<u64> {
     Ok(merge!(branch).await?.output().await?)
 }
 
-#[tokio::test]
-async fn children_that_finish_while_the_parent_still_runs_are_not_missed() {
-    scenario(async |world| {
-        let forge = world.forge([busy_parent::NAME, add::NAME]).await;
-        let run = forge.start("p", busy_parent()).await.unwrap();
-        world.noted("busy", 1).await;
-        world
-            .until(|| {
-                world
-                    .rows()
-                    .find("p$grp$x")
-                    .is_some_and(|c| c.state == COMPLETED)
-            })
-            .await;
-        world.probe.set("go", 1);
-        assert_eq!(run.result().await.unwrap(), 3);
-        assert_eq!(world.rows().run("p").lock_epoch, 1);
-    })
-    .await;
+#[scenario]
+async fn children_that_finish_while_the_parent_still_runs_are_not_missed(world: &World) {
+    let forge = world.forge([busy_parent::NAME, add::NAME]).await;
+    let run = forge.start("p", busy_parent()).await.unwrap();
+    world.noted("busy", 1).await;
+    world
+        .until(|| {
+            world
+                .rows()
+                .find("p$grp$x")
+                .is_some_and(|c| c.state == COMPLETED)
+        })
+        .await;
+    world.probe.set("go", 1);
+    assert_eq!(run.result().await.unwrap(), 3);
+    assert_eq!(world.rows().run("p").lock_epoch, 1);
 }
 
 #[workflow]
@@ -192,21 +179,18 @@ async fn joined(probe: State<Probe>) -> Result<u64> {
     Ok(child.output().await?)
 }
 
-#[tokio::test]
-async fn a_live_pass_joins_in_place_when_the_last_child_completes() {
-    scenario(async |world| {
-        let forge = world.forge([joined::NAME, slow_child::NAME]).await;
-        let run = forge.start("p", joined()).await.unwrap();
-        world.noted("beside", 1).await;
-        world.probe.set("child", 1);
-        world
-            .until(|| world.rows().order("p").contains(&"merge$grp".to_owned()))
-            .await;
-        world.probe.set("step", 1);
-        assert_eq!(run.result().await.unwrap(), 5);
-        assert_eq!(world.rows().run("p").lock_epoch, 1);
-    })
-    .await;
+#[scenario]
+async fn a_live_pass_joins_in_place_when_the_last_child_completes(world: &World) {
+    let forge = world.forge([joined::NAME, slow_child::NAME]).await;
+    let run = forge.start("p", joined()).await.unwrap();
+    world.noted("beside", 1).await;
+    world.probe.set("child", 1);
+    world
+        .until(|| world.rows().order("p").contains(&"merge$grp".to_owned()))
+        .await;
+    world.probe.set("step", 1);
+    assert_eq!(run.result().await.unwrap(), 5);
+    assert_eq!(world.rows().run("p").lock_epoch, 1);
 }
 
 #[workflow]
@@ -233,15 +217,12 @@ async fn dispatching_aside(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_merge_may_wait_for_a_branch_that_is_still_being_dispatched() {
-    scenario(async |world| {
-        let forge = world.forge([dispatching_aside::NAME, add::NAME]).await;
-        let run = forge.start("p", dispatching_aside()).await.unwrap();
-        world.until(|| world.rows().find("p").is_some()).await;
-        assert!(world.soon(world.noted("merged", 1)).await.is_none());
-        world.probe.set("go", 1);
-        run.result().await.unwrap();
-    })
-    .await;
+#[scenario]
+async fn a_merge_may_wait_for_a_branch_that_is_still_being_dispatched(world: &World) {
+    let forge = world.forge([dispatching_aside::NAME, add::NAME]).await;
+    let run = forge.start("p", dispatching_aside()).await.unwrap();
+    world.until(|| world.rows().find("p").is_some()).await;
+    assert!(world.soon(world.noted("merged", 1)).await.is_none());
+    world.probe.set("go", 1);
+    run.result().await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! `pages(..)`: an async pager whose token is the durable cursor.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{FAILED, Probe, scenario};
+use chrono_forge_tests::scenario::{FAILED, Probe, World, scenario};
 
 #[workflow]
 async fn paged_leaf(n: u64) -> Result<u64> {
@@ -36,58 +36,49 @@ async fn paged(probe: State<Probe>) -> Result<Vec<u64>> {
     Ok(children.collect().await?)
 }
 
-#[tokio::test]
-async fn each_page_is_a_batch_and_the_last_has_no_token() {
-    scenario(async |world| {
-        let forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
-        let run = forge.start("p", paged()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
-        assert_eq!(
-            world.probe.log(),
-            ["page None", "page Some(3)", "page Some(6)"]
-        );
-        let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
-        assert!(metadata.contains(r#"{"token":null,"n":8}"#), "{metadata}");
-    })
-    .await;
+#[scenario]
+async fn each_page_is_a_batch_and_the_last_has_no_token(world: &World) {
+    let forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
+    let run = forge.start("p", paged()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+    assert_eq!(
+        world.probe.log(),
+        ["page None", "page Some(3)", "page Some(6)"]
+    );
+    let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
+    assert!(metadata.contains(r#"{"token":null,"n":8}"#), "{metadata}");
 }
 
-#[tokio::test]
-async fn after_a_crash_fetching_goes_on_at_the_stored_token() {
-    scenario(async |world| {
-        world.probe.set("stop", 1);
-        let forge = world.forge([paged::NAME]).await;
-        forge.start("p", paged()).await.unwrap();
-        world.noted("stopped", 1).await;
-        world
-            .until(|| world.rows().find("p$grp$n$5").is_some())
-            .await;
-        forge.crash();
-        drop(forge);
-        world.probe.set("stop", 0);
-        let forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
-        let run = forge.get::<paged>("p").await.unwrap().unwrap();
-        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
-        assert_eq!(world.probe.count("page None"), 1);
-        assert_eq!(world.probe.count("page Some(3)"), 1);
-        assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
-    })
-    .await;
+#[scenario]
+async fn after_a_crash_fetching_goes_on_at_the_stored_token(world: &World) {
+    world.probe.set("stop", 1);
+    let forge = world.forge([paged::NAME]).await;
+    forge.start("p", paged()).await.unwrap();
+    world.noted("stopped", 1).await;
+    world
+        .until(|| world.rows().find("p$grp$n$5").is_some())
+        .await;
+    world.crash(&forge);
+    drop(forge);
+    world.probe.set("stop", 0);
+    let forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
+    let run = forge.get::<paged>("p").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+    assert_eq!(world.probe.count("page None"), 1);
+    assert_eq!(world.probe.count("page Some(3)"), 1);
+    assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
 }
 
-#[tokio::test]
-async fn an_error_of_a_pager_is_retried_from_its_page() {
-    scenario(async |world| {
-        world.probe.set("flaky", 1);
-        let forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
-        let run = forge.start("p", paged()).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
-        assert_eq!(world.probe.count("page None"), 1);
-        assert_eq!(world.probe.count("page Some(3)"), 2);
-        assert_eq!(world.rows().errors("p")[0].message, "page 3 is flaky");
-    })
-    .await;
+#[scenario]
+async fn an_error_of_a_pager_is_retried_from_its_page(world: &World) {
+    world.probe.set("flaky", 1);
+    let forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
+    let run = forge.start("p", paged()).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+    assert_eq!(world.probe.count("page None"), 1);
+    assert_eq!(world.probe.count("page Some(3)"), 2);
+    assert_eq!(world.rows().errors("p")[0].message, "page 3 is flaky");
 }
 
 /// A page of seven and one of one; a token gives the same page again.
@@ -119,42 +110,36 @@ async fn paged_large(probe: State<Probe>) -> Result<Vec<u64>> {
     Ok(children.collect().await?)
 }
 
-#[tokio::test]
-async fn a_fetch_may_borrow_and_a_page_beyond_of_is_several_batches() {
-    scenario(async |world| {
-        let forge = world.forge([paged_large::NAME, paged_leaf::NAME]).await;
-        let run = forge.start("p", paged_large()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
-        assert_eq!(world.probe.log(), ["page None", "page Some(7)"]);
-        let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
-        assert!(metadata.contains(r#"{"token":null,"n":8}"#), "{metadata}");
-    })
-    .await;
+#[scenario]
+async fn a_fetch_may_borrow_and_a_page_beyond_of_is_several_batches(world: &World) {
+    let forge = world.forge([paged_large::NAME, paged_leaf::NAME]).await;
+    let run = forge.start("p", paged_large()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+    assert_eq!(world.probe.log(), ["page None", "page Some(7)"]);
+    let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
+    assert!(metadata.contains(r#"{"token":null,"n":8}"#), "{metadata}");
 }
 
-#[tokio::test]
-async fn after_a_crash_within_a_page_its_rest_is_dispatched() {
-    scenario(async |world| {
-        world.probe.set("stop", 1);
-        let forge = world.forge([paged_large::NAME]).await;
-        forge.start("p", paged_large()).await.unwrap();
-        world.noted("stopped", 1).await;
-        world
-            .until(|| world.rows().find("p$grp$n$2").is_some())
-            .await;
-        forge.crash();
-        drop(forge);
-        let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
-        let cursor = r#"{"token":null,"at":3,"n":3}"#;
-        assert!(metadata.contains(cursor), "{metadata}");
-        world.probe.set("stop", 0);
-        let forge = world.forge([paged_large::NAME, paged_leaf::NAME]).await;
-        let run = forge.get::<paged_large>("p").await.unwrap().unwrap();
-        assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
-        assert_eq!(world.probe.count("page None"), 2);
-        assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
-    })
-    .await;
+#[scenario]
+async fn after_a_crash_within_a_page_its_rest_is_dispatched(world: &World) {
+    world.probe.set("stop", 1);
+    let forge = world.forge([paged_large::NAME]).await;
+    forge.start("p", paged_large()).await.unwrap();
+    world.noted("stopped", 1).await;
+    world
+        .until(|| world.rows().find("p$grp$n$2").is_some())
+        .await;
+    world.crash(&forge);
+    drop(forge);
+    let metadata = world.rows().record("p", "branch$grp").metadata.unwrap();
+    let cursor = r#"{"token":null,"at":3,"n":3}"#;
+    assert!(metadata.contains(cursor), "{metadata}");
+    world.probe.set("stop", 0);
+    let forge = world.forge([paged_large::NAME, paged_leaf::NAME]).await;
+    let run = forge.get::<paged_large>("p").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), (0..8).collect::<Vec<_>>());
+    assert_eq!(world.probe.count("page None"), 2);
+    assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
 }
 
 #[workflow]
@@ -167,18 +152,15 @@ async fn huge(items: u64) -> Result<usize> {
     Ok(children.len())
 }
 
-#[tokio::test]
-async fn a_huge_page_is_no_huge_transaction() {
-    scenario(async |world| {
-        // Nobody here executes the children, so that only dispatch commits.
-        let forge = world.forge([huge::NAME]).await;
-        let before = world.failpoints.hits("commit.after.apply");
-        forge.start("p", huge(25_000)).await.unwrap();
-        world.parked("p").await;
-        assert!(world.failpoints.hits("commit.after.apply") - before >= 3);
-        assert_eq!(world.rows().record("p", "branch$grp").spawned, 25_000);
-    })
-    .await;
+#[scenario]
+async fn a_huge_page_is_no_huge_transaction(world: &World) {
+    // Nobody here executes the children, so that only dispatch commits.
+    let forge = world.forge([huge::NAME]).await;
+    let before = world.failpoints.hits("commit.after.apply");
+    forge.start("p", huge(25_000)).await.unwrap();
+    world.parked("p").await;
+    assert!(world.failpoints.hits("commit.after.apply") - before >= 3);
+    assert_eq!(world.rows().record("p", "branch$grp").spawned, 25_000);
 }
 
 /// The second page stands behind a token that is `null` in JSON.
@@ -199,46 +181,44 @@ async fn paged_behind_null() -> Result<usize> {
     Ok(children.len())
 }
 
-#[tokio::test]
-async fn a_token_that_would_not_be_found_again_ends_the_run() {
-    scenario(async |world| {
-        let forge = world
-            .forge([paged_behind_null::NAME, paged_leaf::NAME])
-            .await;
-        forge.start("p", paged_behind_null()).await.unwrap();
-        assert_eq!(world.settle("p").await.state, FAILED);
-        let told = &world.rows().errors("p")[0].message;
-        assert!(
-            told.contains("Option<u64>") && told.contains("null"),
-            "{told}"
-        );
-        // The page whose cursor it would have been is not dispatched.
-        assert_eq!(world.rows().record("p", "branch$grp").spawned, 2);
-    })
-    .await;
+#[scenario]
+async fn a_token_that_would_not_be_found_again_ends_the_run(world: &World) {
+    let forge = world
+        .forge([paged_behind_null::NAME, paged_leaf::NAME])
+        .await;
+    forge.start("p", paged_behind_null()).await.unwrap();
+    assert_eq!(world.settle("p").await.state, FAILED);
+    let told = &world.rows().errors("p")[0].message;
+    assert!(
+        told.contains("Option<u64>") && told.contains("null"),
+        "{told}"
+    );
+    // The page whose cursor it would have been is not dispatched.
+    assert_eq!(world.rows().record("p", "branch$grp").spawned, 2);
 }
 
-#[tokio::test]
-async fn the_cursor_of_another_kind_of_source_is_not_taken_for_an_end() {
-    scenario(async |world| {
-        world.probe.set("stop", 1);
-        let forge = world.forge([paged::NAME]).await;
-        forge.start("p", paged()).await.unwrap();
-        world.noted("stopped", 1).await;
+#[scenario]
+async fn the_cursor_of_another_kind_of_source_is_not_taken_for_an_end(world: &World) {
+    world.probe.set("stop", 1);
+    let forge = world.forge([paged::NAME]).await;
+    forge.start("p", paged()).await.unwrap();
+    world.noted("stopped", 1).await;
+    world
+        .until(|| world.rows().find("p$grp$n$5").is_some())
+        .await;
+    world.crash(&forge);
+    drop(forge);
+    // What an iterator had left if it stood here before the last deploy.
+    let sql = "UPDATE chrono_forge_execution_logs SET metadata = ? WHERE step_name = 'branch$grp'";
+    assert_eq!(
         world
-            .until(|| world.rows().find("p$grp$n$5").is_some())
-            .await;
-        forge.crash();
-        drop(forge);
-        // What an iterator had left if it stood here before the last deploy.
-        let sql =
-            "UPDATE chrono_forge_execution_logs SET metadata = ? WHERE step_name = 'branch$grp'";
-        assert_eq!(world.rows().edit(sql, [r#"{"cursors":{"n":{"n":6}}}"#]), 1);
-        world.probe.set("stop", 0);
-        let _forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
-        assert_eq!(world.settle("p").await.state, FAILED);
-        let told = &world.rows().errors("p")[0].message;
-        assert!(told.contains("cursor") && told.contains("token"), "{told}");
-    })
-    .await;
+            .rows()
+            .edit(sql, &[r#"{"cursors":{"n":{"n":6}}}"#.into()]),
+        1
+    );
+    world.probe.set("stop", 0);
+    let _forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
+    assert_eq!(world.settle("p").await.state, FAILED);
+    let told = &world.rows().errors("p")[0].message;
+    assert!(told.contains("cursor") && told.contains("token"), "{told}");
 }

@@ -1,7 +1,7 @@
 //! Panics: like an error of that step or body, with message and place.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, STALLED, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, STALLED, World, scenario};
 
 #[workflow]
 async fn panicking_step(probe: State<Probe>) -> Result<u32> {
@@ -12,23 +12,20 @@ async fn panicking_step(probe: State<Probe>) -> Result<u32> {
     .await?)
 }
 
-#[tokio::test]
-async fn a_panic_in_a_step_is_an_attempt_with_message_and_place() {
-    scenario(async |world| {
-        let forge = world.forge([panicking_step::NAME]).await;
-        let run = forge.start("k", panicking_step()).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), 7);
-        let errors = world.rows().errors("k");
-        assert_eq!(errors.len(), 2);
-        assert_eq!(errors[0].class, "panic");
-        let message = &errors[0].message;
-        assert!(
-            message.contains("no luck today") && message.contains("panics.rs:"),
-            "{message}"
-        );
-    })
-    .await;
+#[scenario]
+async fn a_panic_in_a_step_is_an_attempt_with_message_and_place(world: &World) {
+    let forge = world.forge([panicking_step::NAME]).await;
+    let run = forge.start("k", panicking_step()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 7);
+    let errors = world.rows().errors("k");
+    assert_eq!(errors.len(), 2);
+    assert_eq!(errors[0].class, "panic");
+    let message = &errors[0].message;
+    assert!(
+        message.contains("no luck today") && message.contains("panics.rs:"),
+        "{message}"
+    );
 }
 
 #[workflow(retry = RetryPolicy::new().max_attempts(2).jitter(false))]
@@ -71,28 +68,25 @@ impl Drop for Bomb {
     }
 }
 
-#[tokio::test]
-async fn a_panic_anywhere_ends_in_a_state_and_the_worker_serves_on() {
-    scenario(async |world| {
-        let forge = world.forge([panicking_body::NAME]).await;
-        let ends = [
-            ("body", FAILED),
-            ("unwrap", STALLED),
-            ("drop", FAILED),
-            ("block", STALLED),
-            ("condition", STALLED),
-            ("fine", COMPLETED),
-        ];
-        for (how, state) in ends {
-            forge
-                .start(how, panicking_body(how.to_owned()))
-                .await
-                .unwrap();
-            assert_eq!(world.settle(how).await.state, state, "{how}");
-            let errors = world.rows().errors(how);
-            let place = errors.iter().any(|e| e.message.contains("panics.rs:"));
-            assert!(place || how == "fine" || how == "unwrap", "{errors:?}");
-        }
-    })
-    .await;
+#[scenario]
+async fn a_panic_anywhere_ends_in_a_state_and_the_worker_serves_on(world: &World) {
+    let forge = world.forge([panicking_body::NAME]).await;
+    let ends = [
+        ("body", FAILED),
+        ("unwrap", STALLED),
+        ("drop", FAILED),
+        ("block", STALLED),
+        ("condition", STALLED),
+        ("fine", COMPLETED),
+    ];
+    for (how, state) in ends {
+        forge
+            .start(how, panicking_body(how.to_owned()))
+            .await
+            .unwrap();
+        assert_eq!(world.settle(how).await.state, state, "{how}");
+        let errors = world.rows().errors(how);
+        let place = errors.iter().any(|e| e.message.contains("panics.rs:"));
+        assert!(place || how == "fine" || how == "unwrap", "{errors:?}");
+    }
 }

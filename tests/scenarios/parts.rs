@@ -1,7 +1,7 @@
 //! `#[workflow(part)]`: helpers that use the vocabulary.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, World, scenario};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -45,18 +45,15 @@ async fn fulfil(cx: Context, id: u32) -> Result<String> {
     Ok(format!("{} {is_ok}", kept[0]))
 }
 
-#[tokio::test]
-async fn a_part_s_operations_belong_to_the_run_that_calls_it() {
-    scenario(async |world| {
-        let forge = world.forge([fulfil::NAME]).await;
-        let run = forge.start("k", fulfil(4)).await.unwrap();
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), "label 4 true");
-        let order = ["step$label-4", "wait$courier-4", "step$kept", "step$check"];
-        assert_eq!(world.rows().order("k"), order);
-        assert_eq!(run.context().await.unwrap()["shipped"], 4);
-    })
-    .await;
+#[scenario]
+async fn a_part_s_operations_belong_to_the_run_that_calls_it(world: &World) {
+    let forge = world.forge([fulfil::NAME]).await;
+    let run = forge.start("k", fulfil(4)).await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), "label 4 true");
+    let order = ["step$label-4", "wait$courier-4", "step$kept", "step$check"];
+    assert_eq!(world.rows().order("k"), order);
+    assert_eq!(run.context().await.unwrap()["shipped"], 4);
 }
 
 #[workflow(part)]
@@ -71,12 +68,9 @@ async fn part_in_block(cx: Context) -> Result<u64> {
     Ok(n)
 }
 
-#[tokio::test]
-async fn a_part_with_steps_may_stand_in_a_branch_block() {
-    scenario(async |world| {
-        let forge = world.forge([part_in_block::NAME]).await;
-        let run = forge.start("k", part_in_block()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 5);
-    })
-    .await;
+#[scenario]
+async fn a_part_with_steps_may_stand_in_a_branch_block(world: &World) {
+    let forge = world.forge([part_in_block::NAME]).await;
+    let run = forge.start("k", part_in_block()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 5);
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono_forge::RetryPolicies;
 use chrono_forge::prelude::*;
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::scenario::{COMPLETED, FAILED, IDLE, Probe, STALLED, World, scenario};
 
 use crate::faults::{Limited, Offline, counts, play, raise, up_to, used};
@@ -26,58 +27,49 @@ async fn ends(world: &World, forge: &Forge, script: &str) -> (i64, usize) {
     (state, world.probe.count("played"))
 }
 
-#[tokio::test]
-async fn each_kind_of_failure_draws_on_a_budget_of_its_own() {
-    scenario(async |world| {
-        let forge = world.forge([listed::NAME]).await;
-        let script = "limited,offline,limited,ok";
-        let run = forge.start("k", listed(script.to_owned())).await.unwrap();
-        for (failures, delay) in [(1, 1), (2, 1), (3, 2)] {
-            let parked = world.parked("k").await;
-            assert_eq!(parked.wake_at, Some(world.now() + delay * 1_000_000));
-            assert_eq!(world.rows().attempts("k").len(), failures);
-            world.clock.advance(secs(delay as u64));
-            world.noted("played", failures + 1).await;
-        }
-        assert_eq!(run.result().await.unwrap(), 4);
-        let record = world.rows().record("k", "step$call");
-        assert_eq!((record.attempts, record.metadata), (4, None));
-        let numbers = world.rows().attempts("k").into_iter().map(|it| it.1);
-        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
-    })
-    .await;
+#[scenario]
+async fn each_kind_of_failure_draws_on_a_budget_of_its_own(world: &World) {
+    let forge = world.forge([listed::NAME]).await;
+    let script = "limited,offline,limited,ok";
+    let run = forge.start("k", listed(script.to_owned())).await.unwrap();
+    for (failures, delay) in [(1, 1), (2, 1), (3, 2)] {
+        let parked = world.parked("k").await;
+        assert_eq!(parked.wake_at, Some(world.now() + delay * 1_000_000));
+        assert_eq!(world.rows().attempts("k").len(), failures);
+        world.clock.advance(secs(delay as u64));
+        world.noted("played", failures + 1).await;
+    }
+    assert_eq!(run.result().await.unwrap(), 4);
+    let record = world.rows().record("k", "step$call");
+    assert_eq!((record.attempts, record.metadata), (4, None));
+    let numbers = world.rows().attempts("k").into_iter().map(|it| it.1);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
 }
 
-#[tokio::test]
-async fn the_budget_of_the_failure_at_hand_ends_the_step_and_is_counted() {
-    scenario(async |world| {
-        let forge = world.forge([listed::NAME]).await;
-        let script = "limited,offline,limited,offline,ok";
-        assert_eq!(ends(world, &forge, script).await, (STALLED, 4));
-        assert_eq!(world.rows().record(script, "step$call").attempts, 4);
-        assert_eq!(
-            used(world, script, "step$call"),
-            counts([("limited", 2), ("offline", 2)])
-        );
-    })
-    .await;
+#[scenario]
+async fn the_budget_of_the_failure_at_hand_ends_the_step_and_is_counted(world: &World) {
+    let forge = world.forge([listed::NAME]).await;
+    let script = "limited,offline,limited,offline,ok";
+    assert_eq!(ends(world, &forge, script).await, (STALLED, 4));
+    assert_eq!(world.rows().record(script, "step$call").attempts, 4);
+    assert_eq!(
+        used(world, script, "step$call"),
+        counts([("limited", 2), ("offline", 2)])
+    );
 }
 
-#[tokio::test]
-async fn an_error_with_a_named_cause_or_context_draws_on_the_budget_of_the_name() {
-    scenario(async |world| {
-        let forge = world.forge([listed::NAME]).await;
-        let script = "delayed,context,limited,ok";
-        assert_eq!(ends(world, &forge, script).await, (STALLED, 3));
-        assert_eq!(used(world, script, "step$call"), counts([("limited", 3)]));
-    })
-    .await;
+#[scenario]
+async fn an_error_with_a_named_cause_or_context_draws_on_the_budget_of_the_name(world: &World) {
+    let forge = world.forge([listed::NAME]).await;
+    let script = "delayed,context,limited,ok";
+    assert_eq!(ends(world, &forge, script).await, (STALLED, 3));
+    assert_eq!(used(world, script, "step$call"), counts([("limited", 3)]));
 }
 
-#[tokio::test]
-async fn what_no_policy_covers_is_not_tried_again_and_counts_nothing() {
+#[backends]
+async fn what_no_policy_covers_is_not_tried_again_and_counts_nothing(backend: Backend) {
     for script in ["other,ok", "panic,ok"] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let forge = world.forge([listed::NAME]).await;
             assert_eq!(ends(world, &forge, script).await, (STALLED, 1));
             let record = world.rows().record(script, "step$call");
@@ -98,18 +90,15 @@ async fn plain(probe: State<Probe>) -> Result<usize> {
     .await?)
 }
 
-#[tokio::test]
-async fn a_policy_that_names_nothing_covers_everything_on_one_budget() {
-    scenario(async |world| {
-        let forge = world.forge([plain::NAME]).await;
-        forge.start("k", plain()).await.unwrap();
-        world.parked("k").await;
-        assert_eq!(used(world, "k", "step$call"), counts([("*", 1)]));
-        assert_eq!(world.settle("k").await.state, STALLED);
-        assert_eq!(world.probe.count("played"), 3);
-        assert_eq!(used(world, "k", "step$call"), counts([("*", 3)]));
-    })
-    .await;
+#[scenario]
+async fn a_policy_that_names_nothing_covers_everything_on_one_budget(world: &World) {
+    let forge = world.forge([plain::NAME]).await;
+    forge.start("k", plain()).await.unwrap();
+    world.parked("k").await;
+    assert_eq!(used(world, "k", "step$call"), counts([("*", 1)]));
+    assert_eq!(world.settle("k").await.state, STALLED);
+    assert_eq!(world.probe.count("played"), 3);
+    assert_eq!(used(world, "k", "step$call"), counts([("*", 3)]));
 }
 
 #[workflow]
@@ -124,15 +113,15 @@ async fn quiet(probe: State<Probe>, script: String) -> Result<usize> {
     Ok(step.await?)
 }
 
-#[tokio::test]
-async fn panics_and_timeouts_are_tried_again_where_they_are_named() {
+#[backends]
+async fn panics_and_timeouts_are_tried_again_where_they_are_named(backend: Backend) {
     for (script, state) in [
         ("panic,ok", COMPLETED),
         ("hang,ok", COMPLETED),
         ("hang,panic,ok", STALLED),
         ("other,ok", STALLED),
     ] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let forge = world.forge([quiet::NAME]).await;
             forge.start("k", quiet(script.to_owned())).await.unwrap();
             if script.starts_with("hang") {
@@ -182,8 +171,10 @@ async fn unreachable(probe: &Probe) -> Result<bool> {
     play(probe, "limited").await.map(|_| true)
 }
 
-#[tokio::test]
-async fn a_call_s_policies_come_before_the_workflow_s_and_conditions_inherit_none() {
+#[backends]
+async fn a_call_s_policies_come_before_the_workflow_s_and_conditions_inherit_none(
+    backend: Backend,
+) {
     for (site, state, played) in [
         ("step", STALLED, 3),
         ("own", STALLED, 1),
@@ -193,7 +184,7 @@ async fn a_call_s_policies_come_before_the_workflow_s_and_conditions_inherit_non
         ("gate", STALLED, 1),
         ("body", FAILED, 3),
     ] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let forge = world.forge([by_list::NAME]).await;
             forge.start("k", by_list(site.to_owned())).await.unwrap();
             assert_eq!(world.settle("k").await.state, state, "{site}");
@@ -211,15 +202,15 @@ async fn looks(probe: State<Probe>, script: String) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_condition_retries_the_errors_that_its_call_names() {
+#[backends]
+async fn a_condition_retries_the_errors_that_its_call_names(backend: Backend) {
     for (script, state, played) in [
         ("limited", COMPLETED, 4),
         ("offline", STALLED, 1),
         // A look that found the condition false gives no budget back.
         ("limited,ok,limited", STALLED, 3),
     ] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let forge = world.forge([looks::NAME]).await;
             forge.start("k", looks(script.to_owned())).await.unwrap();
             assert_eq!(world.settle("k").await.state, state, "{script}");
@@ -236,19 +227,16 @@ async fn computed(probe: State<Probe>, attempts: Vec<u32>) -> Result<usize> {
     Ok(step!("call", retry = policies, play(&probe, "a,b")).await?)
 }
 
-#[tokio::test]
-async fn a_list_may_be_computed_and_an_empty_one_is_an_error_of_the_body() {
-    scenario(async |world| {
-        let forge = world.forge([computed::NAME]).await;
-        let run = forge.start("k", computed(vec![3])).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), 3);
-        forge.start("none", computed(vec![])).await.unwrap();
-        assert_eq!(world.parked("none").await.state, IDLE);
-        let error = world.rows().errors("none").remove(0);
-        assert!(error.message.contains("names at least one"), "{error:?}");
-    })
-    .await;
+#[scenario]
+async fn a_list_may_be_computed_and_an_empty_one_is_an_error_of_the_body(world: &World) {
+    let forge = world.forge([computed::NAME]).await;
+    let run = forge.start("k", computed(vec![3])).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 3);
+    forge.start("none", computed(vec![])).await.unwrap();
+    assert_eq!(world.parked("none").await.state, IDLE);
+    let error = world.rows().errors("none").remove(0);
+    assert!(error.message.contains("names at least one"), "{error:?}");
 }
 
 static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -264,18 +252,15 @@ async fn asks(probe: State<Probe>, script: String) -> Result<usize> {
     Ok(step!("call", play(&probe, &script)).await?)
 }
 
-#[tokio::test]
-async fn a_workflow_s_policies_are_made_once_a_pass_and_only_if_something_fails() {
-    scenario(async |world| {
-        let forge = world.forge([asks::NAME]).await;
-        let fine = forge.start("fine", asks("ok".into())).await.unwrap();
-        fine.result().await.unwrap();
-        assert_eq!(ASKED.load(Ordering::Relaxed), 0);
-        world.probe.note("played");
-        let run = forge.start("k", asks("-,-,a,b,ok".into())).await.unwrap();
-        run.result().await.unwrap();
-        assert_eq!(world.rows().attempts("k").len(), 2);
-        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
-    })
-    .await;
+#[scenario]
+async fn a_workflow_s_policies_are_made_once_a_pass_and_only_if_something_fails(world: &World) {
+    let forge = world.forge([asks::NAME]).await;
+    let fine = forge.start("fine", asks("ok".into())).await.unwrap();
+    fine.result().await.unwrap();
+    assert_eq!(ASKED.load(Ordering::Relaxed), 0);
+    world.probe.note("played");
+    let run = forge.start("k", asks("-,-,a,b,ok".into())).await.unwrap();
+    run.result().await.unwrap();
+    assert_eq!(world.rows().attempts("k").len(), 2);
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1);
 }

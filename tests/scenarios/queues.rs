@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, RUNNING, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, RUNNING, World, scenario};
 
 #[workflow(queue = "mail")]
 async fn mail_job(probe: State<Probe>, n: u32) -> Result<()> {
@@ -25,53 +25,47 @@ async fn occupy(probe: &Probe, queue: &str, n: u32) {
     probe.note(format!("{queue} {n} done"));
 }
 
-#[tokio::test]
-async fn each_queue_has_its_own_slots() {
-    scenario(async |world| {
-        let builder = world.builder([mail_job::NAME, plain_job::NAME]);
-        let forge = builder
-            .queue("mail", 1)
-            .queue("default", 3)
-            .open()
-            .await
-            .unwrap();
-        for n in 0..4 {
-            forge.start(&format!("m{n}"), mail_job(n)).await.unwrap();
-            forge.start(&format!("d{n}"), plain_job(n)).await.unwrap();
-        }
-        world.noted("default", 3).await;
-        world.noted("mail", 1).await;
-        assert!(world.soon(world.noted("mail", 2)).await.is_none());
-        assert_eq!(
-            (world.probe.count("mail"), world.probe.count("default")),
-            (1, 3)
-        );
-        world.probe.set("mail 0", 1);
-        world.noted("mail", 2).await;
-        assert_eq!(world.probe.count("default"), 3);
-        for n in 0..4 {
-            world.probe.set(&format!("mail {n}"), 1);
-            world.probe.set(&format!("default {n}"), 1);
-        }
-        world.quiet().await;
-        assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
-    })
-    .await;
+#[scenario]
+async fn each_queue_has_its_own_slots(world: &World) {
+    let builder = world.builder([mail_job::NAME, plain_job::NAME]);
+    let forge = builder
+        .queue("mail", 1)
+        .queue("default", 3)
+        .open()
+        .await
+        .unwrap();
+    for n in 0..4 {
+        forge.start(&format!("m{n}"), mail_job(n)).await.unwrap();
+        forge.start(&format!("d{n}"), plain_job(n)).await.unwrap();
+    }
+    world.noted("default", 3).await;
+    world.noted("mail", 1).await;
+    assert!(world.soon(world.noted("mail", 2)).await.is_none());
+    assert_eq!(
+        (world.probe.count("mail"), world.probe.count("default")),
+        (1, 3)
+    );
+    world.probe.set("mail 0", 1);
+    world.noted("mail", 2).await;
+    assert_eq!(world.probe.count("default"), 3);
+    for n in 0..4 {
+        world.probe.set(&format!("mail {n}"), 1);
+        world.probe.set(&format!("default {n}"), 1);
+    }
+    world.quiet().await;
+    assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
 }
 
-#[tokio::test]
-async fn a_run_of_a_queue_that_nobody_serves_waits() {
-    scenario(async |world| {
-        let forge = world.forge([mail_job::NAME]).await;
-        forge.start("m", mail_job(0)).await.unwrap();
-        assert!(world.soon(world.noted("mail", 1)).await.is_none());
-        let run = world.rows().run("m");
-        assert_eq!(
-            (run.state, run.queue.as_str(), run.wake_at.is_some()),
-            (IDLE, "mail", true)
-        );
-    })
-    .await;
+#[scenario]
+async fn a_run_of_a_queue_that_nobody_serves_waits(world: &World) {
+    let forge = world.forge([mail_job::NAME]).await;
+    forge.start("m", mail_job(0)).await.unwrap();
+    assert!(world.soon(world.noted("mail", 1)).await.is_none());
+    let run = world.rows().run("m");
+    assert_eq!(
+        (run.state, run.queue.as_str(), run.wake_at.is_some()),
+        (IDLE, "mail", true)
+    );
 }
 
 #[workflow(priority = high)]
@@ -92,39 +86,33 @@ async fn whenever(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_due_runs_in_order_of_its_priority() {
-    scenario(async |world| {
-        let client = world.client().await;
-        client.start("l", whenever()).await.unwrap();
-        client.start("n", usual()).await.unwrap();
-        client.start("h", urgent()).await.unwrap();
-        let builder = world.builder([urgent::NAME, usual::NAME, whenever::NAME]);
-        let _forge = builder.queue("default", 1).open().await.unwrap();
-        world.noted("low", 1).await;
-        assert_eq!(world.probe.log(), ["high", "normal", "low"]);
-    })
-    .await;
+#[scenario]
+async fn what_is_due_runs_in_order_of_its_priority(world: &World) {
+    let client = world.client().await;
+    client.start("l", whenever()).await.unwrap();
+    client.start("n", usual()).await.unwrap();
+    client.start("h", urgent()).await.unwrap();
+    let builder = world.builder([urgent::NAME, usual::NAME, whenever::NAME]);
+    let _forge = builder.queue("default", 1).open().await.unwrap();
+    world.noted("low", 1).await;
+    assert_eq!(world.probe.log(), ["high", "normal", "low"]);
 }
 
-#[tokio::test]
-async fn a_worker_leaves_runs_of_workflows_that_it_does_not_serve() {
-    scenario(async |world| {
-        let client = world.client().await;
-        client.start("n", usual()).await.unwrap();
-        let forge = world.forge([urgent::NAME]).await;
-        forge
-            .start("h", urgent())
-            .await
-            .unwrap()
-            .result()
-            .await
-            .unwrap();
-        assert_eq!(world.rows().run("n").state, IDLE);
-        let _other = world.forge([usual::NAME]).await;
-        world.noted("normal", 1).await;
-    })
-    .await;
+#[scenario]
+async fn a_worker_leaves_runs_of_workflows_that_it_does_not_serve(world: &World) {
+    let client = world.client().await;
+    client.start("n", usual()).await.unwrap();
+    let forge = world.forge([urgent::NAME]).await;
+    forge
+        .start("h", urgent())
+        .await
+        .unwrap()
+        .result()
+        .await
+        .unwrap();
+    assert_eq!(world.rows().run("n").state, IDLE);
+    let _other = world.forge([usual::NAME]).await;
+    world.noted("normal", 1).await;
 }
 
 #[workflow(queue = "mail")]
@@ -143,43 +131,40 @@ async fn refused_once(probe: State<Probe>, n: u32) -> Result<()> {
 /// At one run in 100 ms these would take longer than a scenario may.
 const REFUSED: i64 = 300;
 
-#[tokio::test]
-async fn runs_that_return_have_the_slots_of_their_queue_whatever_fills_another() {
-    scenario(async |world| {
-        let builder = world.builder([refused_once::NAME, plain_job::NAME]);
-        let builder = builder.queue("mail", 8).queue("default", 16);
-        let forge = builder.open().await.unwrap();
-        for n in 0..16 {
-            forge.start(&format!("d{n}"), plain_job(n)).await.unwrap();
-        }
-        world.noted("default", 16).await;
-        let starts = (0..REFUSED as u32).map(|n| {
-            let forge = forge.clone();
-            tokio::spawn(async move {
-                forge
-                    .start(&format!("m{n}"), refused_once(n))
-                    .await
-                    .unwrap()
-            })
-        });
-        for start in starts.collect::<Vec<_>>() {
-            start.await.unwrap();
-        }
-        let waiting = "SELECT count(*) FROM chrono_forge_workflows
-            WHERE queue = 'mail' AND priority >= 12 AND state = 0";
-        world
-            .until(|| world.rows().number(waiting) == REFUSED)
-            .await;
-        world.clock.advance(secs(10));
-        world.noted("sent", REFUSED as usize).await;
-        for n in 0..16 {
-            assert_eq!(world.rows().run(&format!("d{n}")).state, RUNNING);
-            world.probe.set(&format!("default {n}"), 1);
-        }
-        world.quiet().await;
-        assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
-    })
-    .await;
+#[scenario]
+async fn runs_that_return_have_the_slots_of_their_queue_whatever_fills_another(world: &World) {
+    let builder = world.builder([refused_once::NAME, plain_job::NAME]);
+    let builder = builder.queue("mail", 8).queue("default", 16);
+    let forge = builder.open().await.unwrap();
+    for n in 0..16 {
+        forge.start(&format!("d{n}"), plain_job(n)).await.unwrap();
+    }
+    world.noted("default", 16).await;
+    let starts = (0..REFUSED as u32).map(|n| {
+        let forge = forge.clone();
+        tokio::spawn(async move {
+            forge
+                .start(&format!("m{n}"), refused_once(n))
+                .await
+                .unwrap()
+        })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        start.await.unwrap();
+    }
+    let waiting = "SELECT count(*) FROM chrono_forge_workflows
+        WHERE queue = 'mail' AND priority >= 12 AND state = 0";
+    world
+        .until(|| world.rows().number(waiting) == REFUSED)
+        .await;
+    world.clock.advance(secs(10));
+    world.noted("sent", REFUSED as usize).await;
+    for n in 0..16 {
+        assert_eq!(world.rows().run(&format!("d{n}")).state, RUNNING);
+        world.probe.set(&format!("default {n}"), 1);
+    }
+    world.quiet().await;
+    assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
 }
 
 #[workflow]
@@ -187,26 +172,29 @@ async fn given_up() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_start_that_fails_after_its_caller_gave_up_leaves_its_slot_free() {
-    scenario(async |world| {
-        let builder = world.builder([given_up::NAME]).queue("default", 2);
-        let forge = builder.open().await.unwrap();
-        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON chrono_forge_workflows
-            WHEN new.key LIKE 'refused%' BEGIN SELECT RAISE(ABORT, 'refused'); END";
-        world.rows().edit(refuse, []);
-        for n in 1..=4 {
-            let key = format!("refused {n}");
-            let mut start = Box::pin(forge.start(&key, given_up()));
-            assert!(futures::poll!(&mut start).is_pending());
-            drop(start);
-            let written = || world.failpoints.hits("commit.before.start") == n;
-            world.until(written).await;
-        }
-        let run = forge.start("taken", given_up()).await.unwrap();
-        run.result().await.unwrap();
-    })
-    .await;
+#[scenario]
+async fn a_start_that_fails_after_its_caller_gave_up_leaves_its_slot_free(world: &World) {
+    let builder = world.builder([given_up::NAME]).queue("default", 2);
+    let forge = builder.open().await.unwrap();
+    let rows = world.rows();
+    rows.refuse(
+        "chrono_forge_workflows",
+        "new.key LIKE 'refused%'",
+        "refused",
+    );
+    for n in 1..=4 {
+        let key = format!("refused {n}");
+        // Nobody is answered before the caller is gone.
+        let held = world.hold_writes();
+        let mut start = Box::pin(forge.start(&key, given_up()));
+        assert!(futures::poll!(&mut start).is_pending());
+        drop(start);
+        drop(held);
+        let written = || world.failpoints.hits("commit.before.start") == n;
+        world.until(written).await;
+    }
+    let run = forge.start("taken", given_up()).await.unwrap();
+    run.result().await.unwrap();
 }
 
 #[workflow]
@@ -215,37 +203,37 @@ async fn quick(ran: State<Arc<AtomicI64>>) -> Result<()> {
     Ok(())
 }
 
+/// Three times as many as may be unwritten.
+const RUNS: i64 = 15_000;
+
 /// Plans that may wait, those of a transaction under way, and one of each slot.
 const UNWRITTEN_MAX: i64 = 4_000 + 1_000 + 64;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn urgent_runs_that_end_faster_than_they_are_written_wait_for_commits() {
-    scenario(async |world| {
-        drop(world.client().await);
-        let now = world.now();
-        let due = format!(
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
-            INSERT INTO chrono_forge_workflows
-                (workflow, key, queue, priority, args, created_at, updated_at, wake_at)
-            SELECT '{}', i, 'default', 1, '{{}}', {now}, {now}, {now} FROM n",
-            quick::NAME
+#[scenario(threads = 2)]
+async fn urgent_runs_that_end_faster_than_they_are_written_wait_for_commits(world: &World) {
+    drop(world.client().await);
+    let now = world.now();
+    let due = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {RUNS})
+        INSERT INTO chrono_forge_workflows
+            (workflow, key, queue, priority, args, created_at, updated_at, wake_at)
+        SELECT '{}', CAST(i AS text), 'default', 1, '{{}}', instant({now}), instant({now}), instant({now}) FROM n",
+        quick::NAME
+    );
+    let rows = world.rows();
+    assert_eq!(rows.edit(&due, &[]) as i64, RUNS);
+    let ran = Arc::new(AtomicI64::new(0));
+    let builder = world.builder([quick::NAME]).state(Arc::clone(&ran));
+    let _forge = builder.open().await.unwrap();
+    let completed = "SELECT count(*) FROM chrono_forge_workflows WHERE state = 2";
+    let is_over = || {
+        let ran = ran.load(Ordering::Relaxed);
+        let written = rows.number(completed);
+        assert!(
+            ran - written <= UNWRITTEN_MAX,
+            "{ran} ran, {written} written"
         );
-        let rows = world.rows();
-        assert_eq!(rows.edit(&due, []), 40_000);
-        let ran = Arc::new(AtomicI64::new(0));
-        let builder = world.builder([quick::NAME]).state(Arc::clone(&ran));
-        let _forge = builder.open().await.unwrap();
-        let completed = "SELECT count(*) FROM chrono_forge_workflows WHERE state = 2";
-        let is_over = || {
-            let ran = ran.load(Ordering::Relaxed);
-            let written = rows.number(completed);
-            assert!(
-                ran - written <= UNWRITTEN_MAX,
-                "{ran} ran, {written} written"
-            );
-            written == 40_000
-        };
-        world.until(is_over).await;
-    })
-    .await;
+        written == RUNS
+    };
+    world.until(is_over).await;
 }

@@ -3,7 +3,8 @@
 
 use chrono_forge::jiff::Timestamp;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::backend::{Backend, backends};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 
 const SECOND: i64 = 1_000_000;
 
@@ -47,91 +48,82 @@ async fn patient_repeat(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_wake_never_retries_a_tick_early_however_long_the_condition_takes() {
-    scenario(async |world| {
-        world.start_of_second();
-        world.probe.set("failures", 1);
-        let forge = world.forge([patient_repeat::NAME]).await;
-        forge.start("k", patient_repeat()).await.unwrap();
-        world.parked("k").await;
-        world.clock.advance(hours(1));
-        world.noted("ran", 1).await;
-        let retry_at = world.parked("k").await.wake_at;
-        assert_eq!(retry_at, Some(world.now() + 600 * SECOND));
-        world.probe.set("slow", 1);
-        forge.wake::<patient_repeat>("k").await.unwrap();
-        world.noted("looking", 1).await;
-        let is_noted = || {
-            let notes = world.rows().record("k", "repeat$work").metadata;
-            notes.is_some_and(|notes| notes.contains("executing"))
-        };
-        world.clock.advance(secs(1));
-        world.until(is_noted).await;
-        world.probe.set("slow", 0);
-        world.probe.set("seen", 1);
-        world.quiet().await;
-        assert_eq!(world.rows().run("k").wake_at, retry_at);
-        assert_eq!(world.probe.count("ran"), 1);
-    })
-    .await;
+#[scenario]
+async fn a_wake_never_retries_a_tick_early_however_long_the_condition_takes(world: &World) {
+    world.start_of_second();
+    world.probe.set("failures", 1);
+    let forge = world.forge([patient_repeat::NAME]).await;
+    forge.start("k", patient_repeat()).await.unwrap();
+    world.parked("k").await;
+    world.clock.advance(hours(1));
+    world.noted("ran", 1).await;
+    let retry_at = world.parked("k").await.wake_at;
+    assert_eq!(retry_at, Some(world.now() + 600 * SECOND));
+    world.probe.set("slow", 1);
+    forge.wake::<patient_repeat>("k").await.unwrap();
+    world.noted("looking", 1).await;
+    let is_noted = || {
+        let notes = world.rows().record("k", "repeat$work").metadata;
+        notes.is_some_and(|notes| notes.contains("executing"))
+    };
+    world.clock.advance(secs(1));
+    world.until(is_noted).await;
+    world.probe.set("slow", 0);
+    world.probe.set("seen", 1);
+    world.quiet().await;
+    assert_eq!(world.rows().run("k").wake_at, retry_at);
+    assert_eq!(world.probe.count("ran"), 1);
 }
 
-#[tokio::test]
-async fn a_condition_that_failed_meanwhile_retries_no_tick_early() {
-    scenario(async |world| {
-        world.start_of_second();
-        world.probe.set("failures", 2);
-        let forge = world.forge([patient_repeat::NAME]).await;
-        forge.start("k", patient_repeat()).await.unwrap();
-        world.parked("k").await;
-        world.clock.advance(hours(1));
-        world.noted("ran", 1).await;
-        world.parked("k").await;
-        world.clock.advance(secs(600));
-        world.noted("ran", 2).await;
-        let retry_at = world.parked("k").await.wake_at;
-        assert_eq!(retry_at, Some(world.now() + 1_200 * SECOND));
-        world.probe.set("blind", 1);
-        forge.wake::<patient_repeat>("k").await.unwrap();
-        world.until(|| world.rows().errors("k").len() == 3).await;
-        let looks_at = world.parked("k").await.wake_at.unwrap();
-        assert_eq!(looks_at, world.now() + 600 * SECOND);
-        world.probe.set("blind", 0);
-        world.move_to(looks_at);
-        world.quiet().await;
-        assert_eq!(world.rows().run("k").wake_at, retry_at);
-        assert_eq!(world.probe.count("ran"), 2);
-    })
-    .await;
+#[scenario]
+async fn a_condition_that_failed_meanwhile_retries_no_tick_early(world: &World) {
+    world.start_of_second();
+    world.probe.set("failures", 2);
+    let forge = world.forge([patient_repeat::NAME]).await;
+    forge.start("k", patient_repeat()).await.unwrap();
+    world.parked("k").await;
+    world.clock.advance(hours(1));
+    world.noted("ran", 1).await;
+    world.parked("k").await;
+    world.clock.advance(secs(600));
+    world.noted("ran", 2).await;
+    let retry_at = world.parked("k").await.wake_at;
+    assert_eq!(retry_at, Some(world.now() + 1_200 * SECOND));
+    world.probe.set("blind", 1);
+    forge.wake::<patient_repeat>("k").await.unwrap();
+    world.until(|| world.rows().errors("k").len() == 3).await;
+    let looks_at = world.parked("k").await.wake_at.unwrap();
+    assert_eq!(looks_at, world.now() + 600 * SECOND);
+    world.probe.set("blind", 0);
+    world.move_to(looks_at);
+    world.quiet().await;
+    assert_eq!(world.rows().run("k").wake_at, retry_at);
+    assert_eq!(world.probe.count("ran"), 2);
 }
 
-#[tokio::test]
-async fn a_condition_that_gives_up_leaves_no_tick_under_way() {
-    scenario(async |world| {
-        world.start_of_second();
-        world.probe.set("failures", 1);
-        let forge = world.forge([patient_repeat::NAME]).await;
-        let run = forge.start("k", patient_repeat()).await.unwrap();
-        world.parked("k").await;
-        world.clock.advance(hours(1));
-        world.noted("ran", 1).await;
-        world.parked("k").await;
-        world.probe.set("blind", 1);
-        forge.wake::<patient_repeat>("k").await.unwrap();
-        world.until(|| world.rows().errors("k").len() == 2).await;
-        world.settle("k").await;
-        run.result().await.unwrap();
-        let pending: Vec<_> = world
-            .rows()
-            .records("k")
-            .into_iter()
-            .filter(|row| row.state == 0)
-            .map(|row| row.step_name)
-            .collect();
-        assert!(pending.is_empty(), "{pending:?}");
-    })
-    .await;
+#[scenario]
+async fn a_condition_that_gives_up_leaves_no_tick_under_way(world: &World) {
+    world.start_of_second();
+    world.probe.set("failures", 1);
+    let forge = world.forge([patient_repeat::NAME]).await;
+    let run = forge.start("k", patient_repeat()).await.unwrap();
+    world.parked("k").await;
+    world.clock.advance(hours(1));
+    world.noted("ran", 1).await;
+    world.parked("k").await;
+    world.probe.set("blind", 1);
+    forge.wake::<patient_repeat>("k").await.unwrap();
+    world.until(|| world.rows().errors("k").len() == 2).await;
+    world.settle("k").await;
+    run.result().await.unwrap();
+    let pending: Vec<_> = world
+        .rows()
+        .records("k")
+        .into_iter()
+        .filter(|row| row.state == 0)
+        .map(|row| row.step_name)
+        .collect();
+    assert!(pending.is_empty(), "{pending:?}");
 }
 
 #[workflow]
@@ -150,68 +142,62 @@ async fn from_now(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_first_tick_that_was_cut_off_runs_again_with_the_same_instant() {
-    scenario(async |world| {
-        world.start_of_second();
-        let now = world.now() / SECOND;
-        world.probe.set("now", now);
-        // The condition's, then the tick's.
-        world.failpoints.arm("step.after.work", 2);
-        let forge = world.forge([from_now::NAME]).await;
-        let run = forge.start("k", from_now()).await.unwrap();
-        world.noted("ran", 1).await;
-        drop(run);
-        forge.crash();
-        drop(forge);
-        world.clock.advance(secs(30));
-        world.probe.set("now", now + 30);
-        world.probe.note("restarted");
-        let _forge = world.forge([from_now::NAME]).await;
-        world
-            .until(|| {
-                world
-                    .probe
-                    .log()
-                    .iter()
-                    .filter(|l| l.starts_with("tick"))
-                    .count()
-                    == 2
-            })
-            .await;
-        let ticks: Vec<_> = world
-            .probe
-            .log()
-            .into_iter()
-            .filter(|l| l.starts_with("tick"))
-            .collect();
-        assert_eq!(ticks, vec![format!("tick {now}"); 2]);
-    })
-    .await;
+#[scenario]
+async fn a_first_tick_that_was_cut_off_runs_again_with_the_same_instant(world: &World) {
+    world.start_of_second();
+    let now = world.now() / SECOND;
+    world.probe.set("now", now);
+    // The condition's, then the tick's.
+    world.failpoints.arm("step.after.work", 2);
+    let forge = world.forge([from_now::NAME]).await;
+    let run = forge.start("k", from_now()).await.unwrap();
+    world.noted("ran", 1).await;
+    drop(run);
+    world.crash(&forge);
+    drop(forge);
+    world.clock.advance(secs(30));
+    world.probe.set("now", now + 30);
+    world.probe.note("restarted");
+    let _forge = world.forge([from_now::NAME]).await;
+    world
+        .until(|| {
+            world
+                .probe
+                .log()
+                .iter()
+                .filter(|l| l.starts_with("tick"))
+                .count()
+                == 2
+        })
+        .await;
+    let ticks: Vec<_> = world
+        .probe
+        .log()
+        .into_iter()
+        .filter(|l| l.starts_with("tick"))
+        .collect();
+    assert_eq!(ticks, vec![format!("tick {now}"); 2]);
 }
 
-#[tokio::test]
-async fn a_tick_that_was_cut_off_is_skipped_once_its_window_is_over() {
-    scenario(async |world| {
-        world.start_of_second();
-        let now = world.now() / SECOND;
-        world.probe.set("now", now);
-        world.failpoints.arm("step.after.work", 2);
-        let forge = world.forge([from_now::NAME]).await;
-        forge.start("k", from_now()).await.unwrap();
-        world.noted("ran", 1).await;
-        forge.crash();
-        drop(forge);
-        world.clock.advance(minutes(90));
-        let _forge = world.forge([from_now::NAME]).await;
-        world.noted("ran", 2).await;
-        world.noted(&format!("tick {}", now + 3_600), 1).await;
-        world.quiet().await;
-        let row = world.rows().record("k", &format!("repeat$work${now}"));
-        assert_eq!(row.state, 2);
-        assert!(row.metadata.unwrap().contains("\"fast_forwarded\":1"));
-    })
-    .await;
+#[scenario]
+async fn a_tick_that_was_cut_off_is_skipped_once_its_window_is_over(world: &World) {
+    world.start_of_second();
+    let now = world.now() / SECOND;
+    world.probe.set("now", now);
+    world.failpoints.arm("step.after.work", 2);
+    let forge = world.forge([from_now::NAME]).await;
+    forge.start("k", from_now()).await.unwrap();
+    world.noted("ran", 1).await;
+    world.crash(&forge);
+    drop(forge);
+    world.clock.advance(minutes(90));
+    let _forge = world.forge([from_now::NAME]).await;
+    world.noted("ran", 2).await;
+    world.noted(&format!("tick {}", now + 3_600), 1).await;
+    world.quiet().await;
+    let row = world.rows().record("k", &format!("repeat$work${now}"));
+    assert_eq!(row.state, 2);
+    assert!(row.metadata.unwrap().contains("\"fast_forwarded\":1"));
 }
 
 #[workflow]
@@ -224,10 +210,10 @@ async fn limited(probe: State<Probe>, limit_secs: u64) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn after_a_sleep_a_deadline_comes_before_the_ticks_behind_it() {
+#[backends]
+async fn after_a_sleep_a_deadline_comes_before_the_ticks_behind_it(backend: Backend) {
     for (limit, expected) in [(5, 0), (10, 0), (15, 1)] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             world.start_of_second();
             let forge = world.forge([limited::NAME]).await;
             let run = forge.start("k", limited(limit)).await.unwrap();
@@ -251,18 +237,15 @@ async fn retry_limited(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn after_a_sleep_a_deadline_comes_before_the_retry_behind_it() {
-    scenario(async |world| {
-        world.probe.set("failures", 1);
-        let forge = world.forge([retry_limited::NAME]).await;
-        let run = forge.start("k", retry_limited()).await.unwrap();
-        world.parked("k").await;
-        world.clock.advance(secs(60));
-        run.result().await.unwrap();
-        assert_eq!(world.probe.count("ran"), 1);
-    })
-    .await;
+#[scenario]
+async fn after_a_sleep_a_deadline_comes_before_the_retry_behind_it(world: &World) {
+    world.probe.set("failures", 1);
+    let forge = world.forge([retry_limited::NAME]).await;
+    let run = forge.start("k", retry_limited()).await.unwrap();
+    world.parked("k").await;
+    world.clock.advance(secs(60));
+    run.result().await.unwrap();
+    assert_eq!(world.probe.count("ran"), 1);
 }
 
 #[workflow]
@@ -279,19 +262,16 @@ async fn counting(cx: Context, probe: State<Probe>) -> Result<Option<u32>> {
     Ok(cx.get("sent")?)
 }
 
-#[tokio::test]
-async fn the_context_that_operators_see_is_that_of_the_body_once_a_repeat_has_left() {
-    scenario(async |world| {
-        world.start_of_second();
-        let forge = world.forge([counting::NAME]).await;
-        let run = forge.start("k", counting()).await.unwrap();
-        world.settle("k").await;
-        let sent = run.result().await.unwrap();
-        assert_eq!(world.probe.count("ran"), 2);
-        let shown = world.rows().run("k").context["sent"].as_u64();
-        assert_eq!(shown, sent.map(u64::from));
-    })
-    .await;
+#[scenario]
+async fn the_context_that_operators_see_is_that_of_the_body_once_a_repeat_has_left(world: &World) {
+    world.start_of_second();
+    let forge = world.forge([counting::NAME]).await;
+    let run = forge.start("k", counting()).await.unwrap();
+    world.settle("k").await;
+    let sent = run.result().await.unwrap();
+    assert_eq!(world.probe.count("ran"), 2);
+    let shown = world.rows().run("k").context["sent"].as_u64();
+    assert_eq!(shown, sent.map(u64::from));
 }
 
 #[workflow]
@@ -308,10 +288,10 @@ async fn brief(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_retry_that_comes_behind_the_window_is_none_however_exact_the_clock_is() {
+#[backends]
+async fn a_retry_that_comes_behind_the_window_is_none_however_exact_the_clock_is(backend: Backend) {
     for late_micros in [0, 1] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             world.start_of_second();
             world.probe.set("failures", 9);
             let forge = world.forge([brief::NAME]).await;
@@ -360,19 +340,16 @@ async fn panicky(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn panics_of_a_tick_and_of_its_condition_are_failed_attempts() {
-    scenario(async |world| {
-        world.start_of_second();
-        world.probe.set("panic_until", 1);
-        let forge = world.forge([panicky::NAME]).await;
-        let run = forge.start("k", panicky()).await.unwrap();
-        world.settle("k").await;
-        run.result().await.unwrap();
-        assert_eq!(world.probe.count("ran"), 2);
-        assert_eq!(world.rows().errors("k").len(), 2);
-    })
-    .await;
+#[scenario]
+async fn panics_of_a_tick_and_of_its_condition_are_failed_attempts(world: &World) {
+    world.start_of_second();
+    world.probe.set("panic_until", 1);
+    let forge = world.forge([panicky::NAME]).await;
+    let run = forge.start("k", panicky()).await.unwrap();
+    world.settle("k").await;
+    run.result().await.unwrap();
+    assert_eq!(world.probe.count("ran"), 2);
+    assert_eq!(world.rows().errors("k").len(), 2);
 }
 
 #[workflow]
@@ -398,38 +375,35 @@ async fn aside(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_tick_that_is_kept_aside_holds_no_worker_and_ends_with_the_body() {
-    scenario(async |world| {
-        world.start_of_second();
-        let forge = world.forge([aside::NAME]).await;
-        let run = forge.start("k", aside()).await.unwrap();
-        world.parked("k").await;
-        world.clock.advance(secs(10));
-        world.noted("begun", 1).await;
-        world.clock.advance(secs(5));
-        world
-            .until(|| {
-                world
-                    .rows()
-                    .records("k")
-                    .iter()
-                    .any(|r| r.step_name == "wait$pause")
-            })
-            .await;
-        world.probe.set("go", 1);
-        world.parked("k").await;
-        world.settle("k").await;
-        run.result().await.unwrap();
-        let pending: Vec<_> = world
-            .rows()
-            .records("k")
-            .into_iter()
-            .filter(|r| r.state == 0)
-            .map(|r| r.step_name)
-            .collect();
-        assert!(pending.is_empty(), "{pending:?}");
-        assert_eq!(world.probe.count("done"), 0);
-    })
-    .await;
+#[scenario]
+async fn a_tick_that_is_kept_aside_holds_no_worker_and_ends_with_the_body(world: &World) {
+    world.start_of_second();
+    let forge = world.forge([aside::NAME]).await;
+    let run = forge.start("k", aside()).await.unwrap();
+    world.parked("k").await;
+    world.clock.advance(secs(10));
+    world.noted("begun", 1).await;
+    world.clock.advance(secs(5));
+    world
+        .until(|| {
+            world
+                .rows()
+                .records("k")
+                .iter()
+                .any(|r| r.step_name == "wait$pause")
+        })
+        .await;
+    world.probe.set("go", 1);
+    world.parked("k").await;
+    world.settle("k").await;
+    run.result().await.unwrap();
+    let pending: Vec<_> = world
+        .rows()
+        .records("k")
+        .into_iter()
+        .filter(|r| r.state == 0)
+        .map(|r| r.step_name)
+        .collect();
+    assert!(pending.is_empty(), "{pending:?}");
+    assert_eq!(world.probe.count("done"), 0);
 }

@@ -1,7 +1,7 @@
 //! Changed definitions, replays of finished runs, undisturbed by what is not theirs.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 
 #[workflow]
 async fn version_one(probe: State<Probe>) -> Result<u32> {
@@ -38,51 +38,45 @@ async fn version_two(cx: Context, probe: State<Probe>, added: Option<u32>) -> Re
     Ok(a + new + added.unwrap_or(0))
 }
 
-#[tokio::test]
-async fn inserting_removing_and_reordering_steps_disturbs_no_run_in_flight() {
-    scenario(async |world| {
-        let forge = world.forge([version_one::NAME]).await;
-        forge.start("k", version_one()).await.unwrap();
-        world.parked("k").await;
-        let wake_at = world.rows().run("k").wake_at;
-        forge.crash();
-        drop(forge);
-        world.rows().edit(
-            "UPDATE chrono_forge_workflows SET workflow = 'version_two'",
-            [],
-        );
-        let forge = world.forge([version_two::NAME]).await;
-        let run = forge.get::<version_two>("k").await.unwrap().unwrap();
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        assert_eq!(Some(world.now()), wake_at, "the wait's deadline stays");
-        assert_eq!(run.result().await.unwrap(), 11);
-        assert_eq!(world.probe.log(), ["a", "b", "new"]);
-        let context = serde_json::json!({"before": 10, "after": 1});
-        assert_eq!(run.context().await.unwrap(), context);
-    })
-    .await;
+#[scenario]
+async fn inserting_removing_and_reordering_steps_disturbs_no_run_in_flight(world: &World) {
+    let forge = world.forge([version_one::NAME]).await;
+    forge.start("k", version_one()).await.unwrap();
+    world.parked("k").await;
+    let wake_at = world.rows().run("k").wake_at;
+    world.crash(&forge);
+    drop(forge);
+    world.rows().edit(
+        "UPDATE chrono_forge_workflows SET workflow = 'version_two'",
+        &[],
+    );
+    let forge = world.forge([version_two::NAME]).await;
+    let run = forge.get::<version_two>("k").await.unwrap().unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(Some(world.now()), wake_at, "the wait's deadline stays");
+    assert_eq!(run.result().await.unwrap(), 11);
+    assert_eq!(world.probe.log(), ["a", "b", "new"]);
+    let context = serde_json::json!({"before": 10, "after": 1});
+    assert_eq!(run.context().await.unwrap(), context);
 }
 
-#[tokio::test]
-async fn the_replay_of_a_finished_run_does_nothing_anew() {
-    scenario(async |world| {
-        let forge = world.forge([version_one::NAME]).await;
-        let run = forge.start("k", version_one()).await.unwrap();
-        world.settle("k").await;
-        let before = world.rows().records("k");
-        forge.crash();
-        drop((forge, run));
-        let now = world.now();
-        world.rows().edit(
-            "UPDATE chrono_forge_workflows SET state = 0, wake_at = ?, output = NULL",
-            [now],
-        );
-        let forge = world.forge([version_one::NAME]).await;
-        let run = forge.get::<version_one>("k").await.unwrap().unwrap();
-        assert_eq!(run.result().await.unwrap(), 3);
-        assert_eq!(world.probe.log(), ["a", "b"]);
-        let after = world.rows().records("k");
-        assert_eq!(format!("{before:?}"), format!("{after:?}"));
-    })
-    .await;
+#[scenario]
+async fn the_replay_of_a_finished_run_does_nothing_anew(world: &World) {
+    let forge = world.forge([version_one::NAME]).await;
+    let run = forge.start("k", version_one()).await.unwrap();
+    world.settle("k").await;
+    let before = world.rows().records("k");
+    world.crash(&forge);
+    drop((forge, run));
+    let now = world.now();
+    world.rows().edit(
+        "UPDATE chrono_forge_workflows SET state = 0, wake_at = instant(?), output = NULL",
+        &[now.into()],
+    );
+    let forge = world.forge([version_one::NAME]).await;
+    let run = forge.get::<version_one>("k").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), 3);
+    assert_eq!(world.probe.log(), ["a", "b"]);
+    let after = world.rows().records("k");
+    assert_eq!(format!("{before:?}"), format!("{after:?}"));
 }

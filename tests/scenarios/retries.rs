@@ -1,7 +1,7 @@
 //! Attempts of a step: error rows, budgets, delays, timeouts.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, STALLED, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, STALLED, World, scenario};
 
 #[derive(Debug)]
 struct Offline(usize);
@@ -27,95 +27,86 @@ async fn flaky(probe: State<Probe>, succeeds_at: usize, max: u32) -> Result<usiz
     Ok(step!("call", retry = policy, call(&probe, succeeds_at)).await?)
 }
 
-#[tokio::test]
-async fn a_failing_step_leaves_one_error_row_per_attempt_numbered_from_1() {
-    scenario(async |world| {
-        let forge = world.forge([flaky::NAME]).await;
-        let run = forge.start("k", flaky(9, 3)).await.unwrap();
-        assert_eq!(world.settle("k").await.state, STALLED);
-        let errors = world.rows().errors("k");
-        let seen: Vec<_> = errors
+#[scenario]
+async fn a_failing_step_leaves_one_error_row_per_attempt_numbered_from_1(world: &World) {
+    let forge = world.forge([flaky::NAME]).await;
+    let run = forge.start("k", flaky(9, 3)).await.unwrap();
+    assert_eq!(world.settle("k").await.state, STALLED);
+    let errors = world.rows().errors("k");
+    let seen: Vec<_> = errors
+        .iter()
+        .map(|e| (e.attempt, e.message.as_str()))
+        .collect();
+    assert_eq!(seen, [(1, "offline 1"), (2, "offline 2"), (3, "offline 3")]);
+    assert!(
+        errors
             .iter()
-            .map(|e| (e.attempt, e.message.as_str()))
-            .collect();
-        assert_eq!(seen, [(1, "offline 1"), (2, "offline 2"), (3, "offline 3")]);
-        assert!(
-            errors
-                .iter()
-                .all(|e| e.step_name.as_deref() == Some("step$call"))
-        );
-        assert!(
-            errors
-                .iter()
-                .all(|e| e.class == std::any::type_name::<Offline>())
-        );
-        let record = world.rows().record("k", "step$call");
-        assert_eq!((record.state, record.attempts), (2, 3));
-        assert_eq!(record.error_message.as_deref(), Some("offline 3"));
-        let error = run.result().await.unwrap_err();
-        assert!(error.to_string().contains("step$call"), "{error}");
-        assert_eq!(
-            world
-                .rows()
-                .number("SELECT count(*) FROM chrono_forge_blocked"),
-            1
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_step_that_recovers_keeps_its_errors_and_counts_all_attempts() {
-    scenario(async |world| {
-        let forge = world.forge([flaky::NAME]).await;
-        let run = forge.start("k", flaky(2, 3)).await.unwrap();
-        let parked = world.parked("k").await;
-        assert_eq!(
-            parked.wake_at,
-            Some(world.now() + 1_000_000),
-            "base delay of 1 s"
-        );
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), 2);
-        let record = world.rows().record("k", "step$call");
-        assert_eq!(
-            (record.state, record.attempts, record.error_class),
-            (1, 2, None)
-        );
-        assert_eq!(world.rows().attempts("k"), [("step$call".to_owned(), 1)]);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_crash_between_attempts_neither_restarts_the_delay_nor_the_count() {
-    scenario(async |world| {
-        let forge = world.forge([flaky::NAME]).await;
-        forge.start("k", flaky(9, 2)).await.unwrap();
-        let wake_at = world.parked("k").await.wake_at.unwrap();
-        forge.crash();
-        drop(forge);
-        let forge = world.forge([flaky::NAME]).await;
-        assert_eq!(world.parked("k").await.wake_at, Some(wake_at));
-        world.rows().make_due("k", world.now());
-        forge.wake::<flaky>("k").await.unwrap();
-        assert_eq!(
-            world.parked("k").await.wake_at,
-            Some(wake_at),
-            "woken too early, it parks again"
-        );
-        assert_eq!(world.probe.count("call"), 1);
-        assert_eq!(world.settle("k").await.state, STALLED);
-        assert_eq!(world.probe.count("call"), 2);
-        let numbers: Vec<_> = world
+            .all(|e| e.step_name.as_deref() == Some("step$call"))
+    );
+    assert!(
+        errors
+            .iter()
+            .all(|e| e.class == std::any::type_name::<Offline>())
+    );
+    let record = world.rows().record("k", "step$call");
+    assert_eq!((record.state, record.attempts), (2, 3));
+    assert_eq!(record.error_message.as_deref(), Some("offline 3"));
+    let error = run.result().await.unwrap_err();
+    assert!(error.to_string().contains("step$call"), "{error}");
+    assert_eq!(
+        world
             .rows()
-            .attempts("k")
-            .into_iter()
-            .map(|it| it.1)
-            .collect();
-        assert_eq!(numbers, [1, 2]);
-    })
-    .await;
+            .number("SELECT count(*) FROM chrono_forge_blocked"),
+        1
+    );
+}
+
+#[scenario]
+async fn a_step_that_recovers_keeps_its_errors_and_counts_all_attempts(world: &World) {
+    let forge = world.forge([flaky::NAME]).await;
+    let run = forge.start("k", flaky(2, 3)).await.unwrap();
+    let parked = world.parked("k").await;
+    assert_eq!(
+        parked.wake_at,
+        Some(world.now() + 1_000_000),
+        "base delay of 1 s"
+    );
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), 2);
+    let record = world.rows().record("k", "step$call");
+    assert_eq!(
+        (record.state, record.attempts, record.error_class),
+        (1, 2, None)
+    );
+    assert_eq!(world.rows().attempts("k"), [("step$call".to_owned(), 1)]);
+}
+
+#[scenario]
+async fn a_crash_between_attempts_neither_restarts_the_delay_nor_the_count(world: &World) {
+    let forge = world.forge([flaky::NAME]).await;
+    forge.start("k", flaky(9, 2)).await.unwrap();
+    let wake_at = world.parked("k").await.wake_at.unwrap();
+    world.crash(&forge);
+    drop(forge);
+    let forge = world.forge([flaky::NAME]).await;
+    assert_eq!(world.parked("k").await.wake_at, Some(wake_at));
+    world.rows().make_due("k", world.now());
+    forge.wake::<flaky>("k").await.unwrap();
+    assert_eq!(
+        world.parked("k").await.wake_at,
+        Some(wake_at),
+        "woken too early, it parks again"
+    );
+    assert_eq!(world.probe.count("call"), 1);
+    assert_eq!(world.settle("k").await.state, STALLED);
+    assert_eq!(world.probe.count("call"), 2);
+    let numbers: Vec<_> = world
+        .rows()
+        .attempts("k")
+        .into_iter()
+        .map(|it| it.1)
+        .collect();
+    assert_eq!(numbers, [1, 2]);
 }
 
 #[workflow(retry = RetryPolicy::new().max_attempts(2).jitter(false))]
@@ -123,15 +114,12 @@ async fn by_workflow(probe: State<Probe>) -> Result<usize> {
     Ok(step!(call(&probe, 9)).await?)
 }
 
-#[tokio::test]
-async fn a_step_without_a_policy_takes_its_workflow_s() {
-    scenario(async |world| {
-        let forge = world.forge([by_workflow::NAME]).await;
-        forge.start("k", by_workflow()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, STALLED);
-        assert_eq!(world.probe.count("call"), 2);
-    })
-    .await;
+#[scenario]
+async fn a_step_without_a_policy_takes_its_workflow_s(world: &World) {
+    let forge = world.forge([by_workflow::NAME]).await;
+    forge.start("k", by_workflow()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, STALLED);
+    assert_eq!(world.probe.count("call"), 2);
 }
 
 #[workflow]
@@ -140,16 +128,13 @@ async fn at_once(probe: State<Probe>) -> Result<usize> {
     Ok(step!(retry = policy, call(&probe, 4)).await?)
 }
 
-#[tokio::test]
-async fn a_retry_without_delay_happens_in_the_same_pass() {
-    scenario(async |world| {
-        let forge = world.forge([at_once::NAME]).await;
-        let run = forge.start("k", at_once()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 4);
-        assert_eq!(world.rows().run("k").lock_epoch, 1);
-        assert_eq!(world.rows().attempts("k").len(), 3);
-    })
-    .await;
+#[scenario]
+async fn a_retry_without_delay_happens_in_the_same_pass(world: &World) {
+    let forge = world.forge([at_once::NAME]).await;
+    let run = forge.start("k", at_once()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 4);
+    assert_eq!(world.rows().run("k").lock_epoch, 1);
+    assert_eq!(world.rows().attempts("k").len(), 3);
 }
 
 #[workflow]
@@ -169,30 +154,27 @@ async fn slow(probe: State<Probe>) -> Result<String> {
     ))
 }
 
-#[tokio::test]
-async fn a_timeout_is_per_attempt_retryable_and_the_same_on_replay() {
-    scenario(async |world| {
-        let forge = world.forge([slow::NAME]).await;
-        let run = forge.start("k", slow()).await.unwrap();
-        world.noted("begun", 1).await;
-        world.clock.advance(secs(4));
-        assert_eq!(world.rows().run("k").state, RUNNING);
-        world.clock.advance(secs(1));
-        assert_eq!(
-            world.parked("k").await.wake_at,
-            Some(world.now() + 1_000_000)
-        );
-        world.clock.advance(secs(1));
-        world.noted("begun", 2).await;
-        world.clock.advance(secs(5));
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), "2 timeout true");
-        let errors = world.rows().errors("k");
-        assert!(errors.iter().all(|e| e.class == "timeout"), "{errors:?}");
-        assert_eq!(errors.len(), 2);
-        assert_eq!(world.probe.count("begun"), 2);
-    })
-    .await;
+#[scenario]
+async fn a_timeout_is_per_attempt_retryable_and_the_same_on_replay(world: &World) {
+    let forge = world.forge([slow::NAME]).await;
+    let run = forge.start("k", slow()).await.unwrap();
+    world.noted("begun", 1).await;
+    world.clock.advance(secs(4));
+    assert_eq!(world.rows().run("k").state, RUNNING);
+    world.clock.advance(secs(1));
+    assert_eq!(
+        world.parked("k").await.wake_at,
+        Some(world.now() + 1_000_000)
+    );
+    world.clock.advance(secs(1));
+    world.noted("begun", 2).await;
+    world.clock.advance(secs(5));
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), "2 timeout true");
+    let errors = world.rows().errors("k");
+    assert!(errors.iter().all(|e| e.class == "timeout"), "{errors:?}");
+    assert_eq!(errors.len(), 2);
+    assert_eq!(world.probe.count("begun"), 2);
 }
 
 #[workflow]
@@ -206,22 +188,19 @@ async fn note_started(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_attempt_that_takes_its_time_is_seen_in_the_rows() {
-    scenario(async |world| {
-        let forge = world.forge([note_started::NAME]).await;
-        let run = forge.start("k", note_started()).await.unwrap();
-        world.noted("begun", 1).await;
-        world.clock.advance(secs(1));
-        world.until(|| !world.rows().records("k").is_empty()).await;
-        let record = world.rows().record("k", "step$hangs");
-        assert_eq!((record.state, record.attempts, record.seq), (0, 0, None));
-        assert_eq!(world.rows().run("k").state, RUNNING);
-        world.probe.set("go", 1);
-        run.result().await.unwrap();
-        assert_eq!(world.rows().record("k", "step$hangs").attempts, 1);
-    })
-    .await;
+#[scenario]
+async fn an_attempt_that_takes_its_time_is_seen_in_the_rows(world: &World) {
+    let forge = world.forge([note_started::NAME]).await;
+    let run = forge.start("k", note_started()).await.unwrap();
+    world.noted("begun", 1).await;
+    world.clock.advance(secs(1));
+    world.until(|| !world.rows().records("k").is_empty()).await;
+    let record = world.rows().record("k", "step$hangs");
+    assert_eq!((record.state, record.attempts, record.seq), (0, 0, None));
+    assert_eq!(world.rows().run("k").state, RUNNING);
+    world.probe.set("go", 1);
+    run.result().await.unwrap();
+    assert_eq!(world.rows().record("k", "step$hangs").attempts, 1);
 }
 
 #[workflow]
@@ -237,20 +216,17 @@ async fn returning(probe: State<Probe>) -> Result<()> {
 }
 
 /// A storm of retries delays no healthy run, and a run that is over it is healthy again.
-#[tokio::test]
-async fn a_run_waits_below_the_healthy_ones_while_it_waits_to_try_again() {
-    scenario(async |world| {
-        let forge = world.forge([returning::NAME]).await;
-        forge.start("k", returning()).await.unwrap();
-        let parked = world.parked("k").await;
-        assert_eq!(parked.wake_at, Some(world.now() + 1_000_000));
-        assert_eq!(parked.priority, 12);
-        world.clock.advance(secs(1));
-        let pause = world.now() + 86_400 * 1_000_000;
-        world
-            .until(|| world.rows().run("k").wake_at == Some(pause))
-            .await;
-        assert_eq!(world.rows().run("k").priority, 1);
-    })
-    .await;
+#[scenario]
+async fn a_run_waits_below_the_healthy_ones_while_it_waits_to_try_again(world: &World) {
+    let forge = world.forge([returning::NAME]).await;
+    forge.start("k", returning()).await.unwrap();
+    let parked = world.parked("k").await;
+    assert_eq!(parked.wake_at, Some(world.now() + 1_000_000));
+    assert_eq!(parked.priority, 12);
+    world.clock.advance(secs(1));
+    let pause = world.now() + 86_400 * 1_000_000;
+    world
+        .until(|| world.rows().run("k").wake_at == Some(pause))
+        .await;
+    assert_eq!(world.rows().run("k").priority, 1);
 }

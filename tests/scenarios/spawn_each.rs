@@ -1,7 +1,7 @@
 //! `spawn_each!`: keys, transactions, cursors, retries.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 
 #[workflow]
 async fn leaf(n: u64) -> Result<u64> {
@@ -27,53 +27,44 @@ async fn fan_out(probe: State<Probe>, count: u64, of: u64) -> Result<u64> {
     Ok(children.collect().await?.iter().sum())
 }
 
-#[tokio::test]
-async fn each_item_has_a_child_under_its_index_in_order() {
-    scenario(async |world| {
-        let forge = world.forge([fan_out::NAME, leaf::NAME]).await;
-        let run = forge.start("p", fan_out(12, 5)).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), 66 + 12);
-        let keys: Vec<_> = world
-            .rows()
-            .children("p")
-            .into_iter()
-            .map(|c| c.key)
-            .collect();
-        let expected: Vec<_> = (0..12).map(|i| format!("p$grp$n${i}")).collect();
-        assert_eq!(keys, expected);
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.spawned, branch.pending, branch.state), (12, 0, 1));
-        let metadata = branch.metadata.unwrap();
-        assert!(metadata.contains(r#""n":{"n":12}"#), "{metadata}");
-    })
-    .await;
+#[scenario]
+async fn each_item_has_a_child_under_its_index_in_order(world: &World) {
+    let forge = world.forge([fan_out::NAME, leaf::NAME]).await;
+    let run = forge.start("p", fan_out(12, 5)).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), 66 + 12);
+    let keys: Vec<_> = world
+        .rows()
+        .children("p")
+        .into_iter()
+        .map(|c| c.key)
+        .collect();
+    let expected: Vec<_> = (0..12).map(|i| format!("p$grp$n${i}")).collect();
+    assert_eq!(keys, expected);
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!((branch.spawned, branch.pending, branch.state), (12, 0, 1));
+    let metadata = branch.metadata.unwrap();
+    assert!(metadata.contains(r#""n":{"n":12}"#), "{metadata}");
 }
 
-#[tokio::test]
-async fn a_replayed_branch_reads_its_source_zero_times() {
-    scenario(async |world| {
-        let forge = world.forge([fan_out::NAME, leaf::NAME]).await;
-        forge.start("p", fan_out(7, 1_000)).await.unwrap();
-        world.parked("p").await;
-        assert_eq!(world.probe.count("read"), 7);
-        assert_eq!(world.settle("p").await.state, COMPLETED);
-        assert_eq!(world.probe.count("read"), 7);
-    })
-    .await;
+#[scenario]
+async fn a_replayed_branch_reads_its_source_zero_times(world: &World) {
+    let forge = world.forge([fan_out::NAME, leaf::NAME]).await;
+    forge.start("p", fan_out(7, 1_000)).await.unwrap();
+    world.parked("p").await;
+    assert_eq!(world.probe.count("read"), 7);
+    assert_eq!(world.settle("p").await.state, COMPLETED);
+    assert_eq!(world.probe.count("read"), 7);
 }
 
-#[tokio::test]
-async fn an_empty_source_seals_an_empty_branch() {
-    scenario(async |world| {
-        let forge = world.forge([fan_out::NAME, leaf::NAME]).await;
-        let run = forge.start("p", fan_out(0, 10)).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), 0);
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.spawned, branch.pending, branch.state), (0, 0, 1));
-    })
-    .await;
+#[scenario]
+async fn an_empty_source_seals_an_empty_branch(world: &World) {
+    let forge = world.forge([fan_out::NAME, leaf::NAME]).await;
+    let run = forge.start("p", fan_out(0, 10)).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), 0);
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!((branch.spawned, branch.pending, branch.state), (0, 0, 1));
 }
 
 #[workflow]
@@ -92,26 +83,23 @@ async fn parked_leaf(n: u64) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_fan_out_takes_a_transaction_per_batch_and_not_per_child() {
-    scenario(async |world| {
-        // Nobody here executes the children, so that only dispatch commits.
-        let forge = world.forge([counted::NAME]).await;
-        let written = || world.failpoints.hits("commit.after.apply");
-        let mut commits = Vec::new();
-        for (key, count) in [("two", 20), ("five", 50)] {
-            let before = written();
-            forge.start(key, counted(count, 10)).await.unwrap();
-            world.parked(key).await;
-            commits.push(written() - before);
-            assert_eq!(world.rows().children(key).len() as u64, count);
-        }
-        // The batches, the empty one after them, the seal with the merge's row, the park.
-        // Fewer when some of them meet in one transaction.
-        assert!(commits[0] <= 2 + 4, "{commits:?}");
-        assert!(commits[1] <= 5 + 4, "{commits:?}");
-    })
-    .await;
+#[scenario]
+async fn a_fan_out_takes_a_transaction_per_batch_and_not_per_child(world: &World) {
+    // Nobody here executes the children, so that only dispatch commits.
+    let forge = world.forge([counted::NAME]).await;
+    let written = || world.failpoints.hits("commit.after.apply");
+    let mut commits = Vec::new();
+    for (key, count) in [("two", 20), ("five", 50)] {
+        let before = written();
+        forge.start(key, counted(count, 10)).await.unwrap();
+        world.parked(key).await;
+        commits.push(written() - before);
+        assert_eq!(world.rows().children(key).len() as u64, count);
+    }
+    // The batches, the empty one after them, the seal with the merge's row, the park.
+    // Fewer when some of them meet in one transaction.
+    assert!(commits[0] <= 2 + 4, "{commits:?}");
+    assert!(commits[1] <= 5 + 4, "{commits:?}");
 }
 
 #[workflow]
@@ -129,26 +117,23 @@ async fn by_class() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_closure_chooses_the_workflow() {
-    scenario(async |world| {
-        let forge = world.forge([by_class::NAME, leaf::NAME, even::NAME]).await;
-        forge
-            .start("p", by_class())
-            .await
-            .unwrap()
-            .result()
-            .await
-            .unwrap();
-        let workflows: Vec<_> = world
-            .rows()
-            .children("p")
-            .into_iter()
-            .map(|c| c.workflow)
-            .collect();
-        assert_eq!(workflows, ["leaf", "even"]);
-    })
-    .await;
+#[scenario]
+async fn the_closure_chooses_the_workflow(world: &World) {
+    let forge = world.forge([by_class::NAME, leaf::NAME, even::NAME]).await;
+    forge
+        .start("p", by_class())
+        .await
+        .unwrap()
+        .result()
+        .await
+        .unwrap();
+    let workflows: Vec<_> = world
+        .rows()
+        .children("p")
+        .into_iter()
+        .map(|c| c.workflow)
+        .collect();
+    assert_eq!(workflows, ["leaf", "even"]);
 }
 
 #[workflow]
@@ -167,31 +152,28 @@ async fn interrupted(probe: State<Probe>) -> Result<u64> {
     Ok(children.collect().await?.iter().sum())
 }
 
-#[tokio::test]
-async fn after_a_crash_dispatch_goes_on_from_the_cursor() {
-    scenario(async |world| {
-        let forge = world.forge([interrupted::NAME]).await;
-        forge.start("p", interrupted()).await.unwrap();
-        world.noted("at 25", 1).await;
-        world
-            .until(|| world.rows().find("p$grp$n$19").is_some())
-            .await;
-        forge.crash();
-        drop(forge);
-        assert_eq!(world.rows().children("p").len(), 20);
-        world.probe.set("go", 1);
-        let forge = world.forge([interrupted::NAME, leaf::NAME]).await;
-        let run = forge.get::<interrupted>("p").await.unwrap().unwrap();
-        assert_eq!(run.result().await.unwrap(), (1..=40).sum::<u64>());
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.spawned, branch.pending), (40, 0));
-        assert_eq!(world.probe.count("at 25"), 2);
-        let sizes = world
-            .rows()
-            .number("SELECT count(DISTINCT key) FROM chrono_forge_workflows");
-        assert_eq!(sizes, 41);
-    })
-    .await;
+#[scenario]
+async fn after_a_crash_dispatch_goes_on_from_the_cursor(world: &World) {
+    let forge = world.forge([interrupted::NAME]).await;
+    forge.start("p", interrupted()).await.unwrap();
+    world.noted("at 25", 1).await;
+    world
+        .until(|| world.rows().find("p$grp$n$19").is_some())
+        .await;
+    world.crash(&forge);
+    drop(forge);
+    assert_eq!(world.rows().children("p").len(), 20);
+    world.probe.set("go", 1);
+    let forge = world.forge([interrupted::NAME, leaf::NAME]).await;
+    let run = forge.get::<interrupted>("p").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), (1..=40).sum::<u64>());
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!((branch.spawned, branch.pending), (40, 0));
+    assert_eq!(world.probe.count("at 25"), 2);
+    let sizes = world
+        .rows()
+        .number("SELECT count(DISTINCT key) FROM chrono_forge_workflows");
+    assert_eq!(sizes, 41);
 }
 
 #[workflow(retry = RetryPolicy::new().jitter(false))]
@@ -207,47 +189,50 @@ async fn flaky_closure(probe: State<Probe>) -> Result<u64> {
     Ok(children.collect().await?.iter().sum())
 }
 
-#[tokio::test]
-async fn an_error_of_a_closure_is_retried_from_the_cursor() {
-    scenario(async |world| {
-        let forge = world.forge([flaky_closure::NAME, leaf::NAME]).await;
-        let run = forge.start("p", flaky_closure()).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), (1..=6).sum::<u64>());
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.spawned, branch.pending, branch.attempts), (7, 0, 2));
-        assert_eq!(world.rows().errors("p")[0].message, "three is difficult");
-    })
-    .await;
+#[scenario]
+async fn an_error_of_a_closure_is_retried_from_the_cursor(world: &World) {
+    let forge = world.forge([flaky_closure::NAME, leaf::NAME]).await;
+    let run = forge.start("p", flaky_closure()).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), (1..=6).sum::<u64>());
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!((branch.spawned, branch.pending, branch.attempts), (7, 0, 2));
+    assert_eq!(world.rows().errors("p")[0].message, "three is difficult");
 }
 
-#[tokio::test]
-async fn a_batch_that_is_dispatched_again_wakes_no_child_that_is_parked() {
-    scenario(async |world| {
-        let names = [counted::NAME, parked_leaf::NAME];
-        let forge = world.forge(names).await;
-        forge.start("p", counted(3, 10)).await.unwrap();
-        world.parked("p").await;
-        world.quiet().await;
-        forge.crash();
-        drop(forge);
-        // As if the seal and the cursor had been lost.
-        let rows = world.rows();
-        rows.edit("UPDATE chrono_forge_execution_logs SET state = 0, seq = NULL, result = NULL, metadata = NULL WHERE step_name = 'branch$grp'", []);
-        rows.make_due("p", world.now());
-        let epochs = |rows: &chrono_forge_tests::scenario::Rows| -> Vec<i64> {
-            rows.children("p").into_iter().map(|c| c.lock_epoch).collect()
-        };
-        let before = epochs(&rows);
-        let _forge = world.forge(names).await;
-        world.until(|| world.rows().record("p", "branch$grp").state == 1).await;
-        world.quiet().await;
-        assert_eq!(epochs(&world.rows()), before);
-        let branch = world.rows().record("p", "branch$grp");
-        assert_eq!((branch.spawned, branch.pending), (3, 3), "not counted again");
-        assert_eq!(world.settle("p").await.state, COMPLETED);
-    })
-    .await;
+#[scenario]
+async fn a_batch_that_is_dispatched_again_wakes_no_child_that_is_parked(world: &World) {
+    let names = [counted::NAME, parked_leaf::NAME];
+    let forge = world.forge(names).await;
+    forge.start("p", counted(3, 10)).await.unwrap();
+    world.parked("p").await;
+    world.quiet().await;
+    world.crash(&forge);
+    drop(forge);
+    // As if the seal and the cursor had been lost.
+    let rows = world.rows();
+    rows.edit("UPDATE chrono_forge_execution_logs SET state = 0, seq = NULL, result = NULL, metadata = NULL WHERE step_name = 'branch$grp'", &[]);
+    rows.make_due("p", world.now());
+    let epochs = |rows: &chrono_forge_tests::scenario::Rows| -> Vec<i64> {
+        rows.children("p")
+            .into_iter()
+            .map(|c| c.lock_epoch)
+            .collect()
+    };
+    let before = epochs(&rows);
+    let _forge = world.forge(names).await;
+    world
+        .until(|| world.rows().record("p", "branch$grp").state == 1)
+        .await;
+    world.quiet().await;
+    assert_eq!(epochs(&world.rows()), before);
+    let branch = world.rows().record("p", "branch$grp");
+    assert_eq!(
+        (branch.spawned, branch.pending),
+        (3, 3),
+        "not counted again"
+    );
+    assert_eq!(world.settle("p").await.state, COMPLETED);
 }
 
 #[workflow]
@@ -263,13 +248,10 @@ async fn borrowing(names: Vec<String>) -> Result<Vec<u64>> {
     Ok(children.collect().await?)
 }
 
-#[tokio::test]
-async fn a_source_may_borrow_and_a_closure_may_capture_and_fail() {
-    scenario(async |world| {
-        let forge = world.forge([borrowing::NAME, leaf::NAME]).await;
-        let names = vec!["1".to_owned(), "2".to_owned()];
-        let run = forge.start("p", borrowing(names)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), [11, 21]);
-    })
-    .await;
+#[scenario]
+async fn a_source_may_borrow_and_a_closure_may_capture_and_fail(world: &World) {
+    let forge = world.forge([borrowing::NAME, leaf::NAME]).await;
+    let names = vec!["1".to_owned(), "2".to_owned()];
+    let run = forge.start("p", borrowing(names)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), [11, 21]);
 }

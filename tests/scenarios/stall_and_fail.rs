@@ -66,33 +66,30 @@ async fn stalls(how: String) -> Result<()> {
         .map_err(|error| dressed(error, &how))
 }
 
-#[tokio::test]
-async fn an_error_right_after_a_failed_step_stalls_whatever_its_wrapping() {
-    scenario(async |world| {
-        let forge = world.forge([stalls::NAME]).await;
-        for how in DRESSES {
-            let run = forge.start(how, stalls(how.to_owned())).await.unwrap();
-            let row = world.settle(how).await;
-            assert_eq!(
-                (row.state, row.stalled_by.as_deref()),
-                (STALLED, Some("step$charge")),
-                "{how}"
-            );
-            assert_eq!(
-                world.rows().attempts(how),
-                [("step$charge".to_owned(), 1)],
-                "{how}"
-            );
-            let error = run.result().await.unwrap_err();
-            assert!(
-                matches!(&error, RunError::Stalled { step, message, .. }
-                if step == "step$charge" && message == "declined"),
-                "{error:?}"
-            );
-            assert_eq!(error.state(), Some(RunState::Stalled));
-        }
-    })
-    .await;
+#[scenario]
+async fn an_error_right_after_a_failed_step_stalls_whatever_its_wrapping(world: &World) {
+    let forge = world.forge([stalls::NAME]).await;
+    for how in DRESSES {
+        let run = forge.start(how, stalls(how.to_owned())).await.unwrap();
+        let row = world.settle(how).await;
+        assert_eq!(
+            (row.state, row.stalled_by.as_deref()),
+            (STALLED, Some("step$charge")),
+            "{how}"
+        );
+        assert_eq!(
+            world.rows().attempts(how),
+            [("step$charge".to_owned(), 1)],
+            "{how}"
+        );
+        let error = run.result().await.unwrap_err();
+        assert!(
+            matches!(&error, RunError::Stalled { step, message, .. }
+            if step == "step$charge" && message == "declined"),
+            "{error:?}"
+        );
+        assert_eq!(error.state(), Some(RunState::Stalled));
+    }
 }
 
 #[workflow(retry = RetryPolicy::new().max_attempts(3).jitter(false))]
@@ -116,28 +113,25 @@ async fn ends_failed(world: &World, key: &str, errors: usize) {
     assert_eq!(attempts.len(), 1 + errors, "{key}: {attempts:?}");
 }
 
-#[tokio::test]
-async fn a_recorded_failure_after_compensation_fails_without_futile_retries() {
-    scenario(async |world| {
-        let forge = world.forge([compensates::NAME]).await;
-        for how in &DRESSES[..5] {
-            let run = forge
-                .start(how, compensates((*how).to_owned()))
-                .await
-                .unwrap();
-            ends_failed(world, how, 1).await;
-            assert!(matches!(run.result().await, Err(RunError::Failed { .. })));
-        }
-        assert_eq!(world.probe.count("refund"), 5);
-        // A formatted string is another error: the body is tried again.
-        forge
-            .start("string", compensates("string".into()))
+#[scenario]
+async fn a_recorded_failure_after_compensation_fails_without_futile_retries(world: &World) {
+    let forge = world.forge([compensates::NAME]).await;
+    for how in &DRESSES[..5] {
+        let run = forge
+            .start(how, compensates((*how).to_owned()))
             .await
             .unwrap();
-        ends_failed(world, "string", 3).await;
-        assert_eq!(world.probe.count("refund"), 6);
-    })
-    .await;
+        ends_failed(world, how, 1).await;
+        assert!(matches!(run.result().await, Err(RunError::Failed { .. })));
+    }
+    assert_eq!(world.probe.count("refund"), 5);
+    // A formatted string is another error: the body is tried again.
+    forge
+        .start("string", compensates("string".into()))
+        .await
+        .unwrap();
+    ends_failed(world, "string", 3).await;
+    assert_eq!(world.probe.count("refund"), 6);
 }
 
 #[workflow]
@@ -156,24 +150,21 @@ async fn recovers(probe: State<Probe>) -> Result<String> {
     Ok(second)
 }
 
-#[tokio::test]
-async fn a_caught_step_error_is_a_value_and_the_same_on_every_replay() {
-    scenario(async |world| {
-        let forge = world.forge([recovers::NAME]).await;
-        let run = forge.start("k", recovers()).await.unwrap();
-        assert_eq!(world.settle("k").await.state, COMPLETED);
-        assert_eq!(run.result().await.unwrap(), "paid by invoice");
-        let log = world.probe.log();
-        assert_eq!(log.len(), 3);
-        assert!(log.iter().all(|it| *it == log[0]), "{log:?}");
-        assert!(
-            log[0].contains("attempts: 2") && log[0].contains("declined"),
-            "{}",
-            log[0]
-        );
-        assert_eq!(world.rows().attempts("k").len(), 2);
-    })
-    .await;
+#[scenario]
+async fn a_caught_step_error_is_a_value_and_the_same_on_every_replay(world: &World) {
+    let forge = world.forge([recovers::NAME]).await;
+    let run = forge.start("k", recovers()).await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), "paid by invoice");
+    let log = world.probe.log();
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|it| *it == log[0]), "{log:?}");
+    assert!(
+        log[0].contains("attempts: 2") && log[0].contains("declined"),
+        "{}",
+        log[0]
+    );
+    assert_eq!(world.rows().attempts("k").len(), 2);
 }
 
 #[workflow]
@@ -189,15 +180,12 @@ async fn swallows(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn parking_is_no_value_that_user_code_could_swallow() {
-    scenario(async |world| {
-        let forge = world.forge([swallows::NAME]).await;
-        forge.start("k", swallows()).await.unwrap();
-        world.parked("k").await;
-        assert!(world.probe.log().is_empty());
-        world.settle("k").await;
-        assert_eq!(world.probe.log(), ["end"]);
-    })
-    .await;
+#[scenario]
+async fn parking_is_no_value_that_user_code_could_swallow(world: &World) {
+    let forge = world.forge([swallows::NAME]).await;
+    forge.start("k", swallows()).await.unwrap();
+    world.parked("k").await;
+    assert!(world.probe.log().is_empty());
+    world.settle("k").await;
+    assert_eq!(world.probe.log(), ["end"]);
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::scenario;
+use chrono_forge_tests::scenario::{World, scenario};
 
 struct Mailer {
     sent: AtomicU32,
@@ -24,40 +24,34 @@ async fn mailing(mail: State<Mailer>, name: String, greeting: State<Greeting>) -
     Ok(step!(mail.send(&text)).await?)
 }
 
-#[tokio::test]
-async fn every_run_of_a_process_shares_a_state_that_no_row_holds() {
-    scenario(async |world| {
-        let builder = world.builder([mailing::NAME]).state(Mailer {
-            sent: AtomicU32::new(9),
-        });
-        let builder = builder
-            .state(Mailer {
-                sent: AtomicU32::new(0),
-            })
-            .state(Greeting("hello"));
-        let forge = builder.open().await.unwrap();
-        for n in 0..3 {
-            let run = forge
-                .start(&format!("k{n}"), mailing("ada".into()))
-                .await
-                .unwrap();
-            assert_eq!(run.result().await.unwrap(), format!("{n}: hello ada"));
-        }
-        assert_eq!(world.rows().run("k0").args, r#"{"name":"ada"}"#);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_client_that_executes_nothing_needs_no_state() {
-    scenario(async |world| {
-        let client = Forge::builder(&world.url())
-            .worker(false)
-            .open()
+#[scenario]
+async fn every_run_of_a_process_shares_a_state_that_no_row_holds(world: &World) {
+    let builder = world.builder([mailing::NAME]).state(Mailer {
+        sent: AtomicU32::new(9),
+    });
+    let builder = builder
+        .state(Mailer {
+            sent: AtomicU32::new(0),
+        })
+        .state(Greeting("hello"));
+    let forge = builder.open().await.unwrap();
+    for n in 0..3 {
+        let run = forge
+            .start(&format!("k{n}"), mailing("ada".into()))
             .await
             .unwrap();
-        let run = client.start("k", mailing("ada".into())).await.unwrap();
-        assert!(world.soon(run.result()).await.is_none());
-    })
-    .await;
+        assert_eq!(run.result().await.unwrap(), format!("{n}: hello ada"));
+    }
+    assert_eq!(world.rows().run("k0").args, r#"{"name":"ada"}"#);
+}
+
+#[scenario]
+async fn a_client_that_executes_nothing_needs_no_state(world: &World) {
+    let client = Forge::builder(&world.url())
+        .worker(false)
+        .open()
+        .await
+        .unwrap();
+    let run = client.start("k", mailing("ada".into())).await.unwrap();
+    assert!(world.soon(run.result()).await.is_none());
 }

@@ -2,10 +2,21 @@
 //! number of children unseen.
 
 use chrono_forge::prelude::*;
+use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::scenario::{Probe, STALLED, Statement, Statements, World, scenario};
 use futures::TryStreamExt;
 
-const INSERT: &str = "INSERT OR FAIL INTO chrono_forge_workflows";
+/// Each database's statement that inserts children.
+const INSERTS: [&str; 2] = [
+    "INSERT OR FAIL INTO chrono_forge_workflows",
+    "INSERT INTO chrono_forge_workflows",
+];
+
+/// What each database's fence says and nothing else in a dispatch.
+const FENCES: [&str; 2] = [
+    "w.locked_by IS v.column2",
+    "SELECT id, locked_by, lock_epoch",
+];
 
 /// Statements that a batch of rows takes: of 64 rows, then of 8, then of one.
 fn chunks(rows: usize) -> usize {
@@ -56,7 +67,8 @@ async fn dispatched(
     world.parked("p").await;
     let mut transactions = statements.take_transactions();
     // Starts and claims have transactions of their own; those of the commit pipeline ask for the fence.
-    transactions.retain(|transaction| transaction[0].sql.contains("w.locked_by IS v.column2"));
+    let is_fence = |it: &Statement| FENCES.iter().any(|fence| it.sql.contains(fence));
+    transactions.retain(|transaction| transaction.iter().any(is_fence));
     let batches = usize::try_from(count.div_ceil(of)).unwrap();
     assert!(
         transactions.len() <= batches + 3,
@@ -73,43 +85,37 @@ async fn dispatched(
 }
 
 fn inserts(transaction: &[Statement]) -> usize {
-    let inserts = transaction.iter().filter(|it| it.sql.starts_with(INSERT));
-    inserts.count()
+    let is_insert = |it: &&Statement| INSERTS.iter().any(|text| it.sql.starts_with(text));
+    transaction.iter().filter(is_insert).count()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dispatch_takes_one_transaction_a_batch_and_one_statement_for_64_children() {
-    scenario(async |world| {
-        let statements = world.statements();
-        let batches = dispatched(world, &statements, 2_500, 1_000).await;
-        let rows: Vec<usize> = batches.iter().map(|batch| inserts(batch)).collect();
-        assert_eq!(rows, [chunks(1_000), chunks(1_000), chunks(500)]);
-        assert_eq!(rows, [20, 20, 17]);
-        let others = batches.iter().map(|batch| batch.len() - inserts(batch));
-        let others: Vec<usize> = others.collect();
-        // The fence, the branch's row, its counters and cursor, the ids, the list of blocked runs. The first
-        // batch reads the id of the row that it has made.
-        assert_eq!(others, [6, 5, 5]);
-    })
-    .await;
+#[scenario(threads = 2, sqlite_only = "its inserts are 64 rows each")]
+async fn a_dispatch_takes_one_transaction_a_batch_and_one_statement_for_64_children(world: &World) {
+    let statements = world.statements();
+    let batches = dispatched(world, &statements, 2_500, 1_000).await;
+    let rows: Vec<usize> = batches.iter().map(|batch| inserts(batch)).collect();
+    assert_eq!(rows, [chunks(1_000), chunks(1_000), chunks(500)]);
+    assert_eq!(rows, [20, 20, 17]);
+    let others = batches.iter().map(|batch| batch.len() - inserts(batch));
+    let others: Vec<usize> = others.collect();
+    // The fence, the branch's row, its counters and cursor, the ids, the list of blocked runs. The first
+    // batch reads the id of the row that it has made.
+    assert_eq!(others, [6, 5, 5]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_statements_of_a_batch_do_not_grow_with_the_children_that_are_there() {
-    scenario(async |world| {
-        let statements = world.statements();
-        let batches = dispatched(world, &statements, 1_000, 50).await;
-        assert_eq!(batches.len(), 20);
-        let second: Vec<&String> = batches[1].iter().map(|it| &it.sql).collect();
-        for (nth, batch) in batches.iter().enumerate().skip(2) {
-            let is_alike = batch.iter().map(|it| &it.sql).eq(second.iter().copied());
-            assert!(
-                is_alike,
-                "batch {nth} takes other statements than the second"
-            );
-        }
-    })
-    .await;
+#[scenario(threads = 2)]
+async fn the_statements_of_a_batch_do_not_grow_with_the_children_that_are_there(world: &World) {
+    let statements = world.statements();
+    let batches = dispatched(world, &statements, 1_000, 50).await;
+    assert_eq!(batches.len(), 20);
+    let second: Vec<&String> = batches[1].iter().map(|it| &it.sql).collect();
+    for (nth, batch) in batches.iter().enumerate().skip(2) {
+        let is_alike = batch.iter().map(|it| &it.sql).eq(second.iter().copied());
+        assert!(
+            is_alike,
+            "batch {nth} takes other statements than the second"
+        );
+    }
 }
 
 #[workflow]
@@ -135,43 +141,42 @@ const READS: [&str; 5] = [
     "CROSS JOIN chrono_forge_error_logs AS e",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_merge_and_its_results_take_a_statement_a_page_and_none_a_child() {
-    scenario(async |world| {
-        let statements = world.statements();
-        let forge = world
-            .forge([read_three_times::NAME, pinned_leaf::NAME])
-            .await;
-        let mut others = Vec::new();
-        for (key, count, pages) in [("a", 1_000, 2), ("b", 2_000, 4)] {
-            let run = forge.start(key, read_three_times(count)).await.unwrap();
-            let merged = "SELECT count(*) FROM chrono_forge_execution_logs
-                WHERE state = 1 AND step_name = 'branch$grp' AND pending > 0";
-            let last = format!("{key}$grp$n${}", count - 1);
-            world.until(|| world.rows().find(&last).is_some()).await;
-            world.until(|| world.rows().number(merged) == 0).await;
-            world.quiet().await;
-            let _ = statements.take();
-            world.clock.advance(days(1));
-            assert_eq!(run.result().await.unwrap(), count * (count - 1));
-            let taken = statements.take();
-            let of = |what: &&str| taken.iter().filter(|it| it.sql.contains(*what)).count();
-            let reads: Vec<usize> = READS.iter().map(of).collect();
-            assert_eq!(reads, [pages, 1, pages, pages, pages], "{count}");
-            let is_other = |it: &&Statement| READS.iter().all(|read| !it.sql.contains(read));
-            others.push(taken.iter().filter(is_other).count());
-        }
-        // The clock's tick, the claim, the replay, its commits; the scheduler looks as often as it likes.
-        assert!(others.iter().all(|count| *count < 60), "{others:?}");
-    })
-    .await;
+#[scenario(threads = 2, sqlite_only = "the texts of its statements are compared")]
+async fn a_merge_and_its_results_take_a_statement_a_page_and_none_a_child(world: &World) {
+    let statements = world.statements();
+    let forge = world
+        .forge([read_three_times::NAME, pinned_leaf::NAME])
+        .await;
+    let mut others = Vec::new();
+    for (key, count, pages) in [("a", 1_000, 2), ("b", 2_000, 4)] {
+        let run = forge.start(key, read_three_times(count)).await.unwrap();
+        let merged = "SELECT count(*) FROM chrono_forge_execution_logs
+            WHERE state = 1 AND step_name = 'branch$grp' AND pending > 0";
+        let last = format!("{key}$grp$n${}", count - 1);
+        world.until(|| world.rows().find(&last).is_some()).await;
+        world.until(|| world.rows().number(merged) == 0).await;
+        world.quiet().await;
+        let _ = statements.take();
+        world.clock.advance(days(1));
+        assert_eq!(run.result().await.unwrap(), count * (count - 1));
+        let taken = statements.take();
+        let of = |what: &&str| taken.iter().filter(|it| it.sql.contains(*what)).count();
+        let reads: Vec<usize> = READS.iter().map(of).collect();
+        assert_eq!(reads, [pages, 1, pages, pages, pages], "{count}");
+        let is_other = |it: &&Statement| READS.iter().all(|read| !it.sql.contains(read));
+        others.push(taken.iter().filter(is_other).count());
+    }
+    // The clock's tick, the claim, the replay, its commits; the scheduler looks as often as it likes.
+    assert!(others.iter().all(|count| *count < 60), "{others:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_replay_of_a_sealed_branch_takes_as_many_statements_for_any_number_of_children() {
+#[backends(threads = 2)]
+async fn the_replay_of_a_sealed_branch_takes_as_many_statements_for_any_number_of_children(
+    backend: Backend,
+) {
     let mut replays = Vec::new();
     for count in [10, 2_000] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let statements = world.statements();
             // Nobody executes the children, so the branch stays open to the join.
             let forge = world.forge([pinned_fan::NAME]).await;
@@ -222,11 +227,11 @@ async fn stalls_after_a_repeat(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_retry_by_hand_takes_as_many_steps_for_any_number_of_repetitions() {
+#[backends(sqlite_only = "the steps of its machine are counted")]
+async fn a_retry_by_hand_takes_as_many_steps_for_any_number_of_repetitions(backend: Backend) {
     let mut costs = Vec::new();
     for repetitions in [1_i64, 5_000] {
-        scenario(async |world| {
+        scenario(backend, async |world| {
             let statements = world.statements();
             let forge = world.forge([stalls_after_a_repeat::NAME]).await;
             let run = forge.start("p", stalls_after_a_repeat()).await.unwrap();
@@ -238,7 +243,7 @@ async fn a_retry_by_hand_takes_as_many_steps_for_any_number_of_repetitions() {
                 SELECT w.id, 'repeat$r' || iif(i, '$' || (1700000000 + i), ''), iif(i, NULL, 0), 1
                 FROM n, chrono_forge_workflows AS w";
             assert_eq!(
-                world.rows().edit(repeat, [repetitions]) as i64,
+                world.rows().edit(repeat, &[repetitions.into()]) as i64,
                 repetitions + 1
             );
             let _ = statements.take();
@@ -256,8 +261,8 @@ async fn a_retry_by_hand_takes_as_many_steps_for_any_number_of_repetitions() {
                 it.sql.contains("chrono_forge_execution_logs") && !it.sql.starts_with("UPDATE")
             });
             // What the retry has written since changes no more than the rows that are answered.
-            let steps = reads.map(|it| it.steps(&world.file()));
-            costs.push(steps.collect::<Vec<_>>());
+            let steps = reads.map(|it| it.steps(world));
+            costs.push(steps.map(Option::unwrap).collect::<Vec<_>>());
             world.probe.set("mended", 1);
             drop(run);
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 use serde::{Deserialize, Serialize};
 
 async fn charge(cents: u64) -> Result<u64> {
@@ -32,26 +32,23 @@ async fn keys(who: String) -> Result<u64> {
     Ok(sum)
 }
 
-#[tokio::test]
-async fn a_key_is_the_function_s_name_or_what_is_written_with_its_captures() {
-    scenario(async |world| {
-        let forge = world.forge([keys::NAME]).await;
-        let run = forge.start("k", keys("ada".into())).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 16);
-        let names: Vec<_> = world.rows().order("k");
-        assert_eq!(
-            names,
-            [
-                "step$charge",
-                "step$count",
-                "step$item-0",
-                "step$item-1",
-                "step$for-ada",
-                "step$computed-3"
-            ]
-        );
-    })
-    .await;
+#[scenario]
+async fn a_key_is_the_function_s_name_or_what_is_written_with_its_captures(world: &World) {
+    let forge = world.forge([keys::NAME]).await;
+    let run = forge.start("k", keys("ada".into())).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 16);
+    let names: Vec<_> = world.rows().order("k");
+    assert_eq!(
+        names,
+        [
+            "step$charge",
+            "step$count",
+            "step$item-0",
+            "step$item-1",
+            "step$for-ada",
+            "step$computed-3"
+        ]
+    );
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,16 +68,13 @@ async fn decoded(probe: State<Probe>) -> Result<u32> {
     Ok(value.lost)
 }
 
-#[tokio::test]
-async fn the_first_pass_gets_the_decoded_value_as_every_replay_does() {
-    scenario(async |world| {
-        let forge = world.forge([decoded::NAME]).await;
-        forge.start("k", decoded()).await.unwrap();
-        world.settle("k").await;
-        let said = ["kept 1 lost 0", "unit None"];
-        assert_eq!(world.probe.log(), [said, said].concat());
-    })
-    .await;
+#[scenario]
+async fn the_first_pass_gets_the_decoded_value_as_every_replay_does(world: &World) {
+    let forge = world.forge([decoded::NAME]).await;
+    forge.start("k", decoded()).await.unwrap();
+    world.settle("k").await;
+    let said = ["kept 1 lost 0", "unit None"];
+    assert_eq!(world.probe.log(), [said, said].concat());
 }
 
 #[workflow]
@@ -93,16 +87,13 @@ async fn wide() -> Result<(u128, f32, BTreeMap<String, Vec<u8>>)> {
     Ok((n, f, map.await?))
 }
 
-#[tokio::test]
-async fn wide_integers_single_floats_and_odd_text_survive() {
-    scenario(async |world| {
-        let forge = world.forge([wide::NAME]).await;
-        let run = forge.start("k", wide()).await.unwrap();
-        let (n, f, map) = run.result().await.unwrap();
-        assert_eq!((n, f.to_bits()), (u128::MAX, 0.1_f32.to_bits()));
-        assert_eq!(map["a$b\"\u{0}é"], [0, 255]);
-    })
-    .await;
+#[scenario]
+async fn wide_integers_single_floats_and_odd_text_survive(world: &World) {
+    let forge = world.forge([wide::NAME]).await;
+    let run = forge.start("k", wide()).await.unwrap();
+    let (n, f, map) = run.result().await.unwrap();
+    assert_eq!((n, f.to_bits()), (u128::MAX, 0.1_f32.to_bits()));
+    assert_eq!(map["a$b\"\u{0}é"], [0, 255]);
 }
 
 #[workflow]
@@ -113,15 +104,12 @@ async fn large(bytes: usize) -> Result<usize> {
     Ok(text.len() + small.len())
 }
 
-#[tokio::test]
-async fn a_large_result_is_read_back_when_it_is_delivered() {
-    scenario(async |world| {
-        let forge = world.forge([large::NAME]).await;
-        let run = forge.start("k", large(2_000_000)).await.unwrap();
-        world.settle("k").await;
-        assert_eq!(run.result().await.unwrap(), 2_000_001);
-    })
-    .await;
+#[scenario]
+async fn a_large_result_is_read_back_when_it_is_delivered(world: &World) {
+    let forge = world.forge([large::NAME]).await;
+    let run = forge.start("k", large(2_000_000)).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 2_000_001);
 }
 
 #[workflow]
@@ -137,15 +125,12 @@ async fn business(amount: u32) -> Result<Result<String, String>> {
     Ok(outcome)
 }
 
-#[tokio::test]
-async fn an_outcome_that_is_business_is_a_value_without_error_rows() {
-    scenario(async |world| {
-        let forge = world.forge([business::NAME]).await;
-        let run = forge.start("k", business(11)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), Err("declined".to_owned()));
-        assert!(world.rows().errors("k").is_empty());
-    })
-    .await;
+#[scenario]
+async fn an_outcome_that_is_business_is_a_value_without_error_rows(world: &World) {
+    let forge = world.forge([business::NAME]).await;
+    let run = forge.start("k", business(11)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), Err("declined".to_owned()));
+    assert!(world.rows().errors("k").is_empty());
 }
 
 #[workflow]
@@ -162,12 +147,9 @@ async fn in_a_vec() -> Result<u32> {
     Ok(sum)
 }
 
-#[tokio::test]
-async fn operations_are_values_that_fit_in_a_vector() {
-    scenario(async |world| {
-        let forge = world.forge([in_a_vec::NAME]).await;
-        let run = forge.start("k", in_a_vec()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 10);
-    })
-    .await;
+#[scenario]
+async fn operations_are_values_that_fit_in_a_vector(world: &World) {
+    let forge = world.forge([in_a_vec::NAME]).await;
+    let run = forge.start("k", in_a_vec()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 10);
 }

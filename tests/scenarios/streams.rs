@@ -47,125 +47,103 @@ fn cursor(world: &World) -> String {
     world.rows().record("p", "branch$grp").metadata.unwrap()
 }
 
-#[tokio::test]
-async fn the_cursor_is_the_token_of_the_last_item() {
-    scenario(async |world| {
-        let forge = world.forge(NAMES).await;
-        let run = forge.start("p", streamed(8, 3)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 28);
-        let children = world.rows().children("p").into_iter();
-        let keys: Vec<_> = children.map(|child| child.key).collect();
-        let expected: Vec<_> = (0..8).map(|n| format!("p$grp$n${n}")).collect();
-        assert_eq!(keys, expected);
-        assert!(
-            cursor(world).contains(r#"{"token":70,"n":8}"#),
-            "{}",
-            cursor(world)
-        );
-        assert_eq!(world.probe.count("opened None"), 1);
-    })
-    .await;
+#[scenario]
+async fn the_cursor_is_the_token_of_the_last_item(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let run = forge.start("p", streamed(8, 3)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 28);
+    let children = world.rows().children("p").into_iter();
+    let keys: Vec<_> = children.map(|child| child.key).collect();
+    let expected: Vec<_> = (0..8).map(|n| format!("p$grp$n${n}")).collect();
+    assert_eq!(keys, expected);
+    assert!(
+        cursor(world).contains(r#"{"token":70,"n":8}"#),
+        "{}",
+        cursor(world)
+    );
+    assert_eq!(world.probe.count("opened None"), 1);
 }
 
-#[tokio::test]
-async fn an_empty_stream_seals_an_empty_branch() {
-    scenario(async |world| {
-        let forge = world.forge(NAMES).await;
-        let run = forge.start("p", streamed(0, 3)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 0);
-        assert!(
-            cursor(world).contains(r#"{"token":null,"n":0}"#),
-            "{}",
-            cursor(world)
-        );
-    })
-    .await;
+#[scenario]
+async fn an_empty_stream_seals_an_empty_branch(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let run = forge.start("p", streamed(0, 3)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 0);
+    assert!(
+        cursor(world).contains(r#"{"token":null,"n":0}"#),
+        "{}",
+        cursor(world)
+    );
 }
 
-#[tokio::test]
-async fn a_slow_stream_holds_no_item_back() {
-    scenario(async |world| {
-        world.probe.set("wait", 1);
-        world.probe.set("wait at", 5);
-        let forge = world.forge(NAMES).await;
-        let run = forge.start("p", streamed(7, 1_000)).await.unwrap();
-        world.noted("waits", 1).await;
-        // The stream goes on only after its first items have become children.
-        world
-            .until(|| world.rows().find("p$grp$n$4").is_some())
-            .await;
-        assert!(
-            cursor(world).contains(r#"{"token":40,"n":5}"#),
-            "{}",
-            cursor(world)
-        );
-        world.probe.set("go", 1);
-        assert_eq!(run.result().await.unwrap(), 21);
-    })
-    .await;
+#[scenario]
+async fn a_slow_stream_holds_no_item_back(world: &World) {
+    world.probe.set("wait", 1);
+    world.probe.set("wait at", 5);
+    let forge = world.forge(NAMES).await;
+    let run = forge.start("p", streamed(7, 1_000)).await.unwrap();
+    world.noted("waits", 1).await;
+    // The stream goes on only after its first items have become children.
+    world
+        .until(|| world.rows().find("p$grp$n$4").is_some())
+        .await;
+    assert!(
+        cursor(world).contains(r#"{"token":40,"n":5}"#),
+        "{}",
+        cursor(world)
+    );
+    world.probe.set("go", 1);
+    assert_eq!(run.result().await.unwrap(), 21);
 }
 
-#[tokio::test]
-async fn after_a_crash_the_stream_is_opened_behind_the_last_token() {
-    scenario(async |world| {
-        world.probe.set("wait", 1);
-        world.probe.set("wait at", 5);
-        let forge = world.forge([streamed::NAME]).await;
-        forge.start("p", streamed(8, 3)).await.unwrap();
-        world
-            .until(|| world.rows().find("p$grp$n$4").is_some())
-            .await;
-        forge.crash();
-        drop(forge);
-        world.probe.set("wait", 0);
-        let forge = world.forge(NAMES).await;
-        let run = forge.get::<streamed>("p").await.unwrap().unwrap();
-        assert_eq!(run.result().await.unwrap(), 28);
-        assert_eq!(world.probe.count("opened Some(40)"), 1);
-        assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
-    })
-    .await;
+#[scenario]
+async fn after_a_crash_the_stream_is_opened_behind_the_last_token(world: &World) {
+    world.probe.set("wait", 1);
+    world.probe.set("wait at", 5);
+    let forge = world.forge([streamed::NAME]).await;
+    forge.start("p", streamed(8, 3)).await.unwrap();
+    world
+        .until(|| world.rows().find("p$grp$n$4").is_some())
+        .await;
+    world.crash(&forge);
+    drop(forge);
+    world.probe.set("wait", 0);
+    let forge = world.forge(NAMES).await;
+    let run = forge.get::<streamed>("p").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), 28);
+    assert_eq!(world.probe.count("opened Some(40)"), 1);
+    assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
 }
 
-#[tokio::test]
-async fn an_error_of_a_stream_is_told_behind_what_came_before_it() {
-    scenario(async |world| {
-        world.probe.set("fail at", 4);
-        let forge = world.forge(NAMES).await;
-        let run = forge.start("p", streamed(8, 1_000)).await.unwrap();
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), 28);
-        assert_eq!(world.rows().errors("p")[0].message, "the stream broke");
-        assert_eq!(world.probe.count("opened Some(30)"), 1);
-        assert_eq!(world.probe.count("item"), 8);
-    })
-    .await;
+#[scenario]
+async fn an_error_of_a_stream_is_told_behind_what_came_before_it(world: &World) {
+    world.probe.set("fail at", 4);
+    let forge = world.forge(NAMES).await;
+    let run = forge.start("p", streamed(8, 1_000)).await.unwrap();
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), 28);
+    assert_eq!(world.rows().errors("p")[0].message, "the stream broke");
+    assert_eq!(world.probe.count("opened Some(30)"), 1);
+    assert_eq!(world.probe.count("item"), 8);
 }
 
-#[tokio::test]
-async fn a_stream_is_polled_no_further_than_two_batches_ahead_of_what_is_durable() {
-    scenario(async |world| {
-        world.probe.set("wait", 1);
-        let forge = world.forge([streamed::NAME]).await;
-        forge.start("p", streamed(100, 10)).await.unwrap();
-        world.noted("waits", 1).await;
-        // Nobody commits while this writes.
-        let other = rusqlite::Connection::open(world.file()).unwrap();
-        other
-            .busy_timeout(std::time::Duration::from_secs(5))
-            .unwrap();
-        other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        world.probe.set("go", 1);
-        world.noted("item", 20).await;
-        let further = world.until(|| world.probe.count("item") > 20);
-        assert!(world.soon(further).await.is_none());
-        assert!(world.rows().children("p").is_empty());
-        other.execute_batch("ROLLBACK").unwrap();
-        world
-            .until(|| world.rows().find("p$grp$n$99").is_some())
-            .await;
-    })
-    .await;
+#[scenario]
+async fn a_stream_is_polled_no_further_than_two_batches_ahead_of_what_is_durable(world: &World) {
+    world.probe.set("wait", 1);
+    let forge = world.forge([streamed::NAME]).await;
+    forge.start("p", streamed(100, 10)).await.unwrap();
+    world.noted("waits", 1).await;
+    // Nobody commits while this writes.
+    let held = world.hold_writes();
+    world.probe.set("go", 1);
+    world.noted("item", 20).await;
+    let further = world.until(|| world.probe.count("item") > 20);
+    assert!(world.soon(further).await.is_none());
+    assert!(world.rows().children("p").is_empty());
+    drop(held);
+    world
+        .until(|| world.rows().find("p$grp$n$99").is_some())
+        .await;
 }
 
 #[workflow]
@@ -178,40 +156,34 @@ async fn streamed_behind_null() -> Result<usize> {
     Ok(children.len())
 }
 
-#[tokio::test]
-async fn a_token_that_reads_back_as_none_ends_the_run() {
-    scenario(async |world| {
-        let forge = world.forge([streamed_behind_null::NAME]).await;
-        forge.start("p", streamed_behind_null()).await.unwrap();
-        assert_eq!(world.settle("p").await.state, FAILED);
-        let told = &world.rows().errors("p")[0].message;
-        assert!(
-            told.contains("spawn_each!") && told.contains("null"),
-            "{told}"
-        );
-    })
-    .await;
+#[scenario]
+async fn a_token_that_reads_back_as_none_ends_the_run(world: &World) {
+    let forge = world.forge([streamed_behind_null::NAME]).await;
+    forge.start("p", streamed_behind_null()).await.unwrap();
+    assert_eq!(world.settle("p").await.state, FAILED);
+    let told = &world.rows().errors("p")[0].message;
+    assert!(
+        told.contains("spawn_each!") && told.contains("null"),
+        "{told}"
+    );
 }
 
-#[tokio::test]
-async fn a_shutdown_does_not_wait_for_a_stream() {
-    scenario(async |world| {
-        world.probe.set("wait", 1);
-        world.probe.set("wait at", 5);
-        let builder = world.builder(NAMES).shutdown_grace(hours(1));
-        let forge = builder.open().await.unwrap();
-        forge.start("p", streamed(8, 3)).await.unwrap();
-        world
-            .until(|| world.rows().find("p$grp$n$4").is_some())
-            .await;
-        forge.shutdown().await;
-        assert_eq!(world.rows().run("p").state, IDLE);
-        world.probe.set("wait", 0);
-        let forge = world.forge(NAMES).await;
-        let run = forge.get::<streamed>("p").await.unwrap().unwrap();
-        assert_eq!(run.result().await.unwrap(), 28);
-        assert_eq!(world.probe.count("opened Some(40)"), 1);
-        assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
-    })
-    .await;
+#[scenario]
+async fn a_shutdown_does_not_wait_for_a_stream(world: &World) {
+    world.probe.set("wait", 1);
+    world.probe.set("wait at", 5);
+    let builder = world.builder(NAMES).shutdown_grace(hours(1));
+    let forge = builder.open().await.unwrap();
+    forge.start("p", streamed(8, 3)).await.unwrap();
+    world
+        .until(|| world.rows().find("p$grp$n$4").is_some())
+        .await;
+    forge.shutdown().await;
+    assert_eq!(world.rows().run("p").state, IDLE);
+    world.probe.set("wait", 0);
+    let forge = world.forge(NAMES).await;
+    let run = forge.get::<streamed>("p").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), 28);
+    assert_eq!(world.probe.count("opened Some(40)"), 1);
+    assert_eq!(world.rows().record("p", "branch$grp").spawned, 8);
 }

@@ -1,4 +1,4 @@
-//! One database file that engines open, die on and open again, on a clock that is moved by hand.
+//! One database that engines open, die on and open again, on a clock that is moved by hand.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use chrono_forge::testing::{Clock, Failpoints, ManualClock};
 use chrono_forge::{Forge, Invocation, StoreErrorKind, Workflow};
-use rusqlite::Connection;
+use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::backend::Backend;
+use crate::database::{Database, Look, Looker, Param};
 use crate::journal::Journal;
 use crate::rows;
 use crate::shop::{self, ShopPool};
@@ -24,10 +26,9 @@ const GATED: Duration = Duration::from_secs(86_400);
 /// A run that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(40);
 
-/// A file, a clock and a probe that outlive the engines.
+/// A database, a clock and a probe that outlive the engines.
 pub struct Site {
-    _folder: TempDir,
-    db: PathBuf,
+    database: Database,
     /// The workflows' clock.
     pub clock: ManualClock,
     /// What step bodies tell.
@@ -46,29 +47,29 @@ pub enum Driven {
 }
 
 impl Site {
-    /// An empty file.
+    /// An empty database.
     ///
     /// # Panics
     /// When there is no room for a temporary folder.
     #[must_use]
-    pub fn new(batch_max: usize) -> Self {
-        let folder = scratch();
-        let db = folder.path().join("site.db");
+    pub fn new(backend: Backend, batch_max: usize) -> Self {
+        // One engine dies, another one takes over.
+        let database = Database::new(backend, scratch(), 1);
+        let folder = database.folder().to_owned();
         Self {
-            probe: Probe::new(db.clone()),
-            _folder: folder,
-            db,
+            probe: Probe::new(database.looker(), folder),
+            database,
             clock: ManualClock::new(),
             batch_max,
         }
     }
 
-    /// Opens an engine over the file.
+    /// Opens an engine over the database.
     ///
     /// # Panics
     /// When it cannot be opened, unless a failpoint went off meanwhile.
     pub async fn open(&self, failpoints: &Arc<Failpoints>) -> Option<Forge> {
-        let opened = Forge::builder(&format!("sqlite://{}", self.db.display()))
+        let opened = Forge::builder(&self.database.url())
             .state(self.probe.clone())
             .clock(Arc::new(self.clock.clone()))
             .commit_batch_max(self.batch_max)
@@ -118,8 +119,9 @@ impl Site {
             () = settle => Driven::Settled,
             () = forge.crashed() => Driven::Crashed,
         };
-        if driven == Driven::Settled {
-            forge.shutdown().await;
+        match driven {
+            Driven::Settled => forge.shutdown().await,
+            Driven::Crashed => self.database.bury_all(),
         }
         driven
     }
@@ -158,8 +160,8 @@ impl Site {
 
     /// A connection that only looks.
     #[must_use]
-    pub fn look(&self) -> Connection {
-        rows::look(&self.db)
+    pub fn look(&self) -> Look {
+        self.database.look()
     }
 
     /// Rows that count, after checking that they are whole in themselves and that the probe saw
@@ -169,9 +171,9 @@ impl Site {
     /// When a check fails.
     #[must_use]
     pub fn rows(&self, what: &str) -> Vec<String> {
-        let connection = self.look();
-        let found = rows::dump(&connection);
-        let mut complaints = rows::broken(&connection);
+        let look = self.look();
+        let found = rows::dump(&look);
+        let mut complaints = rows::broken(&look);
         complaints.extend(self.probe.complaints());
         assert!(
             complaints.is_empty(),
@@ -195,29 +197,32 @@ enum Standing {
 }
 
 impl Standing {
-    fn of(rows: &Connection, now: i64) -> Self {
-        let read = rows.query_row(
-            "SELECT count(*), ifnull(sum(state = 0), 0), ifnull(sum(state = 1), 0), min(wake_at)
+    fn of(look: &Look, now: i64) -> Self {
+        let counts: Vec<Counts> = look.rows(
+            "SELECT count(*) AS runs, count(*) FILTER (WHERE state = 0) AS idle,
+                count(*) FILTER (WHERE state = 1) AS running, micros(min(wake_at)) AS next
             FROM chrono_forge_workflows",
-            [],
-            |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, i64>(2)?,
-                    row.get::<_, Option<i64>>(3)?,
-                ))
-            },
+            &[],
         );
-        match read {
-            // The tables may not be there yet.
-            Err(_) | Ok((0, ..)) => Self::Nothing,
-            Ok((_, 0, 0, _)) => Self::Settled,
-            Ok((_, _, 0, None)) => Self::Parked,
-            Ok((_, _, 0, Some(at))) if at > now => Self::Sleeping(at.abs_diff(now)),
-            Ok(_) => Self::Working,
+        // The tables may not be there yet.
+        let Some(counts) = counts.first().filter(|it| it.runs > 0) else {
+            return Self::Nothing;
+        };
+        match (counts.idle, counts.running, counts.next) {
+            (0, 0, _) => Self::Settled,
+            (_, 0, None) => Self::Parked,
+            (_, 0, Some(at)) if at > now => Self::Sleeping(at.abs_diff(now)),
+            _ => Self::Working,
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    runs: i64,
+    idle: i64,
+    running: i64,
+    next: Option<i64>,
 }
 
 /// A throwaway folder, in memory where the host has one: these tests kill engines, not machines.
@@ -234,7 +239,8 @@ pub fn scratch() -> TempDir {
 /// What step bodies do to the world, and what the world may ask of them afterwards.
 #[derive(Clone)]
 pub struct Probe {
-    db: PathBuf,
+    looker: Looker,
+    folder: PathBuf,
     /// What bodies write down.
     pub journal: Journal,
     shared: Arc<Shared>,
@@ -250,22 +256,22 @@ struct Shared {
 }
 
 impl Probe {
-    fn new(db: PathBuf) -> Self {
+    fn new(looker: Looker, folder: PathBuf) -> Self {
         Self {
-            db,
+            looker,
+            folder,
             journal: Journal::default(),
             shared: Arc::default(),
         }
     }
 
-    /// A table beside the engine's file, opened when it is asked for first.
+    /// A table beside the engine's, opened when it is asked for first.
     ///
     /// # Panics
     /// When it cannot be opened.
     #[must_use]
     pub fn shop(&self) -> &ShopPool {
-        let folder = || self.db.parent().expect("the file is in a folder");
-        self.shared.shop.get_or_init(|| shop::open(folder()))
+        self.shared.shop.get_or_init(|| shop::open(&self.folder))
     }
 
     /// A body begins. `step` is the name of its row.
@@ -363,7 +369,7 @@ impl Probe {
     pub async fn flaky_condition(&self, run: &str, step: &str, polls: i64) -> anyhow::Result<bool> {
         self.enter(run, step);
         let spent = self.count(
-            "SELECT ifnull(max((l.wake_at - l.started_at) / 300000000), 0)
+            "SELECT coalesce(max((micros(l.wake_at) - micros(l.started_at)) / 300000000), 0)
             FROM chrono_forge_execution_logs AS l
             JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
             WHERE w.key = ? AND l.step_name = ?",
@@ -386,10 +392,10 @@ impl Probe {
         let over = self.count(
             "SELECT count(*) FROM chrono_forge_execution_logs AS l
             JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
-            WHERE w.key = ? AND l.step_name GLOB ? AND l.state <> 0
-                AND l.metadata -> '$.scheduled_for' IS NOT NULL",
+            WHERE w.key = ? AND l.step_name LIKE ? AND l.state <> 0
+                AND field(l.metadata, 'scheduled_for') IS NOT NULL",
             run,
-            &format!("{repeat}$*"),
+            &format!("{repeat}$%"),
         );
         Ok(over >= ticks)
     }
@@ -399,9 +405,7 @@ impl Probe {
     /// # Panics
     /// When the database cannot be written.
     pub fn tear(&self, sql: &str) {
-        let connection = Connection::open(&self.db).expect("the file opens");
-        connection.busy_timeout(HANGS).expect("a timeout is set");
-        connection.execute(sql, []).expect("the edit is valid");
+        self.looker.look().edit(sql, &[]);
     }
 
     /// Whether a query answers a number other than 0.
@@ -410,7 +414,7 @@ impl Probe {
     /// When the database cannot be read.
     #[must_use]
     pub fn finds(&self, sql: &str) -> bool {
-        rows::number(&rows::look(&self.db), sql) != 0
+        self.looker.look().number(sql, &[]) != 0
     }
 
     /// How often each body ran, by run and row.
@@ -431,9 +435,7 @@ impl Probe {
     }
 
     fn count(&self, sql: &str, run: &str, step: &str) -> i64 {
-        let connection = rows::look(&self.db);
-        connection
-            .query_row(sql, [run, step], |row| row.get(0))
-            .expect("the database is readable")
+        let params: [Param; 2] = [run.into(), step.into()];
+        self.looker.look().number(sql, &params)
     }
 }

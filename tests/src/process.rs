@@ -1,4 +1,4 @@
-//! Processes on one file, seen and sent signals from outside.
+//! Processes on one database, seen and sent signals from outside.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,21 +7,24 @@ use std::time::{Duration, Instant};
 
 use chrono_forge::Forge;
 use rusqlite::Connection;
-use tempfile::TempDir;
 
+use crate::backend::Backend;
+use crate::database::{Database, Look};
 use crate::labour::{Line, lines};
 use crate::rows;
 
 /// Whatever takes longer than this hangs.
 pub const HANGS: Duration = Duration::from_secs(60);
 
-/// A file that processes share, with a side file for their effects.
+/// A database that processes share, with a side file for their effects.
 pub struct Ground {
-    folder: TempDir,
-    db: PathBuf,
+    database: Database,
     out: PathBuf,
     program: &'static str,
 }
+
+/// Engines that are open at once: the observer's, and those of up to three processes.
+const ENGINES: usize = 4;
 
 /// A process that this test started; killed when it is dropped.
 pub struct Victim {
@@ -29,14 +32,13 @@ pub struct Victim {
 }
 
 impl Ground {
-    /// An empty file for processes of this program.
+    /// An empty database for processes of this program.
     #[must_use]
-    pub fn new(program: &'static str) -> Self {
-        let folder = crate::crash::scratch();
+    pub fn new(backend: Backend, program: &'static str) -> Self {
+        let database = Database::new(backend, crate::crash::scratch(), ENGINES);
         Self {
-            db: folder.path().join("shared.db"),
-            out: folder.path().join("effects"),
-            folder,
+            out: database.folder().join("effects"),
+            database,
             program,
         }
     }
@@ -44,7 +46,7 @@ impl Ground {
     /// The folder that the files stand in.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.database.folder()
     }
 
     /// The side file, as workflows take it.
@@ -53,26 +55,25 @@ impl Ground {
         self.out.display().to_string()
     }
 
+    /// Flags of a worker whose death is noticed before its lease ends wherever the database can tell: there
+    /// the lease is so long that a test which waits for it fails.
+    #[must_use]
+    pub fn lease(&self) -> &'static [&'static str] {
+        match self.database.backend() {
+            Backend::Sqlite => &["--lease-ms", "60000"],
+            Backend::Postgres => &["--lease-ms", "1500", "--heartbeat-ms", "500"],
+        }
+    }
+
     /// Starts a process and waits until it is open; one with failpoints may die before.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
     pub fn victim(&self, flags: &[&str], failpoints: &str) -> Victim {
-        let mut child = Command::new(self.program)
-            .arg(&self.db)
-            .args(flags)
-            .env("CHRONO_FORGE_FAILPOINTS", failpoints)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the victim starts");
-        let mut said = String::new();
-        let stdout = child.stdout.take().expect("its output is piped");
-        BufReader::new(stdout)
-            .read_line(&mut said)
-            .expect("its output is text");
+        let (victim, said) = Victim::spawn(self.program, &self.database.url(), flags, failpoints);
         assert!(said == "ready\n" || !failpoints.is_empty(), "{said:?}");
-        Victim { child }
+        victim
     }
 
     /// An engine in this process that starts and reads, but executes nothing.
@@ -80,18 +81,18 @@ impl Ground {
     /// # Panics
     /// When it cannot be opened.
     pub async fn observer(&self) -> Forge {
-        Forge::builder(&format!("sqlite://{}", self.db.display()))
+        Forge::builder(&self.database.url())
             .worker(false)
             .poll_interval(Duration::from_millis(20))
             .open()
             .await
-            .expect("the file opens")
+            .expect("the database opens")
     }
 
     /// A connection that only looks.
     #[must_use]
-    pub fn look(&self) -> Connection {
-        rows::look(&self.db)
+    pub fn look(&self) -> Look {
+        self.database.look()
     }
 
     /// Effects so far.
@@ -100,14 +101,17 @@ impl Ground {
         lines(&self.out)
     }
 
-    /// Whether somebody could write now. A process that is stopped inside a write transaction blocks
-    /// all others until it goes on or dies, which no engine can help.
+    /// Whether somebody could write now. A process that is stopped inside a write transaction on a file
+    /// blocks all others until it goes on or dies, which no engine can help; a server ends its session.
     ///
     /// # Panics
     /// When the file cannot be opened.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        let connection = Connection::open(&self.db).expect("the file opens");
+        if self.database.backend() == Backend::Postgres {
+            return true;
+        }
+        let connection = Connection::open(self.database.file()).expect("the file opens");
         let patience = Duration::from_millis(200);
         connection.busy_timeout(patience).expect("a timeout is set");
         connection
@@ -120,8 +124,8 @@ impl Ground {
     /// # Panics
     /// When it never does.
     pub fn await_row(&self, what: &str, sql: &str) {
-        let connection = self.look();
-        self.await_that(what, || rows::number(&connection, sql) != 0);
+        let look = self.look();
+        self.await_that(what, || look.number(sql, &[]) != 0);
     }
 
     /// Waits until something is so.
@@ -139,13 +143,13 @@ impl Ground {
     /// Rows and effects, for the message of a failure.
     #[must_use]
     pub fn story(&self) -> String {
-        let connection = self.look();
-        let workers = rows::texts(
-            &connection,
-            "SELECT 'worker ' || id || ' pid=' || pid || ' stopped=' || (stopped_at IS NOT NULL)
+        let look = self.look();
+        let workers = look.texts(
+            "SELECT 'worker ' || id || ' pid=' || pid || ' stopped=' || flag(stopped_at IS NOT NULL)
             FROM chrono_forge_workers",
+            &[],
         );
-        let mut story = rows::dump(&connection);
+        let mut story = rows::dump(&look);
         story.extend(workers);
         story.extend(
             self.lines()
@@ -163,11 +167,11 @@ impl Ground {
     /// # Panics
     /// When something is wrong.
     pub fn assert_whole(&self, again: usize) {
-        let connection = self.look();
-        let mut complaints = rows::broken(&connection);
-        complaints.extend(rows::texts(
-            &connection,
+        let look = self.look();
+        let mut complaints = rows::broken(&look);
+        complaints.extend(look.texts(
             "SELECT key || ' is in state ' || state FROM chrono_forge_workflows WHERE state <> 2",
+            &[],
         ));
         let lines = self.lines();
         let begins = lines.iter().filter(|line| line.edge == "begin");
@@ -187,6 +191,34 @@ impl Ground {
 }
 
 impl Victim {
+    /// Starts a process of this program on the database of this URL, and waits until it is open.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(program: &str, url: &str, flags: &[&str]) -> Self {
+        let (victim, said) = Self::spawn(program, url, flags, "");
+        assert_eq!(said, "ready\n");
+        victim
+    }
+
+    /// Starts a process; answers what it said first.
+    fn spawn(program: &str, url: &str, flags: &[&str], failpoints: &str) -> (Self, String) {
+        let mut child = Command::new(program)
+            .arg(url)
+            .args(flags)
+            .env("CHRONO_FORGE_FAILPOINTS", failpoints)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the victim starts");
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("its output is piped");
+        BufReader::new(stdout)
+            .read_line(&mut said)
+            .expect("its output is text");
+        (Self { child }, said)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

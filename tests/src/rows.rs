@@ -3,41 +3,39 @@
 //! Left out is what may differ between two undisturbed runs, or between an undisturbed and a
 //! crashed one: ids, instants, epochs, crash counters, workers and their claims.
 
-use std::path::Path;
-
-use rusqlite::{Connection, OpenFlags, Row};
+use crate::database::Look;
 
 /// One line a run. Whether an instant is set does count, its value does not.
 const RUNS: &str = "
 SELECT 'run ' || w.workflow || ' ' || w.key || ' state=' || w.state || ' queue=' || w.queue
-    || ' priority=' || w.priority || ' timer=' || (w.wake_at IS NOT NULL)
-    || ' woken=' || w.wake_requested || ' held=' || (w.locked_by IS NOT NULL)
+    || ' priority=' || w.priority || ' timer=' || flag(w.wake_at IS NOT NULL)
+    || ' woken=' || flag(w.wake_requested) || ' held=' || flag(w.locked_by IS NOT NULL)
     || ' attempts=' || w.attempts || ' counts=' || w.retry_counts || ' options=' || w.options
-    || ' stalled=' || ifnull(w.stalled_by, '-') || ' done=' || (w.completed_at IS NOT NULL)
-    || ' parent=' || ifnull(p.key || '/' || l.step_name, '-')
-    || ' args=' || w.args || ' context=' || w.context || ' output=' || ifnull(w.output, '-')
+    || ' stalled=' || coalesce(w.stalled_by, '-') || ' done=' || flag(w.completed_at IS NOT NULL)
+    || ' parent=' || coalesce(p.key || '/' || l.step_name, '-')
+    || ' args=' || w.args || ' context=' || w.context || ' output=' || coalesce(w.output, '-')
 FROM chrono_forge_workflows AS w
 LEFT JOIN chrono_forge_execution_logs AS l ON l.id = w.parent_execution_log_id
 LEFT JOIN chrono_forge_workflows AS p ON p.id = l.workflow_id
 ORDER BY w.workflow, w.key";
 
 const RECORDS: &str = "
-SELECT 'record ' || w.key || ' ' || l.step_name || ' seq=' || ifnull(l.seq, '-')
-    || ' state=' || l.state || ' attempts=' || l.attempts || ' timer=' || (l.wake_at IS NOT NULL)
+SELECT 'record ' || w.key || ' ' || l.step_name || ' seq=' || coalesce(CAST(l.seq AS text), '-')
+    || ' state=' || l.state || ' attempts=' || l.attempts || ' timer=' || flag(l.wake_at IS NOT NULL)
     || ' spawned=' || l.spawned || ' pending=' || l.pending
-    || ' error=' || ifnull(l.error_class || ': ' || l.error_message, '-')
+    || ' error=' || coalesce(l.error_class || ': ' || l.error_message, '-')
     || ' metadata=' || CASE
-        WHEN l.metadata -> '$.timeout_at' IS NULL OR l.metadata -> '$.scheduled_for' IS NOT NULL
-            THEN ifnull(l.metadata, '-')
+        WHEN field(l.metadata, 'timeout_at') IS NULL OR field(l.metadata, 'scheduled_for') IS NOT NULL
+            THEN coalesce(l.metadata, '-')
         ELSE 'deadline' END
-    || ' delta=' || ifnull(l.context_delta, '-') || ' result=' || ifnull(l.result, '-')
+    || ' delta=' || coalesce(l.context_delta, '-') || ' result=' || coalesce(l.result, '-')
 FROM chrono_forge_execution_logs AS l
 JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
 ORDER BY w.key, l.step_name";
 
 const ERRORS: &str = "
-SELECT 'error ' || w.key || ' ' || ifnull(e.step_name, '-') || ' attempt=' || e.attempt
-    || ' ' || e.error_class || ': ' || e.error_message || ' context=' || ifnull(e.context, '-')
+SELECT 'error ' || w.key || ' ' || coalesce(e.step_name, '-') || ' attempt=' || e.attempt
+    || ' ' || e.error_class || ': ' || e.error_message || ' context=' || coalesce(e.context, '-')
 FROM chrono_forge_error_logs AS e
 JOIN chrono_forge_workflows AS w ON w.id = e.workflow_id
 ORDER BY w.key, e.step_name, e.attempt";
@@ -71,33 +69,19 @@ const BROKEN: [(&str, &str); 4] = [
         "two outcomes in one place of a run's order",
         "SELECT w.key || ' seq ' || l.seq FROM chrono_forge_execution_logs AS l
         JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
-        WHERE l.seq IS NOT NULL GROUP BY l.workflow_id, l.seq HAVING count(*) > 1",
+        WHERE l.seq IS NOT NULL GROUP BY l.workflow_id, w.key, l.seq HAVING count(*) > 1",
     ),
 ];
-
-/// A connection that only looks.
-///
-/// # Panics
-/// When the file cannot be opened.
-#[must_use]
-pub fn look(db: &Path) -> Connection {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(db, flags)
-        .unwrap_or_else(|error| panic!("{}: {error}", db.display()));
-    let patience = std::time::Duration::from_secs(10);
-    connection.busy_timeout(patience).expect("a timeout is set");
-    connection
-}
 
 /// Every row that counts, a line each.
 ///
 /// # Panics
 /// When the database cannot be read.
 #[must_use]
-pub fn dump(connection: &Connection) -> Vec<String> {
+pub fn dump(look: &Look) -> Vec<String> {
     [RUNS, RECORDS, ERRORS, BLOCKED]
         .iter()
-        .flat_map(|sql| texts(connection, sql))
+        .flat_map(|sql| look.texts(sql, &[]))
         .collect()
 }
 
@@ -106,39 +90,15 @@ pub fn dump(connection: &Connection) -> Vec<String> {
 /// # Panics
 /// When the database cannot be read.
 #[must_use]
-pub fn broken(connection: &Connection) -> Vec<String> {
+pub fn broken(look: &Look) -> Vec<String> {
     BROKEN
         .iter()
         .flat_map(|(what, sql)| {
-            texts(connection, sql)
+            look.texts(sql, &[])
                 .into_iter()
                 .map(move |row| format!("{what}: {row}"))
         })
         .collect()
-}
-
-/// The first column of every row.
-///
-/// # Panics
-/// When the query cannot be run.
-#[must_use]
-pub fn texts(connection: &Connection, sql: &str) -> Vec<String> {
-    let text = |row: &Row<'_>| row.get(0);
-    let mut statement = connection.prepare(sql).expect("the query is valid");
-    let rows = statement.query_map([], text).expect("the query runs");
-    rows.map(|row| row.expect("a row of text")).collect()
-}
-
-/// The one number that a query answers.
-///
-/// # Panics
-/// When the query cannot be run.
-#[must_use]
-pub fn number(connection: &Connection, sql: &str) -> i64 {
-    let mut statement = connection.prepare(sql).expect("the query is valid");
-    statement
-        .query_row([], |row| row.get(0))
-        .expect("the query answers a number")
 }
 
 /// Fails with the lines that only one side has.

@@ -1,4 +1,4 @@
-//! A world for one scenario: a throwaway database file, virtual time, a recorder, a deadline.
+//! A world for one scenario: a throwaway database, virtual time, a recorder, a deadline.
 
 mod probe;
 mod rows;
@@ -13,6 +13,9 @@ use std::time::Duration;
 use chrono_forge::testing::{Clock, Failpoints, ManualClock};
 use chrono_forge::{Builder, Forge};
 
+use crate::backend::{self, Backend};
+use crate::database::{Database, Hold};
+pub use chrono_forge_tests_macros::scenario;
 pub use probe::Probe;
 pub use rows::{ErrorRow, RecordRow, Rows, RunRow};
 pub use statements::{Statement, Statements};
@@ -42,14 +45,31 @@ pub struct World {
     pub probe: Probe,
     /// Places where the engine dies.
     pub failpoints: Arc<Failpoints>,
-    dir: tempfile::TempDir,
+    database: Database,
 }
 
-/// Runs one scenario in a world of its own; shows the rows when it hangs.
-pub async fn scenario(test: impl AsyncFnOnce(&World)) {
-    let world = World::new();
+/// Engines of a scenario that are open at once: a worker and a client, or two workers.
+const ENGINES: usize = 2;
+
+/// Runs one scenario on a runtime of so many threads.
+///
+/// # Panics
+/// When it fails.
+pub fn play(backend: Backend, threads: usize, test: impl AsyncFnOnce(&World)) {
+    backend::play(backend, threads, async |backend| {
+        scenario(backend, test).await
+    });
+}
+
+/// Runs one scenario in a world of its own; shows the rows when it hangs. For tests of several worlds, one
+/// after the other; others are a [`scenario`](macro@scenario).
+///
+/// # Panics
+/// When it fails.
+pub async fn scenario(backend: Backend, test: impl AsyncFnOnce(&World)) {
+    let world = World::new(backend);
     // A thread, because a deadlock stops the runtime's timers, too.
-    let watchdog = watchdog::Watchdog::new(world.file(), PATIENCE * 3 / 2);
+    let watchdog = watchdog::Watchdog::new(world.database.looker(), PATIENCE * 3 / 2);
     let ended = tokio::time::timeout(PATIENCE, test(&world)).await;
     drop(watchdog);
     assert!(
@@ -61,34 +81,53 @@ pub async fn scenario(test: impl AsyncFnOnce(&World)) {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(backend: Backend) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
         Self {
             clock: ManualClock::new(),
             probe: Probe::default(),
             failpoints: Arc::default(),
-            dir: tempfile::tempdir().expect("a temporary directory"),
+            database: Database::new(backend, folder, ENGINES),
         }
     }
 
-    /// The database file.
+    /// The database file, in a scenario that is `sqlite_only`.
     #[must_use]
     pub fn file(&self) -> PathBuf {
-        self.dir.path().join("forge.db")
+        self.database.file()
     }
 
-    /// The directory that the file stands in.
+    /// A directory of the world's own, which the file stands in if there is one.
     #[must_use]
     pub fn dir(&self) -> &std::path::Path {
-        self.dir.path()
+        self.database.folder()
     }
 
-    /// The URL of the file.
+    /// What kind of database it is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.database.backend()
+    }
+
+    /// Whether nobody has opened the database yet.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.database.is_untouched()
+    }
+
+    /// Nobody writes as long as this is held.
+    #[must_use]
+    pub fn hold_writes(&self) -> Hold {
+        self.database.hold_writes()
+    }
+
+    /// The URL of the database.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("sqlite://{}", self.file().display())
+        self.database.url()
     }
 
-    /// A worker over the world's file that serves these workflows. It looks for due runs once an
+    /// A worker over the world's database that serves these workflows. It looks for due runs once an
     /// hour, so that a run that it should know of and does not know of hangs.
     pub fn builder<N: Into<String>>(&self, workflows: impl IntoIterator<Item = N>) -> Builder {
         Forge::builder(&self.url())
@@ -104,7 +143,18 @@ impl World {
         self.builder(workflows)
             .open()
             .await
-            .expect("the world's file opens")
+            .expect("the world's database opens")
+    }
+
+    /// The process dies here, and others notice at once.
+    pub fn crash(&self, forge: &Forge) {
+        forge.crash();
+        self.bury();
+    }
+
+    /// Others notice at once that all who worked here so far are dead.
+    pub fn bury(&self) {
+        self.database.bury();
     }
 
     /// A process that starts, wakes and reads, but executes nothing.
@@ -112,19 +162,19 @@ impl World {
         let none: [&str; 0] = [];
         let client = self.builder(none).worker(false);
         let client = client.poll_interval(Duration::from_millis(5));
-        client.open().await.expect("the world's file opens")
+        client.open().await.expect("the world's database opens")
     }
 
     /// Records the statements of every connection that is opened from now on.
     #[must_use]
     pub fn statements(&self) -> Statements {
-        Statements::of(&self.file())
+        Statements::of(self.database.mark())
     }
 
     /// The rows as they are.
     #[must_use]
     pub fn rows(&self) -> Rows {
-        Rows::open(&self.file())
+        Rows::new(self.database.look())
     }
 
     /// The present in microseconds, as rows have it.
@@ -168,11 +218,8 @@ impl World {
     pub async fn quiet(&self) {
         let mut still = 0;
         while still < 3 {
-            let busy = self.rows().runs().into_iter().any(|run| {
-                run.state == RUNNING
-                    || run.state == IDLE && run.wake_at.is_some_and(|at| at <= self.now())
-            });
-            still = if busy { 0 } else { still + 1 };
+            let is_busy = self.rows().are_busy(self.now());
+            still = if is_busy { 0 } else { still + 1 };
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -186,13 +233,9 @@ impl World {
             if run.state > RUNNING {
                 return run;
             }
-            let next = self
-                .rows()
-                .runs()
-                .iter()
-                .filter_map(|run| run.wake_at)
-                .min();
-            let Some(next) = next else { return run };
+            let Some(next) = self.rows().next_deadline() else {
+                return run;
+            };
             self.move_to(next);
         }
     }

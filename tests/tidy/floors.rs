@@ -2,6 +2,7 @@
 
 /// The ground floor: nouns and pure rules. Every room may use these, and they use only each other.
 pub(crate) const GROUND: &[&str] = &[
+    "archive",
     "clock",
     "definition",
     "error",

@@ -3,12 +3,17 @@
 
 use std::fmt;
 
+use crate::server;
 use crate::step::Step;
 use crate::workspace::{Package, Workspace};
 
 const PACKAGES: [&str; 2] = ["chrono-forge-runtime", "chrono-forge"];
 /// Each is a database; a package that does not declare one is left out.
 const STORES: [&str; 2] = ["sqlite", "postgres"];
+
+/// Every feature of every package, but the one that builds libpq itself: that takes minutes, and none of our
+/// code is behind it.
+pub(crate) const ALL: &str = "sqlite,postgres,testing";
 
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let bare = ["check", "--package", PACKAGES[0], "--no-default-features"];
@@ -27,16 +32,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
 
 /// The library without its tests: their dependencies would lend it features.
 fn check(set: &FeatureSet) -> Step {
-    let features = set.features.join(",");
-    let arguments = [
-        "check",
-        "--package",
-        &set.package,
-        "--no-default-features",
-        "--features",
-        &features,
-    ];
-    Step::cargo(format!("check, {set}"), &arguments)
+    set.step("check", &["check", "--package", &set.package], &[])
 }
 
 /// A combination of features that users choose.
@@ -53,6 +49,20 @@ impl fmt::Display for FeatureSet {
             self.package,
             self.features.join(" and ")
         )
+    }
+}
+
+impl FeatureSet {
+    /// A step that is this cargo command with these features and no others.
+    pub(crate) fn step(&self, what: &str, command: &[&str], after: &[&str]) -> Step {
+        let features = self.features.join(",");
+        let only = ["--no-default-features", "--features", &features];
+        let arguments = [command, &only, after].concat();
+        let name = format!("{what}, {self}");
+        if self.features.contains(&"postgres") {
+            return server::with_library(name, &arguments);
+        }
+        Step::cargo(name, &arguments)
     }
 }
 

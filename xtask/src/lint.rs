@@ -2,16 +2,17 @@
 //! for all steps.
 
 use crate::features::{self, FeatureSet};
+use crate::server;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
-    let everything = ["clippy", "--workspace", "--all-targets", "--all-features"];
-    let mut steps = vec![Step::cargo(
+    let everything = ["clippy", "--workspace", "--all-targets", "--features"];
+    let mut steps = vec![server::with_library(
         "clippy, all features",
-        &[&everything[..], &DENY].concat(),
+        &[&everything[..], &[features::ALL], &DENY].concat(),
     )];
     steps.extend(features::sets(workspace).iter().map(alone));
     steps.push(crate::deny::step());
@@ -20,11 +21,6 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
 
 /// Code behind one feature must not lean on another.
 fn alone(set: &FeatureSet) -> Step {
-    let features = set.features.join(",");
-    let package = ["clippy", "--package", &set.package, "--all-targets"];
-    let only = ["--no-default-features", "--features", &features];
-    Step::cargo(
-        format!("clippy, {set}"),
-        &[&package[..], &only, &DENY].concat(),
-    )
+    let command = ["clippy", "--package", &set.package, "--all-targets"];
+    set.step("clippy", &command, &DENY)
 }

@@ -11,6 +11,7 @@ mod fmt;
 mod lint;
 mod manifest_example;
 mod package;
+mod server;
 mod step;
 mod test;
 mod workspace;

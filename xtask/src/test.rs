@@ -1,10 +1,37 @@
 //! The test suites, one step a database.
 
-use crate::step::Step;
+use anyhow::Result;
+
+use crate::cargo;
+use crate::server::{self, Server};
+use crate::step::{Outcome, Step};
 
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::cargo("tests, SQLite", &["test", "--workspace", "--no-fail-fast"]),
-        // The PostgreSQL suite joins here: the same suites against a server.
+        Step::new("tests, PostgreSQL", || {
+            postgres(&["--no-fail-fast", "--", "postgres"], &[])
+        }),
+        // By itself: a million runs on their way to the disk are no neighbours for what keeps an eye on time.
+        Step::new("query plans, PostgreSQL", || {
+            let arguments = ["--lib", "--", "among_a_crowd"];
+            postgres(&arguments, &[("CHRONO_FORGE_TEST_CROWD_RUNS", "1000000")])
+        }),
     ]
+}
+
+/// The same suites against a server; by their names, since the other half has just run.
+fn postgres(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Outcome> {
+    let Some(server) = Server::find()? else {
+        let missing = "there is no PostgreSQL server, nor the programs to start one";
+        return server::absent(&format!("{missing}; set {}", server::URL));
+    };
+    let arguments = [
+        &["test", "--workspace", "--features", "postgres"],
+        arguments,
+    ]
+    .concat();
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    let environment = [environment, &[(server::URL, &*server.url)]].concat();
+    cargo::run_with(&arguments, &environment)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Parser};
 
-use super::{Cli, measure};
+use super::{Cli, Store, measure};
 use crate::report::markdown;
 
 /// The command lines, and what makes a smoke run of each: it shows that it runs, and its figures
@@ -36,6 +36,13 @@ pub struct Asked {
     /// After the table the JSON object of each workload, one a line
     #[arg(long)]
     json: bool,
+    /// The database
+    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
+    store: Store,
+    /// The server of `--store postgres`
+    #[cfg(feature = "postgres")]
+    #[arg(long, env = "CHRONO_FORGE_BENCH_POSTGRES_URL")]
+    url: Option<String>,
     /// Where the databases lie, each removed after its round [default: beside the executable]
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -66,6 +73,11 @@ fn command(asked: &Asked, line: &str, quick: &str) -> Result<Cli> {
         .map(Into::into)
         .collect();
     words.extend(["--rounds".into(), rounds.into()]);
+    words.extend(["--store".into(), asked.store.name().into()]);
+    #[cfg(feature = "postgres")]
+    if let Some(url) = &asked.url {
+        words.extend(["--url".into(), url.into()]);
+    }
     if let Some(dir) = &asked.dir {
         words.extend(["--dir".into(), dir.into()]);
     }
@@ -83,6 +95,9 @@ mod tests {
                 quick,
                 rounds: 3,
                 json: false,
+                store: Store::Sqlite,
+                #[cfg(feature = "postgres")]
+                url: Some("postgres://somewhere/db".into()),
                 dir: Some("somewhere".into()),
             };
             for (line, less) in ALL {

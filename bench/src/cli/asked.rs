@@ -20,6 +20,12 @@ pub struct Fanout {
     /// Children per transaction of the floor
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub batch: u64,
+    /// Connections that write at the same time, on a server: of the floor and of the engine
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    pub writers: u64,
+    /// Worker processes of the engine, on a server
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub processes: u32,
     /// Slots of the engine's queue [default: the engine's]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub slots: Option<u64>,

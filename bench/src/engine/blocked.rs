@@ -1,6 +1,5 @@
 //! The one child of very many that keeps its parent waiting: found, mended and retried by hand.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono_forge::prelude::*;
 
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::quantiles::Quantiles;
 use crate::sample::{self, Sample};
 
@@ -66,10 +66,10 @@ async fn parent(site: State<Arc<Site>>, children: u64, bad: u64) -> Result<u64> 
 }
 
 /// How long it takes to name the child, and from its end to the parent's next line.
-pub fn measure(path: &Path, children: u64) -> anyhow::Result<Sample> {
+pub fn measure(place: &Place, children: u64) -> anyhow::Result<Sample> {
     super::block_on(async {
         let site = Arc::new(Site::default());
-        let builder = super::builder(path, [parent::NAME, child::NAME]);
+        let builder = super::builder(place, [parent::NAME, child::NAME]);
         let forge = builder.state(Arc::clone(&site)).open().await?;
         let run = forge.start(KEY, parent(children, children / 2)).await?;
         while site.good_children.load(Ordering::Relaxed) + 1 < children
@@ -86,7 +86,7 @@ pub fn measure(path: &Path, children: u64) -> anyhow::Result<Sample> {
             looks.push(begun.elapsed());
         }
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         site.mended.store(true, Ordering::Relaxed);
         for child_run in &blocked {
             forge.retry::<child>(&child_run.key).await?;
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_one_blocked_child_is_found_and_its_parent_goes_on() {
         let home = tempfile::tempdir().unwrap();
-        let sample = measure(&home.path().join("bench.db"), 300).unwrap();
+        let sample = measure(&Place::File(home.path().join("bench.db")), 300).unwrap();
         assert_eq!(sample.units, 1);
         assert!(sample.seconds > 0.0, "{sample:?}");
         let blocked = sample.blocked.unwrap();

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::clients::closed_loop;
 use crate::floor::crowd::{self, Cost, Kind, QUEUES, Served, WORKFLOWS};
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::quantiles::Quantiles;
-use crate::sample::{self, Sample};
+use crate::sample::{self, Costs, Sample};
 
 /// Runs before anything is measured.
 const WARM_UP: u64 = 500;
@@ -53,43 +54,46 @@ async fn nap_c() -> Result<()> {
 }
 
 /// The runs' rate and latency, and what a claim costs.
-pub fn measure(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
+pub fn measure(place: &Place, shape: &Shape) -> anyhow::Result<Sample> {
     super::block_on(async {
         // The engine creates its schema; the crowd is entered between two of its lives.
-        open(path).await?.shutdown().await;
-        crowd::enter(path, shape.kind, shape.crowd)?;
-        let conn = Connection::open(path)?;
-        let told = |name: &str| vec![name.to_owned()];
-        let cost = Cost::of(&conn, &served(QUEUES.len(), WORKFLOWS.len()))?;
-        let one = Served {
-            queues: told(QUEUES[0]),
-            workflows: told(WORKFLOWS[0]),
+        open(place).await?.shutdown().await;
+        crowd::enter(place, shape.kind, shape.crowd)?;
+        let costs = match place {
+            Place::File(path) => Some(costs(path)?),
+            #[cfg(feature = "postgres")]
+            Place::Schema(_) => None,
         };
-        let narrow = Cost::of(&conn, &one)?;
-        let wide = Cost::of(&conn, &served(WIDE.0, WIDE.1))?;
-        drop(conn);
-
-        let forge = open(path).await?;
+        let forge = open(place).await?;
         closed_loop(&forge, "w", WARM_UP, doze).await?;
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         let times = closed_loop(&forge, "r", shape.runs, doze).await?;
         let mut sample = super::finish(&meter, &forge, commits, shape.runs);
         forge.shutdown().await;
         let result = Quantiles::of(times);
-        sample.crowd = result.map(|result| sample::Crowd {
-            result,
-            narrow,
-            cost,
-            wide,
-        });
+        sample.crowd = result.map(|result| sample::Crowd { result, costs });
         Ok(sample)
     })
 }
 
-async fn open(path: &Path) -> anyhow::Result<chrono_forge::Forge> {
+fn costs(path: &Path) -> anyhow::Result<Costs> {
+    let conn = Connection::open(path)?;
+    let told = |name: &str| vec![name.to_owned()];
+    let one = Served {
+        queues: told(QUEUES[0]),
+        workflows: told(WORKFLOWS[0]),
+    };
+    Ok(Costs {
+        narrow: Cost::of(&conn, &one)?,
+        cost: Cost::of(&conn, &served(QUEUES.len(), WORKFLOWS.len()))?,
+        wide: Cost::of(&conn, &served(WIDE.0, WIDE.1))?,
+    })
+}
+
+async fn open(place: &Place) -> anyhow::Result<chrono_forge::Forge> {
     let workflows = [doze::NAME, nap_a::NAME, nap_b::NAME, nap_c::NAME];
-    let builder = super::builder(path, workflows);
+    let builder = super::builder(place, workflows);
     let [default, naps] = QUEUES;
     Ok(builder.queue(default, 64).queue(naps, 64).open().await?)
 }
@@ -122,11 +126,12 @@ mod tests {
                 crowd: 400,
                 runs: 100,
             };
-            let sample = measure(&home.path().join("bench.db"), &shape).unwrap();
+            let sample = measure(&Place::File(home.path().join("bench.db")), &shape).unwrap();
             assert_eq!(sample.units, 100);
             let crowd = sample.crowd.unwrap();
             assert_eq!(crowd.result.n, 100);
-            let ranges = [crowd.narrow, crowd.cost, crowd.wide].map(|cost| cost.ranges);
+            let costs = crowd.costs.unwrap();
+            let ranges = [costs.narrow, costs.cost, costs.wide].map(|cost| cost.ranges);
             assert_eq!(ranges, [16 + 1, 2 * 16 + 2 * 4, 4 * 16 + 2 * 50]);
         }
     }

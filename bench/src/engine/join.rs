@@ -1,12 +1,12 @@
 //! The way from the last child's end to the parent's next line.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono_forge::prelude::*;
 
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::sample::Sample;
 
 /// Children of each join.
@@ -58,13 +58,13 @@ async fn parent(probe: State<Arc<Probe>>) -> Result<()> {
 }
 
 /// Joins one after the other, each from the last step body's return to the parent's next line.
-pub fn measure(path: &Path, joins: u64) -> anyhow::Result<Sample> {
+pub fn measure(place: &Place, joins: u64) -> anyhow::Result<Sample> {
     super::block_on(async {
         let probe = Arc::new(Probe::default());
-        let builder = super::builder(path, [parent::NAME, child::NAME]);
+        let builder = super::builder(place, [parent::NAME, child::NAME]);
         let forge = builder.state(Arc::clone(&probe)).open().await?;
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         for join in 0..joins {
             let run = forge.start(&format!("p{join}"), parent()).await?;
             run.result().await?;

@@ -1,12 +1,12 @@
 //! A run with a long history that is woken in a new process.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono_forge::prelude::*;
 
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::sample::Sample;
 
 /// The run's key.
@@ -47,12 +47,12 @@ async fn history(gate: State<Arc<Gate>>, records: u64) -> Result<u64> {
 }
 
 /// Records the history and leaves the run parked.
-pub fn record(path: &Path, records: u64) -> anyhow::Result<Sample> {
+pub fn record(place: &Place, records: u64) -> anyhow::Result<Sample> {
     super::block_on(async {
         let gate = Arc::new(Gate::default());
-        let builder = super::builder(path, [history::NAME]);
+        let builder = super::builder(place, [history::NAME]);
         let forge = builder.state(gate).open().await?;
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         let run = forge.start(KEY, history(records)).await?;
         while run.state().await? != chrono_forge::RunState::Idle {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -64,16 +64,16 @@ pub fn record(path: &Path, records: u64) -> anyhow::Result<Sample> {
 }
 
 /// Wakes it: from the call until the first new step's body begins.
-pub fn resume(path: &Path, records: u64) -> anyhow::Result<Sample> {
+pub fn resume(place: &Place, records: u64) -> anyhow::Result<Sample> {
     super::block_on(async {
         let gate = Arc::new(Gate {
             is_open: true,
             ..Gate::default()
         });
-        let builder = super::builder(path, [history::NAME]);
+        let builder = super::builder(place, [history::NAME]);
         let forge = builder.state(Arc::clone(&gate)).open().await?;
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         let woken = Instant::now();
         forge.wake::<history>(KEY).await?;
         let run = forge.get::<history>(KEY).await?;

@@ -2,7 +2,6 @@
 
 mod clients;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fanout::{child, parent};
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::quantiles::Quantiles;
 use crate::sample::{Sample, Timed};
 use clients::{Clients, Times, family, member, newcomer};
@@ -31,7 +31,7 @@ pub const TEN_CHILDREN: &str = "ten_children";
 
 /// The same small runs on the idle engine, then beside the fan-out until that is over. The sample is
 /// the fan-out's.
-pub fn measure(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
+pub fn measure(place: &Place, shape: &Shape) -> anyhow::Result<Sample> {
     super::block_on(async {
         let times = Arc::new(Times::default());
         let served = [
@@ -41,7 +41,7 @@ pub fn measure(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
             family::NAME,
             member::NAME,
         ];
-        let builder = super::builder(path, served).state(Arc::clone(&times));
+        let builder = super::builder(place, served).state(Arc::clone(&times));
         let forge = builder.open().await?;
         let idle = Clients::begin(&forge, &times, "idle");
         tokio::time::sleep(Duration::from_millis(shape.idle_ms)).await;
@@ -49,7 +49,7 @@ pub fn measure(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
         let idle = times.take();
 
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         let busy = Clients::begin(&forge, &times, "busy");
         let counted = fan_out(&forge, shape.children).await?;
         let mut sample = super::finish(&meter, &forge, commits, shape.children);
@@ -85,7 +85,7 @@ mod tests {
             children: 2_000,
             idle_ms: 300,
         };
-        let sample = measure(&home.path().join("bench.db"), &shape).unwrap();
+        let sample = measure(&Place::File(home.path().join("bench.db")), &shape).unwrap();
         assert_eq!(sample.units, 2_000);
         for name in [FIRST_LINE, RESULT, TEN_CHILDREN] {
             let timed = sample.timed[name];

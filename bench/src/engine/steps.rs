@@ -1,11 +1,11 @@
 //! Runs of steps: one long, many at once, and short ones on an idle engine.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono_forge::prelude::*;
 
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::sample::Sample;
 
 /// Between two idle starts.
@@ -22,11 +22,11 @@ pub async fn steps(count: u64) -> Result<u64> {
 }
 
 /// Runs at once, from the first start to the last result.
-pub fn concurrent(path: &Path, runs: u64, count: u64) -> anyhow::Result<Sample> {
+pub fn concurrent(place: &Place, runs: u64, count: u64) -> anyhow::Result<Sample> {
     super::block_on(async {
-        let forge = super::builder(path, [steps::NAME]).open().await?;
+        let forge = super::builder(place, [steps::NAME]).open().await?;
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         let tasks: Vec<_> = (0..runs)
             .map(|run| {
                 let forge = forge.clone();
@@ -46,12 +46,12 @@ pub fn concurrent(path: &Path, runs: u64, count: u64) -> anyhow::Result<Sample> 
 }
 
 /// One-step runs on an idle engine, each from its start to its result.
-pub fn latency(path: &Path, runs: u64) -> anyhow::Result<Sample> {
+pub fn latency(place: &Place, runs: u64) -> anyhow::Result<Sample> {
     super::block_on(async {
-        let forge = super::builder(path, [steps::NAME]).open().await?;
+        let forge = super::builder(place, [steps::NAME]).open().await?;
         forge.start("warm-up", steps(1)).await?.result().await?;
         let commits = forge.commits();
-        let meter = Meter::start();
+        let meter = Meter::start(place)?;
         let mut times = Vec::new();
         for run in 0..runs {
             tokio::time::sleep(PAUSE).await;

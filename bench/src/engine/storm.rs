@@ -2,7 +2,6 @@
 
 mod failing;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use chrono_forge::Workflow;
@@ -12,6 +11,7 @@ use super::clients::closed_loop;
 use super::steps::steps;
 use crate::floor;
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::quantiles::Quantiles;
 use crate::sample::{self, Sample};
 use crate::spread::Spread;
@@ -36,21 +36,21 @@ pub struct Shape {
 }
 
 /// The healthy runs' rate and latency, with what the storm did meanwhile.
-pub fn measure(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
-    let mut sample = super::block_on(run(path, shape))?;
+pub fn measure(place: &Place, shape: &Shape) -> anyhow::Result<Sample> {
+    let mut sample = super::block_on(run(place, shape))?;
     if let Some(storm) = &mut sample.storm {
-        storm.first_retries = Spread::of(floor::first_retry_delays(path)?);
+        storm.first_retries = Spread::of(floor::first_retry_delays(place)?);
     }
     Ok(sample)
 }
 
-async fn run(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
+async fn run(place: &Place, shape: &Shape) -> anyhow::Result<Sample> {
     let storm = Arc::new(Storm::new(shape.failing));
     let kind = match shape.hanging {
         true => Kind::Hanging,
         false => Kind::Failing,
     };
-    let mut builder = super::builder(path, [steps::NAME, kind.workflow()])
+    let mut builder = super::builder(place, [steps::NAME, kind.workflow()])
         .state(Arc::clone(&storm))
         .queue("default", 64);
     if shape.hanging {
@@ -63,7 +63,7 @@ async fn run(path: &Path, shape: &Shape) -> anyhow::Result<Sample> {
         storm.attempts_of_each(1).await?;
     }
     let (commits, attempts) = (forge.commits(), storm.attempts());
-    let meter = Meter::start();
+    let meter = Meter::start(place)?;
     let times = closed_loop(&forge, "h", shape.healthy, |_| steps(1)).await?;
     let mut sample = super::finish(&meter, &forge, commits, shape.healthy);
     // No median: the two sides are compared by their rates.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use rusqlite::Connection;
 
+use crate::place::Place;
+
 /// From the first failed attempt of a step to its second; the indexed expression is the step's name.
 const FIRST_RETRIES: &str = "
 SELECT second.created_at - first.created_at
@@ -17,7 +19,15 @@ CROSS JOIN chrono_forge_error_logs AS second
 WHERE first.attempt = 1";
 
 /// How long each step's second failed attempt came after its first.
-pub fn first_retry_delays(path: &Path) -> Result<Vec<Duration>> {
+pub fn first_retry_delays(place: &Place) -> Result<Vec<Duration>> {
+    match place {
+        Place::File(path) => of_file(path),
+        #[cfg(feature = "postgres")]
+        Place::Schema(url) => super::postgres::first_retry_delays(url),
+    }
+}
+
+fn of_file(path: &Path) -> Result<Vec<Duration>> {
     let conn = Connection::open(path)?;
     let mut rows = conn.prepare(FIRST_RETRIES)?;
     let delays = rows.query_map((), |row| row.get::<_, i64>(0))?;

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::database::now;
+use crate::place::Place;
 pub use claim::{BATCH, Cost, Served};
 
 /// Why nobody executes these runs now.
@@ -37,10 +38,16 @@ SELECT json_extract(?2, '$[' || (i % json_array_length(?2)) || ']'), 'crowd' || 
 FROM n";
 
 /// Enters so many of them into a database that an engine has created.
-pub fn enter(path: &Path, kind: Kind, runs: u64) -> Result<()> {
-    if runs == 0 {
-        return Ok(());
+pub fn enter(place: &Place, kind: Kind, runs: u64) -> Result<()> {
+    match place {
+        _ if runs == 0 => Ok(()),
+        Place::File(path) => enter_file(path, kind, runs),
+        #[cfg(feature = "postgres")]
+        Place::Schema(url) => super::postgres::enter(url, kind, runs),
     }
+}
+
+fn enter_file(path: &Path, kind: Kind, runs: u64) -> Result<()> {
     let conn = Connection::open(path)?;
     let at = now();
     let (workflows, wake_at): (&[&str], i64) = match kind {

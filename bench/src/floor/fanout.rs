@@ -8,13 +8,13 @@ mod children;
 mod parent;
 
 use std::ops::Range;
-use std::path::Path;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Database;
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::sample::Sample;
 use children::Children;
 
@@ -26,14 +26,20 @@ const PARENT: i64 = 1;
 pub struct Shape {
     pub children: u64,
     pub batch: u64,
+    /// Connections that write, where there can be several.
+    pub writers: u64,
     /// Whether children are inserted already claimed, as the engine does where it has room.
     pub claimed: bool,
 }
 
 /// From the parent's start to its completion.
-pub fn measure(path: &Path, shape: &Shape) -> Result<Sample> {
-    let database = Database::create(path)?;
-    let meter = Meter::start();
+pub fn measure(place: &Place, shape: &Shape) -> Result<Sample> {
+    #[cfg(feature = "postgres")]
+    if let Place::Schema(url) = place {
+        return super::postgres::fanout::measure(place, url, shape);
+    }
+    let database = Database::create(place.file()?)?;
+    let meter = Meter::start(place)?;
     let commits = fan_out(&database, shape)?;
     let mut sample = meter.stop(shape.children);
     sample.commits = Some(commits);
@@ -91,7 +97,7 @@ pub fn fan_out(database: &Database, shape: &Shape) -> Result<u64> {
 
 impl Shape {
     /// The children of this batch, by their index.
-    fn nth(&self, batch: u64) -> Range<u64> {
+    pub fn nth(&self, batch: u64) -> Range<u64> {
         let first = batch * self.batch;
         first..(first + self.batch).min(self.children)
     }

@@ -105,6 +105,6 @@ fn numbers(first: i64, runs: u64) -> impl ExactSizeIterator<Item = u64> {
     (0..runs as usize).map(move |nth| first as u64 + nth as u64)
 }
 
-fn sum_to(last: u64) -> u64 {
+pub fn sum_to(last: u64) -> u64 {
     last * (last + 1) / 2
 }

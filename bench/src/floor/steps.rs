@@ -1,6 +1,5 @@
 //! The floors of the step workloads: bare commits, each handed to a writer thread and back.
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use anyhow::{Context, Result};
 use super::Database;
 use super::runs::{Runs, Step};
 use crate::meter::Meter;
+use crate::place::Place;
 use crate::sample::Sample;
 
 /// Between two idle starts, as on the engine's side.
@@ -38,9 +38,9 @@ impl Writer {
 }
 
 /// Each run of a number of them one step at a time, all runs in one transaction.
-pub fn together(path: &Path, runs: u64, steps: u64) -> Result<Sample> {
-    with_writer(path, |writer| {
-        let meter = Meter::start();
+pub fn together(place: &Place, runs: u64, steps: u64) -> Result<Sample> {
+    with_writer(place, |writer| {
+        let meter = Meter::start(place)?;
         let first = 1;
         writer.commit(Work::Start { first, runs, steps })?;
         for nth in 0..steps {
@@ -61,9 +61,9 @@ pub fn together(path: &Path, runs: u64, steps: u64) -> Result<Sample> {
 }
 
 /// A start and a step with its run's completion, one after the other, on an idle machine.
-pub fn latency(path: &Path, runs: u64) -> Result<Sample> {
-    with_writer(path, |writer| {
-        let meter = Meter::start();
+pub fn latency(place: &Place, runs: u64) -> Result<Sample> {
+    with_writer(place, |writer| {
+        let meter = Meter::start(place)?;
         let mut times = Vec::new();
         for run in 0..runs {
             std::thread::sleep(PAUSE);
@@ -91,11 +91,23 @@ pub fn latency(path: &Path, runs: u64) -> Result<Sample> {
     })
 }
 
-fn with_writer(path: &Path, measure: impl FnOnce(&mut Writer) -> Result<Sample>) -> Result<Sample> {
-    let database = Database::create(path)?;
+fn with_writer(
+    place: &Place,
+    measure: impl FnOnce(&mut Writer) -> Result<Sample>,
+) -> Result<Sample> {
     let (work, orders) = channel();
     let (answers, done) = channel();
-    let writer = std::thread::spawn(move || serve(&database, &orders, &answers));
+    let writer = match place {
+        Place::File(path) => {
+            let database = Database::create(path)?;
+            std::thread::spawn(move || on_file(&database, &orders, &answers))
+        }
+        #[cfg(feature = "postgres")]
+        Place::Schema(url) => {
+            let mut session = super::postgres::Session::create(url)?;
+            std::thread::spawn(move || on_server(&mut session, &orders, &answers))
+        }
+    };
     let mut handle = Writer {
         work,
         done,
@@ -107,21 +119,50 @@ fn with_writer(path: &Path, measure: impl FnOnce(&mut Writer) -> Result<Sample>)
     Ok(sample)
 }
 
-fn serve(database: &Database, orders: &Receiver<Work>, answers: &Sender<Result<()>>) -> Result<()> {
+fn on_file(
+    database: &Database,
+    orders: &Receiver<Work>,
+    answers: &Sender<Result<()>>,
+) -> Result<()> {
     let mut runs = Runs::prepare(database)?;
+    serve(orders, answers, |work| match work {
+        Work::Start {
+            first,
+            runs: count,
+            steps,
+        } => runs.start(first, count, steps),
+        Work::Step(step) => runs.step(step),
+    });
+    drop(runs);
+    database.retire()
+}
+
+#[cfg(feature = "postgres")]
+fn on_server(
+    session: &mut super::postgres::Session,
+    orders: &Receiver<Work>,
+    answers: &Sender<Result<()>>,
+) -> Result<()> {
+    use super::postgres::runs;
+    serve(orders, answers, |work| match work {
+        Work::Start {
+            first,
+            runs: count,
+            steps,
+        } => runs::start(session, first, count, steps),
+        Work::Step(step) => runs::step(session, &step),
+    });
+    session.retire()
+}
+
+fn serve(
+    orders: &Receiver<Work>,
+    answers: &Sender<Result<()>>,
+    mut commit: impl FnMut(Work) -> Result<()>,
+) {
     for work in orders {
-        let done = match work {
-            Work::Start {
-                first,
-                runs: count,
-                steps,
-            } => runs.start(first, count, steps),
-            Work::Step(step) => runs.step(step),
-        };
-        if answers.send(done).is_err() {
+        if answers.send(commit(work)).is_err() {
             break;
         }
     }
-    drop(runs);
-    database.retire()
 }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::fanout::{self, Shape};
 use super::steps;
 use crate::engine;
+use crate::place::Place;
 
 const CHILDREN: u64 = 50;
 
@@ -68,15 +69,17 @@ fn assert_alike(engine: &Path, floor: &Path) {
 fn a_fan_out_leaves_the_same_rows() {
     let home = tempfile::tempdir().unwrap();
     let engine = home.path().join("engine.db");
-    engine::fanout::measure(&engine, CHILDREN, None).unwrap();
+    let shape = engine::fanout::Shape::of(CHILDREN);
+    engine::fanout::measure(&Place::File(engine.clone()), &shape).unwrap();
     for claimed in [true, false] {
         let floor = home.path().join(format!("floor-{claimed}.db"));
         let shape = Shape {
             children: CHILDREN,
             batch: 20,
+            writers: 1,
             claimed,
         };
-        fanout::measure(&floor, &shape).unwrap();
+        fanout::measure(&Place::File(floor.clone()), &shape).unwrap();
         assert_alike(&engine, &floor);
     }
 }
@@ -85,8 +88,8 @@ fn a_fan_out_leaves_the_same_rows() {
 fn runs_of_steps_leave_the_same_rows() {
     let home = tempfile::tempdir().unwrap();
     let (engine, floor) = (home.path().join("engine.db"), home.path().join("floor.db"));
-    engine::steps::concurrent(&engine, 3, 4).unwrap();
-    steps::together(&floor, 3, 4).unwrap();
+    engine::steps::concurrent(&Place::File(engine.clone()), 3, 4).unwrap();
+    steps::together(&Place::File(floor.clone()), 3, 4).unwrap();
     assert_alike(&engine, &floor);
 }
 
@@ -94,7 +97,7 @@ fn runs_of_steps_leave_the_same_rows() {
 fn short_runs_leave_the_same_rows() {
     let home = tempfile::tempdir().unwrap();
     let (engine, floor) = (home.path().join("engine.db"), home.path().join("floor.db"));
-    engine::steps::concurrent(&engine, 3, 1).unwrap();
-    steps::latency(&floor, 3).unwrap();
+    engine::steps::concurrent(&Place::File(engine.clone()), 3, 1).unwrap();
+    steps::latency(&Place::File(floor.clone()), 3).unwrap();
     assert_alike(&engine, &floor);
 }

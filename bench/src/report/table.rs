@@ -28,6 +28,18 @@ pub fn of(report: &Report) -> String {
             r.floor_cpu_us_per_unit,
             2,
         ),
+        (
+            "server cpu us per unit",
+            r.server_cpu_us_per_unit,
+            r.floor_server_cpu_us_per_unit,
+            2,
+        ),
+        (
+            "wal bytes per unit",
+            r.wal_bytes_per_unit,
+            r.floor_wal_bytes_per_unit,
+            0,
+        ),
         ("peak memory MB", r.rss_peak_mb, r.floor_rss_peak_mb, 1),
         (
             "database bytes per unit",

@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::rounds::Rounds;
 
 pub fn run(common: &Common, asked: &Children) -> Result<Report> {
-    let dir = common.dir()?;
+    let ground = common.ground()?;
     let children = asked.children;
     let mut variants = Vec::new();
     let mut best = None;
@@ -18,10 +18,11 @@ pub fn run(common: &Common, asked: &Children) -> Result<Report> {
         let shape = Shape {
             children,
             batch,
+            writers: 2,
             claimed,
         };
         eprintln!("batches of {batch}, inserted {}", state(claimed));
-        let rounds = Rounds::single(common.rounds, || Job::FanoutFloor(shape).run_in(&dir))?;
+        let rounds = Rounds::single(common.rounds, || Job::FanoutFloor(shape).run_in(&ground))?;
         let report = Report::of("floor", "none: what bare SQL does", &rounds);
         variants.push(variant(&shape, &report));
         best.get_or_insert(report);

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli::{Common, Starvation};
+use crate::engine::fanout;
 use crate::engine::starvation::{FIRST_LINE, RESULT, Shape, TEN_CHILDREN};
 use crate::job::Job;
 use crate::quantiles::Quantiles;
@@ -18,12 +19,9 @@ pub fn run(common: &Common, asked: &Starvation) -> Result<Report> {
         children: asked.children,
         idle_ms: asked.idle_ms,
     };
-    let alone = Job::FanoutEngine {
-        children: shape.children,
-        slots: None,
-    };
+    let alone = Job::FanoutEngine(fanout::Shape::of(shape.children));
     let rounds = Rounds::paired(
-        &common.dir()?,
+        &common.ground()?,
         common.rounds,
         &alone,
         &Job::Starvation(shape),

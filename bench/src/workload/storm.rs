@@ -15,7 +15,7 @@ use crate::stats::median;
 const FEW: u64 = 1_000;
 
 pub fn run(common: &Common, asked: &Storm) -> Result<Report> {
-    let dir = common.dir()?;
+    let ground = common.ground()?;
     let shape = Shape {
         healthy: asked.healthy,
         failing: asked.failing,
@@ -24,8 +24,8 @@ pub fn run(common: &Common, asked: &Storm) -> Result<Report> {
         backtraces: asked.backtraces,
     };
     let with = |failing| Job::Storm(Shape { failing, ..shape });
-    let few = with(FEW).run_in(&dir)?;
-    let rounds = Rounds::paired(&dir, common.rounds, &with(0), &with(shape.failing))?;
+    let few = with(FEW).run_in(&ground)?;
+    let rounds = Rounds::paired(&ground, common.rounds, &with(0), &with(shape.failing))?;
     let mut storms = rounds.engine.iter().flat_map(|sample| &sample.storm);
     ensure!(
         storms.all(|storm| storm.attempts > 0),

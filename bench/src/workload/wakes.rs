@@ -10,28 +10,27 @@ use crate::report::Report;
 use crate::rounds::Rounds;
 
 pub fn replay(common: &Common, asked: &Replay) -> Result<Report> {
-    let dir = common.dir()?;
+    let ground = common.ground()?;
     let records = asked.records;
     let rounds = Rounds::single(common.rounds, || {
-        let home = tempfile::Builder::new().prefix("bench-").tempdir_in(&dir)?;
-        let path = home.path().join("bench.db");
-        Job::RecordHistory { records }.run_on(&path)?;
-        Job::ResumeHistory { records }.run_on(&path)
+        let home = ground.home()?;
+        Job::RecordHistory { records }.run_on(&home.place)?;
+        Job::ResumeHistory { records }.run_on(&home.place)
     })?;
     Ok(Report::of("replay", "first new step within 50 ms", &rounds))
 }
 
 pub fn join(common: &Common, asked: &Joins) -> Result<Report> {
-    let dir = common.dir()?;
+    let ground = common.ground()?;
     let joins = asked.joins;
-    let rounds = Rounds::single(common.rounds, || Job::Join { joins }.run_in(&dir))?;
+    let rounds = Rounds::single(common.rounds, || Job::Join { joins }.run_in(&ground))?;
     Ok(Report::of("join-wake", "p99 <= 25 ms", &rounds))
 }
 
 pub fn blocked(common: &Common, asked: &Children) -> Result<Report> {
-    let dir = common.dir()?;
+    let ground = common.ground()?;
     let children = asked.children;
-    let rounds = Rounds::single(common.rounds, || Job::Blocked { children }.run_in(&dir))?;
+    let rounds = Rounds::single(common.rounds, || Job::Blocked { children }.run_in(&ground))?;
     let blocked: Vec<_> = rounds.engine.iter().flat_map(|s| s.blocked).collect();
     let looks: Vec<_> = blocked.iter().map(|blocked| blocked.looks).collect();
     let report = Report::of(

@@ -1,4 +1,4 @@
-//! The commit thread.
+//! A commit thread.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,19 +12,28 @@ use crate::clock::Clock;
 use crate::failpoint::{Failpoints, Reaction};
 use crate::record::{Fence, PlanOutcome, Verdict};
 use crate::store::{Applied, Start, StoreError, StoreErrorKind, StoreResult, Writer};
-use crate::telemetry::TARGET;
+use crate::telemetry::{TARGET, Trouble};
 
 /// First pause before a transient failure is tried again; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// What all commit threads of a process share.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Arc<dyn CommitObserver>,
+    pub(super) failpoints: Arc<Failpoints>,
+    /// Every queue of the process: a death stops all of them.
+    pub(super) queues: Arc<[Arc<Queue>]>,
+}
+
 pub(super) struct Pipeline {
     queue: Arc<Queue>,
     writer: Box<dyn Writer>,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn CommitObserver>,
-    failpoints: Arc<Failpoints>,
+    around: Surroundings,
     runtime: tokio::runtime::Handle,
+    trouble: Trouble,
     /// Runs of which a write was refused: nothing of them is written any more but their failure.
     refused: HashSet<(i64, i64)>,
     /// A batch that met a transient failure; the same bytes are tried again.
@@ -41,17 +50,15 @@ impl Pipeline {
     pub(super) fn new(
         queue: Arc<Queue>,
         writer: Box<dyn Writer>,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn CommitObserver>,
-        failpoints: Arc<Failpoints>,
+        around: Surroundings,
+        runtime: tokio::runtime::Handle,
     ) -> Self {
         Self {
             queue,
             writer,
-            clock,
-            observer,
-            failpoints,
-            runtime: tokio::runtime::Handle::current(),
+            around,
+            runtime,
+            trouble: Trouble::default(),
             refused: HashSet::new(),
             stuck: None,
         }
@@ -63,7 +70,9 @@ impl Pipeline {
                 .queue
                 .next_turn(self.stuck.as_ref().map(|(_, pause)| *pause));
             if turn.halted || self.serve(turn.calls, turn.starts, turn.plans).is_err() {
-                self.queue.halt();
+                for queue in &*self.around.queues {
+                    queue.halt();
+                }
                 return;
             }
             if turn.closed && self.stuck.is_none() {
@@ -99,7 +108,7 @@ impl Pipeline {
     fn start(&mut self, starts: Vec<(Start, StartReply)>) -> Result<(), Halted> {
         let (starts, replies): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
         self.before("start")?;
-        match self.writer.start(&starts, self.clock.now()) {
+        match self.writer.start(&starts, self.around.clock.now()) {
             Ok(started) => {
                 self.after("start")?;
                 for (reply, started) in replies.into_iter().zip(started) {
@@ -146,13 +155,18 @@ impl Pipeline {
         self.before("apply")?;
         match self.apply(&batch) {
             Ok(applied) => {
+                if let Some(outage) = self.trouble.over() {
+                    tracing::info!(target: TARGET, ?outage, "commits succeed again");
+                }
                 self.after("apply")?;
                 self.settle(batch, applied);
                 Ok(())
             }
             Err(error) if error.kind == StoreErrorKind::Refused => self.bisect(batch, error),
             Err(error) => {
-                tracing::warn!(target: TARGET, %error, "a commit failed; trying the same bytes again");
+                if self.trouble.is_worth_telling() {
+                    tracing::warn!(target: TARGET, %error, "a commit failed; trying the same bytes again");
+                }
                 self.stuck = Some((batch, (pause * 2).min(PAUSE_MAX)));
                 Ok(())
             }
@@ -160,7 +174,7 @@ impl Pipeline {
     }
 
     fn apply(&mut self, batch: &Batch) -> StoreResult<Applied> {
-        self.writer.apply(&batch.plans, self.clock.now())
+        self.writer.apply(&batch.plans, self.around.clock.now())
     }
 
     /// The unit of isolation is a run: finds the one whose bytes the database refuses.
@@ -205,7 +219,7 @@ impl Pipeline {
                 self.refused.insert(refusal_key(plan.fence));
             }
         }
-        self.observer.committed(&applied);
+        self.around.observer.committed(&batch.plans, &applied);
         let inline = batch.plans.len() <= SETTLE_INLINE_MAX;
         let settle = move || {
             let Batch { plans, waiters } = batch;
@@ -224,12 +238,12 @@ impl Pipeline {
     }
 
     fn before(&self, name: &'static str) -> Result<(), Halted> {
-        self.react(self.failpoints.before_commit(name))
+        self.react(self.around.failpoints.before_commit(name))
     }
 
     fn after(&self, name: &'static str) -> Result<(), Halted> {
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
-        self.react(self.failpoints.after_commit(name))
+        self.react(self.around.failpoints.after_commit(name))
     }
 
     fn react(&self, reaction: Reaction) -> Result<(), Halted> {

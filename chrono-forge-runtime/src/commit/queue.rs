@@ -1,9 +1,11 @@
-//! What waits for the commit thread: calls first, then starts, then plans.
+//! What waits for one commit thread: calls first, then starts, then plans.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::lanes::Lanes;
 use super::{BatchLimits, PlanSink};
@@ -49,6 +51,8 @@ struct Waiting {
     calls: VecDeque<Call>,
     starts: Vec<(Start, StartReply)>,
     plans: Lanes,
+    /// Told once nothing is left that was queued.
+    empty: Vec<oneshot::Sender<()>>,
     closed: bool,
     halted: bool,
 }
@@ -90,6 +94,13 @@ impl Queue {
         self.push(|waiting| waiting.calls.push_back(call));
     }
 
+    /// Completes once everything that is queued now is written, or never will be.
+    pub(super) fn emptied(&self) -> oneshot::Receiver<()> {
+        let (teller, told) = oneshot::channel();
+        self.push(|waiting| waiting.empty.push(teller));
+        told
+    }
+
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_one();
@@ -125,6 +136,12 @@ impl Queue {
         loop {
             let has_plans = stuck_for.is_none() && !waiting.plans.is_empty();
             let idle = waiting.calls.is_empty() && waiting.starts.is_empty() && !has_plans;
+            if idle && stuck_for.is_none() {
+                // The thread comes for more once it has written what it took.
+                for teller in waiting.empty.drain(..) {
+                    let _ = teller.send(());
+                }
+            }
             if waiting.halted || waiting.closed || !idle {
                 break;
             }

@@ -55,8 +55,16 @@ impl<'a> Runner<'a> {
         id: OpId,
         cx: &TaskContext<'_>,
     ) -> Poll<Attempted> {
-        if self.attempt.is_none() && !passes(op, "step.before") {
-            return Poll::Pending;
+        if self.attempt.is_none() {
+            if !passes(op, "step.before") {
+                return Poll::Pending;
+            }
+            // The last look before the effect: the body before it may have taken its time, or the process
+            // may have been stopped.
+            if !op.pass.host.is_trusted() {
+                op.pass.lose();
+                return Poll::Pending;
+            }
         }
         let polled = self.poll_guarded(op, id, cx);
         match polled {

@@ -21,7 +21,6 @@ pub mod auditor;
 pub mod cadence;
 pub mod count;
 
-#[cfg(feature = "sqlite")]
 #[cfg(test)]
 mod storm;
 
@@ -110,7 +109,7 @@ pub async fn record(host: &Arc<Host>, findings: Vec<AuditFinding>) -> StoreResul
             tracing::warn!(target: TARGET, %run, "a run waited for branches that are joined; it was woken");
         }
         if !woken.is_empty() {
-            teller.work.notify_one();
+            teller.announce_due();
         }
         Ok(())
     };
@@ -137,10 +136,10 @@ async fn recount(host: &Arc<Host>, branch: RecordId) -> StoreResult<Option<Recou
         if let Some(recount) = recount.as_ref().filter(|recount| recount.repaired) {
             tell(recount);
             if recount.woken {
-                for pass in teller.passes(&[recount.run]) {
+                for pass in teller.holdings.passes(&[recount.run]) {
                     pass.wake();
                 }
-                teller.work.notify_one();
+                teller.announce_due();
             }
         }
         Ok(recount)

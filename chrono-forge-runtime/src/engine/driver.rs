@@ -13,6 +13,7 @@ use super::pass::{Move, OpId, Pass, Sight};
 use crate::definition::BodyFuture;
 use crate::record::RecordId;
 use crate::store::{Store, StoreResult};
+use crate::telemetry::TARGET;
 
 /// The pause after a failed read; the database may come back.
 const READ_PAUSE: Duration = Duration::from_millis(50);
@@ -29,6 +30,10 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
+            // After a stop of the whole process this is the first that it does: no effect may begin.
+            if let Some(ending) = untrusted(pass) {
+                return ending;
+            }
             let polled = pass
                 .scope(|| panics::catch(|| body.as_mut().poll(&mut Context::from_waker(&waker))));
             quiet_since = Instant::now();
@@ -78,13 +83,20 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     }
 }
 
-fn interrupted(pass: &Pass) -> Option<Ending> {
-    let trusted = pass.host.is_trusted();
-    let mut ledger = pass.ledger();
-    if !trusted {
-        // Somebody may soon declare this worker dead: start nothing, drop the pass.
-        ledger.lost = true;
+/// Somebody may soon declare this worker dead: start nothing, drop the pass.
+fn untrusted(pass: &Pass) -> Option<Ending> {
+    if pass.host.is_trusted() {
+        return None;
     }
+    pass.ledger().lost = true;
+    Some(Ending::Lost)
+}
+
+fn interrupted(pass: &Pass) -> Option<Ending> {
+    if let Some(ending) = untrusted(pass) {
+        return Some(ending);
+    }
+    let ledger = pass.ledger();
     if ledger.lost {
         return Some(Ending::Lost);
     }
@@ -152,7 +164,9 @@ pub async fn read<T: Send + 'static>(
         match pass.host.read(read.clone()).await {
             Ok(value) => return Some(value),
             Err(error) => {
-                tracing::warn!(target: crate::telemetry::TARGET, %error, run = %pass.run.id, "a read failed");
+                if pass.host.is_news(&error) {
+                    tracing::warn!(target: TARGET, %error, run = %pass.run.id, "a read failed");
+                }
                 if !error.is_transient() {
                     pass.lose();
                 }

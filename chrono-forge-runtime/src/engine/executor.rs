@@ -56,7 +56,7 @@ fn is_behind(backlog: Backlog, next_is_urgent: bool) -> bool {
 
 async fn execute(host: &Arc<Host>, run: ClaimedRun) {
     let pass = Pass::new(run, Arc::clone(host));
-    if !host.attach(&pass) {
+    if !host.holdings.attach(&pass) {
         return;
     }
     let ending = match host.registry.get(&pass.run.workflow) {
@@ -253,7 +253,7 @@ fn error_row(pass: &Pass, failure: &Failure, attempt: u32, now: Timestamp) -> Er
 
 fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Settled>) {
     if let Some(settled) = settled {
-        pass.host.will_settle(pass.run.id, settled);
+        pass.host.holdings.will_settle(pass.run.id, settled);
     }
     let mut ledger = pass.ledger();
     if let Some(error) = ledger.refusal()

@@ -1,37 +1,33 @@
 //! What every part of one process's engine shares.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use super::alarm::Alarm;
+use super::calls::Calls;
 use super::config::Config;
-use super::hub::{Hub, Settled};
-use super::pass::Pass;
+use super::holdings::Holdings;
+use super::hub::Hub;
 use super::registry::{Registry, States};
 use super::slots::{Reservation, Slots};
-use crate::clock::Clock;
+use crate::clock::database::DatabaseClock;
+use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Epoch, RunId, WorkerId};
+use crate::record::{ClaimedRun, Plan, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
-
-/// A run that this worker holds.
-struct Held {
-    epoch: Epoch,
-    crashes: u32,
-    /// Set once its pass has begun.
-    pass: Option<Arc<Pass>>,
-    /// Set once its pass has decided how the run settles.
-    settled: Option<Settled>,
-}
+use crate::telemetry::Trouble;
 
 /// The engine of one process.
 pub struct Host {
+    /// The time of workflows.
     pub clock: Arc<dyn Clock>,
+    /// The clock that hosts share, where the database has one.
+    pub database_clock: Option<Arc<DatabaseClock>>,
     pub store: Arc<dyn Store>,
     pub config: Config,
     pub registry: Registry,
@@ -39,17 +35,23 @@ pub struct Host {
     pub failpoints: Arc<Failpoints>,
     pub hub: Hub,
     pub slots: Slots,
+    pub holdings: Holdings,
+    pub calls: Calls,
     /// Wakes the scheduler.
     pub work: Notify,
     pub alarm: Alarm,
+    /// Nothing new begins.
     pub closing: AtomicBool,
+    /// The worker has left, or is about to: no lease is renewed any more.
+    pub over: AtomicBool,
     committer: OnceLock<Committer>,
     runtime: tokio::runtime::Handle,
     /// A place for each connection that reads.
     reads: Semaphore,
-    worker: AtomicI64,
-    held: Mutex<HashMap<RunId, Held>>,
-    renewed: Mutex<(Instant, SystemTime)>,
+    /// Reads that fail, told together.
+    reading: Mutex<Trouble>,
+    /// When the renewal of the lease was asked for that succeeded last; `None` without a lease.
+    renewed: Mutex<Option<Moment>>,
     /// Held while the worker lives; free means dead.
     lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
@@ -57,6 +59,7 @@ pub struct Host {
 /// The parts of a [`Host`] that its builder decides.
 pub struct HostParts {
     pub clock: Arc<dyn Clock>,
+    pub database_clock: Option<Arc<DatabaseClock>>,
     pub store: Arc<dyn Store>,
     pub config: Config,
     pub registry: Registry,
@@ -77,6 +80,8 @@ impl Host {
         };
         Arc::new(Self {
             clock: parts.clock,
+            database_clock: parts.database_clock,
+            calls: Calls::new(parts.store.capabilities().notifies),
             store: parts.store,
             slots: Slots::new(&queues),
             config: parts.config,
@@ -84,15 +89,16 @@ impl Host {
             states: parts.states,
             failpoints: parts.failpoints,
             hub: Hub::default(),
+            holdings: Holdings::default(),
             work: Notify::new(),
             alarm: Alarm::default(),
             closing: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
-            worker: AtomicI64::new(0),
-            held: Mutex::default(),
-            renewed: Mutex::new((Instant::now(), SystemTime::now())),
+            reading: Mutex::default(),
+            renewed: Mutex::new(None),
             lock: Mutex::new(None),
         })
     }
@@ -114,34 +120,59 @@ impl Host {
             .expect("the pipeline is connected in open")
     }
 
-    /// This worker's row.
+    /// This worker's row; record 0, which no row has, before it is registered.
     pub fn worker(&self) -> WorkerId {
-        WorkerId(self.worker.load(Ordering::Acquire))
+        self.holdings.worker().unwrap_or(WorkerId(0))
     }
 
-    /// Registered, at first or anew.
-    pub fn set_worker(&self, worker: WorkerId) {
-        self.worker.store(worker.0, Ordering::Release);
-        self.renewed();
+    /// Registered, at first or anew, by a call that was asked at this moment.
+    pub fn enter(&self, worker: WorkerId, asked: Moment) {
+        self.holdings.enter(worker);
+        self.renewed(asked);
     }
 
-    /// The lease was renewed now.
-    pub fn renewed(&self) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) =
-            (Instant::now(), SystemTime::now());
+    /// Declared dead by somebody: nothing is held, and nothing begins before it is registered anew.
+    pub fn leave(&self) {
+        *self.renewal() = None;
+        self.holdings.leave();
+        self.slots.drain_buffers();
     }
 
-    /// Time since the lease was renewed. The longer of two clocks: the monotonic one stops while
-    /// the machine is suspended, the wall clock may be set back.
+    /// The lease was renewed by a call that was asked at this moment: the database may have counted from
+    /// then on, however late its answer came.
+    pub fn renewed(&self, asked: Moment) {
+        *self.renewal() = Some(asked);
+    }
+
+    /// Time since the lease was renewed.
     pub fn since_renewal(&self) -> Duration {
-        let (instant, wall) = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        instant.elapsed().max(wall.elapsed().unwrap_or_default())
+        let renewed = *self.renewal();
+        renewed.map_or(Duration::MAX, |moment| moment.elapsed())
     }
 
     /// Whether the worker may still start effects: past two thirds of its lease it may not, since
     /// somebody else may soon declare it dead.
     pub fn is_trusted(&self) -> bool {
         !self.config.worker || self.since_renewal() < self.config.lease * 2 / 3
+    }
+
+    fn renewal(&self) -> MutexGuard<'_, Option<Moment>> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Real time, as all hosts agree on it: never that of a clock which a test moves.
+    pub fn real_now(&self) -> Timestamp {
+        match &self.database_clock {
+            Some(clock) => clock.now(),
+            None => Timestamp::now(),
+        }
+    }
+
+    /// Something is due: here and elsewhere a scheduler may look.
+    pub fn announce_due(&self) {
+        self.work.notify_one();
+        let backlog = self.committer().backlog();
+        self.calls.due(backlog.urgent + backlog.others == 0);
     }
 
     /// Whether this worker executes that workflow.
@@ -166,46 +197,6 @@ impl Host {
         self.offer(runs);
     }
 
-    /// Notes claimed runs as held. On the commit thread, before the next heartbeat compares.
-    pub fn hold(&self, runs: &[ClaimedRun]) {
-        let mut replaced = Vec::new();
-        let mut held = self.held();
-        for run in runs {
-            let entry = Held {
-                epoch: run.epoch,
-                crashes: run.crashes,
-                pass: None,
-                settled: None,
-            };
-            let earlier = held.insert(run.id, entry);
-            let earlier = earlier.filter(|earlier| earlier.epoch != run.epoch);
-            replaced.extend(earlier.and_then(|earlier| earlier.pass));
-        }
-        drop(held);
-        for pass in replaced {
-            // The run was taken from us elsewhere and came back to us before a heartbeat could tell.
-            pass.lose();
-        }
-    }
-
-    /// Drops what is known of runs that this worker no longer holds. On the commit thread, so that no
-    /// claim that follows is meant. A pass that has ended stays until its end is told.
-    pub fn lose(&self, runs: &[RunId]) {
-        let mut lost = Vec::new();
-        let mut held = self.held();
-        for run in runs {
-            match held.get(run).map(|entry| entry.pass.clone()) {
-                Some(Some(pass)) => lost.push(pass),
-                Some(None) => drop(held.remove(run)),
-                None => {}
-            }
-        }
-        drop(held);
-        for pass in lost {
-            pass.lose();
-        }
-    }
-
     /// Gives held runs to their queues' slots.
     pub fn offer(self: &Arc<Self>, runs: Vec<ClaimedRun>) {
         for run in runs {
@@ -217,45 +208,21 @@ impl Host {
         }
     }
 
-    /// A held run's pass begins; `false` when the run was lost or handed back before it could.
-    #[must_use]
-    pub fn attach(&self, pass: &Arc<Pass>) -> bool {
-        let mut held = self.held();
-        let entry = held
-            .get_mut(&pass.run.id)
-            .filter(|held| held.epoch == pass.run.epoch);
-        match entry {
-            Some(held) => {
-                held.pass = Some(Arc::clone(pass));
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// A pass has decided how its run settles; told to waiters once that is durable.
-    pub fn will_settle(&self, run: RunId, settled: Settled) {
-        if let Some(held) = self.held().get_mut(&run) {
-            held.settled = Some(settled);
-        }
-    }
-
     /// A pass is over and its run no longer held. What it decided counts if its end is `durable`.
     pub fn pass_ended(&self, run: &ClaimedRun, durable: bool) {
-        let mut held = self.held();
-        if held
-            .get(&run.id)
-            .is_some_and(|entry| entry.epoch == run.epoch)
-        {
-            let entry = held.remove(&run.id);
-            drop(held);
-            if run.crashes >= self.config.crashes.quarantine_from {
-                // The next suspect waits for this one's place.
-                self.work.notify_one();
-            }
-            if let Some(settled) = entry.and_then(|entry| entry.settled).filter(|_| durable) {
-                self.hub.settle(run.id, &settled);
-            }
+        let Some(settled) = self.holdings.ended(run) else {
+            return;
+        };
+        if run.crashes >= self.config.crashes.quarantine_from {
+            // The next suspect waits for this one's place.
+            self.work.notify_one();
+        }
+        let Some(settled) = settled.filter(|_| durable) else {
+            return;
+        };
+        let is_awaited_here = self.hub.settle(run.id, &settled);
+        if run.parent.is_none() {
+            self.calls.settled(run.id, !is_awaited_here);
         }
     }
 
@@ -264,39 +231,15 @@ impl Host {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
     }
 
-    /// Runs that memory knows to be held.
-    pub fn held_runs(&self) -> Vec<RunId> {
-        self.held().keys().copied().collect()
-    }
-
-    /// The live passes of these runs.
-    pub fn passes(&self, runs: &[RunId]) -> Vec<Arc<Pass>> {
-        let held = self.held();
-        runs.iter()
-            .filter_map(|run| held.get(run)?.pass.clone())
-            .collect()
-    }
-
     /// Whether a run that kills its workers is executing here; one at a time.
     pub fn in_quarantine(&self) -> bool {
         let from = self.config.crashes.quarantine_from;
-        self.held().values().any(|held| held.crashes >= from)
+        self.holdings.has_crashed(from)
     }
 
-    /// Every live pass.
-    pub fn all_passes(&self) -> Vec<Arc<Pass>> {
-        self.held()
-            .values()
-            .filter_map(|held| held.pass.clone())
-            .collect()
-    }
-
-    /// Forgets everything: the worker was declared dead, its runs belong to others now.
+    /// Drops every pass and everything that was claimed ahead.
     pub fn lose_all(&self) {
-        let held = std::mem::take(&mut *self.held());
-        for pass in held.into_values().filter_map(|held| held.pass) {
-            pass.lose();
-        }
+        self.holdings.forget();
         self.slots.drain_buffers();
     }
 
@@ -321,33 +264,34 @@ impl Host {
         joined.unwrap_or_else(|error| Err(StoreError::new("read", StoreErrorKind::Closed, error)))
     }
 
+    /// Whether a read that failed is worth telling: while a database is away, every pass fails to read.
+    pub fn is_news(&self, error: &StoreError) -> bool {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        !error.is_transient() || reading.is_worth_telling()
+    }
+
     /// Behaves as a killed process would: nothing more is written or acknowledged.
     pub fn crash(&self) {
         self.closing.store(true, Ordering::Release);
+        self.over.store(true, Ordering::Release);
         self.committer().halt();
         self.lose_all();
         self.keep_lock(None);
     }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<RunId, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl CommitObserver for Host {
-    fn committed(&self, applied: &Applied) {
-        for outcome in applied
-            .outcomes
-            .iter()
-            .filter(|outcome| !outcome.claimed.is_empty())
-        {
-            self.hold(&outcome.claimed);
+    fn committed(&self, plans: &[Plan], applied: &Applied) {
+        for (plan, outcome) in plans.iter().zip(&applied.outcomes) {
+            if !outcome.claimed.is_empty() {
+                self.holdings.hold(plan.fence.worker, &outcome.claimed);
+            }
         }
-        for pass in self.passes(&applied.parents_woken) {
+        for pass in self.holdings.passes(&applied.parents_woken) {
             pass.wake();
         }
         if applied.due || !applied.parents_woken.is_empty() {
-            self.work.notify_one();
+            self.announce_due();
         }
     }
 }

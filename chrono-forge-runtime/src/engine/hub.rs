@@ -32,12 +32,20 @@ impl Hub {
         receiver
     }
 
-    /// Tells everyone who waits for this run.
-    pub fn settle(&self, run: RunId, settled: &Settled) {
-        for waiter in self.lock().remove(&run).unwrap_or_default() {
+    /// Tells everyone who waits for this run; whether anybody did.
+    pub fn settle(&self, run: RunId, settled: &Settled) -> bool {
+        let waiting = self.lock().remove(&run).unwrap_or_default();
+        let mut is_awaited = false;
+        for waiter in waiting {
             // A waiter that went away wants to know nothing.
-            let _ = waiter.send(settled.clone());
+            is_awaited |= waiter.send(settled.clone()).is_ok();
         }
+        is_awaited
+    }
+
+    /// This run has settled elsewhere, or may have: who waits for it looks at its row.
+    pub fn look(&self, run: RunId) {
+        self.lock().remove(&run);
     }
 
     /// The engine is shut down: nobody hears of a settled run any more.

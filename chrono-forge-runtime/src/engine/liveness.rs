@@ -5,189 +5,259 @@
 //!   registered ─────────────────> alive ──────────────────────────────────────────> stopped
 //!       ^                           │ no renewal for 2/3 lease                         │
 //!       │                           v                                                  │
-//!       └──── registers anew ── untrusted: starts no effect, drops its passes <────────┘
+//!       │          untrusted: starts no effect, drops its passes ──> alive             │
+//!       │                           │                        renewed after all         │
+//!       │                           v                                                  │
+//!       └──── registers anew ── learns at its next heartbeat that it was stopped <─────┘
 //! ```
 //!
-//! Trust window: `trusted_until = last_renewal + 2/3 lease`. Others declare a worker dead once
-//! `last_heartbeat <= now - lease`, or at once when its lock file is free. A worker that is stopped
-//! and continued finds its trust gone before it starts anything, and whatever it still sends is
-//! turned away by the fence of each run.
+//! Trust window: `trusted while moment() - asked < 2/3 lease`, where `asked` is the moment at which the last
+//! renewal that succeeded was asked for, not the one at which its answer came: the database may have counted
+//! from then on. Moments are on a clock that counts suspend ([`crate::clock::Moment`]). Others declare a worker
+//! dead once `heartbeat_at <= now - lease` on the clock that all share (the database's, where it has one),
+//! checked again in the transaction that does it, or at once when its lock file is free. So between the last
+//! effect that an untrusted worker may have begun and the first that somebody else begins for the same run
+//! there is a third of a lease, and whatever the old one still sends is turned away by the fence of each run.
+//!
+//! What can go wrong, and what then:
+//!
+//! - A heartbeat fails or is slow: it is tried again soon; past the window every pass is dropped.
+//! - The process is stopped and goes on: the first look at the trust window comes before the next poll of a
+//!   body and before each effect.
+//! - The database was away for all: nobody judges others before its own lease is renewed, and then gives them
+//!   a lease to come back ([`watch`]).
+//! - A claim's reply was lost: its runs are orphans; see [`super::holdings`].
 //!
 //! All of this follows real time, never the workflow clock: it is about processes.
 
-use std::sync::Arc;
+pub mod watch;
+
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::host::Host;
-use crate::clock::after;
-use crate::record::WorkerId;
-use crate::store::{StoreResult, WorkerLocks};
-use crate::telemetry::TARGET;
+use crate::clock::{Moment, after};
+use crate::error::Error;
+use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::{Heartbeat, Store, StoreResult, WorkerEntry, WorkerLocks, WorkerRow};
+use crate::telemetry::{TARGET, Trouble};
+use watch::Watch;
 
-/// How often the lock files of other workers are probed.
-const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+/// A heartbeat that failed is tried again after this part of the interval.
+const RETRY_PART: u32 = 5;
 
-/// Keeps one worker alive and watches the others.
-pub struct Liveness {
+/// Workers that are not known to be dead: not stopped, not silent for longer than the lease, their lock not
+/// free. Blocks.
+pub fn alive(store: &dyn Store, lease: Duration) -> StoreResult<Vec<WorkerId>> {
+    let locks = store.worker_locks();
+    let now = store.database_now()?.unwrap_or_else(Timestamp::now);
+    let is_alive = |worker: &WorkerRow| {
+        let freed = locks.as_ref().is_some_and(|locks| locks.is_free(worker.id));
+        !freed && after(worker.heartbeat_at, lease) > now
+    };
+    let workers = store.live_workers()?.into_iter().filter(is_alive);
+    Ok(workers.map(|worker| worker.id).collect())
+}
+
+/// What keeping alive and watching others share.
+struct Vitals {
     host: Arc<Host>,
     locks: Option<Box<dyn WorkerLocks>>,
     /// After an outage of its own a worker gives the others time to come back, too.
-    forgive_until: Option<Instant>,
+    forgive_until: Mutex<Option<Instant>>,
 }
 
-impl Liveness {
-    /// Registers this worker and takes its lock.
-    pub async fn register(host: Arc<Host>) -> StoreResult<Self> {
-        let locks = host.store.worker_locks();
-        let mut liveness = Self {
-            host,
-            locks,
-            forgive_until: None,
-        };
-        liveness.enter().await?;
-        Ok(liveness)
+impl Vitals {
+    /// A lease that was not renewed for longer than this tells of an outage: half of it, unless heartbeats are
+    /// hardly more frequent than that anyhow.
+    fn outage_min(&self) -> Duration {
+        let config = &self.host.config;
+        (config.lease / 2).max(config.heartbeat * 3 / 2)
     }
 
-    async fn enter(&mut self) -> StoreResult<()> {
-        self.host.keep_lock(None);
-        let name = self.host.config.worker_name.clone();
-        let worker = self
-            .host
-            .committer()
-            .call("register", move |writer| {
-                writer.register_worker(&name, &host_name(), std::process::id(), Timestamp::now())
-            })
-            .await?;
-        if let Some(locks) = &self.locks {
-            self.host.keep_lock(Some(locks.hold(worker)?));
-        }
-        self.host.set_worker(worker);
-        Ok(())
-    }
-
-    /// Recovers the runs of workers that are dead by now; at start-up, so that a restart after a
-    /// kill goes on at once.
-    pub async fn recover(&mut self) {
-        if let Err(error) = self.look_at_others().await {
-            tracing::warn!(target: TARGET, %error, "other workers could not be checked");
-        }
-    }
-
-    /// Runs until the host closes.
-    pub async fn run(mut self) {
-        let mut next_beat = Instant::now() + self.host.config.heartbeat;
-        while !self.host.closing.load(Ordering::Acquire) {
-            let probe = Instant::now() + PROBE_INTERVAL.min(self.host.config.heartbeat);
-            tokio::time::sleep_until(probe.min(next_beat).into()).await;
-            if Instant::now() >= next_beat {
-                next_beat = Instant::now() + self.host.config.heartbeat;
-                self.beat().await;
-            }
-            if !self.host.is_trusted() {
-                // Whoever declares us dead may already be at work: drop every pass, start nothing.
-                self.host.lose_all();
-            }
-            self.recover().await;
-            self.host.hub.sweep();
-        }
-    }
-
-    async fn beat(&mut self) {
-        let host = Arc::clone(&self.host);
-        let worker = host.worker();
-        let beat = self
-            .host
-            .committer()
-            .call("heartbeat", move |writer| {
-                // Read on the commit thread: what it holds and what memory knows then agree.
-                let beat = writer.heartbeat(worker, &host.held_runs(), Timestamp::now())?;
-                host.lose(&beat.lost);
-                Ok(beat)
-            })
-            .await;
-        let outage = self.host.since_renewal();
-        match beat {
-            Ok(beat) if beat.worker_dead => {
-                tracing::warn!(target: TARGET, %worker, "this worker was declared dead; its passes are dropped");
-                self.host.lose_all();
-                if let Err(error) = self.enter().await {
-                    tracing::warn!(target: TARGET, %error, "registering anew failed");
-                }
-            }
-            Ok(beat) => {
-                if outage > self.host.config.lease / 2 {
-                    self.forgive_until = Some(Instant::now() + self.host.config.lease);
-                }
-                self.host.renewed();
-                for pass in self.host.passes(&beat.woken) {
-                    pass.wake();
-                }
-                if beat.orphans_released > 0 {
-                    self.host.work.notify_one();
-                }
-            }
-            Err(error) => tracing::warn!(target: TARGET, %error, "a heartbeat failed"),
-        }
-    }
-
-    async fn look_at_others(&mut self) -> StoreResult<()> {
-        let me = self.host.worker();
-        let workers = self.host.read(|store| store.live_workers()).await?;
-        let others: Vec<_> = workers
-            .into_iter()
-            .filter(|worker| worker.id != me)
-            .collect();
-        for other in &others {
-            let freed = self
-                .locks
-                .as_ref()
-                .is_some_and(|locks| locks.is_free(other.id));
-            let expires = after(other.heartbeat_at, self.host.config.lease);
-            let expired = expires <= Timestamp::now() && !self.forgives();
-            if freed || expired {
-                self.declare_dead(other.id, freed).await?;
-            }
-        }
-        Ok(())
+    fn forgive(&self) {
+        let until = Instant::now() + self.host.config.lease;
+        *self
+            .forgive_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 
     fn forgives(&self) -> bool {
-        self.forgive_until
-            .is_some_and(|until| Instant::now() < until)
-    }
-
-    async fn declare_dead(&self, worker: WorkerId, freed: bool) -> StoreResult<()> {
-        let lease = self.host.config.lease;
-        let limits = self.host.config.crashes;
-        let clock = Arc::clone(&self.host.clock);
-        let recovered = self
-            .host
-            .committer()
-            .call("declare_dead", move |writer| {
-                let not_after = (!freed).then(|| before(Timestamp::now(), lease));
-                writer.declare_dead(worker, not_after, limits, clock.now())
-            })
-            .await?;
-        let Some(recovered) = recovered else {
-            return Ok(());
-        };
-        tracing::warn!(target: TARGET, %worker, due = recovered.due, poisoned = recovered.poisoned, "a dead worker's runs were recovered");
-        if let Some(locks) = &self.locks {
-            locks.remove(worker);
-        }
-        if recovered.due > 0 {
-            self.host.slots.be_cautious(lease);
-        }
-        self.host.work.notify_one();
-        Ok(())
+        let until = *self
+            .forgive_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 }
 
-fn before(instant: Timestamp, span: Duration) -> Timestamp {
-    instant.checked_sub(span).unwrap_or(Timestamp::MIN)
+/// Registers this worker and takes its lock.
+pub async fn begin(host: Arc<Host>) -> Result<(Pulse, Watch), Error> {
+    let locks = host.store.worker_locks();
+    let vitals = Arc::new(Vitals {
+        host,
+        locks,
+        forgive_until: Mutex::default(),
+    });
+    let pulse = Pulse {
+        vitals: Arc::clone(&vitals),
+        trouble: Trouble::default(),
+    };
+    pulse.enter().await?;
+    Ok((pulse, Watch::new(vitals)))
+}
+
+/// Keeps one worker alive.
+pub struct Pulse {
+    vitals: Arc<Vitals>,
+    trouble: Trouble,
+}
+
+impl Pulse {
+    fn host(&self) -> &Arc<Host> {
+        &self.vitals.host
+    }
+
+    async fn enter(&self) -> Result<(), Error> {
+        let host = self.host();
+        host.keep_lock(None);
+        let config = &host.config;
+        let name = config.worker_name.clone();
+        let workflows = host.registry.names();
+        let queues: Vec<String> = config.queues.iter().map(|(name, _)| name.clone()).collect();
+        let clock = Arc::clone(host);
+        let register = move |writer: &mut dyn crate::store::Writer| {
+            let entry = WorkerEntry {
+                name: &name,
+                host: &host_name(),
+                pid: std::process::id(),
+                workflows: &workflows,
+                queues: &queues,
+            };
+            let asked = Moment::now();
+            let worker = writer.register_worker(&entry, clock.real_now())?;
+            Ok((worker, asked))
+        };
+        let (worker, asked) = host.committer().call_alive("register", register).await?;
+        // After the row is there: an import notes itself and then looks for workers, so one of the two
+        // sees the other.
+        let unfinished = host.read(|store| store.unfinished_import()).await?;
+        if let Some(started_at) = unfinished {
+            let clock = Arc::clone(host);
+            let retire = move |writer: &mut dyn crate::store::Writer| {
+                writer.retire_worker(worker, clock.real_now())
+            };
+            host.committer().call_alive("retire", retire).await?;
+            return Err(Error::ImportUnfinished { started_at });
+        }
+        if let Some(locks) = &self.vitals.locks {
+            host.keep_lock(Some(locks.hold(worker)?));
+        }
+        host.enter(worker, asked);
+        Ok(())
+    }
+
+    /// Beats until the worker leaves.
+    pub async fn run(mut self) {
+        let interval = self.host().config.heartbeat;
+        let mut next = Instant::now() + interval;
+        loop {
+            tokio::time::sleep_until(next.into()).await;
+            if self.host().over.load(Ordering::Acquire) {
+                return;
+            }
+            next = Instant::now() + interval;
+            match self.beat().await {
+                Ok(()) => {
+                    if let Some(outage) = self.trouble.over() {
+                        tracing::info!(target: TARGET, ?outage, "the heartbeat succeeds again");
+                    }
+                }
+                Err(error) => {
+                    next = Instant::now() + interval / RETRY_PART;
+                    if self.trouble.is_worth_telling() {
+                        tracing::warn!(target: TARGET, %error, "a heartbeat failed");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> Result<(), Error> {
+        let Some(worker) = self.host().holdings.worker() else {
+            return self.enter_again().await;
+        };
+        let host = Arc::clone(self.host());
+        let renew = move |writer: &mut dyn crate::store::Writer| {
+            let asked = Moment::now();
+            let held = host.holdings.runs();
+            let beat = writer.heartbeat(worker, &held, host.real_now())?;
+            Ok((beat, asked))
+        };
+        let renewed = self.host().committer().call_alive("heartbeat", renew).await;
+        let (beat, asked) = renewed?;
+        if beat.worker_dead {
+            return self.died(worker).await;
+        }
+        if self.host().since_renewal() > self.vitals.outage_min() {
+            self.vitals.forgive();
+        }
+        self.host().renewed(asked);
+        self.compared(worker, &beat);
+        Ok(())
+    }
+
+    /// Somebody declared this worker dead; a new one takes its place.
+    async fn died(&self, worker: WorkerId) -> Result<(), Error> {
+        self.host().leave();
+        tracing::warn!(target: TARGET, %worker, "this worker was declared dead; its passes are dropped");
+        self.enter_again().await
+    }
+
+    async fn enter_again(&self) -> Result<(), Error> {
+        if self.host().closing.load(Ordering::Acquire) {
+            // It was about to leave anyhow.
+            return Ok(());
+        }
+        self.enter().await
+    }
+
+    /// What the database knows and memory does not, and the other way round.
+    fn compared(&self, worker: WorkerId, beat: &Heartbeat) {
+        let host = self.host();
+        host.holdings.lose(&beat.lost);
+        for pass in host.holdings.passes(&beat.woken) {
+            pass.wake();
+        }
+        let orphans = host.holdings.disown(&beat.orphans);
+        if !orphans.is_empty() {
+            self.release(worker, orphans);
+        }
+    }
+
+    /// Not through the heartbeat's own thread: it may wait for whoever holds these rows.
+    fn release(&self, worker: WorkerId, orphans: Vec<(RunId, Epoch)>) {
+        let host = Arc::clone(self.host());
+        let release = move |writer: &mut dyn crate::store::Writer| {
+            let released = writer.release_orphans(worker, &orphans, host.clock.now())?;
+            if released > 0 {
+                tracing::debug!(target: TARGET, released, "runs that nobody here knew of were handed back");
+                host.announce_due();
+            }
+            Ok(())
+        };
+        // The next heartbeat finds them again if this fails, and need not wait if it is slow.
+        let teller = Arc::clone(self.host());
+        self.host().spawn(async move {
+            if let Err(error) = teller.committer().call("release_orphans", release).await {
+                tracing::debug!(target: TARGET, %error, "orphans were not handed back yet");
+            }
+        });
+    }
 }
 
 fn host_name() -> String {

@@ -266,7 +266,7 @@ impl PlanSink for Pass {
         }
         self.root.signal();
         if let Some(error) = untold {
-            for pass in self.host.passes(&[self.run.id]) {
+            for pass in self.host.holdings.passes(&[self.run.id]) {
                 executor::broken(&pass, &error, self.now());
             }
         }

@@ -10,7 +10,7 @@ use super::host::Host;
 use crate::clock::until;
 use crate::record::ClaimedRun;
 use crate::store::{ClaimRequest, Claims, Room, StoreResult};
-use crate::telemetry::TARGET;
+use crate::telemetry::{TARGET, Trouble};
 
 /// Every so many claims the least urgent level goes first, so that a busy top level starves nobody.
 const LOWEST_FIRST_EVERY: u64 = 16;
@@ -21,6 +21,7 @@ pub struct Scheduler {
     /// Served names, rotated by one with every claim.
     workflows: Vec<String>,
     claims: u64,
+    trouble: Trouble,
 }
 
 impl Scheduler {
@@ -32,6 +33,7 @@ impl Scheduler {
             host,
             workflows,
             claims: 0,
+            trouble: Trouble::default(),
         }
     }
 
@@ -42,7 +44,9 @@ impl Scheduler {
                 Ok(taken) if taken > 0 => {}
                 Ok(_) => self.rest().await,
                 Err(error) => {
-                    tracing::warn!(target: TARGET, %error, "a claim failed");
+                    if self.trouble.is_worth_telling() {
+                        tracing::warn!(target: TARGET, %error, "a claim failed");
+                    }
                     tokio::time::sleep(self.host.config.poll_interval).await;
                 }
             }
@@ -58,6 +62,9 @@ impl Scheduler {
         self.workflows.rotate_left(1);
         self.claims += 1;
         let claims = self.ask(wanted.clone()).await?;
+        if let Some(outage) = self.trouble.over() {
+            tracing::info!(target: TARGET, ?outage, "claims succeed again");
+        }
         let taken = claims.runs.len();
         for room in &wanted {
             let of_queue = |run: &&ClaimedRun| run.queue == room.queue;
@@ -77,11 +84,15 @@ impl Scheduler {
         let workflows = self.workflows.clone();
         let lowest_first = self.lowest_first();
         let claim = move |writer: &mut dyn crate::store::Writer| {
-            if host.closing.load(Ordering::Acquire) {
+            // Asked on the thread that claims: what it waited for may have taken long.
+            if host.closing.load(Ordering::Acquire) || !host.is_trusted() {
                 return Ok(Claims::default());
             }
+            let Some(worker) = host.holdings.worker() else {
+                return Ok(Claims::default());
+            };
             let claims = writer.claim_due(&ClaimRequest {
-                worker: host.worker(),
+                worker,
                 now: host.clock.now(),
                 queues: &wanted,
                 workflows: &workflows,
@@ -89,7 +100,7 @@ impl Scheduler {
                 quarantine_slot: !host.in_quarantine(),
                 quarantine_from: host.config.crashes.quarantine_from,
             })?;
-            host.hold(&claims.runs);
+            host.holdings.hold(worker, &claims.runs);
             Ok(claims)
         };
         self.host.committer().call("claim", claim).await

@@ -103,6 +103,18 @@ pub enum Error {
         state: RunState,
     },
 
+    /// A worker was to begin where a file is half imported: it would see parents without their children.
+    #[error(
+        "an import that began at {started_at} is unfinished: import the same file again, it goes on where it stopped; then open workers"
+    )]
+    ImportUnfinished { started_at: jiff::Timestamp },
+
+    /// `forge.serve` cannot listen for signals.
+    #[error(
+        "signals cannot be listened for: {problem}; call forge.shutdown() when the process is to stop"
+    )]
+    Signals { problem: String },
+
     /// The engine was shut down.
     #[error("this Forge was shut down; open it again")]
     Closed,

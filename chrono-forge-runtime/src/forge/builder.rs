@@ -8,9 +8,13 @@ use super::lifecycle::Lifecycle;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::config::Config;
 use crate::engine::registry::States;
+use crate::engine::timekeeping;
 use crate::error::Error;
 use crate::failpoint::Failpoints;
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::StoreError;
+use crate::store::opening::{self, OpenOptions};
+#[cfg(feature = "postgres")]
+use crate::store::postgres::DatabasePool;
 
 /// Settings of a [`Forge`]. Nothing is opened before [`Builder::open`].
 #[must_use = "a builder does nothing until it is opened"]
@@ -21,10 +25,13 @@ pub struct Builder {
     queues_given: bool,
     workflows: Option<Vec<String>>,
     states: States,
-    clock: Arc<dyn Clock>,
+    /// `None` for real time.
+    clock: Option<Arc<dyn Clock>>,
     migrate: bool,
     readers: u32,
     failpoints: Arc<Failpoints>,
+    #[cfg(feature = "postgres")]
+    pool: Option<DatabasePool>,
 }
 
 impl Builder {
@@ -35,11 +42,27 @@ impl Builder {
             queues_given: false,
             workflows: None,
             states: States::default(),
-            clock: Arc::new(SystemClock),
+            clock: None,
             migrate: true,
             readers: 4,
             failpoints: Arc::new(default_failpoints()),
+            #[cfg(feature = "postgres")]
+            pool: None,
         }
+    }
+
+    /// Works on connections of the application's own pool, whose settings are theirs again when they are given
+    /// back. Then nothing is connected to by the URL, and only the parameters that are this crate's count
+    /// (`schema`, `writers`): `Forge::builder("postgres://?schema=forge").database_pool(pool)`.
+    ///
+    /// The engine keeps what it borrows: `writers` (2) and two more that write, and up to
+    /// [`readers`](Self::readers) (4) that read. So the pool needs a `max_size` of 8 (6 where the worker is off) and
+    /// what the application itself needs; a smaller one is refused at [`open`](Self::open). Nobody listens on such a connection: other processes'
+    /// runs are seen at the poll interval.
+    #[cfg(feature = "postgres")]
+    pub fn database_pool(mut self, pool: DatabasePool) -> Self {
+        self.pool = Some(pool);
+        self
     }
 
     /// Injects a state, handed to workflows that take `State<T>`. A second state of a type replaces
@@ -123,9 +146,10 @@ impl Builder {
         self
     }
 
-    /// Where workflows take the time from; default the host's clock.
+    /// Where workflows take the time from; default real time: the database's clock where hosts share one
+    /// (PostgreSQL), else the host's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 
@@ -157,11 +181,34 @@ impl Builder {
         } else {
             crate::engine::registry::Registry::default()
         };
-        let (url, migrate, readers) = (self.url, self.migrate, self.readers);
-        let opened = tokio::task::spawn_blocking(move || open_store(&url, migrate, readers)).await;
-        let store = opened.map_err(|_| Error::Closed)??;
+        let readers = self.readers;
+        let options = OpenOptions {
+            migrate: self.migrate,
+            readers,
+            lease: self.config.lease,
+            executes: self.config.worker,
+        };
+        let url = self.url;
+        #[cfg(feature = "postgres")]
+        let open = move || match self.pool {
+            Some(pool) => opening::open_pool(&url, options, pool),
+            None => opening::open(&url, options),
+        };
+        #[cfg(not(feature = "postgres"))]
+        let open = move || opening::open(&url, options);
+        let opened = tokio::task::spawn_blocking(move || {
+            let store = open()?;
+            let database_clock = timekeeping::open(store.as_ref())?;
+            Ok::<_, StoreError>((store, database_clock))
+        });
+        let (store, database_clock) = opened.await.map_err(|_| Error::Closed)??;
+        let clock = self.clock.unwrap_or_else(|| match &database_clock {
+            Some(clock) => Arc::clone(clock) as _,
+            None => Arc::new(SystemClock),
+        });
         let parts = crate::engine::host::HostParts {
-            clock: self.clock,
+            clock,
+            database_clock,
             store,
             config: self.config,
             registry,
@@ -185,27 +232,4 @@ fn default_failpoints() -> Failpoints {
 #[cfg(not(feature = "testing"))]
 fn default_failpoints() -> Failpoints {
     Failpoints
-}
-
-#[cfg(feature = "sqlite")]
-fn open_store(url: &str, migrate: bool, readers: u32) -> Result<Arc<dyn Store>, Error> {
-    use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
-    let location = Location::parse(url).map_err(|error| unknown_url(&error.to_string()))?;
-    let options = SqliteOptions {
-        migrate,
-        readers,
-        ..SqliteOptions::new(location)
-    };
-    Ok(Arc::new(SqliteStore::open(options)?))
-}
-
-#[cfg(not(feature = "sqlite"))]
-fn open_store(_url: &str, _migrate: bool, _readers: u32) -> Result<Arc<dyn Store>, Error> {
-    Err(unknown_url(
-        "no store is compiled in; enable the feature `sqlite`",
-    ))
-}
-
-fn unknown_url(problem: &str) -> Error {
-    Error::Store(StoreError::new("open", StoreErrorKind::Refused, problem))
 }

@@ -1,19 +1,22 @@
-//! From `open` to the end: the commit thread, the scheduler, the heartbeat, the auditor, and how
+//! From `open` to the end: the commit threads, the scheduler, the heartbeat, the auditor, and how
 //! they stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use super::unserved;
 
 use crate::commit::Committer;
 use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
-use crate::engine::liveness::Liveness;
 use crate::engine::scheduler::Scheduler;
+use crate::engine::{calls, liveness, timekeeping};
 use crate::error::Error;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, StoreResult, Writer};
 use crate::telemetry::TARGET;
 
 /// How often a shutdown looks whether the last pass has ended.
@@ -26,55 +29,83 @@ const DEATH_MAX: Duration = Duration::from_secs(1);
 /// However short the grace, the last writes get this long.
 const WRITE_MIN: Duration = Duration::from_secs(1);
 
-/// Names that the start-up report lists.
-const REPORT_MAX: u32 = 20;
-
 /// The running parts of an engine.
 pub(super) struct Lifecycle {
     pub(super) host: Arc<Host>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     closed: AtomicBool,
+    /// A shutdown waits for no pass any more.
+    cut_off: AtomicBool,
+    /// Told when a shutdown is over.
+    ended: watch::Sender<bool>,
 }
 
 impl Lifecycle {
     pub(super) async fn begin(parts: HostParts) -> Result<Self, Error> {
-        let limits = parts.config.batch;
         let host = Host::new(parts);
-        let writer = host.store.writer()?;
-        let (clock, failpoints) = (Arc::clone(&host.clock), Arc::clone(&host.failpoints));
-        let (committer, thread) =
-            Committer::open(writer, limits, clock, Arc::clone(&host) as _, failpoints)
-                .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+        let opened = tokio::task::spawn_blocking({
+            let host = Arc::clone(&host);
+            move || open_committer(&host)
+        });
+        let (committer, threads) = opened.await.map_err(|_| Error::Closed)??;
         host.connect(committer);
         let lifecycle = Self {
             host,
             tasks: Mutex::default(),
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(threads),
             closed: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
+            ended: watch::Sender::new(false),
         };
+        lifecycle.listen()?;
         if lifecycle.host.config.worker {
             lifecycle.work().await?;
         }
         Ok(lifecycle)
     }
 
+    /// Tells other processes and hears them, and keeps their time, where the database carries that.
+    fn listen(&self) -> Result<(), Error> {
+        let host = &self.host;
+        calls::listen(host)
+            .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+        self.keep([
+            tokio::spawn(calls::send(Arc::clone(host))),
+            tokio::spawn(timekeeping::keep(Arc::clone(host))),
+        ]);
+        Ok(())
+    }
+
     async fn work(&self) -> Result<(), Error> {
-        let mut liveness = Liveness::register(Arc::clone(&self.host)).await?;
-        liveness.recover().await;
+        let (pulse, mut watch) = liveness::begin(Arc::clone(&self.host)).await?;
+        watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));
-        let tasks = [
-            tokio::spawn(liveness.run()),
+        self.keep([
+            tokio::spawn(pulse.run()),
+            tokio::spawn(watch.run()),
             tokio::spawn(scheduler.run()),
             tokio::spawn(auditor.run()),
-            tokio::spawn(report_unknown(Arc::clone(&self.host))),
-        ];
-        self.tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(tasks);
+            tokio::spawn(unserved::report(Arc::clone(&self.host))),
+        ]);
         Ok(())
+    }
+
+    fn keep(&self, tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+        let mut kept = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(tasks);
+    }
+
+    /// Ends the wait of a shutdown for passes: what still executes is cut off.
+    pub(super) fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::Release);
+    }
+
+    /// Waits for the end of a shutdown, whoever asked for it.
+    pub(super) async fn ended(&self) {
+        // The sender lives as long as this.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -92,10 +123,11 @@ impl Lifecycle {
         host.slots.drain_buffers();
         let deadline = Instant::now() + host.config.shutdown_grace;
         loop {
-            let passes = host.all_passes();
+            let passes = host.holdings.all_passes();
             // A slot that has just taken a run has not begun its pass yet.
             let is_quiet = passes.is_empty() && host.slots.running() == 0;
-            if is_quiet || Instant::now() >= deadline {
+            let cut_off = self.cut_off.load(Ordering::Acquire);
+            if is_quiet || cut_off || Instant::now() >= deadline {
                 break;
             }
             for pass in passes {
@@ -104,6 +136,7 @@ impl Lifecycle {
             tokio::time::sleep(DRAIN_POLL).await;
         }
         host.lose_all();
+        let worker = host.holdings.worker();
         let bound = host.config.shutdown_grace.max(WRITE_MIN);
         let written = tokio::time::timeout(bound, self.write_out()).await;
         host.hub.close();
@@ -112,36 +145,45 @@ impl Lifecycle {
             // The database is full, away or locked: what is unwritten is as if we had crashed now.
             tracing::warn!(target: TARGET, "the database did not take the last writes; the runs are recovered once it does");
             host.crash();
-        } else if let Some(locks) = host.store.worker_locks().filter(|_| host.config.worker) {
-            locks.remove(host.worker());
+        } else if let (Some(locks), Some(worker)) = (host.store.worker_locks(), worker) {
+            locks.remove(worker);
         }
+        self.ended.send_replace(true);
     }
 
-    /// Hands the worker's runs back, and waits until everything that was submitted is written.
+    /// Waits until everything that was submitted is written, and hands the worker's runs back.
     async fn write_out(&self) {
         let host = &self.host;
-        if host.config.worker {
-            let (worker, clock) = (host.worker(), Arc::clone(&host.clock));
-            let retired = host
-                .committer()
-                .call("retire", move |writer| {
-                    writer.retire_worker(worker, clock.now())
-                })
-                .await;
-            if let Err(error) = retired {
-                tracing::warn!(target: TARGET, %error, "the worker could not be retired; its lease will expire");
+        // First what passes have done: once the worker has left, its fence turns everything away.
+        host.committer().written().await;
+        host.over.store(true, Ordering::Release);
+        if let Some(worker) = host.holdings.worker() {
+            let clock = Arc::clone(&host.clock);
+            let retire = move |writer: &mut dyn Writer| writer.retire_worker(worker, clock.now());
+            match host.committer().call("retire", retire).await {
+                // Others take over at once.
+                Ok(()) => host.announce_due(),
+                Err(error) => {
+                    tracing::warn!(target: TARGET, %error, "the worker could not be retired; its lease will expire");
+                }
             }
         }
+        calls::tell(host).await;
         host.committer().close();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            // The thread ends once its queue is written; a panic of it has nothing left to tell.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        let threads = std::mem::take(&mut *self.threads());
+        // They end once their queues are written; a panic of one has nothing left to tell.
+        let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+
+    #[cfg(feature = "testing")]
+    fn have_threads_ended(&self) -> bool {
+        let threads = self.threads();
+        threads.iter().all(std::thread::JoinHandle::is_finished)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<std::thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop_tasks(&self) {
@@ -160,18 +202,14 @@ impl Lifecycle {
         self.closed.store(true, Ordering::Release);
         self.host.crash();
         self.stop_tasks();
+        self.ended.send_replace(true);
     }
 
-    /// Waits for the commit thread to have died at a failpoint, then lets go of everything else.
+    /// Waits for the commit threads to have died at a failpoint, then lets go of everything else.
     #[cfg(feature = "testing")]
     pub(super) async fn crashed(&self) {
         loop {
-            let ended = self
-                .thread
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .as_ref()
-                .is_none_or(std::thread::JoinHandle::is_finished);
+            let ended = self.have_threads_ended();
             if ended {
                 break;
             }
@@ -200,17 +238,15 @@ impl Drop for Lifecycle {
     }
 }
 
-/// Tells once, at start-up, of due runs that nobody here can execute.
-async fn report_unknown(host: Arc<Host>) {
-    let (names, now) = (host.registry.names(), host.clock.now());
-    match host
-        .read(move |store| store.unknown_due(&names, now, REPORT_MAX))
-        .await
-    {
-        Ok(unknown) if !unknown.is_empty() => {
-            tracing::warn!(target: TARGET, workflows = ?unknown, "due runs of workflows that this worker does not know wait; a crate that nobody names is not linked: `use my_workflows as _;`");
-        }
-        Ok(_) => {}
-        Err(error) => tracing::debug!(target: TARGET, %error, "the start-up report failed"),
-    }
+/// The commit threads over the host's store. Blocks.
+fn open_committer(host: &Arc<Host>) -> StoreResult<(Committer, Vec<std::thread::JoinHandle<()>>)> {
+    Committer::open(
+        host.store.as_ref(),
+        host.config.worker,
+        host.config.batch,
+        Arc::clone(&host.clock),
+        Arc::clone(host) as _,
+        Arc::clone(&host.failpoints),
+        &tokio::runtime::Handle::current(),
+    )
 }

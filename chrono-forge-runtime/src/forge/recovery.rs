@@ -57,7 +57,7 @@ impl Retry {
             let now = host.clock.now();
             let rearmed = writer.retry(workflow, &wanted, records.as_deref(), now)?;
             // Here, since the caller may be gone by now.
-            host.work.notify_one();
+            host.announce_due();
             Ok(rearmed)
         });
         match rearmed.await.map_err(closed)? {
@@ -181,7 +181,7 @@ impl Forge {
                 };
                 let page = writer.retry_blocked(&page, host.clock.now())?;
                 if page.retried > 0 {
-                    host.work.notify_one();
+                    host.announce_due();
                 }
                 Ok(page)
             });
@@ -217,8 +217,8 @@ impl Forge {
         let found = self.host().committer().call("unlock", move |writer| {
             let found = writer.unlock(W::NAME, &wanted, host.clock.now())?;
             if let Some(found) = found.filter(|found| found.state == RunState::Running) {
-                host.lose(&[found.run]);
-                host.work.notify_one();
+                host.holdings.lose(&[(found.run, found.epoch)]);
+                host.announce_due();
             }
             Ok(found)
         });
@@ -257,7 +257,7 @@ impl Forge {
             .call("reset_crashes", move |writer| {
                 let found = writer.reset_crashes(W::NAME, &wanted, host.clock.now())?;
                 // It may have waited for its turn in quarantine.
-                host.work.notify_one();
+                host.announce_due();
                 Ok(found)
             });
         match found.await.map_err(closed)? {

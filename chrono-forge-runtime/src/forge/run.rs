@@ -17,6 +17,9 @@ use crate::record::{BlockedChild, Json, RunId, RunRow, RunState};
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
 const BLOCKED_CHILDREN_MAX: u32 = 1_000;
 
+/// Who has looked for a result so often in vain is told if nobody can produce it.
+const LOOKS_TO_WARN: u32 = 4;
+
 /// A run: one row, wherever it executes.
 pub struct Run<T> {
     forge: Forge,
@@ -196,6 +199,7 @@ impl<T> Run<T> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let mut looks = 0;
         loop {
             let receiver = match watch.take() {
                 Some(receiver) => receiver,
@@ -207,6 +211,10 @@ impl<T> Run<T> {
                     }
                     if self.forge.lifecycle.is_closed() {
                         return Err(Error::Closed.into());
+                    }
+                    looks += 1;
+                    if looks == LOOKS_TO_WARN && row.state == RunState::Idle {
+                        self.forge.warn_unserved(&row).await;
                     }
                     receiver
                 }

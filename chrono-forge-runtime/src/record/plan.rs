@@ -22,6 +22,9 @@ pub struct Plan {
     pub fence: Fence,
     /// The branch row that spawned this run; its `pending` falls when the run completes.
     pub parent: Option<RecordId>,
+    /// Nothing was ever written for this run: none of its records exists, unless the reply to this very plan
+    /// was lost.
+    pub is_first: bool,
     /// Upserts by step name, in order.
     pub records: Vec<Record>,
     /// Pending rows whose operation the body dropped.
@@ -48,6 +51,7 @@ impl Plan {
         Self {
             fence,
             parent,
+            is_first: false,
             records: Vec::new(),
             withdrawals: Vec::new(),
             errors: Vec::new(),

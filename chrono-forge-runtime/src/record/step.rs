@@ -26,6 +26,16 @@ impl RecordState {
             _ => return None,
         })
     }
+
+    /// The state's name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// A record as a pass replays it.

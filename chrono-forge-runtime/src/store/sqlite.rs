@@ -26,6 +26,7 @@ mod schema;
 mod sequence;
 mod start;
 mod statement;
+mod transfer;
 mod turns;
 mod wake;
 mod worker;
@@ -42,7 +43,10 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use super::{AuditWork, Store, StoreError, StoreResult, WorkerLocks, WorkerRow, Writer};
+use super::{
+    AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
+    WorkerRow, Writer,
+};
 use crate::error::StoreErrorKind;
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, FailurePage, FailurePlace,
@@ -55,9 +59,6 @@ use pool::Readers;
 use statement::Stmt;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
-
-/// Workflow-level retry counts of a run that has none.
-const NO_COUNTS: &str = "{}";
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -101,13 +102,7 @@ impl SqliteStore {
         if let Location::File(path) = &mut options.location {
             *path = absolute(path)?;
         }
-        let url = match &options.location {
-            Location::Memory => ":memory:",
-            Location::File(path) => path.to_str().ok_or_else(|| {
-                let message = format!("the path {} is not UTF-8", path.display());
-                StoreError::new("open", StoreErrorKind::Corrupt, message)
-            })?,
-        };
+        let url = address(&options.location)?;
         let patience = options.busy_timeout;
         let mut conn = connection::open(url, Purpose::Write, patience)?;
         schema::ensure(&mut conn, options.migrate, patience)?;
@@ -148,7 +143,37 @@ fn absolute(path: &Path) -> StoreResult<PathBuf> {
         .map_err(|error| StoreError::new("open", StoreErrorKind::Corrupt, error))
 }
 
+/// What SQLite calls this place.
+fn address(location: &Location) -> StoreResult<&str> {
+    match location {
+        Location::Memory => Ok(":memory:"),
+        Location::File(path) => path.to_str().ok_or_else(|| {
+            let message = format!("the path {} is not UTF-8", path.display());
+            StoreError::new("open", StoreErrorKind::Corrupt, message)
+        }),
+    }
+}
+
 impl Store for SqliteStore {
+    /// One writer at a time is what SQLite takes.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            writers: 1,
+            parallel_writes: false,
+            worker_locks: self.options.location != Location::Memory,
+            own_clock: false,
+            notifies: false,
+        }
+    }
+
+    fn database_now(&self) -> StoreResult<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>> {
+        Ok(None)
+    }
+
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
         Ok(Box::new(SqliteWriter::new(
             self.writing.clone(),
@@ -319,5 +344,9 @@ impl Store for SqliteStore {
         self.read("unknown_due", |conn| {
             queue::unknown_due(conn, workflows, now, limit)
         })
+    }
+
+    fn unserved(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>> {
+        self.read("unserved", |conn| queue::unserved(conn, now, limit))
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_forge_tests::process::Ground;
-use chrono_forge_tests::rows;
 use chrono_forge_tests::shop::{self, ShopPool, customers};
 use diesel::prelude::*;
 use serde::Deserialize;
@@ -30,6 +29,14 @@ pub(super) struct Seen {
     pub(super) pending: u64,
 }
 
+#[derive(Deserialize)]
+struct BranchRow {
+    state: i64,
+    spawned: u64,
+    pending: u64,
+    metadata: String,
+}
+
 #[derive(Default, Deserialize)]
 struct Metadata {
     #[serde(default)]
@@ -45,21 +52,19 @@ struct Cursor {
 
 impl Seen {
     pub(super) fn now(ground: &Ground) -> Self {
-        let row = "SELECT json_array(state = 1, spawned, pending, ifnull(metadata, '{}'))
+        let branch = "SELECT state, spawned, pending, coalesce(metadata, '{}') AS metadata
             FROM chrono_forge_execution_logs WHERE step_name = 'branch$bills'";
-        let Some(text) = rows::texts(&ground.look(), row).pop() else {
+        let Some(row) = ground.look().rows::<BranchRow>(branch, &[]).pop() else {
             return Self::default();
         };
-        let (state, spawned, pending, metadata): (u8, u64, u64, String) =
-            serde_json::from_str(&text).unwrap();
-        let mut metadata: Metadata = serde_json::from_str(&metadata).unwrap();
+        let mut metadata: Metadata = serde_json::from_str(&row.metadata).unwrap();
         let cursor = metadata.cursors.remove("row");
         Self {
             cursor: cursor.as_ref().and_then(|cursor| cursor.pk),
             again: cursor.is_some_and(|cursor| cursor.again),
-            is_sealed: state == 1,
-            spawned,
-            pending,
+            is_sealed: row.state == 1,
+            spawned: row.spawned,
+            pending: row.pending,
         }
     }
 
@@ -224,5 +229,5 @@ fn has_child(ground: &Ground, key: i64) -> bool {
         "SELECT count(*) FROM chrono_forge_workflows
         WHERE workflow = 'billed_row' AND key = 'p$bills$row${key}'"
     );
-    rows::number(&ground.look(), &sql) > 0
+    ground.look().number(&sql, &[]) > 0
 }

@@ -1,5 +1,7 @@
 //! What a primary key may be.
 
+use chrono_forge_tests::backend::{Backend, backends};
+
 use super::*;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -85,70 +87,62 @@ pub(super) fn tagged(world: &World, tags: &[&str]) -> ShopPool {
     pool
 }
 
-#[tokio::test]
-async fn a_key_of_text_may_hold_what_separates_the_parts_of_a_child_s_key() {
-    scenario(async |world| {
-        let tags = ["'a'", "'a$'", "'a$1'", "'a$$1'", "''", "'ä, \"x\"'"];
-        let pool = tagged(world, &tags);
-        let forge = world.builder([label_all::NAME, label::NAME]).state(pool);
-        let forge = forge.open().await.unwrap();
-        let run = forge.start("p", label_all()).await.unwrap();
-        let labels = run.result().await.unwrap();
-        assert_eq!(labels, ["", "a", "a$", "a$$1", "a$1", "ä, \"x\""]);
-        let expected = ["", "a", "a$$", "a$$$$1", "a$$1", "ä, \"x\""];
-        assert_eq!(keys(world, "p"), expected);
-    })
-    .await;
+#[scenario]
+async fn a_key_of_text_may_hold_what_separates_the_parts_of_a_child_s_key(world: &World) {
+    let tags = ["'a'", "'a$'", "'a$1'", "'a$$1'", "''", "'ä, \"x\"'"];
+    let pool = tagged(world, &tags);
+    let forge = world.builder([label_all::NAME, label::NAME]).state(pool);
+    let forge = forge.open().await.unwrap();
+    let run = forge.start("p", label_all()).await.unwrap();
+    let labels = run.result().await.unwrap();
+    assert_eq!(labels, ["", "a", "a$", "a$$1", "a$1", "ä, \"x\""]);
+    let expected = ["", "a", "a$$", "a$$$$1", "a$$1", "ä, \"x\""];
+    assert_eq!(keys(world, "p"), expected);
 }
 
-#[tokio::test]
-async fn a_key_of_a_type_of_its_own_is_named() {
-    scenario(async |world| {
-        let pool = tagged(world, &["'a'", "'b'", "'c'"]);
-        let names = [label_all_by_type::NAME, label::NAME];
-        let forge = world.builder(names).state(pool).open().await.unwrap();
-        let run = forge.start("p", label_all_by_type()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), ["a", "b", "c"]);
-    })
-    .await;
+#[scenario]
+async fn a_key_of_a_type_of_its_own_is_named(world: &World) {
+    let pool = tagged(world, &["'a'", "'b'", "'c'"]);
+    let names = [label_all_by_type::NAME, label::NAME];
+    let forge = world.builder(names).state(pool).open().await.unwrap();
+    let run = forge.start("p", label_all_by_type()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), ["a", "b", "c"]);
 }
 
 /// Why a branch over these tags fails.
-async fn failure(tags: &[&str]) -> String {
-    let mut message = String::new();
-    scenario(async |world| {
-        let pool = tagged(world, tags);
-        let names = [label_all_by_type::NAME, label::NAME];
-        let forge = world.builder(names).state(pool).open().await.unwrap();
-        forge.start("p", label_all_by_type()).await.unwrap();
-        world.settle("p").await;
-        let branch = world.rows().record("p", "branch$b");
-        assert_eq!(branch.state, 2, "the branch has failed");
-        message = branch.error_message.unwrap();
-    })
-    .await;
-    message
+async fn failure(world: &World, tags: &[&str]) -> String {
+    let pool = tagged(world, tags);
+    let names = [label_all_by_type::NAME, label::NAME];
+    let forge = world.builder(names).state(pool).open().await.unwrap();
+    forge.start("p", label_all_by_type()).await.unwrap();
+    world.settle("p").await;
+    let branch = world.rows().record("p", "branch$b");
+    assert_eq!(branch.state, 2, "the branch has failed");
+    branch.error_message.unwrap()
 }
 
-#[tokio::test]
-async fn a_key_that_the_database_puts_behind_itself_is_told_and_not_read_for_ever() {
-    let message = failure(&["'a'", "'b  '", "'c'"]).await;
+#[scenario]
+async fn a_key_that_the_database_puts_behind_itself_is_told_and_not_read_for_ever(world: &World) {
+    let message = failure(world, &["'a'", "'b  '", "'c'"]).await;
     assert!(
         message.contains("key \"b\" of `tag` came back"),
         "{message}"
     );
 }
 
-#[tokio::test]
-async fn keys_that_display_alike_are_told() {
+#[backends]
+async fn keys_that_display_alike_are_told(backend: Backend) {
     for tags in [["'a'", "'a '", "'c'"], ["'a'", "'b'", "'b '"]] {
-        let message = failure(&tags).await;
-        assert!(message.contains("two rows have the key"), "{message}");
+        scenario(backend, async |world| {
+            let message = failure(world, &tags).await;
+            assert!(message.contains("two rows have the key"), "{message}");
+        })
+        .await;
     }
 }
 
-#[tokio::test]
-async fn a_row_without_a_key_is_told() {
-    let message = failure(&["'a'", "NULL"]).await;
+#[scenario]
+async fn a_row_without_a_key_is_told(world: &World) {
+    let message = failure(world, &["'a'", "NULL"]).await;
     assert!(message.contains("its primary key `tag`"), "{message}");
 }

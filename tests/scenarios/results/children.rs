@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use chrono_forge::prelude::*;
 use chrono_forge::{JoinError, RunState};
-use chrono_forge_tests::scenario::{FAILED, Probe, scenario};
+use chrono_forge_tests::scenario::{FAILED, Probe, World, scenario};
 use futures::TryStreamExt;
 
 /// A step's body that is not ready at once.
@@ -42,17 +42,14 @@ async fn read_all(count: u64) -> Result<[u64; 4]> {
     Ok([by_key, in_order, folded, collected])
 }
 
-#[tokio::test]
-async fn every_way_of_reading_gives_all_results_in_order_of_dispatch() {
-    scenario(async |world| {
-        let forge = world.forge([read_all::NAME, counted_leaf::NAME]).await;
-        let run = forge.start("p", read_all(CHILDREN)).await.unwrap();
-        let sum = CHILDREN * (CHILDREN - 1) / 2;
-        assert_eq!(run.result().await.unwrap(), [sum, CHILDREN, sum, sum]);
-        let none = forge.start("none", read_all(0)).await.unwrap();
-        assert_eq!(none.result().await.unwrap(), [0; 4]);
-    })
-    .await;
+#[scenario]
+async fn every_way_of_reading_gives_all_results_in_order_of_dispatch(world: &World) {
+    let forge = world.forge([read_all::NAME, counted_leaf::NAME]).await;
+    let run = forge.start("p", read_all(CHILDREN)).await.unwrap();
+    let sum = CHILDREN * (CHILDREN - 1) / 2;
+    assert_eq!(run.result().await.unwrap(), [sum, CHILDREN, sum, sum]);
+    let none = forge.start("none", read_all(0)).await.unwrap();
+    assert_eq!(none.result().await.unwrap(), [0; 4]);
 }
 
 #[workflow]
@@ -92,25 +89,22 @@ async fn read_beside_steps(probe: State<Probe>, pauses: u32) -> Result<String> {
     Ok(seen)
 }
 
-#[tokio::test]
-async fn what_is_read_beside_other_operations_has_one_place_on_every_replay() {
-    scenario(async |world| {
-        let forge = world
-            .forge([read_beside_steps::NAME, counted_leaf::NAME])
-            .await;
-        let run = forge.start("p", read_beside_steps(10)).await.unwrap();
-        world.until(|| !world.probe.log().is_empty()).await;
-        world.settle("p").await;
-        let seen = run.result().await.unwrap();
-        assert_eq!(seen.split_whitespace().count(), 11 + 3 + 15, "{seen}");
-        assert_eq!(
-            world.probe.count(&seen),
-            11,
-            "the first pass and 10 replays"
-        );
-        assert_eq!(world.probe.log().len(), 11);
-    })
-    .await;
+#[scenario]
+async fn what_is_read_beside_other_operations_has_one_place_on_every_replay(world: &World) {
+    let forge = world
+        .forge([read_beside_steps::NAME, counted_leaf::NAME])
+        .await;
+    let run = forge.start("p", read_beside_steps(10)).await.unwrap();
+    world.until(|| !world.probe.log().is_empty()).await;
+    world.settle("p").await;
+    let seen = run.result().await.unwrap();
+    assert_eq!(seen.split_whitespace().count(), 11 + 3 + 15, "{seen}");
+    assert_eq!(
+        world.probe.count(&seen),
+        11,
+        "the first pass and 10 replays"
+    );
+    assert_eq!(world.probe.log().len(), 11);
 }
 
 #[workflow]
@@ -132,15 +126,12 @@ async fn turns_away(probe: State<Probe>) -> Result<u64> {
     Ok(first + rest.len() as u64)
 }
 
-#[tokio::test]
-async fn a_read_that_nobody_waits_for_holds_up_nothing_and_is_not_lost() {
-    scenario(async |world| {
-        let forge = world.forge([turns_away::NAME, counted_leaf::NAME]).await;
-        let run = forge.start("p", turns_away()).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 2);
-        assert_eq!(world.probe.log(), ["begun: true"]);
-    })
-    .await;
+#[scenario]
+async fn a_read_that_nobody_waits_for_holds_up_nothing_and_is_not_lost(world: &World) {
+    let forge = world.forge([turns_away::NAME, counted_leaf::NAME]).await;
+    let run = forge.start("p", turns_away()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 2);
+    assert_eq!(world.probe.log(), ["begun: true"]);
 }
 
 #[workflow]
@@ -162,21 +153,18 @@ async fn read_later() -> Result<String> {
     Ok(seen)
 }
 
-#[tokio::test]
-async fn a_child_without_a_result_is_an_error_after_those_that_have_one() {
-    scenario(async |world| {
-        let forge = world.forge([read_later::NAME, counted_leaf::NAME]).await;
-        let run = forge.start("p", read_later()).await.unwrap();
-        world.parked("p").await;
-        world
-            .until(|| world.rows().order("p").contains(&"merge$grp".to_owned()))
-            .await;
-        let torn = "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'p$grp$n$1'";
-        assert_eq!(world.rows().edit(torn, []), 1);
-        world.settle("p").await;
-        assert_eq!(run.result().await.unwrap(), "0 2 no p$grp$n ");
-    })
-    .await;
+#[scenario]
+async fn a_child_without_a_result_is_an_error_after_those_that_have_one(world: &World) {
+    let forge = world.forge([read_later::NAME, counted_leaf::NAME]).await;
+    let run = forge.start("p", read_later()).await.unwrap();
+    world.parked("p").await;
+    world
+        .until(|| world.rows().order("p").contains(&"merge$grp".to_owned()))
+        .await;
+    let torn = "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'p$grp$n$1'";
+    assert_eq!(world.rows().edit(torn, &[]), 1);
+    world.settle("p").await;
+    assert_eq!(run.result().await.unwrap(), "0 2 no p$grp$n ");
 }
 
 #[workflow(retry = RetryPolicy::none())]
@@ -194,41 +182,38 @@ async fn large_sum(count: u64) -> Result<u64> {
     Ok(leaves.fold(0, |sum, n| sum + n).await?)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_one_blocked_child_of_5_000_is_found_and_retried_by_hand() {
-    scenario(async |world| {
-        let statements = world.statements();
-        let forge = world.forge([large_sum::NAME, fragile_leaf::NAME]).await;
-        let run = forge.start("p", large_sum(5_000)).await.unwrap();
-        let pending = "SELECT count(*) FROM chrono_forge_execution_logs
-            WHERE step_name = 'branch$grp' AND state = 1 AND pending = 1";
-        let is_stuck = || world.rows().find("p").is_some() && world.rows().number(pending) == 1;
-        world.until(is_stuck).await;
-        world
-            .until(|| world.rows().run("p$grp$n$3333").state == FAILED)
-            .await;
-        assert_eq!(world.parked("p").await.wake_at, None);
-        let _ = statements.take();
-        let blocked = run.blocked_children().await.unwrap();
-        let asked = statements.take_of("chrono_forge_blocked");
-        assert_eq!(
-            (blocked.len(), asked.len()),
-            (1, 1),
-            "one statement, one row"
-        );
-        // A walk over the 5,000 would take 5,000 times a few.
-        let steps = asked[0].steps(&world.file());
-        assert!(steps < 200, "{steps}");
-        let child = &blocked[0];
-        let named = (&*child.branch, &*child.key, &*child.workflow);
-        assert_eq!(named, ("grp", "p$grp$n$3333", fragile_leaf::NAME));
-        assert_eq!((child.state, &child.stalled_by), (RunState::Failed, &None));
-        let (_, message) = child.last_error.as_ref().unwrap();
-        assert_eq!(message, "leaf 3333 is broken");
-        world.probe.set("mended", 1);
-        forge.retry::<fragile_leaf>(&child.key).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 5_000 * 4_999 / 2);
-        assert!(run.blocked_children().await.unwrap().is_empty());
-    })
-    .await;
+#[scenario(threads = 2)]
+async fn the_one_blocked_child_of_5_000_is_found_and_retried_by_hand(world: &World) {
+    let statements = world.statements();
+    let forge = world.forge([large_sum::NAME, fragile_leaf::NAME]).await;
+    let run = forge.start("p", large_sum(5_000)).await.unwrap();
+    let pending = "SELECT count(*) FROM chrono_forge_execution_logs
+        WHERE step_name = 'branch$grp' AND state = 1 AND pending = 1";
+    let is_stuck = || world.rows().find("p").is_some() && world.rows().number(pending) == 1;
+    world.until(is_stuck).await;
+    world
+        .until(|| world.rows().run("p$grp$n$3333").state == FAILED)
+        .await;
+    assert_eq!(world.parked("p").await.wake_at, None);
+    let _ = statements.take();
+    let blocked = run.blocked_children().await.unwrap();
+    let asked = statements.take_of("chrono_forge_blocked");
+    assert_eq!(
+        (blocked.len(), asked.len()),
+        (1, 1),
+        "one statement, one row"
+    );
+    // A walk over the 5,000 would take 5,000 times a few.
+    let steps = asked[0].steps(world);
+    assert!(steps.is_none_or(|steps| steps < 200), "{steps:?}");
+    let child = &blocked[0];
+    let named = (&*child.branch, &*child.key, &*child.workflow);
+    assert_eq!(named, ("grp", "p$grp$n$3333", fragile_leaf::NAME));
+    assert_eq!((child.state, &child.stalled_by), (RunState::Failed, &None));
+    let (_, message) = child.last_error.as_ref().unwrap();
+    assert_eq!(message, "leaf 3333 is broken");
+    world.probe.set("mended", 1);
+    forge.retry::<fragile_leaf>(&child.key).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 5_000 * 4_999 / 2);
+    assert!(run.blocked_children().await.unwrap().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use chrono_forge::ChildFailure;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{FAILED, Probe, scenario};
+use chrono_forge_tests::scenario::{FAILED, Probe, World, scenario};
 use futures::TryStreamExt;
 
 fn at_once() -> RetryPolicy {
@@ -60,34 +60,33 @@ async fn two_spawns(probe: State<Probe>) -> Result<[Vec<String>; 2]> {
     Ok(seen)
 }
 
-#[tokio::test]
-async fn failed_attempts_of_a_spawn_come_by_child_and_attempt_and_the_same_on_every_replay() {
-    scenario(async |world| {
-        for (name, failures) in [("a1", 2), ("a2", 1), ("ab0", 1)] {
-            world.probe.set(name, failures);
-        }
-        let forge = world.forge([two_spawns::NAME, flaky_leaf::NAME]).await;
-        let run = forge.start("p", two_spawns()).await.unwrap();
-        world.settle("p").await;
-        let [first, second] = run.result().await.unwrap();
-        let expected = [
-            "p$grp$a$1 body 1: body 1 of a1",
-            "p$grp$a$1 body 2: body 2 of a1",
-            "p$grp$a$1 step$work 1: step 1 of a1",
-            "p$grp$a$1 step$work 2: step 2 of a1",
-            "p$grp$a$2 body 1: body 1 of a2",
-            "p$grp$a$2 step$work 1: step 1 of a2",
-        ];
-        assert_eq!(first, expected);
-        let expected = [
-            "p$grp$ab$0 body 1: body 1 of ab0",
-            "p$grp$ab$0 step$work 1: step 1 of ab0",
-        ];
-        assert_eq!(second, expected);
-        let seen = format!("seen {:?}", [first, second]);
-        assert_eq!(world.probe.count(&seen), 2, "the first pass and its replay");
-    })
-    .await;
+#[scenario]
+async fn failed_attempts_of_a_spawn_come_by_child_and_attempt_and_the_same_on_every_replay(
+    world: &World,
+) {
+    for (name, failures) in [("a1", 2), ("a2", 1), ("ab0", 1)] {
+        world.probe.set(name, failures);
+    }
+    let forge = world.forge([two_spawns::NAME, flaky_leaf::NAME]).await;
+    let run = forge.start("p", two_spawns()).await.unwrap();
+    world.settle("p").await;
+    let [first, second] = run.result().await.unwrap();
+    let expected = [
+        "p$grp$a$1 body 1: body 1 of a1",
+        "p$grp$a$1 body 2: body 2 of a1",
+        "p$grp$a$1 step$work 1: step 1 of a1",
+        "p$grp$a$1 step$work 2: step 2 of a1",
+        "p$grp$a$2 body 1: body 1 of a2",
+        "p$grp$a$2 step$work 1: step 1 of a2",
+    ];
+    assert_eq!(first, expected);
+    let expected = [
+        "p$grp$ab$0 body 1: body 1 of ab0",
+        "p$grp$ab$0 step$work 1: step 1 of ab0",
+    ];
+    assert_eq!(second, expected);
+    let seen = format!("seen {:?}", [first, second]);
+    assert_eq!(world.probe.count(&seen), 2, "the first pass and its replay");
 }
 
 #[workflow(retry = RetryPolicy::none())]
@@ -107,34 +106,31 @@ async fn failures_of_mendable(probe: State<Probe>) -> Result<Vec<String>> {
     Ok(lines(&failures))
 }
 
-#[tokio::test]
-async fn what_a_retry_by_hand_mended_is_told_too() {
-    scenario(async |world| {
-        let workflows = [failures_of_mendable::NAME, mendable_leaf::NAME];
-        let forge = world.forge(workflows).await;
-        let run = forge.start("p", failures_of_mendable()).await.unwrap();
-        let failed = || {
-            world
-                .rows()
-                .find("p$grp$n$1")
-                .is_some_and(|run| run.state == FAILED)
-        };
-        for expected in ["leaf 1 is broken"; 2] {
-            world.until(failed).await;
-            assert_eq!(
-                world.rows().errors("p$grp$n$1").last().unwrap().message,
-                expected
-            );
-            forge.retry::<mendable_leaf>("p$grp$n$1").await.unwrap();
-        }
+#[scenario]
+async fn what_a_retry_by_hand_mended_is_told_too(world: &World) {
+    let workflows = [failures_of_mendable::NAME, mendable_leaf::NAME];
+    let forge = world.forge(workflows).await;
+    let run = forge.start("p", failures_of_mendable()).await.unwrap();
+    let failed = || {
+        world
+            .rows()
+            .find("p$grp$n$1")
+            .is_some_and(|run| run.state == FAILED)
+    };
+    for expected in ["leaf 1 is broken"; 2] {
         world.until(failed).await;
-        assert_eq!(world.probe.count("merged"), 0);
-        world.probe.set("mended", 1);
+        assert_eq!(
+            world.rows().errors("p$grp$n$1").last().unwrap().message,
+            expected
+        );
         forge.retry::<mendable_leaf>("p$grp$n$1").await.unwrap();
-        let expected = [1, 2, 3].map(|n| format!("p$grp$n$1 body {n}: leaf 1 is broken"));
-        assert_eq!(run.result().await.unwrap(), expected);
-    })
-    .await;
+    }
+    world.until(failed).await;
+    assert_eq!(world.probe.count("merged"), 0);
+    world.probe.set("mended", 1);
+    forge.retry::<mendable_leaf>("p$grp$n$1").await.unwrap();
+    let expected = [1, 2, 3].map(|n| format!("p$grp$n$1 body {n}: leaf 1 is broken"));
+    assert_eq!(run.result().await.unwrap(), expected);
 }
 
 #[workflow]
@@ -153,34 +149,28 @@ async fn count_failures(count: u64) -> Result<Vec<String>> {
     Ok(seen)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_of_1_200_children_are_read_over_their_pages() {
-    scenario(async |world| {
-        let broken = (0..1_200).filter(|n| n % 250 == 249 || *n == 500);
-        let broken: Vec<u64> = broken.collect();
-        for n in &broken {
-            world.probe.set(&format!("n{n}"), 1);
-        }
-        let forge = world.forge([count_failures::NAME, flaky_leaf::NAME]).await;
-        let run = forge.start("p", count_failures(1_200)).await.unwrap();
-        world
-            .until(|| world.rows().find("p$grp$n$1199").is_some())
-            .await;
-        world.settle("p").await;
-        let keys: Vec<String> = broken.iter().map(|n| format!("p$grp$n${n}")).collect();
-        assert_eq!(run.result().await.unwrap(), keys);
-    })
-    .await;
+#[scenario(threads = 2)]
+async fn failures_of_1_200_children_are_read_over_their_pages(world: &World) {
+    let broken = (0..1_200).filter(|n| n % 250 == 249 || *n == 500);
+    let broken: Vec<u64> = broken.collect();
+    for n in &broken {
+        world.probe.set(&format!("n{n}"), 1);
+    }
+    let forge = world.forge([count_failures::NAME, flaky_leaf::NAME]).await;
+    let run = forge.start("p", count_failures(1_200)).await.unwrap();
+    world
+        .until(|| world.rows().find("p$grp$n$1199").is_some())
+        .await;
+    world.settle("p").await;
+    let keys: Vec<String> = broken.iter().map(|n| format!("p$grp$n${n}")).collect();
+    assert_eq!(run.result().await.unwrap(), keys);
 }
 
-#[tokio::test]
-async fn children_that_failed_nowhere_have_no_failures() {
-    scenario(async |world| {
-        let forge = world.forge([count_failures::NAME, flaky_leaf::NAME]).await;
-        for (key, count) in [("none", 0), ("some", 3)] {
-            let run = forge.start(key, count_failures(count)).await.unwrap();
-            assert!(run.result().await.unwrap().is_empty());
-        }
-    })
-    .await;
+#[scenario]
+async fn children_that_failed_nowhere_have_no_failures(world: &World) {
+    let forge = world.forge([count_failures::NAME, flaky_leaf::NAME]).await;
+    for (key, count) in [("none", 0), ("some", 3)] {
+        let run = forge.start(key, count_failures(count)).await.unwrap();
+        assert!(run.result().await.unwrap().is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! Results in the order in which the children completed.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, scenario};
+use chrono_forge_tests::scenario::{Probe, World, scenario};
 use futures::TryStreamExt;
 
 /// Two pages of results.
@@ -33,42 +33,38 @@ async fn read_by_completion(probe: State<Probe>, count: u64) -> Result<Vec<u64>>
     Ok(seen)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn results_come_in_order_of_completion_and_those_of_one_instant_in_order_of_dispatch() {
-    scenario(async |world| {
-        let workflows = [read_by_completion::NAME, late_leaf::NAME];
-        let forge = world.forge(workflows).await;
-        forge
-            .start("p", read_by_completion(CHILDREN))
-            .await
-            .unwrap();
-        world
-            .until(|| world.rows().find("p$grp$other$1").is_some())
-            .await;
-        world.settle("p").await;
-        forge.crash();
-        drop(forge);
-        let forge = world.forge(workflows).await;
-        let run = forge.get::<read_by_completion>("p").await.unwrap().unwrap();
-        let mut expected: Vec<u64> = (0..CHILDREN).collect();
-        expected.sort_by_key(|n| 100 - n / 10);
-        assert_eq!(run.result().await.unwrap(), expected);
-        let first_pass_and_replay = world.probe.count(&format!("{expected:?}"));
-        assert_eq!((first_pass_and_replay, world.probe.log().len()), (2, 2));
-    })
-    .await;
+#[scenario(threads = 2)]
+async fn results_come_in_order_of_completion_and_those_of_one_instant_in_order_of_dispatch(
+    world: &World,
+) {
+    let workflows = [read_by_completion::NAME, late_leaf::NAME];
+    let forge = world.forge(workflows).await;
+    forge
+        .start("p", read_by_completion(CHILDREN))
+        .await
+        .unwrap();
+    world
+        .until(|| world.rows().find("p$grp$other$1").is_some())
+        .await;
+    world.settle("p").await;
+    world.crash(&forge);
+    drop(forge);
+    let forge = world.forge(workflows).await;
+    let run = forge.get::<read_by_completion>("p").await.unwrap().unwrap();
+    let mut expected: Vec<u64> = (0..CHILDREN).collect();
+    expected.sort_by_key(|n| 100 - n / 10);
+    assert_eq!(run.result().await.unwrap(), expected);
+    let first_pass_and_replay = world.probe.count(&format!("{expected:?}"));
+    assert_eq!((first_pass_and_replay, world.probe.log().len()), (2, 2));
 }
 
-#[tokio::test]
-async fn an_empty_spawn_has_no_order() {
-    scenario(async |world| {
-        let workflows = [read_by_completion::NAME, late_leaf::NAME];
-        let forge = world.forge(workflows).await;
-        let run = forge.start("p", read_by_completion(0)).await.unwrap();
-        world.settle("p").await;
-        assert!(run.result().await.unwrap().is_empty());
-    })
-    .await;
+#[scenario]
+async fn an_empty_spawn_has_no_order(world: &World) {
+    let workflows = [read_by_completion::NAME, late_leaf::NAME];
+    let forge = world.forge(workflows).await;
+    let run = forge.start("p", read_by_completion(0)).await.unwrap();
+    world.settle("p").await;
+    assert!(run.result().await.unwrap().is_empty());
 }
 
 #[workflow]
@@ -87,22 +83,19 @@ async fn torn(probe: State<Probe>) -> Result<Vec<String>> {
     Ok(seen)
 }
 
-#[tokio::test]
-async fn a_child_without_a_result_is_an_error_after_those_that_have_one() {
-    scenario(async |world| {
-        let forge = world.forge([torn::NAME, late_leaf::NAME]).await;
-        let run = forge.start("p", torn()).await.unwrap();
-        while world.probe.count("merged") == 0 {
-            world.quiet().await;
-            world.clock.advance(secs(1));
-        }
-        world.parked("p").await;
-        let torn = "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'p$grp$n$1'";
-        assert_eq!(world.rows().edit(torn, []), 1);
-        world.settle("p").await;
-        let seen = run.result().await.unwrap();
-        assert_eq!(seen[..2], ["20", "0"]);
-        assert!(seen.len() == 3 && seen[2].contains("p$grp$n"), "{seen:?}");
-    })
-    .await;
+#[scenario]
+async fn a_child_without_a_result_is_an_error_after_those_that_have_one(world: &World) {
+    let forge = world.forge([torn::NAME, late_leaf::NAME]).await;
+    let run = forge.start("p", torn()).await.unwrap();
+    while world.probe.count("merged") == 0 {
+        world.quiet().await;
+        world.clock.advance(secs(1));
+    }
+    world.parked("p").await;
+    let torn = "UPDATE chrono_forge_workflows SET state = 5 WHERE key = 'p$grp$n$1'";
+    assert_eq!(world.rows().edit(torn, &[]), 1);
+    world.settle("p").await;
+    let seen = run.result().await.unwrap();
+    assert_eq!(seen[..2], ["20", "0"]);
+    assert!(seen.len() == 3 && seen[2].contains("p$grp$n"), "{seen:?}");
 }

@@ -1,17 +1,16 @@
 //! The engine's rows, read beside the engine.
 #![allow(missing_docs, reason = "the columns are described in the schema")]
 
-use std::path::Path;
-use std::time::Duration;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, Params, Row, params};
+use crate::database::{Look, Param};
 
-/// A connection of its own.
-pub struct Rows(Connection);
+/// A look of its own.
+pub struct Rows(Look);
 
 /// A row of `chrono_forge_workflows`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RunRow {
     pub id: i64,
     pub workflow: String,
@@ -20,6 +19,7 @@ pub struct RunRow {
     pub priority: i64,
     pub state: i64,
     pub wake_at: Option<i64>,
+    #[serde(deserialize_with = "is_set")]
     pub wake_requested: bool,
     pub locked_by: Option<i64>,
     pub lock_epoch: i64,
@@ -30,12 +30,13 @@ pub struct RunRow {
     pub options: String,
     pub args: String,
     pub output: Option<String>,
+    #[serde(deserialize_with = "parsed")]
     pub context: serde_json::Value,
     pub parent: Option<i64>,
 }
 
 /// A row of `chrono_forge_execution_logs`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RecordRow {
     pub id: i64,
     pub step_name: String,
@@ -53,7 +54,7 @@ pub struct RecordRow {
 }
 
 /// A row of `chrono_forge_error_logs`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ErrorRow {
     pub step_name: Option<String>,
     pub attempt: i64,
@@ -63,35 +64,45 @@ pub struct ErrorRow {
     pub backtrace: Option<String>,
 }
 
-const RUN: &str = "SELECT id, workflow, key, queue, priority, state, wake_at, wake_requested,
-    locked_by, lock_epoch, attempts, crashes, stalled_by, retry_counts, options, args, output,
-    context, parent_execution_log_id FROM chrono_forge_workflows";
+const RUN: &str = "SELECT id, workflow, key, queue, priority, state, micros(wake_at) AS wake_at,
+    flag(wake_requested) AS wake_requested, locked_by, lock_epoch, attempts, crashes, stalled_by, retry_counts,
+    options, args, output, context, parent_execution_log_id AS parent FROM chrono_forge_workflows";
 
-const RECORD: &str = "SELECT id, step_name, seq, state, attempts, result, metadata, context_delta,
-    error_class, error_message, wake_at, spawned, pending FROM chrono_forge_execution_logs";
+const RECORD: &str =
+    "SELECT id, step_name, seq, state, attempts, result, metadata, context_delta, error_class,
+    error_message, micros(wake_at) AS wake_at, spawned, pending FROM chrono_forge_execution_logs";
 
 impl Rows {
-    pub(super) fn open(file: &Path) -> Self {
-        let conn = Connection::open(file).expect("the file opens");
-        conn.busy_timeout(Duration::from_secs(5))
-            .expect("a timeout");
-        // Edits tear rows apart on purpose.
-        conn.execute_batch("PRAGMA foreign_keys = OFF")
-            .expect("a pragma");
-        Self(conn)
+    pub(super) fn new(look: Look) -> Self {
+        Self(look)
     }
 
     /// Every run, oldest first.
     #[must_use]
     pub fn runs(&self) -> Vec<RunRow> {
-        self.query(&format!("{RUN} ORDER BY id"), [], run_of)
+        self.query(&format!("{RUN} ORDER BY id"), &[])
+    }
+
+    /// Whether anything runs or is due.
+    #[must_use]
+    pub fn are_busy(&self, now: i64) -> bool {
+        let busy = format!("{RUN} WHERE state = 1 OR state = 0 AND wake_at <= instant(?) LIMIT 1");
+        !self.query::<RunRow>(&busy, &[now.into()]).is_empty()
+    }
+
+    /// The earliest deadline of a run that sleeps.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<i64> {
+        let next = format!("{RUN} WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1");
+        let next = self.query::<RunRow>(&next, &[]).pop();
+        next.and_then(|run| run.wake_at)
     }
 
     /// The run with this key.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<RunRow> {
         let sql = format!("{RUN} WHERE key = ?");
-        self.query(&sql, [key], run_of).into_iter().next()
+        self.query(&sql, &[key.into()]).into_iter().next()
     }
 
     /// The run with this key, which exists.
@@ -108,14 +119,14 @@ impl Rows {
             "{RUN} WHERE parent_execution_log_id IN
                 (SELECT id FROM chrono_forge_execution_logs WHERE workflow_id = ?) ORDER BY id"
         );
-        self.query(&sql, [self.run(key).id], run_of)
+        self.query(&sql, &[self.run(key).id.into()])
     }
 
     /// The records of a run, in the order in which they were first written.
     #[must_use]
     pub fn records(&self, key: &str) -> Vec<RecordRow> {
         let sql = format!("{RECORD} WHERE workflow_id = ? ORDER BY id");
-        self.query(&sql, [self.run(key).id], record_of)
+        self.query(&sql, &[self.run(key).id.into()])
     }
 
     /// The record of this name, which exists.
@@ -140,18 +151,9 @@ impl Rows {
     /// Errors of a run, oldest first.
     #[must_use]
     pub fn errors(&self, key: &str) -> Vec<ErrorRow> {
-        let sql = "SELECT step_name, attempt, error_class, error_message, context, backtrace
+        let sql = "SELECT step_name, attempt, error_class AS class, error_message AS message, context, backtrace
             FROM chrono_forge_error_logs WHERE workflow_id = ? ORDER BY id";
-        self.query(sql, [self.run(key).id], |row| {
-            Ok(ErrorRow {
-                step_name: row.get(0)?,
-                attempt: row.get(1)?,
-                class: row.get(2)?,
-                message: row.get(3)?,
-                context: row.get(4)?,
-                backtrace: row.get(5)?,
-            })
-        })
+        self.query(sql, &[self.run(key).id.into()])
     }
 
     /// `step_name, attempt` of each error of a run.
@@ -164,22 +166,32 @@ impl Rows {
     }
 
     /// Changes rows behind the engine's back; answers how many.
-    pub fn edit(&self, sql: &str, params: impl Params) -> usize {
-        self.0.execute(sql, params).expect("an edit")
+    pub fn edit(&self, sql: &str, params: &[Param]) -> usize {
+        self.0.edit(sql, params)
     }
 
     /// Makes a parked run due.
     pub fn make_due(&self, key: &str, now: i64) {
-        let sql = "UPDATE chrono_forge_workflows SET wake_at = ? WHERE key = ? AND state = 0";
-        assert_eq!(self.edit(sql, params![now, key]), 1, "{key} is not idle");
+        let sql =
+            "UPDATE chrono_forge_workflows SET wake_at = instant(?) WHERE key = ? AND state = 0";
+        let edited = self.edit(sql, &[now.into(), key.into()]);
+        assert_eq!(edited, 1, "{key} is not idle");
+    }
+
+    /// Inserts of rows for which this holds are refused from now on.
+    pub fn refuse(&self, table: &str, when: &str, why: &str) {
+        self.0.refuse(table, when, why);
+    }
+
+    /// The output of this run will be stored as this, whatever it returns.
+    pub fn spoil_output(&self, run: i64, output: &str) {
+        self.0.spoil_output(run, output);
     }
 
     /// One number.
     #[must_use]
     pub fn number(&self, sql: &str) -> i64 {
-        self.0
-            .query_row(sql, [], |row| row.get(0))
-            .expect("a number")
+        self.0.number(sql, &[])
     }
 
     /// Every row of the tables that tell a story.
@@ -195,17 +207,7 @@ impl Rows {
         let mut text = String::new();
         for table in tables {
             text.push_str(&format!("-- {table}\n"));
-            let sql = format!("SELECT * FROM chrono_forge_{table} LIMIT 100");
-            let Ok(mut statement) = self.0.prepare(&sql) else {
-                continue;
-            };
-            let names: Vec<String> = statement
-                .column_names()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            let lines = statement.query_map([], |row| line(row, &names));
-            for line in lines.into_iter().flatten().flatten() {
+            for line in self.0.dump(&format!("chrono_forge_{table}")) {
                 text.push_str(&line);
                 text.push('\n');
             }
@@ -213,73 +215,15 @@ impl Rows {
         text
     }
 
-    fn query<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Vec<T> {
-        // The file may not have its tables yet.
-        let Ok(mut statement) = self.0.prepare(sql) else {
-            return Vec::new();
-        };
-        let rows = statement.query_map(params, read).expect("rows");
-        rows.collect::<Result<_, _>>().expect("rows")
+    fn query<T: DeserializeOwned>(&self, sql: &str, params: &[Param]) -> Vec<T> {
+        self.0.rows(sql, params)
     }
 }
 
-fn line(row: &Row<'_>, names: &[String]) -> rusqlite::Result<String> {
-    let mut line = String::new();
-    for (at, name) in names.iter().enumerate() {
-        match row.get::<_, Value>(at)? {
-            Value::Null => {}
-            Value::Integer(n) => line.push_str(&format!(" {name}={n}")),
-            Value::Text(text) => line.push_str(&format!(" {name}={text:.300}")),
-            other => line.push_str(&format!(" {name}={other:?}")),
-        }
-    }
-    Ok(line)
+fn is_set<'de, D: Deserializer<'de>>(flag: D) -> Result<bool, D::Error> {
+    Ok(i64::deserialize(flag)? != 0)
 }
 
-fn run_of(row: &Row<'_>) -> rusqlite::Result<RunRow> {
-    let context: String = row.get(17)?;
-    Ok(RunRow {
-        id: row.get(0)?,
-        workflow: row.get(1)?,
-        key: row.get(2)?,
-        queue: row.get(3)?,
-        priority: row.get(4)?,
-        state: row.get(5)?,
-        wake_at: row.get(6)?,
-        wake_requested: row.get(7)?,
-        locked_by: row.get(8)?,
-        lock_epoch: row.get(9)?,
-        attempts: row.get(10)?,
-        crashes: row.get(11)?,
-        stalled_by: row.get(12)?,
-        retry_counts: row.get(13)?,
-        options: row.get(14)?,
-        args: row.get(15)?,
-        output: row.get(16)?,
-        context: serde_json::from_str(&context).expect("the context is JSON"),
-        parent: row.get(18)?,
-    })
-}
-
-fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
-    Ok(RecordRow {
-        id: row.get(0)?,
-        step_name: row.get(1)?,
-        seq: row.get(2)?,
-        state: row.get(3)?,
-        attempts: row.get(4)?,
-        result: row.get(5)?,
-        metadata: row.get(6)?,
-        context_delta: row.get(7)?,
-        error_class: row.get(8)?,
-        error_message: row.get(9)?,
-        wake_at: row.get(10)?,
-        spawned: row.get(11)?,
-        pending: row.get(12)?,
-    })
+fn parsed<'de, D: Deserializer<'de>>(text: D) -> Result<serde_json::Value, D::Error> {
+    serde_json::from_str(&String::deserialize(text)?).map_err(D::Error::custom)
 }

@@ -1,17 +1,19 @@
 //! The statements that the engine's connections run, as Diesel tells them.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use rusqlite::types::Value;
 use rusqlite::{Connection, StatementStatus};
 
-/// Recorders by the path of their file: the tests of one process share Diesel's default.
+use super::World;
+use crate::backend::Backend;
+
+/// Recorders by a mark of the URLs that Diesel connects to: the tests of one process share Diesel's default.
 static RECORDERS: LazyLock<Mutex<HashMap<String, Statements>>> = LazyLock::new(Mutex::default);
 
-/// Records the statements of all connections to one file.
+/// Records the statements of all connections to one database.
 #[derive(Clone, Debug, Default)]
 pub struct Statements(Arc<Mutex<Recorded>>);
 
@@ -24,7 +26,7 @@ struct Recorded {
 /// A statement that was run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// Which of the file's connections ran it.
+    /// Which of the connections ran it.
     pub connection: u32,
     /// Its text, on one line.
     pub sql: String,
@@ -33,9 +35,10 @@ pub struct Statement {
 }
 
 impl Statements {
-    pub(super) fn of(file: &Path) -> Self {
+    /// Of connections to URLs that contain this.
+    pub(super) fn of(mark: String) -> Self {
         let recorder = Self::default();
-        lock(&RECORDERS).insert(file.display().to_string(), recorder.clone());
+        lock(&RECORDERS).insert(mark, recorder.clone());
         set_default_instrumentation(|| Some(Box::new(Listener(None)))).expect("the default is set");
         recorder
     }
@@ -61,7 +64,7 @@ impl Statements {
         let mut done = Vec::new();
         for statement in self.take() {
             match &*statement.sql {
-                "BEGIN IMMEDIATE" => {
+                "BEGIN IMMEDIATE" | "BEGIN" => {
                     open.insert(statement.connection, Vec::new());
                 }
                 "COMMIT" => done.extend(open.remove(&statement.connection)),
@@ -78,10 +81,13 @@ impl Statements {
 
 impl Statement {
     /// Runs it once more, on a connection of its own, and tells how many steps of SQLite's machine that
-    /// takes: what it costs, whatever the machine. It has to read.
+    /// takes: what it costs, whatever the machine. It has to read. No other kind of database tells.
     #[must_use]
-    pub fn steps(&self, file: &Path) -> i32 {
-        let conn = Connection::open(file).expect("the file opens");
+    pub fn steps(&self, world: &World) -> Option<i32> {
+        if world.backend() != Backend::Sqlite {
+            return None;
+        }
+        let conn = Connection::open(world.file()).expect("the file opens");
         let mut statement = conn.prepare(&self.sql).expect("it was run before");
         assert!(statement.readonly(), "{}", self.sql);
         let values: Vec<serde_json::Value> =
@@ -95,18 +101,21 @@ impl Statement {
             .expect("it reads");
         while rows.next().expect("a row").is_some() {}
         drop(rows);
-        statement.get_status(StatementStatus::VmStep)
+        Some(statement.get_status(StatementStatus::VmStep))
     }
 }
 
-/// One connection's; `None` until it is known to be of a file that is recorded.
+/// One connection's; `None` until it is known to be of a database that is recorded.
 struct Listener(Option<(Statements, u32)>);
 
 impl Instrumentation for Listener {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::StartEstablishConnection { url, .. } => {
-                let recorder = lock(&RECORDERS).get(url).cloned();
+                let recorders = lock(&RECORDERS);
+                let recorder = recorders.iter().find(|(mark, _)| url.contains(*mark));
+                let recorder = recorder.map(|(_, recorder)| recorder.clone());
+                drop(recorders);
                 self.0 = recorder.map(|recorder| {
                     let mut recorded = lock(&recorder.0);
                     recorded.connections += 1;

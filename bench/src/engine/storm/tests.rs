@@ -4,7 +4,7 @@ use super::*;
 
 fn storm(shape: &Shape) -> Sample {
     let home = tempfile::tempdir().unwrap();
-    measure(&home.path().join("storm.db"), shape).unwrap()
+    measure(&Place::File(home.path().join("storm.db")), shape).unwrap()
 }
 
 const SHAPE: Shape = Shape {

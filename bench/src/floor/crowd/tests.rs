@@ -14,7 +14,7 @@ fn cost(kind: Kind, runs: u64) -> Cost {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("bench.db");
     let database = Database::create(&path).unwrap();
-    enter(&path, kind, runs).unwrap();
+    enter(&Place::File(path.clone()), kind, runs).unwrap();
     let count = |filter: &str| {
         let sql = format!("SELECT count(*) FROM chrono_forge_workflows WHERE {filter}");
         let count = database

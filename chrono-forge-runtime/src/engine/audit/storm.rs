@@ -2,14 +2,18 @@
 //! retries by hand, take-over, late writes of the dead, the seal. A right counter is never taken for a
 //! wrong one, and the recount never finds anything to repair.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
 use super::count::{self, Counted, Step};
 use crate::record::*;
-use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+#[cfg(feature = "postgres")]
+use crate::store::conformance::backend::postgres::Postgres;
+#[cfg(feature = "sqlite")]
+use crate::store::conformance::backend::sqlite::Sqlite;
+use crate::store::conformance::backend::{Backend, Database};
+use crate::store::conformance::run;
 use crate::store::*;
 
 /// Storms, each of which is another one.
@@ -20,10 +24,6 @@ const EVENTS: usize = 120;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
-
-fn store(file: &Path) -> SqliteStore {
-    SqliteStore::open(SqliteOptions::new(Location::File(file.to_owned()))).unwrap()
 }
 
 /// Two processes that execute one parent and its children.
@@ -39,8 +39,8 @@ struct Storm {
 }
 
 impl Storm {
-    fn new(file: &Path, seed: u64) -> Self {
-        let mut writers = [store(file).writer().unwrap(), store(file).writer().unwrap()];
+    fn new(database: &dyn Database, seed: u64) -> Self {
+        let mut writers = [(); 2].map(|()| database.open().writer().unwrap());
         let workers = [0, 1].map(|process| register(writers[process].as_mut()));
         let start = Start {
             key: format!("p{seed}"),
@@ -227,7 +227,18 @@ impl Drop for Over<'_> {
 }
 
 fn register(writer: &mut dyn Writer) -> WorkerId {
-    writer.register_worker("w", "host", 1, at(0)).unwrap()
+    writer
+        .register_worker(
+            &WorkerEntry {
+                name: "w",
+                host: "host",
+                pid: 1,
+                workflows: &[],
+                queues: &[],
+            },
+            at(0),
+        )
+        .unwrap()
 }
 
 fn done() -> RunEnd {
@@ -248,8 +259,8 @@ fn counted(store: &dyn Store, branch: RecordId, page_rows: u32) -> Option<Counte
 }
 
 /// Audits until the storm is over; answers how many audits there were.
-fn audit(file: &Path, parent: RunId, is_over: &AtomicBool) -> u64 {
-    let store = store(file);
+fn audit(database: &dyn Database, parent: RunId, is_over: &AtomicBool) -> u64 {
+    let store = database.open();
     let mut writer = store.writer().unwrap();
     let mut audits = 0;
     while !is_over.load(Ordering::Acquire) {
@@ -259,7 +270,7 @@ fn audit(file: &Path, parent: RunId, is_over: &AtomicBool) -> u64 {
         };
         audits += 1;
         let page_rows = 1 + audits as u32 % 7;
-        if let Some(counted) = counted(&store, *branch, page_rows) {
+        if let Some(counted) = counted(&*store, *branch, page_rows) {
             assert!(counted.holds(), "{counted:?}");
         }
         if audits % 5 == 0 {
@@ -270,32 +281,40 @@ fn audit(file: &Path, parent: RunId, is_over: &AtomicBool) -> u64 {
     audits
 }
 
-#[test]
-fn no_storm_makes_a_right_counter_look_wrong() {
+fn no_storm_makes_a_right_counter_look_wrong(on: &dyn Backend) {
     let audits = AtomicU64::new(0);
     for seed in 0..STORMS {
-        let nth = format!("chrono-forge-storm-{}-{seed}", std::process::id());
-        let folder = std::env::temp_dir().join(nth);
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("forge.db");
-        let mut storm = Storm::new(&file, seed);
+        let database = &*on.fresh();
+        let mut storm = Storm::new(database, seed);
         let (parent, is_over) = (storm.parent.id, AtomicBool::new(false));
         std::thread::scope(|scope| {
             let _over = Over(&is_over);
-            scope.spawn(|| audits.fetch_add(audit(&file, parent, &is_over), Ordering::Relaxed));
+            scope.spawn(|| audits.fetch_add(audit(database, parent, &is_over), Ordering::Relaxed));
             for _ in 0..EVENTS {
                 storm.happen();
             }
             storm.calm();
         });
-        let store = store(&file);
+        let store = &*database.open();
         let (branch, state) = store.branch_states(parent, 9).unwrap().remove(0);
         let spawned = storm.dispatched as u64;
         assert_eq!((state.spawned, state.pending), (spawned, 0), "storm {seed}");
-        assert_eq!(counted(&store, branch, 3).unwrap().count.unfinished, 0);
+        assert_eq!(counted(store, branch, 3).unwrap().count.unfinished, 0);
         assert!(store.run(parent).unwrap().unwrap().wake_requested);
-        drop(store);
-        std::fs::remove_dir_all(&folder).unwrap();
     }
     assert!(audits.into_inner() > STORMS, "they hardly met");
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn no_storm_makes_a_right_counter_look_wrong_on_sqlite() {
+    let name = "no_storm_makes_a_right_counter_look_wrong_on_sqlite";
+    run(name, &Sqlite, no_storm_makes_a_right_counter_look_wrong);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn no_storm_makes_a_right_counter_look_wrong_on_postgres() {
+    let name = "no_storm_makes_a_right_counter_look_wrong_on_postgres";
+    run(name, &Postgres, no_storm_makes_a_right_counter_look_wrong);
 }

@@ -144,7 +144,10 @@ impl Ledger {
             replayed: 0,
             caught_up: false,
             beyond_history: false,
-            draft: Draft::new(Plan::new(fence, run.parent)),
+            draft: Draft::new(Plan {
+                is_first: run.fresh,
+                ..Plan::new(fence, run.parent)
+            }),
             submitted: 0,
             urgent: run.level.is_urgent(),
             acked: 0,

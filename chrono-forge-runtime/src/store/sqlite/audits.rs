@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use super::bind::instant;
 use super::statement::{Batch, Stmt};
 use crate::record::{AuditClaim, AuditFinding, BranchSample, RecordId, RunId};
+use crate::store::shared::audits::{self, AuditRow, few_children};
+use crate::store::shared::codes::{signed, unsigned};
 use crate::store::{AuditRequest, AuditScope, AuditWork};
 
 pub(super) use children::{count, counters};
@@ -130,19 +132,15 @@ pub(super) fn work(
     let binds = [opened_by.into(), after.0.into(), limit.into()];
     let open: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(OPEN, &binds).load(conn)?;
     let next: Vec<(i64,)> = Stmt::<(BigInt,)>::new(NEXT, &[]).load(conn)?;
-    let is_full = open.len() as u64 == u64::from(limit);
-    Ok(AuditWork {
-        resume_after: open
-            .last()
-            .filter(|_| is_full)
-            .map_or(RecordId(0), |(id, _)| RecordId(*id)),
-        unaudited: open
-            .into_iter()
-            .filter(|(_, is_new)| *is_new != 0)
-            .map(|(id, _)| RecordId(id))
-            .collect(),
-        next_at: next.first().map(|(at,)| instant(*at)),
-    })
+    let open: Vec<(i64, bool)> = open
+        .into_iter()
+        .map(|(id, is_new)| (id, is_new != 0))
+        .collect();
+    Ok(audits::work(
+        &open,
+        limit,
+        next.first().map(|(at,)| instant(*at)),
+    ))
 }
 
 /// Enters branches; see [`Writer::enter_audits`](crate::store::Writer::enter_audits).
@@ -159,23 +157,19 @@ pub(super) fn enter(
     batch.execute(conn).map(drop)
 }
 
-type Row = (i64, i64, i64, i64, i64, Option<i64>);
-type Columns = (BigInt, BigInt, BigInt, BigInt, BigInt, Nullable<BigInt>);
-
 /// Takes audits; see [`Writer::claim_audits`](crate::store::Writer::claim_audits).
 pub(super) fn claim(
     conn: &mut SqliteConnection,
     request: &AuditRequest<'_>,
     now: Timestamp,
 ) -> QueryResult<Vec<AuditClaim>> {
-    let rows: Vec<Row> = match request.scope {
+    let rows = match request.scope {
         AuditScope::Due {
             limit,
             children_max,
         } => {
             let binds = [now.into(), limit.into()];
-            let due: Vec<Row> = Stmt::<Columns>::new(DUE, &binds).load(conn)?;
-            few_children(due, children_max)
+            few_children(load(conn, Stmt::new(DUE, &binds))?, children_max)
         }
         AuditScope::Of(branches) => {
             enter(conn, branches, request.lease_until, now)?;
@@ -184,45 +178,36 @@ pub(super) fn claim(
                 batch.push([branch.0.into()]);
             }
             let mut rows = Vec::new();
-            for chunk in batch.chunks::<Columns>() {
-                rows.extend(chunk.load::<Row>(conn)?);
+            for chunk in batch.chunks() {
+                rows.extend(load(conn, chunk)?);
             }
             rows
         }
     };
     let mut batch = Batch::with_capacity(CLAIM, rows.len());
-    for (branch, round, ..) in &rows {
-        batch.push([
-            (*branch).into(),
-            (*round).into(),
-            request.lease_until.into(),
-        ]);
+    for row in &rows {
+        let until = request.lease_until.into();
+        batch.push([row.branch.into(), row.round.into(), until]);
     }
     batch.execute(conn)?;
-    Ok(rows.into_iter().map(claimed).collect())
+    Ok(rows.into_iter().map(AuditRow::claimed).collect())
 }
 
-/// The first of them, and those behind it as long as they have so many children together.
-fn few_children(rows: Vec<Row>, children_max: u64) -> Vec<Row> {
-    let mut children = 0;
-    let fits = |row: &Row| {
-        let is_first = children == 0;
-        children += unsigned(row.5.unwrap_or(0)).max(1);
-        is_first || children <= children_max
-    };
-    rows.into_iter().take_while(fits).collect()
-}
+type Columns = (BigInt, BigInt, BigInt, BigInt, BigInt, Nullable<BigInt>);
 
-fn claimed((branch, round, at, spawned, pending, _): Row) -> AuditClaim {
-    AuditClaim {
-        branch: RecordId(branch),
-        round: unsigned(round + 1),
+fn load(conn: &mut SqliteConnection, statement: Stmt<'_, Columns>) -> QueryResult<Vec<AuditRow>> {
+    let rows: Vec<(i64, i64, i64, i64, i64, Option<i64>)> = statement.load(conn)?;
+    let audit = |(branch, round, at, spawned, pending, children)| AuditRow {
+        branch,
+        round,
         before: BranchSample {
             at: instant(at),
             spawned: unsigned(spawned),
             pending: unsigned(pending),
         },
-    }
+        children,
+    };
+    Ok(rows.into_iter().map(audit).collect())
 }
 
 /// Writes results; see [`Writer::record_audits`](crate::store::Writer::record_audits).
@@ -258,12 +243,4 @@ pub(super) fn record(
     write.execute(conn)?;
     forget.execute(conn)?;
     Ok(parents.woken)
-}
-
-fn unsigned(stored: i64) -> u64 {
-    u64::try_from(stored).unwrap_or(0)
-}
-
-fn signed(counted: u64) -> i64 {
-    i64::try_from(counted).unwrap_or(i64::MAX)
 }

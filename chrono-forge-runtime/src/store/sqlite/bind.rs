@@ -66,12 +66,7 @@ impl<'a, T: Into<Bind<'a>>> From<Option<T>> for Bind<'a> {
     }
 }
 
-/// A deadline in microseconds, rounded up: nothing may become due before its instant.
-pub(super) fn deadline(at: Timestamp) -> i64 {
-    let micros = at.as_microsecond();
-    let ahead = at.as_nanosecond() > i128::from(micros) * 1_000;
-    micros + i64::from(ahead)
-}
+pub(super) use crate::store::shared::end::deadline;
 
 /// The instant of a stored value. What no clock can have written reads as the nearest instant.
 pub(super) fn instant(micros: i64) -> Timestamp {
@@ -96,6 +91,15 @@ pub(super) fn id_list(ids: impl IntoIterator<Item = i64>) -> String {
     list
 }
 
+/// These pairs as a JSON array of arrays, for `json_each`.
+pub(super) fn pair_list(pairs: impl IntoIterator<Item = (i64, i64)>) -> String {
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(first, second)| format!("[{first},{second}]"))
+        .collect();
+    format!("[{}]", pairs.join(","))
+}
+
 /// These names as a JSON array, for `json_each`.
 pub(super) fn name_list<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     serde_json::Value::from_iter(names.into_iter().map(String::as_str)).to_string()
@@ -118,6 +122,7 @@ mod tests {
     fn lists_are_json() {
         assert_eq!(id_list([1, 2]), "[1,2]");
         assert_eq!(id_list([]), "[]");
+        assert_eq!(pair_list([(1, 2), (3, 4)]), "[[1,2],[3,4]]");
         assert_eq!(name_list(&["a\"b".to_owned()]), r#"["a\"b"]"#);
     }
 }

@@ -6,10 +6,11 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::bind::{Bind, id_list, name_list};
+use super::bind::{Bind, id_list, instant, name_list};
 use super::statement::Stmt;
-use super::{held, runs, worker};
-use crate::record::{ClaimedRun, Epoch, Level, RecordId, RunId};
+use super::{held, worker};
+use crate::record::{ClaimedRun, Level, RunId};
+use crate::store::shared::claim::{DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 
 /// The nesting of the loops is the order of the answer: levels, then workflows, then the instant.
@@ -41,30 +42,19 @@ UPDATE chrono_forge_workflows SET
 WHERE id IN (SELECT value FROM json_each(?))";
 
 type Due = (
+    (
+        BigInt,
+        Text,
+        Text,
+        BigInt,
+        BigInt,
+        Text,
+        BigInt,
+        Text,
+        BigInt,
+        Nullable<BigInt>,
+    ),
     BigInt,
-    Text,
-    Text,
-    BigInt,
-    BigInt,
-    Text,
-    BigInt,
-    Text,
-    BigInt,
-    Nullable<BigInt>,
-    BigInt,
-);
-type DueRow = (
-    i64,
-    String,
-    String,
-    i64,
-    i64,
-    String,
-    i64,
-    String,
-    i64,
-    Option<i64>,
-    i64,
 );
 
 /// Takes due runs; see [`Writer::claim_due`](crate::store::Writer::claim_due).
@@ -81,13 +71,7 @@ pub(super) fn claim_due(
     let mut claims = Claims::default();
     let mut quarantine = request.quarantine_slot;
     for room in request.queues {
-        let (returning, mut healthy): (Vec<Level>, Vec<Level>) = Level::all()
-            .filter(|level| level.is_urgent() || !room.urgent_only)
-            .partition(|level| level.is_returning());
-        if request.lowest_first {
-            healthy.reverse();
-        }
-        for (levels, limit) in [(healthy, room.healthy), (returning, room.returning)] {
+        for (levels, limit) in visits(room, request.lowest_first) {
             let from = (&*room.queue, &*levels, limit);
             claims
                 .runs
@@ -126,12 +110,12 @@ fn due(
             request.now.into(),
             window.into(),
         ];
-        let rows: Vec<DueRow> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
+        let rows: Vec<(DueRow, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
         let mut open = *quarantine;
         let mut taken: Vec<ClaimedRun> = rows
             .into_iter()
-            .map(|row| claimed(row, queue))
+            .map(|(row, created_at)| claimed(row, queue.to_owned(), instant(created_at)))
             .filter(|run| run.crashes < request.quarantine_from || std::mem::take(&mut open))
             .collect();
         // Runs that must wait for quarantine stood in front of others: look further.
@@ -145,26 +129,5 @@ fn due(
             .any(|run| run.crashes >= request.quarantine_from);
         *quarantine &= !suspect;
         return Ok(taken);
-    }
-}
-
-fn claimed(row: DueRow, queue: &str) -> ClaimedRun {
-    let (id, key, workflow, level, epoch, args, attempts, retry_counts, crashes, parent, created) =
-        row;
-    ClaimedRun {
-        id: RunId(id),
-        key,
-        workflow,
-        queue: queue.to_owned(),
-        level: runs::level(level),
-        epoch: Epoch(epoch + 1),
-        args: args.into(),
-        attempts: runs::count(attempts),
-        retry_counts: retry_counts.into(),
-        crashes: runs::count(crashes),
-        parent: parent.map(RecordId),
-        created_at: super::bind::instant(created),
-        // Records are written by passes only, and this is the first.
-        fresh: epoch == 0,
     }
 }

@@ -1,18 +1,15 @@
-//! Reading failed attempts of children, in pages.
-//!
-//! First it is found how far a page of children goes, then what failed among them: index walks, none of
-//! which sorts. A page of failures that is full before its children end leaves a rest, which the next
-//! page begins with.
+//! Reading failed attempts of children, in pages: index walks, none of which sorts.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::bind::{Bind, instant};
-use super::results::{PAGE_BYTES, of_spawn, spawn_binds};
-use super::runs::count;
+use super::results::{of_spawn, spawn_binds};
 use super::statement::Stmt;
-use crate::record::{ChildFailure, FailurePage, FailurePlace, FailureRest, RunId, SpawnPath};
+use crate::record::{ChildFailure, FailurePage, FailurePlace, RunId, SpawnPath};
+use crate::store::shared::codes::{count, unsigned};
+use crate::store::shared::failures::{self, Failures, Page, Source};
 
 /// How many children a page has, and the last of them.
 pub(super) const CHILDREN: &str = concat!(
@@ -78,121 +75,58 @@ pub(super) fn page(
     children: u32,
     limit: u32,
 ) -> QueryResult<FailurePage> {
-    let mut page = Page::new(limit);
-    let (children, until) = match &from.rest {
-        None => some_children(conn, spawn, from.child, children)?,
-        Some(rest) => {
-            let (child, step) = (from.child.0, Bind::Text(&rest.step));
-            page.load(conn, OF_STEP, vec![child.into(), step, rest.attempt.into()])?;
-            page.load(
-                conn,
-                OF_LATER_STEPS,
-                vec![child.into(), (&rest.step).into()],
-            )?;
-            (0, rest.until)
-        }
-    };
-    if from.child < until {
-        let mut binds = Vec::from(spawn_binds(spawn, from.child));
-        binds.push(until.0.into());
-        page.load(conn, OF_CHILDREN, binds)?;
-    }
-    let end = FailurePlace {
-        child: until,
-        rest: None,
-    };
-    Ok(FailurePage {
-        next: page.rest(until).unwrap_or(end),
-        failures: page.failures,
-        children,
-    })
+    failures::page(&mut OfSpawn { conn, spawn }, from, children, limit)
 }
 
-/// The next children: how many, up to which.
-fn some_children(
-    conn: &mut SqliteConnection,
-    spawn: &SpawnPath,
-    after: RunId,
-    children: u32,
-) -> QueryResult<(u64, RunId)> {
-    let mut binds = Vec::from(spawn_binds(spawn, after));
-    binds.push(children.into());
-    let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(CHILDREN, &binds).load(conn)?;
-    let (children, last) = rows.first().copied().unwrap_or_default();
-    Ok((u64::try_from(children).unwrap_or(0), RunId(last)))
+/// The failures of a spawn's children.
+struct OfSpawn<'a> {
+    conn: &'a mut SqliteConnection,
+    spawn: &'a SpawnPath,
 }
 
-/// A page that fills.
-struct Page {
-    failures: Vec<ChildFailure>,
-    /// The child of the last failure.
-    child: RunId,
-    limit: u32,
-    bytes: usize,
-}
-
-impl Page {
-    fn new(limit: u32) -> Self {
-        Self {
-            failures: Vec::new(),
-            child: RunId(0),
-            limit,
-            bytes: 0,
-        }
+impl Source for OfSpawn<'_> {
+    fn children(&mut self, after: RunId, limit: u32) -> QueryResult<(u64, RunId)> {
+        let mut binds = Vec::from(spawn_binds(self.spawn, after));
+        binds.push(limit.into());
+        let rows: Vec<(i64, i64)> =
+            Stmt::<(BigInt, BigInt)>::new(CHILDREN, &binds).load(self.conn)?;
+        let (children, last) = rows.first().copied().unwrap_or_default();
+        Ok((unsigned(children), RunId(last)))
     }
 
-    fn room(&self) -> u32 {
-        if self.bytes >= PAGE_BYTES {
-            return 0;
-        }
-        let have = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
-        self.limit.saturating_sub(have)
-    }
-
-    /// Loads rows while there is room.
-    fn load(
-        &mut self,
-        conn: &mut SqliteConnection,
-        sql: &'static str,
-        mut binds: Vec<Bind<'_>>,
-    ) -> QueryResult<()> {
+    fn load(&mut self, what: Failures<'_>, page: &mut Page) -> QueryResult<()> {
         type Columns = (BigInt, Text, Text, BigInt, Text, Text, BigInt);
         type Row = (i64, String, String, i64, String, String, i64);
-        if self.room() == 0 {
-            return Ok(());
-        }
-        binds.push(self.room().into());
+        let (sql, mut binds): (_, Vec<Bind<'_>>) = match what {
+            Failures::Step(child, rest) => {
+                let place = vec![child.0.into(), (&rest.step).into(), rest.attempt.into()];
+                (OF_STEP, place)
+            }
+            Failures::LaterSteps(child, rest) => {
+                (OF_LATER_STEPS, vec![child.0.into(), (&rest.step).into()])
+            }
+            Failures::Children(after, until) => {
+                let mut binds = Vec::from(spawn_binds(self.spawn, after));
+                binds.push(until.0.into());
+                (OF_CHILDREN, binds)
+            }
+        };
+        binds.push(page.room().into());
         let statement = Stmt::<Columns>::new(sql, &binds);
-        for row in statement.load_iter::<Row, DefaultLoadingMode>(conn)? {
+        for row in statement.load_iter::<Row, DefaultLoadingMode>(self.conn)? {
             let (id, child, step, attempt, class, message, at) = row?;
-            self.child = RunId(id);
-            self.bytes += class.len() + message.len();
-            self.failures.push(ChildFailure {
+            let failure = ChildFailure {
                 child,
-                step: Some(step).filter(|step| !step.is_empty()),
+                step: Some(step),
                 attempt: count(attempt),
                 class,
                 message,
                 at: instant(at),
-            });
-            if self.room() == 0 {
+            };
+            if !page.push(RunId(id), failure) {
                 break;
             }
         }
         Ok(())
-    }
-
-    /// Where the next page goes on when this one is full.
-    fn rest(&self, until: RunId) -> Option<FailurePlace> {
-        let last = self.failures.last().filter(|_| self.room() == 0)?;
-        let rest = FailureRest {
-            step: last.step.clone().unwrap_or_default(),
-            attempt: last.attempt,
-            until,
-        };
-        Some(FailurePlace {
-            child: self.child,
-            rest: Some(rest),
-        })
     }
 }

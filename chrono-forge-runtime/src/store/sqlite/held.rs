@@ -5,7 +5,9 @@ use diesel::sql_types::BigInt;
 
 use super::bind::id_list;
 use super::statement::Stmt;
-use crate::record::{RunId, WorkerId};
+use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::shared::codes::count;
+use crate::store::shared::held::HeldRun;
 
 const ENTER: &str = "
 INSERT INTO chrono_forge_claims (worker_id, id, run_ids)
@@ -13,7 +15,7 @@ SELECT ?, ifnull(max(id), 0) + 1, ? FROM chrono_forge_claims WHERE worker_id = ?
 
 /// A run that two rows name (claimed, parked and claimed again) is answered once.
 const RUNS: &str = "
-SELECT DISTINCT w.id, w.crashes
+SELECT DISTINCT w.id, w.lock_epoch, w.crashes
 FROM chrono_forge_claims AS c
 CROSS JOIN json_each(c.run_ids) AS j
 CROSS JOIN chrono_forge_workflows AS w ON w.id = j.value
@@ -23,13 +25,6 @@ ORDER BY w.id";
 /// For the tests of query plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[ENTER, RUNS];
-
-/// A run that a worker holds in the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HeldRun {
-    pub(super) id: RunId,
-    pub(super) crashes: u32,
-}
 
 /// Enters a batch of claims.
 pub(super) fn enter(
@@ -45,11 +40,13 @@ pub(super) fn enter(
 
 /// What this worker holds.
 pub(super) fn runs(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<Vec<HeldRun>> {
-    let rows: Vec<(i64, i64)> =
-        Stmt::<(BigInt, BigInt)>::new(RUNS, &[worker.0.into(), worker.0.into()]).load(conn)?;
-    let held = |(id, crashes)| HeldRun {
+    let rows: Vec<(i64, i64, i64)> =
+        Stmt::<(BigInt, BigInt, BigInt)>::new(RUNS, &[worker.0.into(), worker.0.into()])
+            .load(conn)?;
+    let held = |(id, epoch, crashes)| HeldRun {
         id: RunId(id),
-        crashes: u32::try_from(crashes).unwrap_or(u32::MAX),
+        epoch: Epoch(epoch),
+        crashes: count(crashes),
     };
     Ok(rows.into_iter().map(held).collect())
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::bind::{id_list, instant, name_list};
 use super::statement::Stmt;
 use crate::record::Level;
+use crate::store::UnservedRow;
 
 /// One look-up at the front of each range, and one for each level that nothing waits in.
 pub(super) const NEXT_WAKE: &str = "
@@ -25,7 +26,9 @@ WHERE (
 
 /// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
 /// One look-up per column, since a comparison of all three at once walks the range that it leaves.
-pub(super) const RANGES: &str = "
+macro_rules! fronts {
+    () => {
+        "
 WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
     SELECT * FROM (
         SELECT queue, priority, workflow, wake_at
@@ -54,10 +57,35 @@ WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
             ORDER BY n.queue, n.priority, n.workflow, n.wake_at LIMIT 1
         )
     )
-)
+)"
+    };
+}
+
+pub(super) const RANGES: &str = concat!(
+    fronts!(),
+    "
 SELECT DISTINCT workflow FROM front
 WHERE wake_at <= ? AND workflow NOT IN (SELECT value FROM json_each(?))
-ORDER BY workflow LIMIT ?";
+ORDER BY workflow LIMIT ?"
+);
+
+pub(super) const UNSERVED: &str = concat!(
+    fronts!(),
+    "
+SELECT f.workflow, f.queue, min(f.wake_at), EXISTS (
+    SELECT 1 FROM chrono_forge_workers AS w
+    WHERE w.stopped_at IS NULL AND f.workflow IN (SELECT value FROM json_each(w.workflows))
+)
+FROM front AS f
+WHERE f.wake_at <= ? AND NOT EXISTS (
+    SELECT 1 FROM chrono_forge_workers AS w
+    WHERE w.stopped_at IS NULL
+        AND f.workflow IN (SELECT value FROM json_each(w.workflows))
+        AND f.queue IN (SELECT value FROM json_each(w.queues))
+)
+GROUP BY f.workflow, f.queue
+ORDER BY f.workflow, f.queue LIMIT ?"
+);
 
 /// The earliest instant at which one of these runs becomes due.
 pub(super) fn next_wake(
@@ -86,4 +114,22 @@ pub(super) fn unknown_due(
     let binds = [now.into(), name_list(workflows).into(), limit.into()];
     let rows: Vec<(String,)> = Stmt::<(Text,)>::new(RANGES, &binds).load(conn)?;
     Ok(rows.into_iter().map(|(name,)| name).collect())
+}
+
+/// See [`Store::unserved`](crate::store::Store::unserved).
+pub(super) fn unserved(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<UnservedRow>> {
+    let binds = [now.into(), limit.into()];
+    let rows: Vec<(String, String, i64, i64)> =
+        Stmt::<(Text, Text, BigInt, BigInt)>::new(UNSERVED, &binds).load(conn)?;
+    let row = |(workflow, queue, due_since, is_known)| UnservedRow {
+        workflow,
+        queue,
+        due_since: instant(due_since),
+        is_known: is_known != 0,
+    };
+    Ok(rows.into_iter().map(row).collect())
 }

@@ -8,20 +8,21 @@ mod repeats;
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
-use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::bind::{Bind, instant, name_list};
 use super::runs::count;
 use super::statement::Stmt;
 use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
+use crate::store::shared::codes::record_state;
 
+pub(super) use crate::store::shared::blocked::blocked_descendants;
 #[cfg(test)]
 pub(super) use blocked::BLOCKED_CHILDREN;
 pub(super) use blocked::{blocked_children, branches_of};
 #[cfg(test)]
-pub(super) use descendants::{BELOW, PAGE_ROWS as DESCENDANTS_PAGE};
-pub(super) use descendants::{blocked_below, blocked_descendants};
+pub(super) use descendants::BELOW;
+pub(super) use descendants::blocked_below;
 #[cfg(test)]
 pub(super) use existing::EXISTING_CHILDREN;
 pub(super) use existing::existing_children;
@@ -134,7 +135,7 @@ fn record_row(row: Row) -> QueryResult<RecordRow> {
         id: RecordId(id),
         step_name,
         seq,
-        state: state(code)?,
+        state: record_state(code)?,
         attempts: count(attempts),
         result: result.map(Into::into),
         result_bytes: u64::try_from(result_bytes).unwrap_or(0),
@@ -173,19 +174,10 @@ pub(super) fn branches(
         Ok(BranchRow {
             id: RecordId(id),
             step_name,
-            sealed: state(code)? == RecordState::Completed,
+            sealed: record_state(code)? == RecordState::Completed,
             spawned: u64::try_from(spawned).unwrap_or(0),
             pending: u64::try_from(pending).unwrap_or(0),
         })
     };
     rows.into_iter().map(branch).collect()
-}
-
-fn state(code: i64) -> QueryResult<RecordState> {
-    i16::try_from(code)
-        .ok()
-        .and_then(RecordState::from_code)
-        .ok_or_else(|| {
-            Error::DeserializationError(format!("there is no record state {code}").into())
-        })
 }

@@ -13,8 +13,8 @@ use super::bind::instant;
 use super::statement::{Batch, Stmt};
 use super::{runs, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::store::shared::tail::Named;
 use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
-use tail::Named;
 
 /// The newest error of a run is the one that its result tells.
 macro_rules! page {
@@ -106,7 +106,7 @@ pub(super) fn retry(
     names: Option<&[String]>,
     now: Timestamp,
 ) -> QueryResult<Option<Rearmed>> {
-    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+    let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
     };
     if !matches!(state, RunState::Failed | RunState::Stalled) {
@@ -205,13 +205,13 @@ pub(super) fn unlock(
     (workflow, key): (&str, &str),
     now: Timestamp,
 ) -> QueryResult<Option<Found>> {
-    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+    let Some(found) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
     };
-    if state == RunState::Running {
-        worker::hand_back(conn, &[run.0], 0, now)?;
+    if found.state == RunState::Running {
+        worker::hand_back(conn, &[found.run.0], 0, now)?;
     }
-    Ok(Some(Found { run, state }))
+    Ok(Some(found))
 }
 
 /// Forgets crashes; see [`Writer::reset_crashes`](crate::store::Writer::reset_crashes).
@@ -220,9 +220,9 @@ pub(super) fn reset_crashes(
     (workflow, key): (&str, &str),
     now: Timestamp,
 ) -> QueryResult<Option<Found>> {
-    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+    let Some(found) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
     };
-    Stmt::<()>::new(RESET, &[now.into(), run.0.into()]).execute(conn)?;
-    Ok(Some(Found { run, state }))
+    Stmt::<()>::new(RESET, &[now.into(), found.run.0.into()]).execute(conn)?;
+    Ok(Some(found))
 }

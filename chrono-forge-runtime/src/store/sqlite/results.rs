@@ -9,13 +9,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::{Bind, id_list};
 use super::statement::Stmt;
 use crate::record::{Json, OutputRow, RunId, SpawnPath};
-use crate::store::StoreResult;
+use crate::store::shared::completions::{Completion, PAGE_BYTES};
 
-/// Bytes after which a page is full, so that a page of large rows is no burden.
-pub(super) const PAGE_BYTES: usize = 4 << 20;
-
-/// Children of whom only the instant of their completion is read at once.
-const COMPLETIONS: u32 = 5_000;
+pub(super) use crate::store::shared::completions::completion_order;
 
 /// The completed children of a spawn, behind a child: a range of the index of parents. Their keys are
 /// its own, or its own and `$` and an index; `%` follows `$`.
@@ -133,9 +129,6 @@ fn load(
     Ok(page)
 }
 
-/// When a child completed, in microseconds.
-pub(super) type Completion = (i64, RunId);
-
 /// A page of completions in order of dispatch.
 pub(super) fn completions(
     conn: &mut SqliteConnection,
@@ -149,32 +142,4 @@ pub(super) fn completions(
         Stmt::<(BigInt, Nullable<BigInt>)>::new(COMPLETED, &binds).load(conn)?;
     let completion = |(id, at): (i64, Option<i64>)| (at.unwrap_or(i64::MAX), RunId(id));
     Ok(rows.into_iter().map(completion).collect())
-}
-
-/// Sorts the children of all pages; see
-/// [`Store::completion_order`](crate::store::Store::completion_order).
-pub(super) fn completion_order(
-    most: u64,
-    read: impl Fn(RunId, u32) -> StoreResult<Vec<Completion>>,
-) -> StoreResult<Vec<RunId>> {
-    let mut found: Vec<Completion> = Vec::new();
-    let mut after = RunId(0);
-    loop {
-        let left = most.saturating_sub(found.len() as u64);
-        let limit = u32::try_from(left).map_or(COMPLETIONS, |left| left.min(COMPLETIONS));
-        let page = match limit {
-            0 => Vec::new(),
-            limit => read(after, limit)?,
-        };
-        let Some((_, last)) = page.last() else {
-            break;
-        };
-        after = *last;
-        found.extend(page);
-    }
-    found.sort_unstable();
-    let mut order: Vec<RunId> = found.into_iter().map(|(_, id)| id).collect();
-    // It took over the memory of the pairs, which are twice as large.
-    order.shrink_to_fit();
-    Ok(order)
 }

@@ -1,12 +1,13 @@
 //! Reading runs: the row as operators and waiting callers see it.
 
 use diesel::prelude::*;
-use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::bind::{Bind, instant};
 use super::statement::Stmt;
-use crate::record::{Epoch, Level, RecordId, RunId, RunRow, RunState};
+use crate::record::{Epoch, RecordId, RunId, RunRow};
+use crate::store::Found;
+pub(super) use crate::store::shared::codes::{count, level, run_state as state};
 
 macro_rules! select_run {
     ($filter:literal) => {
@@ -71,17 +72,24 @@ type Row = (
 );
 
 pub(super) const IDENTIFY: &str =
-    "SELECT id, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?";
+    "SELECT id, lock_epoch, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?";
 
-/// The id and the state of the run with this workflow and key.
+/// Where the run with this workflow and key stands.
 pub(super) fn identify(
     conn: &mut SqliteConnection,
     workflow: &str,
     key: &str,
-) -> QueryResult<Option<(RunId, RunState)>> {
+) -> QueryResult<Option<Found>> {
     let binds = [workflow.into(), key.into()];
-    let found: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(IDENTIFY, &binds).load(conn)?;
-    let run = |(id, code)| Ok((RunId(id), state(code)?));
+    let found: Vec<(i64, i64, i64)> =
+        Stmt::<(BigInt, BigInt, BigInt)>::new(IDENTIFY, &binds).load(conn)?;
+    let run = |(id, epoch, code)| {
+        Ok(Found {
+            run: RunId(id),
+            epoch: Epoch(epoch),
+            state: state(code)?,
+        })
+    };
     found.into_iter().next().map(run).transpose()
 }
 
@@ -138,22 +146,4 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         completed_at: completed_at.map(instant),
         last_error: class.zip(message),
     })
-}
-
-/// The state with this code; one that does not exist was not written by this schema.
-pub(super) fn state(code: i64) -> QueryResult<RunState> {
-    i16::try_from(code)
-        .ok()
-        .and_then(RunState::from_code)
-        .ok_or_else(|| Error::DeserializationError(format!("there is no run state {code}").into()))
-}
-
-/// The level stored as this priority; levels beyond the known ones are claimed by nobody.
-pub(super) fn level(priority: i64) -> Level {
-    Level(i16::try_from(priority).unwrap_or(Level::COUNT))
-}
-
-/// A stored counter.
-pub(super) fn count(stored: i64) -> u32 {
-    u32::try_from(stored).unwrap_or(u32::MAX)
 }

@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
+use diesel::migration::Migration;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -18,6 +17,7 @@ use super::fault;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
+use crate::store::shared::schema::{self, Migrations};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -25,8 +25,6 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS chrono_forge_schema_migration
     version TEXT PRIMARY KEY,
     run_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) STRICT, WITHOUT ROWID";
-
-type Migrations = Vec<Box<dyn Migration<Sqlite>>>;
 
 /// Brings the schema up to date, or checks that it is when `migrate` is off.
 ///
@@ -37,16 +35,14 @@ pub(super) fn ensure(
     migrate: bool,
     patience: Duration,
 ) -> StoreResult<()> {
-    let known = migrations()?;
+    let known: Migrations<Sqlite> = schema::migrations(&MIGRATIONS)?;
     let verdict = immediate(conn, patience, |conn| {
         let applied = applied(conn)?;
-        if let Some(refusal) = refusal(&known, &applied, migrate) {
+        if let Some(refusal) = schema::refusal(&known, &applied, migrate) {
             return Ok(Err(refusal));
         }
-        for migration in &known {
-            if !applied.contains(&version(&**migration)) {
-                run(conn, &**migration)?;
-            }
+        for migration in schema::missing(&known, &applied) {
+            run(conn, migration)?;
         }
         Ok(Ok(()))
     });
@@ -60,13 +56,13 @@ pub(super) fn revert(
     conn: &mut SqliteConnection,
     patience: Duration,
 ) -> StoreResult<Option<String>> {
-    let known = migrations()?;
+    let known: Migrations<Sqlite> = schema::migrations(&MIGRATIONS)?;
     immediate(conn, patience, |conn| {
         let Some(last) = applied(conn)?.pop() else {
             return Ok(None);
         };
-        for migration in known.iter().filter(|m| version(&***m) == last) {
-            migration.revert(conn).map_err(unboxed)?;
+        for migration in known.iter().filter(|m| schema::version(&***m) == last) {
+            migration.revert(conn).map_err(schema::unboxed)?;
             Stmt::<()>::new(
                 "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
                 &[(&last).into()],
@@ -78,27 +74,10 @@ pub(super) fn revert(
     .map_err(|error| fault::statement("revert", &error))
 }
 
-fn refusal(known: &Migrations, applied: &[String], migrate: bool) -> Option<String> {
-    let known: Vec<String> = known.iter().map(|m| version(&**m)).collect();
-    if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
-        return Some(format!(
-            "the database has schema version {newer}, which is newer than this binary knows: \
-             upgrade the binary"
-        ));
-    }
-    let missing = known.iter().find(|version| !applied.contains(version))?;
-    (!migrate).then(|| {
-        format!(
-            "the database lacks schema version {missing} and this process may not migrate it: \
-             open it once with migrate"
-        )
-    })
-}
-
 fn run(conn: &mut SqliteConnection, migration: &dyn Migration<Sqlite>) -> QueryResult<()> {
     conn.batch_execute(VERSIONS)?;
-    migration.run(conn).map_err(unboxed)?;
-    let version = version(migration);
+    migration.run(conn).map_err(schema::unboxed)?;
+    let version = schema::version(migration);
     Stmt::<()>::new(
         "INSERT INTO chrono_forge_schema_migrations (version) VALUES (?)",
         &[(&version).into()],
@@ -123,23 +102,4 @@ fn applied(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     )
     .load(conn)?;
     Ok(versions.into_iter().map(|(version,)| version).collect())
-}
-
-/// The embedded migrations, oldest first.
-fn migrations() -> StoreResult<Migrations> {
-    let mut all: Migrations = MIGRATIONS
-        .migrations()
-        .map_err(|error| StoreError::new("open", StoreErrorKind::Schema, error))?;
-    all.sort_by_key(|migration| version(&**migration));
-    Ok(all)
-}
-
-fn version(migration: &dyn Migration<Sqlite>) -> String {
-    migration.name().version().to_string()
-}
-
-/// A migration's error as the database's, which it quotes: so that a busy or a full database stays
-/// recognizable.
-fn unboxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(error.to_string()))
 }

@@ -7,9 +7,10 @@ use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 
 use super::statement::Batch;
-use super::{NO_COUNTS, held, sequence, worker};
-use crate::record::{ClaimedRun, RunId, WorkerId};
-use crate::store::{FIRST_EPOCH, Start, Started};
+use super::{held, sequence, worker};
+use crate::record::{RunId, WorkerId};
+use crate::store::shared::claimed;
+use crate::store::{Start, Started};
 
 pub(super) const FIND: &str = "
 SELECT w.workflow, w.key, w.id
@@ -52,7 +53,7 @@ pub(super) fn start(
             None => Started::Inserted(id),
             Some(worker) => {
                 claims.entry(worker).or_default().push(id);
-                Started::Claimed(Box::new(claimed(id, start, now)))
+                Started::Claimed(Box::new(claimed::top_level(id, start, now)))
             }
         });
     }
@@ -103,22 +104,4 @@ fn push<'a>(
         held.into(),
         held.then_some(now).into(),
     ]);
-}
-
-fn claimed(id: RunId, start: &Start, now: Timestamp) -> ClaimedRun {
-    ClaimedRun {
-        id,
-        key: start.key.clone(),
-        workflow: start.workflow.clone(),
-        queue: start.queue.clone(),
-        level: start.level,
-        epoch: FIRST_EPOCH,
-        args: start.args.clone(),
-        attempts: 0,
-        retry_counts: NO_COUNTS.into(),
-        crashes: 0,
-        parent: None,
-        created_at: now,
-        fresh: true,
-    }
 }

@@ -1,19 +1,16 @@
-//! The store's contract, sentence by sentence, against `dyn Store` and `dyn Writer`; and, in
-//! `file` and `plans`, what only SQLite has.
+//! What only SQLite has: the file and its lock, the plans of its queries, the steps of its machine.
 
-mod audits;
-mod blocked;
-mod claims;
-mod commits;
-mod dispatch;
 mod file;
-mod fixture;
-mod liveness;
+mod pages;
 mod plans;
-mod races;
-mod reads;
-mod recovery;
-mod results;
 mod sharing;
 mod steps;
-mod wakes;
+
+use crate::store::conformance::backend::sqlite::Scratch;
+use crate::store::conformance::fixture::Forge;
+
+/// A store on a file of its own.
+fn open() -> (Forge, Scratch) {
+    let scratch = Scratch::new();
+    (Forge::of(Box::new(scratch.clone())), scratch)
+}

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::runs;
 use super::statement::Batch;
 use crate::record::{RunId, RunState};
-use crate::store::Woken;
+use crate::store::{Found, Woken};
 
 /// A run that is due already keeps its place in the queue.
 pub(super) const ROUSE: &str = "
@@ -50,7 +50,7 @@ pub(super) fn wake(
     key: &str,
     now: Timestamp,
 ) -> QueryResult<Option<Woken>> {
-    let Some((run, state)) = runs::identify(conn, workflow, key)? else {
+    let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
     };
     rouse(conn, &[run.0], now)?;

@@ -9,11 +9,11 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use super::bind::{id_list, instant};
+use super::bind::{id_list, instant, name_list, pair_list};
 use super::held;
 use super::statement::Stmt;
-use crate::record::WorkerId;
-use crate::store::WorkerRow;
+use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::{WorkerEntry, WorkerRow};
 
 pub(super) use death::declare_dead;
 pub(super) use heartbeat::heartbeat;
@@ -34,6 +34,7 @@ WHERE id IN (SELECT value FROM json_each(?))";
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     HAND_BACK,
+    STILL_HELD,
     heartbeat::EXCEPTIONS,
     death::POISON,
     death::EXPLAIN,
@@ -43,15 +44,22 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// Enters a worker as alive.
 pub(super) fn register(
     conn: &mut SqliteConnection,
-    name: &str,
-    host: &str,
-    pid: u32,
+    worker: &WorkerEntry<'_>,
     now: Timestamp,
 ) -> QueryResult<WorkerId> {
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
-        "INSERT INTO chrono_forge_workers (name, host, pid, started_at, heartbeat_at)
-        VALUES (?, ?, ?, ?, ?) RETURNING id",
-        &[name.into(), host.into(), pid.into(), now.into(), now.into()],
+        "INSERT INTO chrono_forge_workers
+            (name, host, pid, workflows, queues, started_at, heartbeat_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        &[
+            worker.name.into(),
+            worker.host.into(),
+            worker.pid.into(),
+            name_list(worker.workflows).into(),
+            name_list(worker.queues).into(),
+            now.into(),
+            now.into(),
+        ],
     )
     .load(conn)?;
     rows.first()
@@ -95,6 +103,27 @@ pub(super) fn hand_back(
     )
     .execute(conn)
     .map(drop)
+}
+
+/// Of these runs, those that this worker still holds under these epochs.
+pub(super) const STILL_HELD: &str = "
+SELECT w.id FROM json_each(?) AS j
+CROSS JOIN chrono_forge_workflows AS w ON w.id = j.value ->> 0
+WHERE +w.locked_by = ? AND w.lock_epoch = j.value ->> 1";
+
+/// See [`Writer::release_orphans`](crate::store::Writer::release_orphans).
+pub(super) fn release_orphans(
+    conn: &mut SqliteConnection,
+    worker: WorkerId,
+    orphans: &[(RunId, Epoch)],
+    now: Timestamp,
+) -> QueryResult<u64> {
+    let pairs = pair_list(orphans.iter().map(|(run, epoch)| (run.0, epoch.0)));
+    let held: Vec<(i64,)> =
+        Stmt::<(BigInt,)>::new(STILL_HELD, &[pairs.into(), worker.0.into()]).load(conn)?;
+    let held: Vec<i64> = held.into_iter().map(|(run,)| run).collect();
+    hand_back(conn, &held, 0, now)?;
+    Ok(held.len() as u64)
 }
 
 /// Workers that have not stopped.

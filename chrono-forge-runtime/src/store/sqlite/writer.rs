@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
-use crate::record::{AuditClaim, AuditFinding, Plan, RecordId, Recount, RunId, WorkerId};
+use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::{
-    Applied, AuditRequest, BlockedPage, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
-    Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, Writer,
+    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
+    Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, WorkerEntry, Writer,
 };
 
 /// A connection that several hold, one at a time.
@@ -50,7 +50,7 @@ impl SqliteWriter {
         }
     }
 
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         operation: &'static str,
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
@@ -154,13 +154,11 @@ impl Writer for SqliteWriter {
 
     fn register_worker(
         &mut self,
-        name: &str,
-        host: &str,
-        pid: u32,
+        entry: &WorkerEntry<'_>,
         now: Timestamp,
     ) -> StoreResult<WorkerId> {
         let (worker, others) = self.write("register_worker", |conn| {
-            let worker = worker::register(conn, name, host, pid, now)?;
+            let worker = worker::register(conn, entry, now)?;
             Ok((worker, worker::others_live(conn, worker)?))
         })?;
         self.turns.share(others);
@@ -170,7 +168,7 @@ impl Writer for SqliteWriter {
     fn heartbeat(
         &mut self,
         worker: WorkerId,
-        held: &[RunId],
+        held: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<Heartbeat> {
         let (answer, others) = self.write("heartbeat", |conn| {
@@ -179,6 +177,20 @@ impl Writer for SqliteWriter {
         })?;
         self.turns.share(others);
         Ok(answer)
+    }
+
+    fn release_orphans(
+        &mut self,
+        worker: WorkerId,
+        orphans: &[(RunId, Epoch)],
+        now: Timestamp,
+    ) -> StoreResult<u64> {
+        if orphans.is_empty() {
+            return Ok(0);
+        }
+        self.write("release_orphans", |conn| {
+            worker::release_orphans(conn, worker, orphans, now)
+        })
     }
 
     fn declare_dead(
@@ -195,5 +207,10 @@ impl Writer for SqliteWriter {
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))
+    }
+
+    /// Another process looks at the file's version; nothing need be told.
+    fn notify(&mut self, _calls: &[Call]) -> StoreResult<()> {
+        Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
-use super::unsigned;
 use crate::record::{BranchCounters, ChildCount, RecordId, RunId};
+use crate::store::shared::codes::unsigned;
 use crate::store::sqlite::statement::Stmt;
 
 /// One statement, so that counters and newest child belong to the same commit.

@@ -9,8 +9,9 @@ use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 
 use super::children;
-use super::{signed, unsigned};
 use crate::record::{RecordId, Recount, RunId};
+use crate::store::shared::audits::BranchFound;
+use crate::store::shared::codes::signed;
 use crate::store::sqlite::statement::Stmt;
 use crate::store::sqlite::wake;
 
@@ -18,8 +19,6 @@ pub(in crate::store::sqlite) const BRANCH: &str = "
 SELECT workflow_id, step_name, state, spawned, pending
 FROM chrono_forge_execution_logs WHERE id = ?";
 
-/// `spawned` only ever rises: rows that were counted prove that so many were dispatched, rows that are
-/// missing prove nothing.
 pub(in crate::store::sqlite) const REPAIR: &str =
     "UPDATE chrono_forge_execution_logs SET spawned = ?, pending = ? WHERE id = ?";
 
@@ -43,17 +42,15 @@ pub(in crate::store::sqlite) fn recount(
     let Some((run, step_name, state, spawned, pending)) = rows.into_iter().next() else {
         return Ok(None);
     };
-    let (count, _) = children::count(conn, branch, ALL, u32::MAX)?;
-    let mut recount = Recount {
-        run: RunId(run),
+    let found = BranchFound {
+        run,
         step_name,
         sealed: state == 1,
-        pending: unsigned(pending),
-        spawned: unsigned(spawned).max(count.children),
-        count,
-        repaired: count.unfinished != unsigned(pending) || count.children > unsigned(spawned),
-        woken: false,
+        spawned,
+        pending,
     };
+    let (count, _) = children::count(conn, branch, ALL, u32::MAX)?;
+    let mut recount = found.against(count);
     if !recount.repaired {
         return Ok(Some(recount));
     }

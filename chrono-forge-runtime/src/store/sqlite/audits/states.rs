@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::unsigned;
 use crate::record::{BranchState, RecordId, RunId};
+use crate::store::shared::audits::{Audited, note};
+use crate::store::shared::codes::unsigned;
 use crate::store::sqlite::bind::instant;
 use crate::store::sqlite::statement::Stmt;
 
@@ -50,15 +51,12 @@ fn state(row: Row) -> (RecordId, BranchState) {
     let mut state = BranchState::new(name, code == 1, unsigned(spawned), unsigned(pending));
     state.blocked = unsigned(blocked);
     state.repairs = unsigned(repairs);
-    if let Some(at) = audited_at {
-        let pending = unsigned(sampled.unwrap_or(0));
-        let never_started = unsigned(never_started.unwrap_or(0));
-        state.note_audit(
-            instant(at),
-            pending,
-            never_started,
-            rate_micros.map(unsigned),
-        );
-    }
+    let audited = audited_at.map(|at| Audited {
+        at: instant(at),
+        pending: sampled,
+        never_started,
+        rate_micros,
+    });
+    note(&mut state, audited);
     (RecordId(id), state)
 }

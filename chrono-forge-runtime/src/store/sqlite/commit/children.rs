@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 
 use super::Batch;
-use super::branch::{self, Branch};
+use super::branch;
 use super::existing;
-use crate::record::{ChildRow, ClaimedRun, Dispatch, RecordId, RunId, WorkerId};
-use crate::store::FIRST_EPOCH;
+use crate::record::{ChildRow, Dispatch, RecordId, RunId, WorkerId};
+use crate::store::shared::claimed;
+use crate::store::shared::dispatch::{Branch, branches_of};
 use crate::store::sqlite::bind::Bind;
-use crate::store::sqlite::{NO_COUNTS, held, sequence, statement};
+use crate::store::sqlite::{held, sequence, statement};
 
 /// What is known about the keys of the children.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Batch<'_> {
     ) -> QueryResult<()> {
         let mut branches: Vec<Branch<'_>> = self
             .live()
-            .flat_map(|(place, plan)| branch::of_plan(place, plan))
+            .flat_map(|(place, plan)| branches_of(place, plan))
             .collect();
         if branches.is_empty() {
             return Ok(());
@@ -84,7 +85,7 @@ impl Batch<'_> {
                 }
                 claimed.push([a, b, c, d, e, f, g, h, i, at, fence.worker.0.into()]);
                 claims.entry(fence.worker).or_default().push(id);
-                let run = claimed_run(id, branch.id, dispatch, child);
+                let run = claimed::child(id, branch.id, dispatch, child);
                 self.applied.outcomes[branch.place].claimed.push(run);
             }
         }
@@ -114,27 +115,4 @@ fn columns<'a>(
         dispatch.at.into(),
         dispatch.at.into(),
     ]
-}
-
-fn claimed_run(
-    id: RunId,
-    parent: Option<RecordId>,
-    dispatch: &Dispatch,
-    child: &ChildRow,
-) -> ClaimedRun {
-    ClaimedRun {
-        id,
-        key: child.key.clone(),
-        workflow: child.workflow.to_string(),
-        queue: child.queue.to_string(),
-        level: child.level,
-        epoch: FIRST_EPOCH,
-        args: child.args.clone(),
-        attempts: 0,
-        retry_counts: NO_COUNTS.into(),
-        crashes: 0,
-        parent,
-        created_at: dispatch.at,
-        fresh: true,
-    }
 }

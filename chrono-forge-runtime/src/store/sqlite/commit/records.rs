@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::Batch;
-use crate::record::{Record, RecordState};
+use crate::store::shared::plain::is_plain;
 use crate::store::sqlite::bind::deadline;
 use crate::store::sqlite::statement;
 
@@ -59,16 +59,6 @@ WHERE id IN (
         ON l.workflow_id = v.column1 AND l.step_name = v.column2
     WHERE l.state = 0
 )";
-
-/// Whether the columns that the short statement leaves out are null.
-fn is_plain(record: &Record) -> bool {
-    record.state == RecordState::Completed
-        && record.wake_at.is_none()
-        && record.error_class.is_none()
-        && record.error_message.is_none()
-        && record.metadata.is_none()
-        && record.context_delta.is_none()
-}
 
 impl Batch<'_> {
     /// Upserts the records of all plans; a plan names each record once.

@@ -7,9 +7,10 @@
 use diesel::prelude::*;
 
 use super::Batch;
-use crate::record::{RunEnd, RunState};
-use crate::store::sqlite::bind::deadline;
-use crate::store::sqlite::{NO_COUNTS, statement};
+use crate::record::RunEnd;
+use crate::store::shared::claimed::NO_COUNTS;
+use crate::store::shared::end::EndRow;
+use crate::store::sqlite::statement;
 
 pub(super) const TOUCH: &str = "
 UPDATE chrono_forge_workflows SET
@@ -84,10 +85,11 @@ impl Batch<'_> {
         let mut batch = statement::Batch::new(END);
         let mut due = false;
         for (place, plan) in self.live() {
-            let Some(end) = &plan.end else { continue };
-            let Some(row) = self.row(end, self.is_woken(place)) else {
-                continue;
+            let end = match &plan.end {
+                None | Some(RunEnd::Completed { .. }) => continue,
+                Some(end) => end,
             };
+            let row = EndRow::of(end, self.is_woken(place), self.now);
             due |= row
                 .wake_at
                 .is_some_and(|at| at <= self.now.as_microsecond());
@@ -106,70 +108,5 @@ impl Batch<'_> {
         drop(batch);
         self.applied.due |= due;
         Ok(())
-    }
-
-    /// What this end leaves on the row; a completion has its own statement.
-    fn row<'e>(&self, end: &'e RunEnd, woken: bool) -> Option<EndRow<'e>> {
-        let row = EndRow::new;
-        Some(match end {
-            RunEnd::Completed { .. } => return None,
-            // A wake-up that came during the pass: the flag stays for the claim to clear.
-            RunEnd::Parked {
-                wake_at,
-                dropped_foreign,
-            } => EndRow {
-                wake_at: if woken {
-                    Some(self.now.as_microsecond())
-                } else {
-                    wake_at.map(deadline)
-                },
-                dropped_foreign: *dropped_foreign,
-                ..row(RunState::Idle)
-            },
-            RunEnd::Retrying {
-                wake_at,
-                attempts,
-                retry_counts,
-            } => EndRow {
-                wake_at: Some(deadline(*wake_at)),
-                attempts: Some(*attempts),
-                retry_counts: Some(retry_counts),
-                ..row(RunState::Idle)
-            },
-            RunEnd::Released { at } => EndRow {
-                wake_at: Some(at.as_microsecond()),
-                ..row(RunState::Idle)
-            },
-            RunEnd::Failed { attempts, .. } => EndRow {
-                attempts: Some(*attempts),
-                ..row(RunState::Failed)
-            },
-            RunEnd::Stalled { step_name, .. } => EndRow {
-                stalled_by: Some(step_name),
-                ..row(RunState::Stalled)
-            },
-        })
-    }
-}
-
-struct EndRow<'a> {
-    state: RunState,
-    wake_at: Option<i64>,
-    attempts: Option<u32>,
-    retry_counts: Option<&'a str>,
-    stalled_by: Option<&'a str>,
-    dropped_foreign: bool,
-}
-
-impl EndRow<'_> {
-    fn new(state: RunState) -> Self {
-        Self {
-            state,
-            wake_at: None,
-            attempts: None,
-            retry_counts: None,
-            stalled_by: None,
-            dropped_foreign: false,
-        }
     }
 }

@@ -1,21 +1,13 @@
-//! Which runs keep a run parked at any depth, for operators.
-//!
-//! From the blocked runs upwards and not from the branches downwards: a branch has a million children of
-//! which few are blocked, and no index tells which of the others wait for children of their own. What is
-//! below a run was created after it, and its key begins with the run's; nearly every blocked run that is
-//! not below it is left out by these two, before any way up is walked. They prove nothing, since runs of
-//! other workflows may have the same key, so the links decide.
+//! Which runs keep a run parked at any depth, for operators: from the blocked runs upwards, page by page, as
+//! [`shared::blocked`](crate::store::shared::blocked) tells.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
 use super::blocked::{self, blocked_child, newest_error};
 use crate::record::{BlockedChild, RunId, RunRow};
-use crate::store::StoreResult;
+use crate::store::shared::blocked::PAGE_ROWS;
 use crate::store::sqlite::statement::Stmt;
-
-/// Blocked runs looked at in one transaction.
-pub(in crate::store::sqlite) const PAGE_ROWS: u32 = 1_000;
 
 /// The last blocked run of a page.
 pub(super) const PAGE_END: &str = "
@@ -75,24 +67,4 @@ pub(in crate::store::sqlite) fn blocked_below(
     ];
     let below = blocked::load(conn, BELOW, &binds)?;
     Ok(Some((below, RunId(end))))
-}
-
-/// Page after page; see [`Store::blocked_descendants`](crate::store::Store::blocked_descendants).
-pub(in crate::store::sqlite) fn blocked_descendants(
-    run: &RunRow,
-    limit: u32,
-    read: impl Fn(RunId) -> StoreResult<Option<(Vec<BlockedChild>, RunId)>>,
-) -> StoreResult<Vec<BlockedChild>> {
-    let limit = limit as usize;
-    let mut found = Vec::new();
-    let mut after = run.id;
-    while found.len() < limit {
-        let Some((page, last)) = read(after)? else {
-            break;
-        };
-        found.extend(page);
-        after = last;
-    }
-    found.truncate(limit);
-    Ok(found)
 }

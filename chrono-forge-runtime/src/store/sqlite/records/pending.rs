@@ -2,11 +2,10 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use jiff::Timestamp;
 
 use super::repeats;
-use crate::record::{Notes, PendingRow, RunId, RunState};
-use crate::schedule::tick_name;
+use crate::record::{PendingRow, RunId, RunState};
+use crate::store::shared::pending::{arrange, ticks_under_way};
 use crate::store::sqlite::bind::{instant, name_list};
 use crate::store::sqlite::runs::count;
 use crate::store::sqlite::statement::Stmt;
@@ -67,13 +66,10 @@ pub(in crate::store::sqlite) fn pending(
     let rows: Vec<Row> = Stmt::<Columns>::new(PENDING, &binds).load(conn)?;
     let mut pending: Vec<PendingRow> = rows.into_iter().map(pending_row).collect();
     let repeats = repeats::names(conn, run)?;
-    let repeats = named(conn, run, &repeats)?;
-    let ticks: Vec<String> = repeats.iter().filter_map(tick_under_way).collect();
-    pending.extend(repeats);
+    pending.extend(named(conn, run, &repeats)?);
+    let ticks = ticks_under_way(&pending);
     pending.extend(named(conn, run, &ticks)?);
-    pending.sort_unstable_by(|a, b| a.step_name.cmp(&b.step_name));
-    pending.truncate(limit as usize);
-    Ok(pending)
+    Ok(arrange(pending, limit))
 }
 
 fn named(
@@ -87,13 +83,6 @@ fn named(
     let binds = [name_list(names).into(), run.0.into(), run.0.into()];
     let rows: Vec<Row> = Stmt::<Columns>::new(NAMED, &binds).load(conn)?;
     Ok(rows.into_iter().map(pending_row).collect())
-}
-
-/// The repetition row that a repeat is at.
-fn tick_under_way(repeat: &PendingRow) -> Option<String> {
-    let tick = Notes::of_text(repeat.metadata.as_deref()).tick?;
-    let at = Timestamp::from_microsecond(tick.at).ok()?;
-    Some(format!("{}${}", repeat.step_name, tick_name(at)))
 }
 
 fn pending_row((record, rest): Row) -> PendingRow {

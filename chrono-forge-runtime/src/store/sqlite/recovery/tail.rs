@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::record::{RecordId, RecordState, RunId};
+use crate::record::{RecordId, RunId};
+use crate::store::shared::tail::{Found, Named, Tails, candidates, listed, resolve};
 use crate::store::sqlite::records::repeat_names;
 use crate::store::sqlite::statement::{Batch, Stmt};
 
@@ -68,30 +69,6 @@ SELECT l.step_name FROM chrono_forge_execution_logs AS l
 WHERE l.workflow_id = ? AND l.step_name >= 'repeat%' AND +l.state = 2
 LIMIT 20";
 
-/// Failed records that a refusal names.
-const FAILED_MAX: usize = 20;
-
-/// What a bare key may stand behind.
-const KINDS: [&str; 7] = [
-    "step",
-    "wait",
-    "wait_until",
-    "continue_if",
-    "repeat",
-    "branch",
-    "merge",
-];
-
-/// What names mean.
-pub(super) enum Named {
-    Found(Vec<(RecordId, String)>),
-    /// The first name that does not mean one failed record.
-    Missing {
-        record: String,
-        problem: &'static str,
-    },
-}
-
 /// Failed records at the tails of these runs.
 pub(super) fn of_runs(
     conn: &mut SqliteConnection,
@@ -102,46 +79,21 @@ pub(super) fn of_runs(
     for run in runs {
         last.push([run.0.into()]);
     }
-    let mut tail = Batch::with_capacity(TAIL, runs.len());
-    let mut failed: Vec<(i64, i64, i64, String)> = Vec::new();
+    let mut tails = Tails::default();
     for chunk in last.chunks::<(BigInt, BigInt, BigInt)>() {
-        for (run, stalled, success) in chunk.load::<(i64, i64, i64)>(conn)? {
-            let of_run = || repeats.iter().filter(|repeat| repeat.nth == run);
-            let successes = of_run().filter(|repeat| repeat.is(RecordState::Completed));
-            let success = successes
-                .map(|repeat| repeat.seq)
-                .filter(|seq| *seq < stalled)
-                .fold(success, i64::max);
-            tail.push([run.into(), success.into()]);
-            let failures = of_run().filter(|it| it.is(RecordState::Failed) && it.seq > success);
-            failed.extend(failures.map(|it| (run, it.seq, it.id, it.name.clone())));
+        for run in chunk.load::<(i64, i64, i64)>(conn)? {
+            tails.add(run, &repeats);
         }
     }
+    let mut tail = Batch::with_capacity(TAIL, runs.len());
+    for (run, success) in &tails.successes {
+        tail.push([(*run).into(), (*success).into()]);
+    }
+    let mut failed = Vec::new();
     for chunk in tail.chunks::<(BigInt, BigInt, BigInt, Text)>() {
         failed.extend(chunk.load::<(i64, i64, i64, String)>(conn)?);
     }
-    failed.sort_unstable();
-    Ok(failed
-        .into_iter()
-        .map(|(_, _, id, name)| (RecordId(id), name))
-        .collect())
-}
-
-/// A record that was looked up by name.
-struct Found {
-    /// What it was looked up for: a run, or the place of a name.
-    nth: i64,
-    id: i64,
-    name: String,
-    state: i64,
-    /// Zero for a record that the body has not received.
-    seq: i64,
-}
-
-impl Found {
-    fn is(&self, state: RecordState) -> bool {
-        self.state == state as i64
-    }
+    Ok(tails.with(failed))
 }
 
 /// The rows of the repeats of these runs.
@@ -183,56 +135,20 @@ pub(super) fn named(
     names: &[String],
 ) -> QueryResult<Named> {
     let mut batch = Batch::new(NAMED);
-    for (nth, name) in (0_i64..).zip(names) {
-        if name.contains('$') {
-            batch.push([nth.into(), run.0.into(), name.into()]);
-            continue;
-        }
-        for kind in KINDS {
-            batch.push([nth.into(), run.0.into(), format!("{kind}${name}").into()]);
-        }
+    for (nth, name) in candidates(names) {
+        batch.push([nth.into(), run.0.into(), name.into()]);
     }
     let rows = look_up(conn, &batch)?;
-    let mut found: Vec<(RecordId, String)> = Vec::new();
-    for (nth, name) in (0_i64..).zip(names) {
-        let mut failed = rows
-            .iter()
-            .filter(|row| row.nth == nth && row.is(RecordState::Failed));
-        let problem = match (failed.next(), failed.next()) {
-            _ if is_repetition(name) => "is one repetition; name its `repeat$<key>`",
-            (Some(row), None) => {
-                if found.iter().all(|(known, _)| known.0 != row.id) {
-                    found.push((RecordId(row.id), row.name.clone()));
-                }
-                continue;
-            }
-            (Some(_), Some(_)) => "means several failed records; give the whole row name",
-            (None, _) if rows.iter().any(|row| row.nth == nth) => "has not failed",
-            (None, _) => "does not exist",
-        };
-        return Ok(Named::Missing {
-            record: name.clone(),
-            problem,
-        });
-    }
-    Ok(Named::Found(found))
+    Ok(resolve(names, &rows))
 }
 
 /// Failed records of a run, for the message of a refusal.
 pub(super) fn failed(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Vec<String>> {
     let binds = [run.0.into(), run.0.into()];
     let rows: Vec<(String,)> = Stmt::<(Text,)>::new(FAILED, &binds).load(conn)?;
-    let repeats = repeats_of(conn, &[run])?.into_iter();
-    let repeats = repeats.filter(|repeat| repeat.is(RecordState::Failed));
-    let mut names: Vec<String> = rows.into_iter().map(|(name,)| name).collect();
-    names.extend(repeats.map(|repeat| repeat.name));
-    names.sort_unstable();
-    names.truncate(FAILED_MAX);
-    Ok(names)
-}
-
-/// `repeat$<key>$<instant>`.
-fn is_repetition(name: &str) -> bool {
-    name.strip_prefix("repeat$")
-        .is_some_and(|rest| rest.contains('$'))
+    let repeats = repeats_of(conn, &[run])?;
+    Ok(listed(
+        rows.into_iter().map(|(name,)| name).collect(),
+        repeats,
+    ))
 }

@@ -5,15 +5,13 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::fixture::*;
+use super::open;
 use crate::error::StoreErrorKind;
 use crate::record::*;
+use crate::store::conformance::backend::sqlite::Scratch;
+use crate::store::conformance::fixture::*;
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use crate::store::*;
-
-fn raw(scratch: &Scratch) -> SqliteConnection {
-    SqliteConnection::establish(scratch.0.join("forge.db").to_str().unwrap()).unwrap()
-}
 
 fn refusal(options: SqliteOptions) -> StoreError {
     SqliteStore::open(options).err().expect("the store opened")
@@ -40,7 +38,8 @@ fn verify_only_refuses_a_schema_that_is_not_there() {
 fn a_newer_schema_is_refused() {
     let scratch = Scratch::new();
     drop(SqliteStore::open(scratch.options()).unwrap());
-    raw(&scratch)
+    scratch
+        .raw()
         .batch_execute("INSERT INTO chrono_forge_schema_migrations (version) VALUES ('99990101')")
         .unwrap();
     let error = refusal(scratch.options());
@@ -57,7 +56,7 @@ fn every_migration_goes_down_and_up_again() {
     let left: i64 = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(
         "(SELECT count(*) FROM sqlite_schema WHERE name LIKE 'chrono_forge_%' AND name NOT LIKE '%schema_migrations%')",
     ))
-    .get_result(&mut raw(&scratch))
+    .get_result(&mut scratch.raw())
     .unwrap();
     assert_eq!(left, 0);
     assert!(SqliteStore::open(scratch.options()).is_ok());
@@ -66,20 +65,20 @@ fn every_migration_goes_down_and_up_again() {
 #[test]
 fn what_is_no_database_is_corrupt() {
     let scratch = Scratch::new();
-    let path = scratch.0.join("forge.db");
+    let path = scratch.path("forge.db");
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
     assert_eq!(refusal(scratch.options()).kind, StoreErrorKind::Corrupt);
-    let directory = SqliteOptions::new(Location::File(scratch.0.clone()));
+    let directory = SqliteOptions::new(Location::File(scratch.path("")));
     assert_eq!(refusal(directory).kind, StoreErrorKind::Corrupt);
-    let nowhere = SqliteOptions::new(Location::File(scratch.0.join("no/such/dir.db")));
+    let nowhere = SqliteOptions::new(Location::File(scratch.path("no/such/dir.db")));
     assert_eq!(refusal(nowhere).kind, StoreErrorKind::Corrupt);
 }
 
 #[test]
 fn a_full_disk_is_transient_and_leaves_the_store_usable() {
-    let mut forge = Forge::new();
+    let (mut forge, scratch) = open();
     let run = forge.running("p");
-    let store = SqliteStore::open(forge.scratch.options()).unwrap();
+    let store = SqliteStore::open(scratch.options()).unwrap();
     let full = "PRAGMA max_page_count = 30";
     store.writing.lock().batch_execute(full).unwrap();
     let mut writer = store.writer().unwrap();
@@ -105,79 +104,32 @@ fn a_full_disk_is_transient_and_leaves_the_store_usable() {
 
 #[test]
 fn a_lock_that_stays_taken_is_transient() {
-    let mut forge = Forge::new();
+    let (mut forge, scratch) = open();
     let options = SqliteOptions {
         busy_timeout: Duration::from_millis(20),
-        ..forge.scratch.options()
+        ..scratch.options()
     };
     let mut writer = SqliteStore::open(options).unwrap().writer().unwrap();
-    let mut holder = raw(&forge.scratch);
+    let mut holder = scratch.raw();
     holder.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let error = writer.register_worker("x", "h", 1, at(0)).unwrap_err();
+    let error = writer
+        .register_worker(&entry("x", "h", 1), at(0))
+        .unwrap_err();
     assert!(error.is_transient(), "{error}");
     holder.batch_execute("COMMIT").unwrap();
-    assert!(writer.register_worker("x", "h", 1, at(0)).is_ok());
+    assert!(writer.register_worker(&entry("x", "h", 1), at(0)).is_ok());
     forge.writer.heartbeat(forge.worker, &[], at(1)).unwrap();
 }
 
 #[test]
-fn many_may_open_a_new_file_at_once() {
-    for _ in 0..5 {
-        let scratch = Scratch::new();
-        std::thread::scope(|scope| {
-            for _ in 0..6 {
-                scope.spawn(|| {
-                    let store = SqliteStore::open(scratch.options()).unwrap();
-                    store
-                        .writer()
-                        .unwrap()
-                        .register_worker("w", "h", 1, at(0))
-                        .unwrap();
-                });
-            }
-        });
-        let store = SqliteStore::open(scratch.options()).unwrap();
-        assert_eq!(store.live_workers().unwrap().len(), 6);
-    }
-}
-
-#[test]
-fn foreign_changes_are_those_of_others() {
-    let mut forge = Forge::new();
-    let before = forge.store.foreign_changes().unwrap();
-    assert!(before.is_some());
-    forge.start_at("mine", 1, at(1));
-    assert_eq!(forge.store.foreign_changes().unwrap(), before);
-    let other = SqliteStore::open(forge.scratch.options()).unwrap();
-    let mut writer = other.writer().unwrap();
-    writer
-        .start(&[start("theirs", "flow", 1, None)], at(1))
-        .unwrap();
-    assert_ne!(forge.store.foreign_changes().unwrap(), before);
-}
-
-#[test]
-fn a_held_lock_is_not_free_until_its_holder_is_gone() {
-    let forge = Forge::new();
+fn a_lock_is_a_file_beside_the_database() {
+    let (forge, scratch) = open();
     let locks = forge.store.worker_locks().unwrap();
-    assert!(!locks.is_free(forge.worker));
-    let guard = locks.hold(forge.worker).unwrap();
-    let other = SqliteStore::open(forge.scratch.options())
-        .unwrap()
-        .worker_locks()
-        .unwrap();
-    assert!(!other.is_free(forge.worker));
-    assert!(
-        forge
-            .scratch
-            .0
-            .join(format!("forge.db-worker-{}.lock", forge.worker))
-            .exists()
-    );
-    drop(guard);
-    assert!(other.is_free(forge.worker));
-    other.remove(forge.worker);
-    assert!(!other.is_free(forge.worker));
+    let _guard = locks.hold(forge.worker).unwrap();
+    let name = format!("forge.db-worker-{}.lock", forge.worker);
+    assert!(scratch.path(&name).exists());
+    locks.remove(forge.worker);
+    assert!(!scratch.path(&name).exists());
 }
 
 #[test]
@@ -199,7 +151,8 @@ fn a_database_in_memory_does_the_same_without_files() {
 #[test]
 fn a_database_shared_with_an_application_is_left_as_it_is() {
     let scratch = Scratch::new();
-    raw(&scratch)
+    scratch
+        .raw()
         .batch_execute(
             "CREATE TABLE __diesel_schema_migrations (version TEXT PRIMARY KEY, run_on TEXT);
              INSERT INTO __diesel_schema_migrations VALUES ('99999999', '');",

@@ -8,12 +8,13 @@ use diesel::connection::{Connection, InstrumentationEvent};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::fixture::*;
 use crate::record::*;
 use crate::store::Store;
+use crate::store::conformance::backend::sqlite::Scratch;
+use crate::store::conformance::fixture::*;
 use crate::store::sqlite::{
     SqliteStore, audits, claim, commit, failures, held, queue, records, recovery, results, runs,
-    start, wake, worker,
+    start, transfer, wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -69,7 +70,10 @@ fn no_statement_walks_a_table_that_grows() {
     ];
     let reads = [queue::NEXT_WAKE];
     let reads = reads.iter().chain(records::STATEMENTS);
-    let reads = reads.chain(results::STATEMENTS).chain(failures::STATEMENTS);
+    let reads = reads
+        .chain(results::STATEMENTS)
+        .chain(failures::STATEMENTS)
+        .chain(transfer::STATEMENTS);
     for sql in statements.iter().chain(&others).chain(reads) {
         let plan = plan(sql);
         for step in plan.lines() {
@@ -259,12 +263,14 @@ fn a_statement_is_prepared_once() {
             }
         });
     let mut writer = store.writer().unwrap();
-    let worker = writer.register_worker("w", "host", 1, at(0)).unwrap();
+    let worker = writer
+        .register_worker(&entry("w", "host", 1), at(0))
+        .unwrap();
     let mut forge = Forge {
         store: Arc::new(store),
         writer,
         worker,
-        scratch,
+        database: Box::new(scratch),
     };
     let mut round = |key: &str| {
         let parent = forge.running(key);
@@ -292,7 +298,7 @@ fn a_statement_is_prepared_once() {
         forge.writer.apply(&plans, at(2)).unwrap();
         forge
             .writer
-            .heartbeat(forge.worker, &[parent.id], at(3))
+            .heartbeat(forge.worker, &[known(&parent)], at(3))
             .unwrap();
         forge.end(&parent, parked(None));
         forge.claim(at(4));

@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, Params, StatementStatus};
 
-use super::fixture::*;
+use super::open;
 use crate::record::Level;
+use crate::store::conformance::fixture::*;
 use crate::store::sqlite::{claim, queue};
 
 /// Runs that are due and that the worker may take.
@@ -30,11 +31,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut forge = Forge::new();
+        let (mut forge, scratch) = open();
         for n in 0..DUE_RUNS {
             forge.start_at(&format!("r{n}"), 1, at(1));
         }
-        let conn = Connection::open(forge.scratch.0.join("forge.db")).unwrap();
+        let conn = Connection::open(scratch.path("forge.db")).unwrap();
         Self {
             _forge: forge,
             conn,

@@ -4,8 +4,9 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use crate::record::WorkerId;
+use crate::store::shared::held::poisoned_and_due;
 use crate::store::sqlite::bind::id_list;
-use crate::store::sqlite::held::{self, HeldRun};
+use crate::store::sqlite::held;
 use crate::store::sqlite::statement::Stmt;
 use crate::store::{CrashLimits, Recovered};
 
@@ -53,16 +54,9 @@ pub(in crate::store::sqlite) fn declare_dead(
     if Stmt::<()>::new(STOP, &stop).execute(conn)? == 0 {
         return Ok(None);
     }
-    // Below quarantine a death says little: the killer may be any of the runs that died together.
-    let fatal = limits.quarantine_from.saturating_add(limits.poison_at);
-    let is_poison = |run: &HeldRun| {
-        run.crashes >= limits.quarantine_from && run.crashes.saturating_add(1) >= fatal
-    };
-    let (poisoned, due): (Vec<HeldRun>, Vec<HeldRun>) =
-        held::runs(conn, worker)?.into_iter().partition(is_poison);
-    let ids = |runs: &[HeldRun]| runs.iter().map(|run| run.id.0).collect::<Vec<_>>();
-    super::hand_back(conn, &ids(&due), 1, now)?;
-    poison(conn, &ids(&poisoned), limits, now)?;
+    let (poisoned, due) = poisoned_and_due(&held::runs(conn, worker)?, limits);
+    super::hand_back(conn, &due, 1, now)?;
+    poison(conn, &poisoned, limits, now)?;
     held::clear(conn, worker)?;
     Ok(Some(Recovered {
         due: due.len() as u64,

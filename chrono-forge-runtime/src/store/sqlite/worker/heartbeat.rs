@@ -1,14 +1,13 @@
 //! The heartbeat: renews the lease and compares what the database says with what memory knows.
 
-use std::collections::BTreeSet;
-
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use crate::record::{RunId, WorkerId};
+use crate::record::{Epoch, RunId, WorkerId};
 use crate::store::Heartbeat;
-use crate::store::sqlite::bind::id_list;
+use crate::store::shared::held::{Exception, HeldRun, heartbeat as answer};
+use crate::store::sqlite::bind::pair_list;
 use crate::store::sqlite::held;
 use crate::store::sqlite::statement::Stmt;
 
@@ -17,16 +16,16 @@ const RENEW: &str =
 
 /// Of the runs that memory holds, those that need a word: lost or woken.
 pub(super) const EXCEPTIONS: &str = "
-SELECT j.value, w.locked_by IS ?
+SELECT j.value ->> 0, j.value ->> 1, w.locked_by IS ? AND w.lock_epoch IS j.value ->> 1
 FROM json_each(?) AS j
-LEFT JOIN chrono_forge_workflows AS w ON w.id = j.value
-WHERE w.locked_by IS NOT ? OR w.wake_requested <> 0";
+LEFT JOIN chrono_forge_workflows AS w ON w.id = j.value ->> 0
+WHERE w.locked_by IS NOT ? OR w.lock_epoch IS NOT j.value ->> 1 OR w.wake_requested <> 0";
 
 /// See [`Writer::heartbeat`](crate::store::Writer::heartbeat).
 pub(in crate::store::sqlite) fn heartbeat(
     conn: &mut SqliteConnection,
     worker: WorkerId,
-    memory: &[RunId],
+    memory: &[(RunId, Epoch)],
     now: Timestamp,
 ) -> QueryResult<Heartbeat> {
     if Stmt::<()>::new(RENEW, &[now.into(), worker.0.into()]).execute(conn)? == 0 {
@@ -35,51 +34,45 @@ pub(in crate::store::sqlite) fn heartbeat(
             ..Heartbeat::default()
         });
     }
-    let memory: BTreeSet<RunId> = memory.iter().copied().collect();
-    let (known, orphans): (Vec<RunId>, Vec<RunId>) = held::runs(conn, worker)?
-        .into_iter()
-        .map(|run| run.id)
-        .partition(|run| memory.contains(run));
-    let orphans: Vec<i64> = orphans.into_iter().map(|run| run.0).collect();
-    super::hand_back(conn, &orphans, 0, now)?;
-    prune(conn, worker, &known)?;
-    let mut answer = Heartbeat {
-        orphans_released: orphans.len() as u64,
-        ..Heartbeat::default()
-    };
-    let list = id_list(memory.iter().map(|run| run.0));
-    let rows: Vec<(i64, i64)> =
-        Stmt::<(BigInt, BigInt)>::new(EXCEPTIONS, &[worker.0.into(), list.into(), worker.0.into()])
-            .load(conn)?;
-    for (run, ours) in rows {
-        let side = if ours == 0 {
-            &mut answer.lost
-        } else {
-            &mut answer.woken
-        };
-        side.push(RunId(run));
-    }
-    Ok(answer)
+    let held = held::runs(conn, worker)?;
+    prune(conn, worker, &held)?;
+    let exceptions = exceptions(conn, worker, memory)?;
+    let held = held.into_iter().map(|run| (run.id, run.epoch));
+    Ok(answer(exceptions, held, memory))
+}
+
+/// Compares what memory knows with the rows.
+fn exceptions(
+    conn: &mut SqliteConnection,
+    worker: WorkerId,
+    memory: &[(RunId, Epoch)],
+) -> QueryResult<Vec<Exception>> {
+    let list = pair_list(memory.iter().map(|(run, epoch)| (run.0, epoch.0)));
+    let binds = [worker.0.into(), list.into(), worker.0.into()];
+    let rows: Vec<(i64, i64, i64)> =
+        Stmt::<(BigInt, BigInt, BigInt)>::new(EXCEPTIONS, &binds).load(conn)?;
+    let exception = |(run, epoch, is_ours)| (run, epoch, is_ours != 0);
+    Ok(rows.into_iter().map(exception).collect())
 }
 
 /// Leaves one claims row with what is still held, so that one long run does not keep the thousand
 /// finished ones of its batch on the list. Nothing is written when nothing changed.
-fn prune(conn: &mut SqliteConnection, worker: WorkerId, known: &[RunId]) -> QueryResult<()> {
+fn prune(conn: &mut SqliteConnection, worker: WorkerId, held: &[HeldRun]) -> QueryResult<()> {
     let entries: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(
         "SELECT count(*), ifnull(sum(json_array_length(run_ids)), 0)
         FROM chrono_forge_claims WHERE worker_id = ?",
         &[worker.0.into()],
     )
     .load(conn)?;
-    let held = known.len() as i64;
-    let tidy = (i64::from(held > 0), held);
+    let count = held.len() as i64;
+    let tidy = (i64::from(count > 0), count);
     if entries == [tidy] {
         return Ok(());
     }
     held::clear(conn, worker)?;
-    if known.is_empty() {
-        Ok(())
-    } else {
-        held::enter(conn, worker, known)
+    if held.is_empty() {
+        return Ok(());
     }
+    let runs: Vec<RunId> = held.iter().map(|run| run.id).collect();
+    held::enter(conn, worker, &runs)
 }

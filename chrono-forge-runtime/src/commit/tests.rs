@@ -1,0 +1,270 @@
+//! Which thread does what, and who waits for whom.
+
+mod fake;
+
+use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::record::{Epoch, Fence, Level, Priority, RunId, WorkerId};
+use fake::{Fake, Gate};
+
+const HANGS: Duration = Duration::from_secs(30);
+
+struct Nobody;
+
+impl CommitObserver for Nobody {
+    fn committed(&self, _: &[Plan], _: &Applied) {}
+}
+
+struct Told(RunId, Sender<(RunId, u64)>);
+
+impl PlanSink for Told {
+    fn settled(self: Arc<Self>, through: u64, _: PlanOutcome) {
+        self.1.send((self.0, through)).unwrap();
+    }
+}
+
+/// A pipeline with somebody who is told what is settled.
+struct Bench {
+    gate: Arc<Gate>,
+    committer: Committer,
+    threads: Vec<JoinHandle<()>>,
+    teller: Sender<(RunId, u64)>,
+    told: Receiver<(RunId, u64)>,
+}
+
+impl Bench {
+    fn new(writers: u32) -> Self {
+        Self::of(writers, true)
+    }
+
+    fn of(writers: u32, executes: bool) -> Self {
+        let store = Fake::new(writers);
+        let (teller, told) = channel();
+        let (committer, threads) = Committer::open(
+            &store,
+            executes,
+            BatchLimits {
+                plans_max: 1,
+                ..BatchLimits::default()
+            },
+            Arc::new(SystemClock),
+            Arc::new(Nobody),
+            Arc::default(),
+            &tokio::runtime::Handle::current(),
+        )
+        .unwrap();
+        Self {
+            gate: Arc::clone(&store.gate),
+            committer,
+            threads,
+            teller,
+            told,
+        }
+    }
+
+    /// Submits a plan that its fence turns away, which a settled plan is as well.
+    fn submit(&self, run: i64, number: u64) {
+        let fence = Fence {
+            run: RunId(run),
+            worker: WorkerId(1),
+            epoch: Epoch(1),
+        };
+        let sink = Told(fence.run, self.teller.clone());
+        let plan = Plan::new(fence, None);
+        self.committer.submit(plan, number, true, Arc::new(sink));
+    }
+
+    fn await_settled(&self) -> (RunId, u64) {
+        self.told.recv_timeout(HANGS).unwrap()
+    }
+
+    /// The thread that the plans of this run go through.
+    fn thread_of(&self, run: i64) -> String {
+        let passed = self.gate.passed("apply").into_iter();
+        let mut threads: Vec<String> = passed
+            .filter(|(_, of)| *of == Some(RunId(run)))
+            .map(|(thread, _)| thread)
+            .collect();
+        threads.dedup();
+        assert_eq!(threads.len(), 1, "{threads:?}");
+        threads.remove(0)
+    }
+
+    async fn call(&self) {
+        let call = self.committer.call("wake", |w| w.wake("w", "k", now()));
+        tokio::time::timeout(HANGS, call).await.unwrap().unwrap();
+    }
+
+    async fn beat(&self) {
+        let beat = |w: &mut dyn Writer| w.heartbeat(WorkerId(1), &[], now());
+        let beat = self.committer.call_alive("heartbeat", beat);
+        tokio::time::timeout(HANGS, beat).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for name in ["apply", "wake"] {
+            self.gate.open(name);
+        }
+        self.committer.close();
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runs_plans_go_through_one_thread_in_order_and_those_of_many_through_all() {
+    let bench = Bench::new(3);
+    assert_eq!(bench.threads.len(), 5);
+    let runs: Vec<i64> = (0..30).map(|n| n * 16).collect();
+    for number in 1..=10 {
+        for run in &runs {
+            bench.submit(*run, number);
+        }
+    }
+    let mut through = std::collections::HashMap::new();
+    for _ in 0..300 {
+        let (run, number) = bench.await_settled();
+        let earlier = through.insert(run, number).unwrap_or(0);
+        assert_eq!(number, earlier + 1, "{run:?}");
+    }
+    let threads: HashSet<String> = runs.iter().map(|run| bench.thread_of(*run)).collect();
+    let names = ["commit", "2", "3"].map(|name| format!("chrono-forge-{name}"));
+    assert_eq!(threads, HashSet::from(names));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_calls_nor_the_heartbeat_nor_other_batches_wait_for_one_that_hangs() {
+    let bench = Bench::new(2);
+    bench.gate.shut("apply");
+    bench.submit(0, 1);
+    bench.gate.await_waiting(1);
+    // Another thread's run, a call and a heartbeat.
+    bench.submit(16, 1);
+    assert_eq!(bench.await_settled(), (RunId(16), 1));
+    bench.call().await;
+    bench.beat().await;
+    // A call that hangs does not delay the heartbeat either.
+    bench.gate.shut("wake");
+    let hanging = bench.committer.call("wake", |w| w.wake("w", "k", now()));
+    let (_, ()) = tokio::join!(hanging, async {
+        let gate = Arc::clone(&bench.gate);
+        let waited = tokio::task::spawn_blocking(move || gate.await_waiting(2));
+        waited.await.unwrap();
+        bench.beat().await;
+        bench.gate.open("wake");
+    });
+    bench.gate.open("apply");
+    assert_eq!(bench.await_settled(), (RunId(0), 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_submitted_is_written_before_a_worker_leaves() {
+    for writers in [0, 2] {
+        let bench = Bench::new(writers);
+        bench.gate.shut("apply");
+        for run in 0..40 {
+            bench.submit(run * 16, 1);
+        }
+        bench.gate.await_waiting(1);
+        let mut written = Box::pin(bench.committer.written());
+        let early = tokio::time::timeout(Duration::from_millis(20), &mut written).await;
+        assert!(early.is_err());
+        bench.gate.open("apply");
+        tokio::time::timeout(HANGS, written).await.unwrap();
+        assert_eq!(bench.gate.passed("apply").len(), 40);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_database_takes_one_writer_everything_goes_through_one_thread() {
+    let bench = Bench::new(0);
+    assert_eq!(bench.threads.len(), 1);
+    bench.submit(0, 1);
+    bench.submit(16, 1);
+    bench.call().await;
+    bench.beat().await;
+    for _ in 0..2 {
+        bench.await_settled();
+    }
+    for name in ["apply", "wake", "heartbeat"] {
+        let threads = bench
+            .gate
+            .passed(name)
+            .into_iter()
+            .map(|(thread, _)| thread);
+        let threads: HashSet<String> = threads.collect();
+        assert_eq!(threads, HashSet::from(["chrono-forge-commit".to_owned()]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_executes_nothing_keeps_two_writers_only() {
+    let bench = Bench::of(3, false);
+    assert_eq!(bench.threads.len(), 2);
+    bench.call().await;
+    bench.beat().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_are_spread_and_each_is_answered() {
+    let bench = Bench::new(2);
+    let start = |n: u32| Start {
+        key: format!("k{n}"),
+        workflow: "w".to_owned(),
+        queue: "default".to_owned(),
+        level: Level::top(Priority::Normal),
+        args: "{}".into(),
+        claim: None,
+    };
+    for n in 0..20 {
+        let started = bench.committer.start(start(n), |_| {}).await.unwrap();
+        assert!(matches!(started, Started::Inserted(_)), "{started:?}");
+    }
+    let again = bench.committer.start(start(3), |_| {}).await.unwrap();
+    assert!(matches!(again, Started::Existing(_)), "{again:?}");
+    let threads: HashSet<String> = bench
+        .gate
+        .passed("start")
+        .into_iter()
+        .map(|(t, _)| t)
+        .collect();
+    assert_eq!(threads.len(), 2);
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_death_in_one_thread_stops_all() {
+    let store = Fake::new(2);
+    let failpoints = Arc::new(Failpoints::default());
+    failpoints.arm("commit.before.wake", 1);
+    let (committer, threads) = Committer::open(
+        &store,
+        true,
+        BatchLimits::default(),
+        Arc::new(SystemClock),
+        Arc::new(Nobody),
+        failpoints,
+        &tokio::runtime::Handle::current(),
+    )
+    .unwrap();
+    assert!(
+        committer
+            .call("wake", |w| w.wake("w", "k", now()))
+            .await
+            .is_err()
+    );
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,211 @@
+//! A store whose writers work beside each other and can be held up, over a database in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::record::*;
+use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::transfer::{Exports, ImportNote, ImportedRuns, Imports, Snapshot};
+use crate::store::*;
+
+/// Whatever takes longer than this hangs.
+const HANGS: Duration = Duration::from_secs(30);
+
+pub(super) struct Fake {
+    inner: SqliteStore,
+    capabilities: Capabilities,
+    pub(super) gate: Arc<Gate>,
+}
+
+impl Fake {
+    /// With so many writers of batches; with none, one writer does everything.
+    pub(super) fn new(writers: u32) -> Self {
+        let inner = SqliteStore::open(SqliteOptions::new(Location::Memory)).unwrap();
+        Self {
+            capabilities: Capabilities {
+                writers: writers.max(1),
+                parallel_writes: writers > 0,
+                ..inner.capabilities()
+            },
+            inner,
+            gate: Arc::default(),
+        }
+    }
+}
+
+/// What intents do before they begin: wait while their name is shut, and say on which thread they are.
+#[derive(Default)]
+pub(super) struct Gate {
+    inner: Mutex<Doors>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Doors {
+    /// How many of a name still come to stand at its door.
+    shut: HashMap<&'static str, u32>,
+    waiting: u32,
+    /// Intents with their thread, those of batches with their first run.
+    passed: Vec<(&'static str, String, Option<RunId>)>,
+}
+
+impl Gate {
+    /// The next intent of this name waits.
+    pub(super) fn shut(&self, name: &'static str) {
+        self.inner.lock().unwrap().shut.insert(name, 1);
+    }
+
+    pub(super) fn open(&self, name: &'static str) {
+        self.inner.lock().unwrap().shut.remove(name);
+        self.moved.notify_all();
+    }
+
+    /// Waits until so many stand at doors.
+    pub(super) fn await_waiting(&self, count: u32) {
+        let doors = self.inner.lock().unwrap();
+        let waited = self
+            .moved
+            .wait_timeout_while(doors, HANGS, |doors| doors.waiting != count)
+            .unwrap();
+        assert!(!waited.1.timed_out(), "nobody came");
+    }
+
+    /// What passed, in order.
+    pub(super) fn passed(&self, name: &str) -> Vec<(String, Option<RunId>)> {
+        let doors = self.inner.lock().unwrap();
+        let of_name = doors.passed.iter().filter(|(passed, ..)| *passed == name);
+        of_name
+            .map(|(_, thread, run)| (thread.clone(), *run))
+            .collect()
+    }
+
+    fn pass(&self, name: &'static str, run: Option<RunId>) {
+        let mut doors = self.inner.lock().unwrap();
+        if doors.shut.get(name) == Some(&1) {
+            doors.shut.insert(name, 0);
+            doors.waiting += 1;
+            self.moved.notify_all();
+            doors = self
+                .moved
+                .wait_while(doors, |doors| doors.shut.contains_key(name))
+                .unwrap();
+            doors.waiting -= 1;
+        }
+        let thread = std::thread::current().name().unwrap().to_owned();
+        doors.passed.push((name, thread, run));
+        self.moved.notify_all();
+    }
+}
+
+macro_rules! delegate {
+    ($($name:ident($($arg:ident: $of:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($arg: $of),*) -> $answer {
+            self.inner.$name($($arg),*)
+        })*
+    };
+}
+
+macro_rules! delegate_mut {
+    ($($name:ident($($arg:ident: $of:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&mut self, $($arg: $of),*) -> StoreResult<$answer> {
+            self.gate.pass(stringify!($name), None);
+            self.inner.$name($($arg),*)
+        })*
+    };
+}
+
+impl Store for Fake {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn writer(&self) -> StoreResult<Box<dyn Writer>> {
+        Ok(Box::new(FakeWriter {
+            inner: self.inner.writer()?,
+            gate: Arc::clone(&self.gate),
+        }))
+    }
+
+    delegate! {
+        database_now() -> StoreResult<Option<Timestamp>>;
+        listener() -> StoreResult<Option<Box<dyn Listener>>>;
+        worker_locks() -> Option<Box<dyn WorkerLocks>>;
+        foreign_changes() -> StoreResult<Option<i64>>;
+        find_run(workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
+        run(run: RunId) -> StoreResult<Option<RunRow>>;
+        history(run: RunId, bytes_max: u64) -> StoreResult<Vec<RecordRow>>;
+        result(record: RecordId) -> StoreResult<Option<Json>>;
+        branches(run: RunId, names: &[String]) -> StoreResult<Vec<BranchRow>>;
+        outputs(spawn: &SpawnPath, after: RunId, limit: u32) -> StoreResult<Vec<OutputRow>>;
+        completion_order(spawn: &SpawnPath, limit: u64) -> StoreResult<Vec<RunId>>;
+        outputs_of(runs: &[RunId]) -> StoreResult<Vec<OutputRow>>;
+        failures(spawn: &SpawnPath, from: &FailurePlace, children: u32, limit: u32) -> StoreResult<FailurePage>;
+        existing_children(run: RunId, branch: &str, spawn: &str, keys: &[String]) -> StoreResult<Vec<String>>;
+        next_wake(queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>>;
+        blocked_children(run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>>;
+        branch_states(run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>>;
+        branch_counters(branch: RecordId) -> StoreResult<Option<BranchCounters>>;
+        count_children(branch: RecordId, after: RunId, through: RunId, limit: u32) -> StoreResult<(ChildCount, RunId)>;
+        audit_work(after: RecordId, limit: u32, opened_by: Timestamp) -> StoreResult<AuditWork>;
+        blocked_descendants(run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>>;
+        branches_of(run: RunId) -> StoreResult<Vec<RecordId>>;
+        pending(run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
+        live_workers() -> StoreResult<Vec<WorkerRow>>;
+        unknown_due(workflows: &[String], now: Timestamp, limit: u32) -> StoreResult<Vec<String>>;
+        unserved(now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>>;
+    }
+}
+
+impl Exports for Fake {
+    delegate! {
+        snapshot() -> StoreResult<Box<dyn Snapshot>>;
+        copies(names: &[(&str, &str)]) -> StoreResult<Vec<RunCopy>>;
+        import_note(id: &str) -> StoreResult<ImportNote>;
+        unfinished_import() -> StoreResult<Option<Timestamp>>;
+    }
+}
+
+struct FakeWriter {
+    inner: Box<dyn Writer>,
+    gate: Arc<Gate>,
+}
+
+impl Writer for FakeWriter {
+    fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
+        self.gate
+            .pass("apply", plans.first().map(|plan| plan.fence.run));
+        self.inner.apply(plans, now)
+    }
+
+    delegate_mut! {
+        start(starts: &[Start], now: Timestamp) -> Vec<Started>;
+        claim_due(request: &ClaimRequest<'_>) -> Claims;
+        wake(workflow: &str, key: &str, now: Timestamp) -> Option<Woken>;
+        retry(workflow: &str, key: &str, records: Option<&[String]>, now: Timestamp) -> Option<Rearmed>;
+        retry_blocked(page: &BlockedPage<'_>, now: Timestamp) -> RetriedPage;
+        unlock(workflow: &str, key: &str, now: Timestamp) -> Option<Found>;
+        reset_crashes(workflow: &str, key: &str, now: Timestamp) -> Option<Found>;
+        enter_audits(branches: &[RecordId], due_at: Timestamp, now: Timestamp) -> ();
+        claim_audits(request: &AuditRequest<'_>, now: Timestamp) -> Vec<AuditClaim>;
+        recount_branch(branch: RecordId, now: Timestamp) -> Option<Recount>;
+        record_audits(findings: &[AuditFinding], now: Timestamp) -> Vec<RunId>;
+        register_worker(worker: &WorkerEntry<'_>, now: Timestamp) -> WorkerId;
+        heartbeat(worker: WorkerId, held: &[(RunId, Epoch)], now: Timestamp) -> Heartbeat;
+        release_orphans(worker: WorkerId, orphans: &[(RunId, Epoch)], now: Timestamp) -> u64;
+        declare_dead(worker: WorkerId, not_after: Option<Timestamp>, limits: CrashLimits, now: Timestamp) -> Option<Recovered>;
+        retire_worker(worker: WorkerId, now: Timestamp) -> ();
+        notify(calls: &[Call]) -> ();
+    }
+}
+
+impl Imports for FakeWriter {
+    delegate_mut! {
+        begin_import(id: &str, now: Timestamp) -> ImportNote;
+        import_runs(runs: &[RunParts], now: Timestamp) -> ImportedRuns;
+        finish_import(id: &str, now: Timestamp) -> ();
+        abandon_import(id: &str) -> ();
+    }
+}

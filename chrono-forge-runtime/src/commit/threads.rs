@@ -1,0 +1,136 @@
+//! The commit threads of a process: which there are, and what goes through which.
+//!
+//! Where writers work beside each other, batches go through [`Capabilities::writers`] threads, a run's plans
+//! always through the same one, so that they stay in order. Beside them there is one thread for calls (claims,
+//! wake-ups, operators), so that neither they nor batches wait for the other, and one for the heartbeat, which
+//! waits for nothing of our own. A process that executes nothing has one thread for starts and one for calls.
+//! Where the database takes one writer at a time, all of them are one thread.
+//!
+//! What used to follow from there being one thread is said by rows and by memory instead: the fence turns away
+//! plans of a run that a call took back, claims are compared with the worker that asked for them, and orphans
+//! are disowned in memory before they are released (`engine::holdings`).
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::BatchLimits;
+use super::pipeline::{Pipeline, Surroundings};
+use super::queue::Queue;
+use crate::record::RunId;
+use crate::store::{Capabilities, Start, Store, StoreError, StoreErrorKind, StoreResult, Writer};
+
+/// Neighbours in a branch are neighbours on the database's pages, too: they share a thread.
+const NEIGHBOURS_LOG2: u32 = 4;
+
+/// One queue per thread.
+pub(super) struct Queues {
+    plans: Vec<Arc<Queue>>,
+    control: Arc<Queue>,
+    liveness: Arc<Queue>,
+    all: Arc<[Arc<Queue>]>,
+}
+
+impl Queues {
+    fn new(capabilities: Capabilities, executes: bool, limits: BatchLimits) -> Self {
+        let queue = || Arc::new(Queue::new(limits));
+        if !capabilities.parallel_writes {
+            let only = queue();
+            return Self {
+                plans: vec![Arc::clone(&only)],
+                control: Arc::clone(&only),
+                liveness: Arc::clone(&only),
+                all: Arc::new([only]),
+            };
+        }
+        let writers = if executes { capabilities.writers } else { 1 };
+        let plans: Vec<_> = (0..writers.max(1)).map(|_| queue()).collect();
+        let control = queue();
+        let liveness = if executes {
+            queue()
+        } else {
+            Arc::clone(&control)
+        };
+        let mut all = plans.clone();
+        all.push(Arc::clone(&control));
+        if executes {
+            all.push(Arc::clone(&liveness));
+        }
+        Self {
+            all: all.into(),
+            plans,
+            control,
+            liveness,
+        }
+    }
+
+    /// The queue of a run's plans: always the same.
+    pub(super) fn of_run(&self, run: RunId) -> &Queue {
+        let at = run.0.unsigned_abs() >> NEIGHBOURS_LOG2;
+        &self.plans[(at % self.plans.len() as u64) as usize]
+    }
+
+    /// The queue of a start.
+    pub(super) fn of_start(&self, start: &Start) -> &Queue {
+        let mut hasher = DefaultHasher::new();
+        (&start.workflow, &start.key).hash(&mut hasher);
+        &self.plans[(hasher.finish() % self.plans.len() as u64) as usize]
+    }
+
+    pub(super) fn control(&self) -> &Queue {
+        &self.control
+    }
+
+    pub(super) fn liveness(&self) -> &Queue {
+        &self.liveness
+    }
+
+    pub(super) fn plans(&self) -> impl Iterator<Item = &Queue> {
+        self.plans.iter().map(|queue| &**queue)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Queue> {
+        self.all.iter().map(|queue| &**queue)
+    }
+
+    fn name_of(&self, queue: &Arc<Queue>) -> String {
+        let at = |other: &Arc<Queue>| Arc::ptr_eq(queue, other);
+        match self.plans.iter().position(at) {
+            Some(0) => "chrono-forge-commit".to_owned(),
+            // The kernel shows 15 letters, so the number would be lost behind a longer name.
+            Some(n) => format!("chrono-forge-{}", n + 1),
+            None if at(&self.control) => "chrono-forge-control".to_owned(),
+            None => "chrono-forge-liveness".to_owned(),
+        }
+    }
+}
+
+/// Starts every thread, each over a writer of its own.
+pub(super) fn start(
+    store: &dyn Store,
+    executes: bool,
+    limits: BatchLimits,
+    surround: impl FnOnce(Arc<[Arc<Queue>]>) -> Surroundings,
+    runtime: &tokio::runtime::Handle,
+) -> StoreResult<(Queues, Vec<JoinHandle<()>>)> {
+    let queues = Queues::new(store.capabilities(), executes, limits);
+    let around = surround(Arc::clone(&queues.all));
+    // All are opened before the first one starts, so that nothing is left behind by a failure.
+    let writers = queues.all.iter().map(|_| store.writer());
+    let writers: Vec<Box<dyn Writer>> = writers.collect::<StoreResult<_>>()?;
+    let mut threads = Vec::with_capacity(writers.len());
+    for (queue, writer) in queues.all.iter().zip(writers) {
+        let pipeline = Pipeline::new(Arc::clone(queue), writer, around.clone(), runtime.clone());
+        let thread = std::thread::Builder::new()
+            .name(queues.name_of(queue))
+            .spawn(move || pipeline.run());
+        match thread {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                queues.all().for_each(Queue::halt);
+                return Err(StoreError::new("open", StoreErrorKind::Transient, error));
+            }
+        }
+    }
+    Ok((queues, threads))
+}

@@ -1,0 +1,87 @@
+//! The thread that listens to other processes.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::engine::host::Host;
+use crate::store::{Call, Listener, StoreError};
+use crate::telemetry::{TARGET, Trouble};
+
+/// How long the thread listens before it looks whether the engine still lives.
+const LISTEN_MAX: Duration = Duration::from_millis(100);
+
+/// The pause after a failure; meanwhile everybody polls.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Listens on a thread of its own, until the engine is over or gone.
+pub fn listen(host: &Arc<Host>) -> std::io::Result<()> {
+    if !host.store.capabilities().notifies {
+        return Ok(());
+    }
+    let listening = Listening {
+        host: Arc::downgrade(host),
+        ear: None,
+        trouble: Trouble::default(),
+    };
+    std::thread::Builder::new()
+        .name("chrono-forge-listener".to_owned())
+        .spawn(move || listening.run())
+        .map(drop)
+}
+
+struct Listening {
+    /// The thread keeps no engine alive.
+    host: Weak<Host>,
+    ear: Option<Box<dyn Listener>>,
+    trouble: Trouble,
+}
+
+impl Listening {
+    fn run(mut self) {
+        while let Some(heard) = self.hear() {
+            let host = self.host.upgrade();
+            let Some(host) = host.filter(|host| !host.over.load(Ordering::Acquire)) else {
+                return;
+            };
+            match heard {
+                Ok(calls) => {
+                    if let Some(outage) = self.trouble.over() {
+                        tracing::info!(target: TARGET, ?outage, "other processes are heard again");
+                    }
+                    calls.into_iter().for_each(|call| answer(&host, call));
+                }
+                Err(error) => {
+                    drop(host);
+                    if self.trouble.is_worth_telling() {
+                        tracing::warn!(target: TARGET, %error, "other processes are not heard; polling goes on");
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// What came in a while; `None` when there is nothing to listen to.
+    fn hear(&mut self) -> Option<Result<Vec<Call>, StoreError>> {
+        if let Some(ear) = &mut self.ear {
+            return Some(ear.wait(LISTEN_MAX));
+        }
+        let store = Arc::clone(&self.host.upgrade()?.store);
+        match store.listener() {
+            Ok(ear) => {
+                self.ear = Some(ear?);
+                // What came before is found by looking.
+                Some(Ok(vec![Call::Due]))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+fn answer(host: &Host, call: Call) {
+    match call {
+        Call::Due => host.work.notify_one(),
+        Call::Settled(run) => host.hub.look(run),
+    }
+}

@@ -1,0 +1,123 @@
+//! What a store answers.
+
+use jiff::Timestamp;
+
+use crate::record::{ClaimedRun, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
+
+/// What [`Writer::apply`](super::Writer::apply) did beside the plans' own rows.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// One per plan, in order.
+    pub outcomes: Vec<PlanOutcome>,
+    /// Runs whose last child finished: due now, or `wake_requested` while they run.
+    pub parents_woken: Vec<RunId>,
+    /// Whether an idle run became due at once: a scheduler may look.
+    pub due: bool,
+}
+
+/// What became of one [`Start`](super::Start).
+#[derive(Debug)]
+pub enum Started {
+    /// Inserted, idle and due.
+    Inserted(RunId),
+    /// Inserted and held by the worker that asked.
+    Claimed(Box<ClaimedRun>),
+    /// A run with this workflow and key exists.
+    Existing(RunId),
+}
+
+/// What a claim took.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub runs: Vec<ClaimedRun>,
+    /// The worker was declared dead: register anew.
+    pub worker_dead: bool,
+}
+
+/// What [`Writer::wake`](super::Writer::wake) found.
+#[derive(Clone, Copy, Debug)]
+pub struct Woken {
+    pub run: RunId,
+    pub state: RunState,
+}
+
+/// What [`Writer::retry`](super::Writer::retry) did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rearmed {
+    /// The run is due; these records, by row name, were re-armed: in the order of their places, or as
+    /// they were named.
+    Done { run: RunId, records: Vec<String> },
+    /// The run is neither failed nor stalled; nothing was changed.
+    NotRetryable(RunState),
+    /// A name does not mean one failed record; nothing was changed. `failed` lists records that
+    /// do, some of them when there are many.
+    NoSuchRecord {
+        record: String,
+        problem: &'static str,
+        failed: Vec<String>,
+    },
+}
+
+/// What [`Writer::retry_blocked`](super::Writer::retry_blocked) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetriedPage {
+    pub retried: u64,
+    /// The last run of the page, covered or not; `None` when the page was empty.
+    pub last: Option<RunId>,
+}
+
+/// A run, and the epoch and state that a call found it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub run: RunId,
+    pub epoch: Epoch,
+    pub state: RunState,
+}
+
+/// What [`Store::audit_work`](super::Store::audit_work) found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditWork {
+    /// Branches to enter.
+    pub unaudited: Vec<RecordId>,
+    /// Where the next look goes on; record 0, the beginning, once the end was reached.
+    pub resume_after: RecordId,
+    /// When the next audit is due.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Due runs that no live worker can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnservedRow {
+    pub workflow: String,
+    pub queue: String,
+    /// The earliest instant at which one of them was due.
+    pub due_since: Timestamp,
+    /// A live worker knows the workflow, but none of those serves the queue.
+    pub is_known: bool,
+}
+
+/// A worker's row.
+#[derive(Clone, Debug)]
+pub struct WorkerRow {
+    pub id: WorkerId,
+    pub heartbeat_at: Timestamp,
+}
+
+/// What [`Writer::heartbeat`](super::Writer::heartbeat) found.
+#[derive(Debug, Default)]
+pub struct Heartbeat {
+    /// The worker was declared dead: its passes are lost, register anew.
+    pub worker_dead: bool,
+    pub woken: Vec<RunId>,
+    /// Held runs that are no longer held under this worker and epoch.
+    pub lost: Vec<(RunId, Epoch)>,
+    /// Runs that the worker holds here, and memory did not know.
+    pub orphans: Vec<(RunId, Epoch)>,
+}
+
+/// What [`Writer::declare_dead`](super::Writer::declare_dead) recovered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovered {
+    pub due: u64,
+    pub poisoned: u64,
+}

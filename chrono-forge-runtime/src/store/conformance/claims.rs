@@ -1,0 +1,203 @@
+//! Starting and claiming.
+
+use super::backend::Backend;
+use super::fixture::*;
+use crate::record::*;
+use crate::store::{ClaimRequest, Claims, Room, Started};
+
+pub(crate) fn a_start_inserts_once_and_changes_nothing_after(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.start_at("p", 1, at(1));
+    let mut other = start("p", "flow", 0, Some(forge.worker));
+    other.args = "2".into();
+    let twice = [
+        other,
+        start("q", "flow", 1, None),
+        start("q", "flow", 1, None),
+    ];
+    let answers = forge.writer.start(&twice, at(2)).unwrap();
+    assert!(matches!(answers[0], Started::Existing(found) if found == run));
+    let Started::Inserted(second) = answers[1] else {
+        panic!("{answers:?}")
+    };
+    assert!(matches!(answers[2], Started::Existing(found) if found == second));
+    let row = forge.row(run);
+    assert_eq!(
+        (&*row.args, row.level, row.created_at),
+        (r#"{"a":1}"#, Level(1), at(1))
+    );
+    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(1))));
+}
+
+pub(crate) fn one_key_may_name_runs_of_several_workflows(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let starts = [start("p", "flow", 1, None), start("p", "child", 1, None)];
+    let answers = forge.writer.start(&starts, at(2)).unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Started::Inserted(_)))
+    );
+}
+
+pub(crate) fn a_start_may_be_claimed_but_not_by_a_dead_worker(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    assert!(run.fresh);
+    assert_eq!(run.epoch, Epoch(1));
+    let row = forge.row(run.id);
+    assert_eq!(
+        (row.state, row.locked_by),
+        (RunState::Running, Some(forge.worker.0))
+    );
+    forge
+        .writer
+        .declare_dead(forge.worker, None, LIMITS, at(3))
+        .unwrap();
+    let late = start("q", "flow", 1, Some(forge.worker));
+    let answers = forge.writer.start(&[late], at(4)).unwrap();
+    assert!(matches!(answers[0], Started::Inserted(_)), "{answers:?}");
+}
+
+pub(crate) fn a_claim_raises_the_epoch_and_keeps_the_first_start(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.start_at("p", 1, at(1));
+    let first = forge.claim(at(2)).remove(0);
+    assert_eq!((first.id, first.epoch, first.fresh), (run, Epoch(1), true));
+    assert!(forge.claim(at(2)).is_empty());
+    forge.end(&first, parked(Some(at(20))));
+    let second = forge.claim(at(30)).remove(0);
+    assert_eq!((second.epoch, second.fresh), (Epoch(2), false));
+    let row = forge.row(run);
+    assert_eq!(
+        (row.started_at, row.wake_at, row.state),
+        (Some(at(2)), None, RunState::Running)
+    );
+}
+
+pub(crate) fn levels_come_before_workflows_and_workflows_in_the_order_given(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    for (key, workflow, level) in [
+        ("1", "b", 5),
+        ("2", "a", 5),
+        ("3", "b", 0),
+        ("4", "c", 0),
+        ("5", "a", 1),
+    ] {
+        let start = start(key, workflow, level, None);
+        forge.writer.start(&[start], at(1)).unwrap();
+    }
+    let order = |forge: &mut Forge, lowest_first, workflows: &[&str]| {
+        let claims = take(forge, 100, lowest_first, workflows, true);
+        let keys: Vec<String> = claims.runs.iter().map(|run| run.key.clone()).collect();
+        for run in &claims.runs {
+            forge.end(run, RunEnd::Released { at: at(1) });
+        }
+        keys.concat()
+    };
+    assert_eq!(order(&mut forge, false, &["a", "b"]), "3521");
+    assert_eq!(order(&mut forge, false, &["b", "a"]), "3512");
+    assert_eq!(order(&mut forge, true, &["a", "b"]), "2153");
+}
+
+pub(crate) fn a_claim_takes_no_more_than_asked_for_of_each_queue(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    for index in 0..5 {
+        forge.start_at(&format!("k{index}"), 1, at(index));
+    }
+    let other = crate::store::Start {
+        queue: "other".into(),
+        ..start("o", "flow", 1, None)
+    };
+    forge.writer.start(&[other], at(1)).unwrap();
+    let claims = take(&mut forge, 2, false, &["flow"], true);
+    let keys: Vec<&str> = claims.runs.iter().map(|run| &*run.key).collect();
+    assert_eq!(keys, ["k0", "k1"]);
+}
+
+pub(crate) fn a_dead_worker_claims_nothing_and_is_told(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    forge.start_at("p", 1, at(1));
+    forge
+        .writer
+        .declare_dead(forge.worker, None, LIMITS, at(3))
+        .unwrap();
+    let claims = take(&mut forge, 5, false, &["flow"], true);
+    assert!(claims.runs.is_empty() && claims.worker_dead);
+}
+
+pub(crate) fn suspects_need_the_quarantine_slot_and_take_it_one_at_a_time(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    for index in 0..10 {
+        forge.start_at(&format!("bad{index}"), 0, at(0));
+    }
+    for _ in 0..2 {
+        let worker = forge
+            .writer
+            .register_worker(&entry("x", "h", 1), at(0))
+            .unwrap();
+        let mut held = 0;
+        while held < 10 {
+            held += forge.claim_as(worker, at(5)).len();
+        }
+        forge
+            .writer
+            .declare_dead(worker, None, LIMITS, at(5))
+            .unwrap();
+    }
+    forge.start_at("good", 1, at(0));
+    let without = take(&mut forge, 1, false, &["flow"], false);
+    assert_eq!(without.runs.len(), 1);
+    assert_eq!(without.runs[0].key, "good");
+    let with = take(&mut forge, 5, false, &["flow"], true);
+    assert_eq!(with.runs.len(), 1);
+    assert_eq!(with.runs[0].crashes, 2);
+}
+
+fn take(
+    forge: &mut Forge,
+    limit: u32,
+    lowest_first: bool,
+    workflows: &[&str],
+    quarantine_slot: bool,
+) -> Claims {
+    let request = ClaimRequest {
+        worker: forge.worker,
+        now: at(5),
+        queues: &[room(limit)],
+        workflows: &names(workflows),
+        lowest_first,
+        quarantine_slot,
+        quarantine_from: LIMITS.quarantine_from,
+    };
+    forge.writer.claim_due(&request).unwrap()
+}
+
+pub(crate) fn a_claim_of_urgent_runs_leaves_the_others_where_they_are(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let late = Level::child(Priority::High, 100);
+    let early = Level::child(Priority::Low, 99);
+    let returning = Level::top(Priority::High).returning();
+    for (key, level) in [("late", late), ("back", returning), ("early", early)] {
+        forge.start_at(key, level.0, at(1));
+    }
+    forge.start_at("top", 1, at(1));
+    let request = ClaimRequest {
+        worker: forge.worker,
+        now: at(2),
+        queues: &[Room {
+            urgent_only: true,
+            ..room(10)
+        }],
+        workflows: &names(&["flow"]),
+        lowest_first: false,
+        quarantine_slot: true,
+        quarantine_from: LIMITS.quarantine_from,
+    };
+    let runs = forge.writer.claim_due(&request).unwrap().runs;
+    let keys: Vec<&str> = runs.iter().map(|run| &*run.key).collect();
+    assert_eq!(keys, ["top", "early"]);
+    let rest = forge.claim(at(2));
+    let keys: Vec<&str> = rest.iter().map(|run| &*run.key).collect();
+    assert_eq!(keys, ["late", "back"]);
+}

@@ -1,0 +1,120 @@
+//! Wake-ups in every state.
+
+use super::backend::Backend;
+use super::fixture::*;
+use crate::record::*;
+
+pub(crate) fn an_idle_run_becomes_due(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    forge.end(&run, parked(Some(at(3600))));
+    let woken = forge.writer.wake("flow", "p", at(20)).unwrap().unwrap();
+    assert_eq!((woken.run, woken.state), (run.id, RunState::Idle));
+    let row = forge.row(run.id);
+    assert_eq!((row.wake_at, row.wake_requested), (Some(at(20)), false));
+}
+
+pub(crate) fn a_run_that_is_due_already_keeps_its_place(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.start_at("p", 1, at(5));
+    forge.writer.wake("flow", "p", at(20)).unwrap();
+    assert_eq!(forge.row(run).wake_at, Some(at(5)));
+}
+
+pub(crate) fn a_running_run_is_told_with_its_next_commit_until_it_consumes_the_wake_up(
+    on: &dyn Backend,
+) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    let woken = forge.writer.wake("flow", "p", at(2)).unwrap().unwrap();
+    assert_eq!(woken.state, RunState::Running);
+    let plan = forge.plan(&run);
+    assert!(forge.apply(&plan));
+    assert!(forge.apply(&plan));
+    assert_eq!(
+        forge
+            .writer
+            .heartbeat(forge.worker, &[known(&run)], at(3))
+            .unwrap()
+            .woken,
+        [run.id]
+    );
+    let consumes = Plan {
+        consumes_wake: true,
+        ..plan.clone()
+    };
+    assert!(!forge.apply(&consumes));
+    assert!(!forge.apply(&plan));
+    assert!(!forge.row(run.id).wake_requested);
+}
+
+pub(crate) fn a_park_that_meets_a_wake_up_is_due_at_once(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    forge.writer.wake("flow", "p", at(2)).unwrap();
+    let applied = forge.end(&run, parked(Some(at(3600))));
+    assert!(applied.due);
+    let row = forge.row(run.id);
+    assert_eq!((row.wake_at, row.wake_requested), (Some(at(10)), true));
+    let again = forge.claim(at(10)).remove(0);
+    assert_eq!(again.epoch, Epoch(2));
+    assert!(!again.fresh);
+    assert!(!forge.row(run.id).wake_requested);
+}
+
+pub(crate) fn a_park_that_consumes_the_wake_up_sleeps(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    forge.writer.wake("flow", "p", at(2)).unwrap();
+    let plan = Plan {
+        consumes_wake: true,
+        end: Some(parked(None)),
+        ..forge.plan(&run)
+    };
+    let applied = forge.writer.apply(&[plan], at(10)).unwrap();
+    assert!(!applied.due);
+    assert_eq!(forge.row(run.id).wake_at, None);
+}
+
+pub(crate) fn a_park_without_a_wake_up_is_not_due_before_its_instant(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    assert!(!forge.end(&run, parked(Some(at(60)))).due);
+    assert!(forge.claim(at(59)).is_empty());
+    assert_eq!(forge.claim(at(60)).len(), 1);
+}
+
+pub(crate) fn other_states_are_left_alone_and_nobody_is_none(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let (done_run, failed, stalled) = (forge.running("a"), forge.running("b"), forge.running("c"));
+    forge.end(&done_run, done("1"));
+    forge.end(
+        &failed,
+        RunEnd::Failed {
+            at: at(3),
+            attempts: 1,
+        },
+    );
+    forge.end(
+        &stalled,
+        RunEnd::Stalled {
+            step_name: "s".into(),
+            at: at(3),
+        },
+    );
+    for (key, state) in [
+        ("a", RunState::Completed),
+        ("b", RunState::Failed),
+        ("c", RunState::Stalled),
+    ] {
+        let woken = forge.writer.wake("flow", key, at(4)).unwrap().unwrap();
+        assert_eq!(woken.state, state);
+        let row = forge.row(woken.run);
+        assert_eq!(
+            (row.state, row.wake_at, row.wake_requested),
+            (state, None, false)
+        );
+    }
+    assert!(forge.writer.wake("flow", "none", at(4)).unwrap().is_none());
+    assert!(forge.writer.wake("other", "a", at(4)).unwrap().is_none());
+}

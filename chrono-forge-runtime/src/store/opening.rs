@@ -1,0 +1,93 @@
+//! From a URL to a store: which one is meant, and whether it is compiled in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Store, StoreError, StoreErrorKind, StoreResult};
+
+/// What every store is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// Bring the schema up to date; otherwise an older one is refused.
+    pub migrate: bool,
+    /// The most connections that read at the same time.
+    pub readers: u32,
+    /// The workers' lease; a server is asked to cut off what lasts half as long.
+    pub lease: Duration,
+    /// Whether this process executes runs, which takes more connections.
+    pub executes: bool,
+}
+
+/// Opens the database that this URL means.
+pub fn open(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return postgres(url, options);
+    }
+    sqlite(url, options)
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
+    use super::sqlite::{Location, SqliteOptions, SqliteStore};
+    let location = Location::parse(url).map_err(|error| refused(&error.to_string()))?;
+    let options = SqliteOptions {
+        migrate: options.migrate,
+        readers: options.readers,
+        ..SqliteOptions::new(location)
+    };
+    Ok(Arc::new(SqliteStore::open(options)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_url: &str, _options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
+    Err(refused(
+        "no store for this URL is compiled in: enable the feature `sqlite`, or write \
+         `postgres://user@host/database`",
+    ))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
+    let options = postgres_options(url, options)?;
+    Ok(Arc::new(super::postgres::PostgresStore::open(options)?))
+}
+
+/// Opens the database that this pool's connections lead to; of the URL only our own parameters count.
+#[cfg(feature = "postgres")]
+pub fn open_pool(
+    url: &str,
+    options: OpenOptions,
+    pool: super::postgres::DatabasePool,
+) -> StoreResult<Arc<dyn Store>> {
+    let executes = options.executes;
+    let options = postgres_options(url, options)?;
+    let store = super::postgres::PostgresStore::open_pool(options, pool, executes)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres_options(
+    url: &str,
+    options: OpenOptions,
+) -> StoreResult<super::postgres::PostgresOptions> {
+    let parsed = super::postgres::PostgresOptions::parse(url);
+    let parsed = parsed.map_err(|error| refused(&error.to_string()))?;
+    Ok(super::postgres::PostgresOptions {
+        migrate: options.migrate,
+        readers: options.readers,
+        lease: options.lease,
+        ..parsed
+    })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_url: &str, _options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
+    Err(refused(
+        "no store for this URL is compiled in: enable the feature `postgres` (or `postgres-bundled`, \
+         where libpq is not installed)",
+    ))
+}
+
+fn refused(problem: &str) -> StoreError {
+    StoreError::new("open", StoreErrorKind::Refused, problem)
+}

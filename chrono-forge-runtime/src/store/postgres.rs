@@ -1,0 +1,304 @@
+//! PostgreSQL: one schema on a server, any number of processes on any number of hosts.
+//!
+//! Processes meet in rows only: claims skip what others have locked, the fence of every commit is checked under
+//! its run's row lock, and whoever finds a worker's lease expired recovers its runs. Calls between processes
+//! (`NOTIFY`) make that faster and are never needed.
+//!
+//! Every transaction that writes takes its locks in this order, so that no two of them wait for each other: the
+//! worker's row, branch rows by id, runs by id, then new rows by their unique keys, then existing records by id.
+//! Who cannot keep to it skips locked rows.
+
+mod audits;
+mod bind;
+mod claim;
+mod clock;
+mod commit;
+mod connection;
+mod failures;
+mod fault;
+mod held;
+pub mod location;
+mod notify;
+mod queue;
+mod records;
+mod recovery;
+mod results;
+mod runs;
+mod schema;
+mod start;
+mod statement;
+mod transfer;
+mod wake;
+mod worker;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use jiff::Timestamp;
+
+use super::shared::pool::Pool;
+use super::{
+    AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
+    Writer,
+};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::record::{
+    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, FailurePage, FailurePlace,
+    Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
+};
+pub use connection::DatabasePool;
+use connection::{Purpose, Session, Source};
+pub use location::{PostgresOptions, UrlError};
+use writer::PostgresWriter;
+
+/// A schema on a server.
+pub struct PostgresStore {
+    source: Source,
+    readers: Pool<Session>,
+    marks: Arc<claim::Marks>,
+}
+
+impl PostgresStore {
+    /// Connects, and brings the schema up to date or verifies that it is.
+    pub fn open(options: PostgresOptions) -> StoreResult<Self> {
+        Self::over(options, None)
+    }
+
+    /// The same on connections that the application's pool lends: one for each writer and each reader, for as
+    /// long as they work. Of the options' URL nothing is used. A process that executes runs needs more of them.
+    pub fn open_pool(
+        options: PostgresOptions,
+        pool: DatabasePool,
+        executes: bool,
+    ) -> StoreResult<Self> {
+        let (most, needed) = (pool.max_size(), options.connections(executes));
+        if most < needed {
+            let message = format!(
+                "the pool lends {most} connections at most, and this engine keeps {needed} of them: give it \
+                 a `max_size` of {needed} and what the application itself needs, or ask for fewer \
+                 (`.readers(..)`, `writers=` in the URL)"
+            );
+            return Err(StoreError::new("open", StoreErrorKind::Refused, message));
+        }
+        Self::over(options, Some(pool))
+    }
+
+    fn over(options: PostgresOptions, pool: Option<DatabasePool>) -> StoreResult<Self> {
+        let readers = Pool::new(options.readers);
+        let source = Source {
+            options: Arc::new(options),
+            pool,
+        };
+        schema::ensure(&source)?;
+        Ok(Self {
+            source,
+            readers,
+            marks: Arc::default(),
+        })
+    }
+
+    /// Undoes the newest migration and everything it holds; answers its version, or `None` when
+    /// there is none left.
+    pub fn revert_migration(&self) -> StoreResult<Option<String>> {
+        schema::revert(&self.source)
+    }
+
+    fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        let mut lent = self.readers.lend();
+        let mut session = match lent.conn.take() {
+            Some(session) => session,
+            None => self.source.session(Purpose::Read),
+        };
+        let answer = session.read(operation, read);
+        lent.conn = Some(session);
+        answer
+    }
+}
+
+impl Store for PostgresStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            writers: self.source.options.writers,
+            parallel_writes: true,
+            worker_locks: false,
+            own_clock: true,
+            notifies: self.source.hears(),
+        }
+    }
+
+    fn database_now(&self) -> StoreResult<Option<Timestamp>> {
+        self.read("database_now", clock::now).map(Some)
+    }
+
+    fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>> {
+        if !self.capabilities().notifies {
+            return Ok(None);
+        }
+        let ear = notify::Ear::open(&self.source)?;
+        Ok(Some(Box::new(ear)))
+    }
+
+    fn writer(&self) -> StoreResult<Box<dyn Writer>> {
+        Ok(Box::new(PostgresWriter::open(&self.source, &self.marks)?))
+    }
+
+    fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
+        None
+    }
+
+    /// Others tell what they did by [`Listener`].
+    fn foreign_changes(&self) -> StoreResult<Option<i64>> {
+        Ok(None)
+    }
+
+    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>> {
+        self.read("find_run", |conn| runs::find(conn, workflow, key))
+    }
+
+    fn run(&self, run: RunId) -> StoreResult<Option<RunRow>> {
+        self.read("run", |conn| runs::get(conn, run))
+    }
+
+    fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>> {
+        self.read("history", |conn| {
+            records::history(conn, run, result_bytes_max)
+        })
+    }
+
+    fn result(&self, record: RecordId) -> StoreResult<Option<Json>> {
+        self.read("result", |conn| records::result(conn, record))
+    }
+
+    fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>> {
+        self.read("branches", |conn| records::branches(conn, run, step_names))
+    }
+
+    fn outputs(&self, spawn: &SpawnPath, after: RunId, limit: u32) -> StoreResult<Vec<OutputRow>> {
+        self.read("outputs", |conn| {
+            results::outputs(conn, spawn, after, limit)
+        })
+    }
+
+    fn completion_order(&self, spawn: &SpawnPath, limit: u64) -> StoreResult<Vec<RunId>> {
+        results::completion_order(limit, |after, limit| {
+            self.read("completion_order", |conn| {
+                results::completions(conn, spawn, after, limit)
+            })
+        })
+    }
+
+    fn outputs_of(&self, runs: &[RunId]) -> StoreResult<Vec<OutputRow>> {
+        self.read("outputs_of", |conn| results::outputs_of(conn, runs))
+    }
+
+    fn failures(
+        &self,
+        spawn: &SpawnPath,
+        from: &FailurePlace,
+        children: u32,
+        limit: u32,
+    ) -> StoreResult<FailurePage> {
+        self.read("failures", |conn| {
+            failures::page(conn, spawn, from, children, limit)
+        })
+    }
+
+    fn existing_children(
+        &self,
+        run: RunId,
+        branch: &str,
+        spawn_key: &str,
+        keys: &[String],
+    ) -> StoreResult<Vec<String>> {
+        self.read("existing_children", |conn| {
+            records::existing_children(conn, (run, branch), spawn_key, keys)
+        })
+    }
+
+    fn blocked_children(&self, run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>> {
+        self.read("blocked_children", |conn| {
+            records::blocked_children(conn, run, limit)
+        })
+    }
+
+    fn branch_states(&self, run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>> {
+        self.read("branch_states", |conn| audits::of_run(conn, run, limit))
+    }
+
+    fn branch_counters(&self, branch: RecordId) -> StoreResult<Option<BranchCounters>> {
+        self.read("branch_counters", |conn| audits::counters(conn, branch))
+    }
+
+    fn count_children(
+        &self,
+        branch: RecordId,
+        after: RunId,
+        through: RunId,
+        limit: u32,
+    ) -> StoreResult<(ChildCount, RunId)> {
+        self.read("count_children", |conn| {
+            audits::count(conn, branch, (after, through), limit)
+        })
+    }
+
+    fn audit_work(
+        &self,
+        after: RecordId,
+        limit: u32,
+        opened_by: Timestamp,
+    ) -> StoreResult<AuditWork> {
+        self.read("audit_work", |conn| {
+            audits::work(conn, after, limit, opened_by)
+        })
+    }
+
+    fn blocked_descendants(&self, run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>> {
+        records::blocked_descendants(run, limit, |after| {
+            self.read("blocked_descendants", |conn| {
+                records::blocked_below(conn, run, after)
+            })
+        })
+    }
+
+    fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {
+        self.read("branches_of", |conn| records::branches_of(conn, run))
+    }
+
+    fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>> {
+        self.read("pending", |conn| records::pending(conn, run, limit))
+    }
+
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>> {
+        self.read("next_wake", |conn| {
+            queue::next_wake(conn, queues, workflows, &self.marks)
+        })
+    }
+
+    fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {
+        self.read("live_workers", worker::live)
+    }
+
+    fn unknown_due(
+        &self,
+        workflows: &[String],
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<String>> {
+        self.read("unknown_due", |conn| {
+            queue::unknown_due(conn, workflows, now, limit)
+        })
+    }
+
+    fn unserved(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>> {
+        self.read("unserved", |conn| queue::unserved(conn, now, limit))
+    }
+}

@@ -1,0 +1,256 @@
+//! Claims: due runs, read in order from the `ready` index, one range per queue, level and workflow, and taken in
+//! the same statement. Runs that another session has locked are skipped: two workers never wait for each other here.
+//!
+//! Sleepers are behind the end of their range and runs of names that nobody here serves are in no
+//! range, so neither costs anything.
+
+mod marks;
+
+use std::time::Instant;
+
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use jiff::Timestamp;
+
+use super::bind::{Bind, instant, instants, ints, names, texts};
+use super::statement::Stmt;
+use crate::record::{ClaimedRun, WorkerId};
+use crate::store::shared::claim::{DueRow, claimed, visits};
+use crate::store::{ClaimRequest, Claims};
+pub(super) use marks::{Marks, Range};
+
+/// The nesting of the loops is the order of the answer: what was asked for, levels, workflows, then the instant.
+/// Each `LIMIT` ends its loop early and keeps the planner from changing the nesting. A level that nothing waits in is
+/// left after one look, however many workflows are served; one that has marks is looked at by them, since its own
+/// beginning may be behind a million dead entries.
+///
+/// Only what is read is locked, and only what there is room for is read. Of the suspects among them the first is
+/// taken, the others stay as they are.
+pub(super) const CLAIM: &str = "
+WITH worker AS MATERIALIZED (
+    SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR KEY SHARE
+), mark AS MATERIALIZED (
+    SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
+), due AS MATERIALIZED (
+    SELECT d.id, d.crashes, d.wake_at, row_number() OVER () AS place,
+        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects
+    FROM worker
+    CROSS JOIN unnest(?, ?) WITH ORDINALITY AS visit (queue, most, place)
+    CROSS JOIN LATERAL (
+        SELECT of_level.*
+        FROM unnest(?, ?) AS level (visit, value)
+        CROSS JOIN LATERAL (
+            SELECT w.*
+            FROM (
+                SELECT 1 FROM mark AS m WHERE m.queue = visit.queue AND m.level = level.value
+                UNION ALL
+                SELECT 1 FROM chrono_forge_workflows AS f
+                WHERE f.queue = visit.queue AND f.priority = level.value::smallint
+                    AND f.wake_at IS NOT NULL
+                LIMIT 1
+            ) AS something_waits
+            CROSS JOIN unnest(?) AS name (value)
+            CROSS JOIN LATERAL (
+                SELECT w.id, w.crashes, w.wake_at
+                FROM chrono_forge_workflows AS w
+                WHERE w.queue = visit.queue AND w.priority = level.value::smallint
+                    AND w.workflow = name.value AND w.wake_at <= ? AND w.wake_at >= coalesce((
+                        SELECT m.at FROM mark AS m
+                        WHERE m.queue = visit.queue AND m.level = level.value
+                            AND m.workflow = name.value
+                    ), '-infinity')
+                    AND w.state = 0 AND (w.crashes < ? OR ?)
+                ORDER BY w.wake_at
+                LIMIT visit.most
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS w
+            LIMIT visit.most
+        ) AS of_level
+        WHERE level.visit = visit.place
+        LIMIT visit.most
+    ) AS d
+), taken AS (
+    UPDATE chrono_forge_workflows AS w SET
+        state = 1,
+        wake_at = NULL,
+        wake_requested = false,
+        locked_by = worker.id,
+        lock_epoch = w.lock_epoch + 1,
+        started_at = coalesce(w.started_at, ?),
+        updated_at = ?
+    FROM due CROSS JOIN worker
+    WHERE w.id = due.id AND (due.crashes < ? OR due.suspects = 1)
+    RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args,
+        w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
+), entered AS (
+    INSERT INTO chrono_forge_claims (worker_id, run_ids)
+    SELECT ?, array_agg(id ORDER BY place) FROM taken HAVING count(*) > 0
+)
+SELECT id, key, workflow, priority::bigint, lock_epoch - 1, args, attempts, retry_counts, crashes,
+    parent_execution_log_id, queue, created_at, wake_at
+FROM taken ORDER BY place";
+
+pub(super) const IS_ALIVE: &str =
+    "SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL";
+
+type Due = (
+    (
+        BigInt,
+        Text,
+        Text,
+        BigInt,
+        BigInt,
+        Text,
+        BigInt,
+        Text,
+        BigInt,
+        Nullable<BigInt>,
+    ),
+    Text,
+    Timestamptz,
+    Timestamptz,
+);
+
+/// Runs that a claim has taken, and the instants at which they were due.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) claims: Claims,
+    due_since: Vec<Timestamp>,
+}
+
+impl Taken {
+    /// Moves the marks; once the claim is committed.
+    pub(super) fn note(&self, marks: &Marks) {
+        let range = |run: &ClaimedRun| Range {
+            queue: run.queue.clone(),
+            level: run.level,
+            workflow: run.workflow.clone(),
+        };
+        let ranges = self.claims.runs.iter().map(range);
+        marks.took(ranges.zip(self.due_since.iter().copied()));
+    }
+}
+
+/// Takes due runs; see [`Writer::claim_due`](crate::store::Writer::claim_due).
+pub(super) fn claim_due(
+    conn: &mut PgConnection,
+    request: &ClaimRequest<'_>,
+    marks: &Marks,
+) -> QueryResult<Taken> {
+    let known = marks.list();
+    if !known.is_empty() && !marks.whole_is_due(Instant::now()) {
+        return look(conn, request, &known);
+    }
+    let begun = Instant::now();
+    let taken = look(conn, request, &[]);
+    // One that was cut off for its length counts, too: the next looks begin at the marks.
+    let ended = Instant::now();
+    marks.looked_whole(ended, ended - begun);
+    taken
+}
+
+/// Looks, and looks further if runs that must wait for quarantine stood in front of others.
+fn look(
+    conn: &mut PgConnection,
+    request: &ClaimRequest<'_>,
+    marks: &[(Range, Timestamp)],
+) -> QueryResult<Taken> {
+    let mut visits = Visits::new(request);
+    let mut taken = Taken::default();
+    take(
+        conn,
+        request,
+        (&visits, marks, request.quarantine_slot),
+        &mut taken,
+    )?;
+    let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
+    if taken.claims.runs.iter().any(is_suspect) && visits.subtract(&taken.claims.runs) {
+        take(conn, request, (&visits, marks, false), &mut taken)?;
+    }
+    if taken.claims.runs.is_empty() {
+        taken.claims.worker_dead = !is_alive(conn, request.worker)?;
+    }
+    Ok(taken)
+}
+
+fn take(
+    conn: &mut PgConnection,
+    request: &ClaimRequest<'_>,
+    (visits, marks, quarantine): (&Visits<'_>, &[(Range, Timestamp)], bool),
+    taken: &mut Taken,
+) -> QueryResult<()> {
+    let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
+    let binds: [Bind<'_>; 18] = [
+        request.worker.0.into(),
+        texts(marks.iter().map(|(range, _)| &*range.queue)),
+        ints(marks.iter().map(|(range, _)| range.level.0.into())),
+        texts(marks.iter().map(|(range, _)| &*range.workflow)),
+        instants(marks.iter().map(|(_, at)| *at)),
+        suspect_from.into(),
+        texts(visits.rooms.iter().map(|(queue, _)| *queue)),
+        ints(visits.rooms.iter().map(|(_, most)| *most)),
+        ints(visits.levels.iter().map(|(visit, _)| *visit)),
+        ints(visits.levels.iter().map(|(_, level)| *level)),
+        names(request.workflows),
+        now.into(),
+        suspect_from.into(),
+        quarantine.into(),
+        now.into(),
+        now.into(),
+        suspect_from.into(),
+        request.worker.0.into(),
+    ];
+    type Row = (DueRow, String, PgTimestamp, PgTimestamp);
+    let rows: Vec<Row> = Stmt::<Due>::new(CLAIM, &binds).load(conn)?;
+    for (row, queue, created_at, due_since) in rows {
+        let run = claimed(row, queue, instant(created_at));
+        taken.claims.runs.push(run);
+        taken.due_since.push(instant(due_since));
+    }
+    Ok(())
+}
+
+/// What is asked for, as the statement takes it.
+struct Visits<'a> {
+    /// Queue and the most to take from it.
+    rooms: Vec<(&'a str, i64)>,
+    /// Number of the visit, from 1, and level.
+    levels: Vec<(i64, i64)>,
+}
+
+impl<'a> Visits<'a> {
+    fn new(request: &ClaimRequest<'a>) -> Self {
+        let mut all = Self {
+            rooms: Vec::new(),
+            levels: Vec::new(),
+        };
+        for room in request.queues {
+            for (levels, most) in visits(room, request.lowest_first) {
+                all.rooms.push((&room.queue, most.into()));
+                let visit = all.rooms.len() as i64;
+                let levels = levels.into_iter().map(|level| (visit, level.0.into()));
+                all.levels.extend(levels);
+            }
+        }
+        all
+    }
+
+    /// Leaves room for what is not taken yet; tells whether there is any.
+    fn subtract(&mut self, taken: &[ClaimedRun]) -> bool {
+        for (place, (queue, most)) in self.rooms.iter_mut().enumerate() {
+            let is_of_returning = place % 2 == 1;
+            let of_visit = |run: &&ClaimedRun| {
+                run.queue == *queue && run.level.is_returning() == is_of_returning
+            };
+            *most -= taken.iter().filter(of_visit).count() as i64;
+        }
+        self.rooms.iter().any(|(_, most)| *most > 0)
+    }
+}
+
+fn is_alive(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<bool> {
+    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(IS_ALIVE, &[worker.0.into()]).load(conn)?;
+    Ok(!found.is_empty())
+}

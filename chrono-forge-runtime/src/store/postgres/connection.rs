@@ -1,0 +1,452 @@
+//! Connections: how one is opened, what its session is told, and how it is opened anew after a loss.
+//!
+//! A transaction that loses its connection before the commit is sent has done nothing, and is run again. Once
+//! the commit is sent nobody knows: the intents of a store are made so that the same call again settles it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
+use diesel::result::Error;
+
+use super::fault;
+use super::location::PostgresOptions;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::store::StoreResult;
+
+/// The application's own pool of connections.
+pub type DatabasePool = Pool<ConnectionManager<PgConnection>>;
+
+/// How long a call goes on trying while the server is away.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a look may take.
+const READ_MAX: Duration = Duration::from_secs(30);
+
+/// How long an export may wait for its file between two looks; until then nothing is vacuumed behind it.
+const EXPORT_IDLE_MAX: Duration = Duration::from_secs(600);
+
+/// The first pause between two tries; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// How often a transaction that lost against another one is run again before the caller hears of it.
+const TRIES: u32 = 5;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Commits: statements pinned to the indexes, everything done well before half a lease.
+    Write,
+    Read,
+    /// Reads one state of everything, at the pace of whoever writes it down.
+    Export,
+    /// Changes the schema: takes the time it takes.
+    Migrate,
+}
+
+/// Where connections come from.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) options: Arc<PostgresOptions>,
+    /// The application's pool, if it lends its connections.
+    pub(super) pool: Option<DatabasePool>,
+}
+
+impl Source {
+    /// Whether a session is somebody else's after each transaction, so that nothing may be left in it.
+    fn is_shared(&self) -> bool {
+        self.options.pooler || self.pool.is_some()
+    }
+
+    /// Whether calls of other processes can be heard: for that a session must stay ours.
+    pub(super) fn hears(&self) -> bool {
+        self.options.notify && !self.is_shared()
+    }
+
+    pub(super) fn session(&self, purpose: Purpose) -> Session {
+        let settings = settings(&self.options, purpose);
+        let begin = match self.is_shared() {
+            true => format!("BEGIN; {}", local(&settings)),
+            false => "BEGIN".to_owned(),
+        };
+        Session {
+            source: self.clone(),
+            settings,
+            begin,
+            line: None,
+        }
+    }
+}
+
+/// A connection, our own or lent by the application.
+enum Line {
+    Own(Box<PgConnection>),
+    Lent(Box<PooledConnection<ConnectionManager<PgConnection>>>),
+}
+
+impl Line {
+    fn conn(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Own(conn) => conn,
+            Self::Lent(conn) => conn,
+        }
+    }
+}
+
+/// One connection of ours over time: opened when it is needed, given up when it fails.
+pub(super) struct Session {
+    source: Source,
+    settings: Vec<(&'static str, String)>,
+    begin: String,
+    line: Option<Line>,
+}
+
+/// How a try of a transaction ended without a value.
+enum Failure {
+    /// Nothing was done; the connection is gone.
+    Lost(StoreError),
+    /// The commit was sent, and its answer is lost.
+    Unknown(StoreError),
+    /// The server said no; the connection is good.
+    Told(Error),
+    /// The connection could not be opened.
+    Away(StoreError),
+}
+
+impl Session {
+    /// Opens the connection if there is none.
+    pub(super) fn connect(&mut self) -> StoreResult<&mut PgConnection> {
+        if self.line.is_none() {
+            self.line = Some(self.open()?);
+        }
+        match &mut self.line {
+            Some(line) => Ok(line.conn()),
+            None => Err(StoreError::new(
+                "open",
+                StoreErrorKind::Transient,
+                "no connection",
+            )),
+        }
+    }
+
+    /// Gives the connection up; the next use opens another.
+    pub(super) fn disconnect(&mut self) {
+        self.line = None;
+    }
+
+    fn open(&self) -> StoreResult<Line> {
+        let options = &self.source.options;
+        if let Some(pool) = &self.source.pool {
+            let lent = pool
+                .get()
+                .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+            return Ok(Line::Lent(Box::new(lent)));
+        }
+        let mut conn = PgConnection::establish(&options.url)
+            .map_err(|error| fault::connection("open", &error))?;
+        if options.pooler {
+            // A statement that is prepared in one session is not there in the next.
+            conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+        } else {
+            let settings: String = self
+                .settings
+                .iter()
+                .map(|(name, value)| format!("SET {name} TO {value};"))
+                .collect();
+            conn.batch_execute(&settings)
+                .map_err(|error| fault::statement("open", &error))?;
+        }
+        Ok(Line::Own(Box::new(conn)))
+    }
+
+    /// Runs `work` in one transaction (READ COMMITTED), again if it lost against another one or its
+    /// connection was lost before the commit, as long as the patience lasts. If the answer to the commit was lost,
+    /// `work` runs again too when `is_idempotent`; otherwise the error says that the outcome is unknown.
+    pub(super) fn transaction<T>(
+        &mut self,
+        operation: &'static str,
+        patience: Duration,
+        is_idempotent: bool,
+        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        self.again(operation, patience, is_idempotent, |session| {
+            session.attempt(operation, &mut work)
+        })
+    }
+
+    /// Runs `work`, which is one statement (or several, each right by itself), without a transaction around it:
+    /// that saves two round trips. As [`transaction`](Self::transaction) if the same call again settles what a
+    /// lost answer left open, which it must.
+    pub(super) fn single<T>(
+        &mut self,
+        operation: &'static str,
+        patience: Duration,
+        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        if self.source.is_shared() {
+            return self.transaction(operation, patience, true, work);
+        }
+        self.again(operation, patience, true, |session| {
+            session.attempt_single(operation, &mut work)
+        })
+    }
+
+    fn again<T>(
+        &mut self,
+        operation: &'static str,
+        patience: Duration,
+        is_idempotent: bool,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, Failure>,
+    ) -> StoreResult<T> {
+        let begun = Instant::now();
+        let mut pause = PAUSE_MIN;
+        let mut tries = 0;
+        loop {
+            let was_open = self.line.is_some();
+            let error = match attempt(self) {
+                Ok(value) => return Ok(value),
+                Err(Failure::Told(error)) => {
+                    tries += 1;
+                    if !fault::is_worth_another_try(&error) || tries >= TRIES {
+                        return Err(fault::statement(operation, &error));
+                    }
+                    fault::statement(operation, &error)
+                }
+                // An idle connection that was cut meanwhile costs no patience.
+                Err(Failure::Lost(_)) if was_open => continue,
+                Err(Failure::Unknown(error)) if !is_idempotent => return Err(error),
+                Err(Failure::Away(error)) if !error.is_transient() => return Err(error),
+                Err(Failure::Lost(error) | Failure::Unknown(error) | Failure::Away(error)) => {
+                    if begun.elapsed() >= patience {
+                        return Err(error);
+                    }
+                    error
+                }
+            };
+            tracing::debug!(target: crate::telemetry::TARGET, %error, "a transaction is run again");
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    fn attempt_single<T>(
+        &mut self,
+        operation: &'static str,
+        work: &mut impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> Result<T, Failure> {
+        self.connect().map_err(Failure::Away)?;
+        let guard = Abandoned { session: self };
+        let Some(line) = &mut guard.session.line else {
+            return Err(Failure::Lost(lost_line(operation)));
+        };
+        let conn = line.conn();
+        let failure = match work(conn) {
+            Ok(value) => {
+                std::mem::forget(guard);
+                return Ok(value);
+            }
+            // A server that still answers has said no.
+            Err(error) if conn.batch_execute("SELECT 1").is_ok() => {
+                std::mem::forget(guard);
+                return Err(Failure::Told(error));
+            }
+            Err(error) => Failure::Lost(fault::lost(operation, &error)),
+        };
+        drop(guard);
+        Err(failure)
+    }
+
+    fn attempt<T>(
+        &mut self,
+        operation: &'static str,
+        work: &mut impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> Result<T, Failure> {
+        let begin = self.begin.clone();
+        let conn = self.connect().map_err(Failure::Away)?;
+        if let Err(error) = AnsiTransactionManager::begin_transaction_sql(conn, &begin) {
+            self.disconnect();
+            return Err(Failure::Lost(fault::lost(operation, &error)));
+        }
+        let guard = Abandoned { session: self };
+        let Some(line) = &mut guard.session.line else {
+            return Err(Failure::Lost(lost_line(operation)));
+        };
+        let conn = line.conn();
+        let failure = match work(conn) {
+            Ok(value) => match AnsiTransactionManager::commit_transaction(conn) {
+                Ok(()) => {
+                    std::mem::forget(guard);
+                    return Ok(value);
+                }
+                Err(error) => {
+                    // Whether the server refused or the line broke: a session in doubt is closed.
+                    let error = fault::lost(operation, &error);
+                    return Err(Failure::Unknown(StoreError::new(
+                        operation,
+                        StoreErrorKind::Transient,
+                        format!(
+                            "the connection was lost at the commit, so it is not known whether it \
+                             happened: {}",
+                            error.message
+                        ),
+                    )));
+                }
+            },
+            Err(error) => match AnsiTransactionManager::rollback_transaction(conn) {
+                Ok(()) => {
+                    std::mem::forget(guard);
+                    return Err(Failure::Told(error));
+                }
+                Err(_) => Failure::Lost(fault::lost(operation, &error)),
+            },
+        };
+        drop(guard);
+        Err(failure)
+    }
+
+    /// Begins a transaction that sees the database as it is now until the session is closed.
+    pub(super) fn begin_snapshot(&mut self) -> StoreResult<()> {
+        let mode = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begin = self.begin.replacen("BEGIN", mode, 1);
+        let begun = AnsiTransactionManager::begin_transaction_sql(self.connect()?, &begin);
+        begun.map_err(|error| fault::lost("snapshot", &error))
+    }
+
+    /// The connection, if there still is one.
+    pub(super) fn connected(&mut self, operation: &'static str) -> StoreResult<&mut PgConnection> {
+        let line = self.line.as_mut();
+        line.map(Line::conn).ok_or_else(|| lost_line(operation))
+    }
+
+    /// Ends it. A connection that cannot is closed.
+    pub(super) fn end_snapshot(&mut self) {
+        let ended = match &mut self.line {
+            Some(line) => AnsiTransactionManager::rollback_transaction(line.conn()).is_ok(),
+            None => true,
+        };
+        if !ended {
+            self.disconnect();
+        }
+    }
+
+    /// Runs one look, again after a lost connection as long as the patience lasts.
+    pub(super) fn read<T>(
+        &mut self,
+        operation: &'static str,
+        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        if self.source.is_shared() {
+            return self.transaction(operation, PATIENCE, true, work);
+        }
+        let begun = Instant::now();
+        let mut pause = PAUSE_MIN;
+        loop {
+            let error = match self.connect() {
+                Ok(conn) => match work(conn) {
+                    Ok(value) => return Ok(value),
+                    // A server that still answers has said no.
+                    Err(error) if conn.batch_execute("SELECT 1").is_ok() => {
+                        return Err(fault::statement(operation, &error));
+                    }
+                    Err(error) => {
+                        self.disconnect();
+                        fault::lost(operation, &error)
+                    }
+                },
+                Err(error) => error,
+            };
+            if begun.elapsed() >= PATIENCE || !error.is_transient() {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// A transaction whose end is not known, also by a panic: its connection is closed, which rolls it back unless
+/// its commit has arrived.
+struct Abandoned<'a> {
+    session: &'a mut Session,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.session.disconnect();
+    }
+}
+
+fn lost_line(operation: &'static str) -> StoreError {
+    StoreError::new(operation, StoreErrorKind::Transient, "no connection")
+}
+
+/// Every statement walks indexes, from end to end. A plan is made once and may outlive the size that tables had
+/// then, so that nothing is read whole because it is small: not even into memory.
+const PLANS: [(&str, &str); 7] = [
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_material", "off"),
+];
+
+/// What a session is told. No transaction may outlast half a lease: a writer that is frozen or cut off is rolled
+/// back by the server before anybody is declared dead in vain. Batches know their indexes: with a planner free to choose, one
+/// cost up to twice as much.
+fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<(&'static str, String)> {
+    let millis = |span: Duration| span.as_millis().max(1).to_string();
+    let mut settings = vec![
+        ("search_path", format!("\"{}\"", options.schema)),
+        ("client_min_messages", "warning".to_owned()),
+    ];
+    match purpose {
+        Purpose::Write => {
+            let most = options.lease * 2 / 5;
+            settings.extend([
+                ("statement_timeout", millis(most)),
+                ("idle_in_transaction_session_timeout", millis(most)),
+                ("lock_timeout", millis(most / 2)),
+            ]);
+        }
+        Purpose::Read => settings.extend([
+            ("statement_timeout", millis(READ_MAX)),
+            ("idle_in_transaction_session_timeout", millis(READ_MAX)),
+            ("default_transaction_read_only", "on".to_owned()),
+        ]),
+        Purpose::Export => {
+            settings.extend([
+                ("statement_timeout", millis(READ_MAX)),
+                (
+                    "idle_in_transaction_session_timeout",
+                    millis(EXPORT_IDLE_MAX),
+                ),
+                ("jit", "off".to_owned()),
+                ("enable_seqscan", "off".to_owned()),
+                // Each page would merge its few runs with an index from its beginning.
+                ("enable_hashjoin", "off".to_owned()),
+                ("enable_mergejoin", "off".to_owned()),
+            ]);
+            return settings;
+        }
+        Purpose::Migrate => return settings,
+    }
+    settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
+    settings
+}
+
+/// The same for one transaction; `default_transaction_read_only` speaks of the next one only.
+fn local(settings: &[(&'static str, String)]) -> String {
+    settings
+        .iter()
+        .map(|(name, value)| match *name {
+            "default_transaction_read_only" => "SET LOCAL transaction_read_only TO on;".to_owned(),
+            name => format!("SET LOCAL {name} TO {value};"),
+        })
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! What a failed statement means.
+//!
+//! Diesel hands out a kind for a few SQLSTATEs and the message for the rest, in the server's language.
+//! So a message that is not known here is tried again a few times before it counts as a refusal: a deadlock
+//! told in another language does not come back, a value that cannot be stored does.
+
+use diesel::ConnectionError;
+use diesel::result::{DatabaseErrorKind, Error};
+
+use crate::error::{StoreError, StoreErrorKind};
+
+/// Parts of messages, each with its meaning.
+const MESSAGES: [(&str, StoreErrorKind); 26] = [
+    // Before what they may be part of: a root certificate that does not exist is not a missing table.
+    ("certificate", StoreErrorKind::Corrupt),
+    ("does not support SSL", StoreErrorKind::Corrupt),
+    ("deadlock detected", StoreErrorKind::Transient),
+    ("could not serialize", StoreErrorKind::Transient),
+    ("canceling statement", StoreErrorKind::Transient),
+    ("terminating connection", StoreErrorKind::Transient),
+    ("server closed the connection", StoreErrorKind::Transient),
+    ("could not obtain lock", StoreErrorKind::Transient),
+    ("out of memory", StoreErrorKind::Transient),
+    ("out of shared memory", StoreErrorKind::Transient),
+    ("No space left on device", StoreErrorKind::Transient),
+    ("could not extend file", StoreErrorKind::Transient),
+    ("could not write", StoreErrorKind::Transient),
+    ("the database system is", StoreErrorKind::Transient),
+    ("too many clients", StoreErrorKind::Transient),
+    ("connection slots", StoreErrorKind::Transient),
+    ("read-only transaction", StoreErrorKind::Transient),
+    ("prepared statement", StoreErrorKind::Transient),
+    ("cached plan", StoreErrorKind::Transient),
+    ("password authentication failed", StoreErrorKind::Corrupt),
+    ("no pg_hba.conf entry", StoreErrorKind::Corrupt),
+    ("permission denied", StoreErrorKind::Schema),
+    ("does not exist", StoreErrorKind::Schema),
+    ("no schema has been selected", StoreErrorKind::Schema),
+    ("invalid byte sequence", StoreErrorKind::Refused),
+    ("index row size", StoreErrorKind::Refused),
+];
+
+/// The store's error for a failed statement of this operation.
+pub(super) fn statement(operation: &'static str, error: &Error) -> StoreError {
+    let kind = kind(error).unwrap_or(StoreErrorKind::Refused);
+    StoreError::new(operation, kind, error)
+}
+
+/// The store's error for a connection that was lost while this operation was under way.
+pub(super) fn lost(operation: &'static str, error: &Error) -> StoreError {
+    StoreError::new(operation, StoreErrorKind::Transient, error)
+}
+
+/// The store's error for a connection that could not be opened.
+pub(super) fn connection(operation: &'static str, error: &ConnectionError) -> StoreError {
+    let kind = match error {
+        ConnectionError::BadConnection(message) => by_message(message),
+        ConnectionError::InvalidConnectionUrl(_) | ConnectionError::InvalidCString(_) => {
+            Some(StoreErrorKind::Refused)
+        }
+        ConnectionError::CouldntSetupConfiguration(error) => kind(error),
+        _ => None,
+    };
+    StoreError::new(operation, kind.unwrap_or(StoreErrorKind::Transient), error)
+}
+
+/// Whether a unique constraint refused the statement.
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)
+    )
+}
+
+/// Whether the same transaction, begun again on the same connection, may succeed: it lost against another
+/// one, or fails in a way that this room does not know.
+pub(super) fn is_worth_another_try(error: &Error) -> bool {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        Error::DatabaseError(DatabaseErrorKind::Unknown, info) => {
+            let message = info.message();
+            by_message(message).is_none()
+                || ["deadlock detected", "could not serialize"]
+                    .iter()
+                    .any(|known| message.contains(known))
+        }
+        _ => false,
+    }
+}
+
+/// `None` for a message that is not known.
+fn kind(error: &Error) -> Option<StoreErrorKind> {
+    use DatabaseErrorKind as Kind;
+    match error {
+        Error::DatabaseError(Kind::Unknown, info) => by_message(info.message()),
+        Error::DatabaseError(
+            Kind::SerializationFailure
+            | Kind::ReadOnlyTransaction
+            | Kind::ClosedConnection
+            | Kind::UnableToSendCommand,
+            _,
+        )
+        | Error::BrokenTransactionManager => Some(StoreErrorKind::Transient),
+        Error::DeserializationError(_) => Some(StoreErrorKind::Corrupt),
+        _ => Some(StoreErrorKind::Refused),
+    }
+}
+
+fn by_message(message: &str) -> Option<StoreErrorKind> {
+    let known = MESSAGES.iter().find(|(text, _)| message.contains(text));
+    known.map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(message: &str) -> Error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned()))
+    }
+
+    #[test]
+    fn messages_tell_what_helps() {
+        let kind_of = |message: &str| statement("apply", &unknown(message)).kind;
+        assert_eq!(kind_of("deadlock detected"), StoreErrorKind::Transient);
+        assert_eq!(
+            kind_of("canceling statement due to lock timeout"),
+            StoreErrorKind::Transient
+        );
+        assert_eq!(
+            kind_of("relation \"chrono_forge_workflows\" does not exist"),
+            StoreErrorKind::Schema
+        );
+        assert_eq!(
+            kind_of("invalid byte sequence for encoding \"UTF8\": 0x00"),
+            StoreErrorKind::Refused
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_tried_again_before_it_is_a_refusal() {
+        let german = unknown("Verklemmung entdeckt");
+        assert!(is_worth_another_try(&german));
+        assert!(is_worth_another_try(&unknown("deadlock detected")));
+        assert_eq!(statement("apply", &german).kind, StoreErrorKind::Refused);
+        assert!(!is_worth_another_try(&unknown("permission denied")));
+    }
+}

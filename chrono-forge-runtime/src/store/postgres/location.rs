@@ -1,0 +1,231 @@
+//! Where a database lives and how to talk to it, from the URL that the user wrote.
+
+use std::time::Duration;
+
+/// How to open a database on a server.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// What libpq is given: the user's URL without the parameters that are ours.
+    pub url: String,
+    /// The schema that holds our tables; created when it is missing and `migrate` is on.
+    pub schema: String,
+    /// Bring the schema up to date; otherwise an older one is refused, and no right to create is needed.
+    pub migrate: bool,
+    /// The most connections that read at the same time.
+    pub readers: u32,
+    /// Connections that commit batches at the same time.
+    pub writers: u32,
+    /// Call out to other processes with `NOTIFY`, and listen.
+    pub notify: bool,
+    /// The way leads through a pooler in transaction mode: nothing may be kept in a session.
+    pub pooler: bool,
+    /// The workers' lease: no transaction of ours may last half as long.
+    pub lease: Duration,
+}
+
+/// Why a text names no PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It is a URL of something else.
+    #[error("`{url}` is not a PostgreSQL URL: write `postgres://user@host/database`")]
+    OtherScheme { url: String },
+    /// One of our parameters has a value that means nothing.
+    #[error("`{parameter}={value}` in the database URL: write {remedy}")]
+    Parameter {
+        parameter: &'static str,
+        value: String,
+        remedy: &'static str,
+    },
+}
+
+/// The schema where the URL names none.
+const SCHEMA: &str = "public";
+
+/// Writers of the engine beside those that commit batches: one for claims and operators, one for heartbeats.
+const WRITERS_BESIDE: u32 = 2;
+
+/// Writers where nothing is executed.
+const WRITERS_IDLE: u32 = 2;
+
+/// PostgreSQL cuts longer names off.
+const NAME_BYTES_MAX: usize = 63;
+
+/// What libpq is told unless the URL says otherwise: to notice within a lease that the server is gone.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("application_name", "chrono-forge"),
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "3"),
+    ("keepalives_interval", "1"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "5000"),
+];
+
+impl PostgresOptions {
+    /// Whether this text looks like a URL of PostgreSQL.
+    #[must_use]
+    pub fn is_url(url: &str) -> bool {
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
+    /// The most connections that a process has open at the same time, leaving aside the one that listens.
+    #[must_use]
+    pub fn connections(&self, executes: bool) -> u32 {
+        let writers = match executes {
+            true => self.writers + WRITERS_BESIDE,
+            false => WRITERS_IDLE,
+        };
+        writers + self.readers
+    }
+
+    /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`. The parameters `schema`,
+    /// `notify=off`, `pooler=transaction` and `writers` are ours, all others are libpq's (`sslmode`,
+    /// `sslrootcert`, `target_session_attrs`, ..).
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        if !Self::is_url(url) {
+            return Err(UrlError::OtherScheme {
+                url: url.to_owned(),
+            });
+        }
+        let mut options = Self {
+            url: String::new(),
+            schema: SCHEMA.to_owned(),
+            migrate: true,
+            readers: 4,
+            writers: 2,
+            notify: true,
+            pooler: false,
+            lease: Duration::from_secs(10),
+        };
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut left: Vec<String> = Vec::new();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if !options.take(name, value)? {
+                left.push(parameter.to_owned());
+            }
+        }
+        for (name, value) in DEFAULTS {
+            let is_given = left
+                .iter()
+                .any(|given| given.split('=').next() == Some(name));
+            if !is_given {
+                left.push(format!("{name}={value}"));
+            }
+        }
+        options.url = format!("{address}?{}", left.join("&"));
+        Ok(options)
+    }
+
+    /// Takes a parameter if it is ours.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, UrlError> {
+        match name {
+            "schema" => self.schema = schema_name(value)?,
+            "notify" => {
+                self.notify = switch(value).ok_or_else(|| {
+                    wrong("notify", value, "`notify=off` to poll only, or `notify=on`")
+                })?;
+            }
+            "pooler" => {
+                self.pooler = match value {
+                    "transaction" => true,
+                    "none" | "session" => false,
+                    _ => {
+                        return Err(wrong(
+                            "pooler",
+                            value,
+                            "`pooler=transaction`, `pooler=session` or `pooler=none`",
+                        ));
+                    }
+                };
+                // A pooler in transaction mode forgets who listens.
+                self.notify &= !self.pooler;
+            }
+            "writers" => {
+                self.writers = value
+                    .parse()
+                    .ok()
+                    .filter(|writers| (1..=16).contains(writers))
+                    .ok_or_else(|| wrong("writers", value, "a number from 1 to 16"))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value {
+        "on" | "true" => Some(true),
+        "off" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A name that needs no quotes, so that it means the same wherever it is written.
+fn schema_name(value: &str) -> Result<String, UrlError> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins_well = value
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_lowercase() || c == '_');
+    let is_reserved = value.starts_with("pg_") || value == "information_schema";
+    if !begins_well || !value.chars().all(is_plain) || value.len() > NAME_BYTES_MAX || is_reserved {
+        let remedy = "1 to 63 of a-z, 0-9 and _, not beginning with a digit or `pg_`";
+        return Err(wrong("schema", value, remedy));
+    }
+    Ok(value.to_owned())
+}
+
+fn wrong(parameter: &'static str, value: &str, remedy: &'static str) -> UrlError {
+    let value = value.to_owned();
+    UrlError::Parameter {
+        parameter,
+        value,
+        remedy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_parameters_are_taken_and_the_rest_is_libpqs() {
+        let url =
+            "postgres://me@db/app?sslmode=verify-full&schema=forge&writers=3&connect_timeout=9";
+        let options = PostgresOptions::parse(url).unwrap();
+        assert_eq!((&*options.schema, options.writers), ("forge", 3));
+        assert!(options.notify && !options.pooler);
+        assert!(
+            options
+                .url
+                .starts_with("postgres://me@db/app?sslmode=verify-full&connect_timeout=9&")
+        );
+        assert!(!options.url.contains("schema") && !options.url.contains("connect_timeout=5"));
+    }
+
+    #[test]
+    fn a_pooler_in_transaction_mode_carries_no_calls() {
+        let url = "postgresql://db/app?pooler=transaction";
+        let options = PostgresOptions::parse(url).unwrap();
+        assert!(options.pooler && !options.notify);
+        assert_eq!(options.schema, "public");
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_told_with_the_remedy() {
+        let error = |query: &str| {
+            let url = format!("postgres://db/app?{query}");
+            PostgresOptions::parse(&url).unwrap_err().to_string()
+        };
+        assert!(error("schema=My-Schema").contains("a-z, 0-9 and _"));
+        assert!(error("schema=").contains("schema="));
+        assert!(error("schema=pg_temp").contains("pg_"));
+        assert!(error("writers=0").contains("from 1 to 16"));
+        assert!(error("notify=perhaps").contains("notify=off"));
+        assert!(error("pooler=x").contains("pooler=transaction"));
+        let other = PostgresOptions::parse("mysql://db").unwrap_err();
+        assert!(other.to_string().contains("postgres://user@host/database"));
+    }
+}

@@ -1,0 +1,159 @@
+//! What the queue holds, without taking anything: look-ups in the `ready` index.
+
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
+use jiff::Timestamp;
+
+use super::bind::{instant, instants, ints, names, texts};
+use super::claim::Marks;
+use super::statement::Stmt;
+use crate::record::Level;
+use crate::store::UnservedRow;
+
+/// One look-up at the front of each range, and one for each level that nothing waits in; where a claim would
+/// look, so that dead entries in front cost nothing here either.
+pub(super) const NEXT_WAKE: &str = "
+WITH mark AS MATERIALIZED (
+    SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
+)
+SELECT min(w.wake_at)
+FROM unnest(?) AS queue (value)
+CROSS JOIN unnest(?) AS level (value)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM mark AS m WHERE m.queue = queue.value AND m.level = level.value
+    UNION ALL
+    SELECT 1 FROM chrono_forge_workflows AS f
+    WHERE f.queue = queue.value AND f.priority = level.value::smallint AND f.wake_at IS NOT NULL
+    LIMIT 1
+) AS something_waits
+CROSS JOIN unnest(?) AS name (value)
+CROSS JOIN LATERAL (
+    SELECT w.wake_at FROM chrono_forge_workflows AS w
+    WHERE w.queue = queue.value AND w.priority = level.value::smallint AND w.workflow = name.value
+        AND w.wake_at >= coalesce((
+            SELECT m.at FROM mark AS m
+            WHERE m.queue = queue.value AND m.level = level.value AND m.workflow = name.value
+        ), '-infinity')
+    ORDER BY w.wake_at LIMIT 1
+) AS w";
+
+/// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
+/// One look-up per column, since a comparison of all three at once walks the range that it leaves.
+macro_rules! fronts {
+    () => {
+        "
+WITH RECURSIVE front (queue, priority, workflow, wake_at) AS (
+    (
+        SELECT w.queue, w.priority, w.workflow, w.wake_at FROM chrono_forge_workflows AS w
+        WHERE w.wake_at IS NOT NULL
+        ORDER BY w.queue, w.priority, w.workflow, w.wake_at LIMIT 1
+    )
+    UNION ALL
+    SELECT w.queue, w.priority, w.workflow, w.wake_at
+    FROM front AS f
+    JOIN chrono_forge_workflows AS w ON w.id = coalesce(
+        (
+            SELECT n.id FROM chrono_forge_workflows AS n
+            WHERE n.wake_at IS NOT NULL AND n.queue = f.queue AND n.priority = f.priority
+                AND n.workflow > f.workflow
+            ORDER BY n.workflow, n.wake_at LIMIT 1
+        ),
+        (
+            SELECT n.id FROM chrono_forge_workflows AS n
+            WHERE n.wake_at IS NOT NULL AND n.queue = f.queue AND n.priority > f.priority
+            ORDER BY n.priority, n.workflow, n.wake_at LIMIT 1
+        ),
+        (
+            SELECT n.id FROM chrono_forge_workflows AS n
+            WHERE n.wake_at IS NOT NULL AND n.queue > f.queue
+            ORDER BY n.queue, n.priority, n.workflow, n.wake_at LIMIT 1
+        )
+    )
+)"
+    };
+}
+
+pub(super) const RANGES: &str = concat!(
+    fronts!(),
+    "
+SELECT DISTINCT workflow FROM front
+WHERE wake_at <= ? AND workflow <> ALL(?)
+ORDER BY workflow LIMIT ?"
+);
+
+pub(super) const UNSERVED: &str = concat!(
+    fronts!(),
+    "
+SELECT f.workflow, f.queue, min(f.wake_at), EXISTS (
+    SELECT 1 FROM chrono_forge_workers AS w
+    WHERE w.stopped_at IS NULL AND f.workflow IN (SELECT json_array_elements_text(w.workflows::json))
+)
+FROM front AS f
+WHERE f.wake_at <= ? AND NOT EXISTS (
+    SELECT 1 FROM chrono_forge_workers AS w
+    WHERE w.stopped_at IS NULL
+        AND f.workflow IN (SELECT json_array_elements_text(w.workflows::json))
+        AND f.queue IN (SELECT json_array_elements_text(w.queues::json))
+)
+GROUP BY f.workflow, f.queue
+ORDER BY f.workflow, f.queue LIMIT ?"
+);
+
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[NEXT_WAKE, RANGES, UNSERVED];
+
+/// The earliest instant at which one of these runs becomes due.
+pub(super) fn next_wake(
+    conn: &mut PgConnection,
+    queues: &[String],
+    workflows: &[String],
+    marks: &Marks,
+) -> QueryResult<Option<Timestamp>> {
+    let marks = marks.list();
+    let binds = [
+        texts(marks.iter().map(|(range, _)| &*range.queue)),
+        ints(marks.iter().map(|(range, _)| range.level.0.into())),
+        texts(marks.iter().map(|(range, _)| &*range.workflow)),
+        instants(marks.iter().map(|(_, at)| *at)),
+        names(queues),
+        ints(Level::all().map(|level| level.0.into())),
+        names(workflows),
+    ];
+    let rows: Vec<(Option<PgTimestamp>,)> =
+        Stmt::<(Nullable<Timestamptz>,)>::new(NEXT_WAKE, &binds).load(conn)?;
+    Ok(rows.first().and_then(|(at,)| at.map(instant)))
+}
+
+/// Names beside `workflows` that have due runs.
+pub(super) fn unknown_due(
+    conn: &mut PgConnection,
+    workflows: &[String],
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<String>> {
+    let binds = [now.into(), names(workflows), limit.into()];
+    let rows: Vec<(String,)> = Stmt::<(Text,)>::new(RANGES, &binds).load(conn)?;
+    Ok(rows.into_iter().map(|(name,)| name).collect())
+}
+
+/// See [`Store::unserved`](crate::store::Store::unserved).
+pub(super) fn unserved(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<UnservedRow>> {
+    type Row = (String, String, PgTimestamp, bool);
+    let binds = [now.into(), limit.into()];
+    let rows: Vec<Row> =
+        Stmt::<(Text, Text, Timestamptz, Bool)>::new(UNSERVED, &binds).load(conn)?;
+    let row = |(workflow, queue, due_since, is_known)| UnservedRow {
+        workflow,
+        queue,
+        due_since: instant(due_since),
+        is_known,
+    };
+    Ok(rows.into_iter().map(row).collect())
+}

@@ -1,0 +1,291 @@
+//! Recovery by hand: blocked runs are re-armed, hanging ones are taken from their worker.
+//!
+//! Each function locks what it may change, in the order that everybody keeps to, and looks again under the
+//! locks: that is the compare-and-set. Nothing is skipped. A blocked run may be locked by a child of its
+//! that has just finished, and would be left out without a reason.
+
+mod records;
+mod tail;
+
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
+use jiff::Timestamp;
+
+use super::bind::{Bind, instant, ints};
+use super::runs::newest_error;
+use super::statement::Stmt;
+use super::{runs, worker};
+use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::store::shared::tail::Named;
+use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
+
+/// The newest error of a run is the one that its result tells.
+macro_rules! blocked {
+    ($which:literal) => {
+        concat!(
+            "
+SELECT b.workflow_id, b.since, w.workflow, w.state, w.stalled_by, e.error_class
+FROM (",
+            $which,
+            ") AS b
+JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id",
+            newest_error!("true"),
+            "
+ORDER BY b.workflow_id"
+        )
+    };
+}
+
+/// By the primary key.
+pub(super) const PAGE: &str = blocked!(
+    "
+    SELECT p.workflow_id, p.since FROM chrono_forge_blocked AS p
+    WHERE p.workflow_id > ? ORDER BY p.workflow_id LIMIT ?"
+);
+
+/// By the index of blocked children, as a range: with one value of the branch a planner may walk all that is blocked.
+pub(super) const PAGE_OF_BRANCH: &str = blocked!(
+    "
+    SELECT p.workflow_id, p.since FROM chrono_forge_blocked AS p
+    WHERE (p.parent_execution_log_id, p.workflow_id) > (?, ?) AND p.parent_execution_log_id <= ?
+    ORDER BY p.parent_execution_log_id, p.workflow_id LIMIT ?"
+);
+
+pub(super) const OF_RUNS: &str = blocked!(
+    "
+    SELECT p.workflow_id, p.since FROM chrono_forge_blocked AS p WHERE p.workflow_id = ANY(?)"
+);
+
+/// Branches whose block has failed are re-armed as steps are, and branch rows are locked before runs.
+const LOCK_BRANCHES: &str = "
+SELECT l.id FROM chrono_forge_execution_logs AS l
+WHERE l.id IN (
+    SELECT b.id FROM unnest(?) AS v (run)
+    JOIN chrono_forge_execution_logs AS b
+        ON b.workflow_id = v.run AND b.step_name >= 'branch$' AND b.step_name < 'branch%'
+    WHERE b.state = 2
+)
+ORDER BY l.id FOR NO KEY UPDATE";
+
+const LOCK_RUNS: &str = "
+SELECT w.id, w.lock_epoch, w.state
+FROM unnest(?) AS v (id)
+JOIN chrono_forge_workflows AS w ON w.id = v.id
+FOR NO KEY UPDATE OF w";
+
+const RESUME: &str = "
+UPDATE chrono_forge_workflows AS w SET
+    state = 0,
+    wake_at = ?,
+    stalled_by = NULL,
+    retry_counts = '{}',
+    crashes = 0,
+    updated_at = ?
+FROM unnest(?) AS v (id)
+WHERE w.id = v.id AND w.state IN (3, 4)";
+
+const UNBLOCK: &str = "
+DELETE FROM chrono_forge_blocked AS b USING unnest(?) AS v (id) WHERE b.workflow_id = v.id";
+
+const RESET: &str = "
+UPDATE chrono_forge_workflows SET crashes = 0, updated_at = ? WHERE id = ? AND state IN (0, 1)";
+
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    PAGE,
+    PAGE_OF_BRANCH,
+    OF_RUNS,
+    LOCK_BRANCHES,
+    LOCK_RUNS,
+    RESUME,
+    UNBLOCK,
+    RESET,
+    records::NOTES,
+    records::REARM,
+    tail::LAST_SUCCESS,
+    tail::TAIL,
+    tail::NAMED,
+    tail::REPEATS,
+    tail::FAILED,
+];
+
+/// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
+pub(super) fn retry(
+    conn: &mut PgConnection,
+    (workflow, key): (&str, &str),
+    names: Option<&[String]>,
+    now: Timestamp,
+) -> QueryResult<Option<Rearmed>> {
+    let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
+        return Ok(None);
+    };
+    let Some(Found { state, .. }) = lock(conn, &[run])?.pop() else {
+        return Ok(None);
+    };
+    if !matches!(state, RunState::Failed | RunState::Stalled) {
+        return Ok(Some(Rearmed::NotRetryable(state)));
+    }
+    let records = match names {
+        None => tail::of_runs(conn, &[run])?,
+        Some(names) => match tail::named(conn, run, names)? {
+            Named::Found(records) => records,
+            Named::Missing { record, problem } => {
+                let failed = tail::failed(conn, run)?;
+                return Ok(Some(Rearmed::NoSuchRecord {
+                    record,
+                    problem,
+                    failed,
+                }));
+            }
+        },
+    };
+    let (ids, records): (Vec<RecordId>, Vec<String>) = records.into_iter().unzip();
+    rearm(conn, &[run], &ids, now)?;
+    Ok(Some(Rearmed::Done { run, records }))
+}
+
+/// Locks what a retry of these runs may change; answers where they stand then.
+fn lock(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<Vec<Found>> {
+    Stmt::<(BigInt,)>::new(LOCK_BRANCHES, &[in_order(runs)]).load::<(i64,)>(conn)?;
+    let rows: Vec<(i64, i64, i16)> =
+        Stmt::<(BigInt, BigInt, SmallInt)>::new(LOCK_RUNS, &[in_order(runs)]).load(conn)?;
+    rows.into_iter().map(runs::place).collect()
+}
+
+fn in_order<'a>(runs: &[RunId]) -> Bind<'a> {
+    let mut ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    ids.sort_unstable();
+    ints(ids)
+}
+
+/// Re-arms the runs of a page; see [`Writer::retry_blocked`](crate::store::Writer::retry_blocked). Which runs
+/// it covers is told before they are locked, and again then: somebody else may have retried them.
+pub(super) fn retry_blocked(
+    conn: &mut PgConnection,
+    page: &BlockedPage<'_>,
+    now: Timestamp,
+) -> QueryResult<RetriedPage> {
+    let limits = [page.after.0.into(), page.limit.into()];
+    let found = match page.branch {
+        None => blocked(conn, PAGE, &limits)?,
+        Some(branch) => {
+            let [after, limit] = limits;
+            let branch = || branch.0.into();
+            blocked(conn, PAGE_OF_BRANCH, &[branch(), after, branch(), limit])?
+        }
+    };
+    let mut runs = covered(page, &found);
+    if !runs.is_empty() {
+        lock(conn, &runs)?;
+        runs = covered(page, &blocked(conn, OF_RUNS, &[in_order(&runs)])?);
+    }
+    let records = tail::of_runs(conn, &runs)?;
+    let records: Vec<RecordId> = records.into_iter().map(|(id, _)| id).collect();
+    rearm(conn, &runs, &records, now)?;
+    Ok(RetriedPage {
+        retried: runs.len() as u64,
+        last: found.last().map(|run| run.id),
+    })
+}
+
+fn covered(page: &BlockedPage<'_>, blocked: &[BlockedRun]) -> Vec<RunId> {
+    blocked
+        .iter()
+        .filter(|run| run.since <= page.until && page.filter.covers(run))
+        .map(|run| run.id)
+        .collect()
+}
+
+fn blocked(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    binds: &[Bind<'_>],
+) -> QueryResult<Vec<BlockedRun>> {
+    type Columns = (
+        BigInt,
+        Timestamptz,
+        Text,
+        SmallInt,
+        Nullable<Text>,
+        Nullable<Text>,
+    );
+    type Row = (
+        i64,
+        PgTimestamp,
+        String,
+        i16,
+        Option<String>,
+        Option<String>,
+    );
+    let rows: Vec<Row> = Stmt::<Columns>::new(sql, binds).load(conn)?;
+    let run = |(id, since, workflow, state, stalled_by, error_class): Row| {
+        Ok(BlockedRun {
+            id: RunId(id),
+            workflow,
+            state: runs::state(state)?,
+            since: instant(since),
+            stalled_by,
+            error_class,
+        })
+    };
+    rows.into_iter().map(run).collect()
+}
+
+/// Writes it; the runs are locked and known to be failed or stalled, the records to be failed ones of theirs.
+fn rearm(
+    conn: &mut PgConnection,
+    runs: &[RunId],
+    records: &[RecordId],
+    now: Timestamp,
+) -> QueryResult<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    records::rearm(conn, records)?;
+    let binds = [now.into(), now.into(), in_order(runs)];
+    Stmt::<()>::new(RESUME, &binds).execute(conn)?;
+    let binds = [in_order(runs)];
+    Stmt::<()>::new(UNBLOCK, &binds).execute(conn).map(drop)
+}
+
+/// Takes a run from its worker; see [`Writer::unlock`](crate::store::Writer::unlock).
+pub(super) fn unlock(
+    conn: &mut PgConnection,
+    identity: (&str, &str),
+    now: Timestamp,
+) -> QueryResult<Option<Found>> {
+    let found = locked(conn, identity)?;
+    if let Some(Found { run, state, .. }) = found
+        && state == RunState::Running
+    {
+        worker::hand_back(conn, &[run.0], 0, now)?;
+    }
+    Ok(found)
+}
+
+/// Forgets crashes; see [`Writer::reset_crashes`](crate::store::Writer::reset_crashes).
+pub(super) fn reset_crashes(
+    conn: &mut PgConnection,
+    identity: (&str, &str),
+    now: Timestamp,
+) -> QueryResult<Option<Found>> {
+    let found = locked(conn, identity)?;
+    if let Some(Found { run, .. }) = found {
+        Stmt::<()>::new(RESET, &[now.into(), run.0.into()]).execute(conn)?;
+    }
+    Ok(found)
+}
+
+/// Where the run stands, with its row locked.
+fn locked(conn: &mut PgConnection, (workflow, key): (&str, &str)) -> QueryResult<Option<Found>> {
+    let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
+        return Ok(None);
+    };
+    let binds = [ints([run.0])];
+    let rows: Vec<(i64, i64, i16)> =
+        Stmt::<(BigInt, BigInt, SmallInt)>::new(LOCK_RUNS, &binds).load(conn)?;
+    rows.into_iter().next().map(runs::place).transpose()
+}

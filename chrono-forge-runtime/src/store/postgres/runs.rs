@@ -1,0 +1,161 @@
+//! Reading runs: the row as operators and waiting callers see it.
+
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
+
+use super::bind::{Bind, instant};
+use super::statement::Stmt;
+use crate::record::{Epoch, RecordId, RunId, RunRow};
+use crate::store::Found;
+pub(super) use crate::store::shared::codes::{count, level, run_state as state};
+
+/// The newest error of the run `w` as `e`. The sum keeps the planner from walking the primary key from its end
+/// until it meets a row of this run.
+macro_rules! newest_error {
+    ($on:literal) => {
+        concat!(
+            "
+LEFT JOIN LATERAL (
+    SELECT n.error_class, n.error_message FROM chrono_forge_error_logs AS n
+    WHERE n.workflow_id = w.id ORDER BY n.id + 0 DESC LIMIT 1
+) AS e ON ",
+            $on
+        )
+    };
+}
+pub(super) use newest_error;
+
+macro_rules! select_run {
+    ($filter:literal) => {
+        concat!(
+            "
+SELECT w.id, w.key, w.workflow, w.queue, w.priority, w.args, w.context, w.output,
+    w.options, w.state, w.wake_at, w.wake_requested, w.locked_by, w.lock_epoch,
+    w.attempts, w.retry_counts, w.crashes, w.stalled_by, w.parent_execution_log_id,
+    w.created_at, w.started_at, w.completed_at, e.error_class, e.error_message
+FROM chrono_forge_workflows AS w",
+            newest_error!("w.state IN (3, 4)"),
+            "
+WHERE ",
+            $filter
+        )
+    };
+}
+
+pub(super) const BY_KEY: &str = select_run!("w.workflow = ? AND w.key = ?");
+pub(super) const BY_ID: &str = select_run!("w.id = ?");
+
+pub(super) const IDENTIFY: &str =
+    "SELECT id, lock_epoch, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?";
+
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[BY_KEY, BY_ID, IDENTIFY];
+
+type Columns = (
+    (BigInt, Text, Text, Text, SmallInt),
+    (Text, Text, Nullable<Text>, Text, SmallInt),
+    (Nullable<Timestamptz>, Bool, Nullable<BigInt>, BigInt),
+    (BigInt, Text, BigInt, Nullable<Text>, Nullable<BigInt>),
+    (
+        Timestamptz,
+        Nullable<Timestamptz>,
+        Nullable<Timestamptz>,
+        Nullable<Text>,
+        Nullable<Text>,
+    ),
+);
+
+type Row = (
+    (i64, String, String, String, i16),
+    (String, String, Option<String>, String, i16),
+    (Option<PgTimestamp>, bool, Option<i64>, i64),
+    (i64, String, i64, Option<String>, Option<i64>),
+    (
+        PgTimestamp,
+        Option<PgTimestamp>,
+        Option<PgTimestamp>,
+        Option<String>,
+        Option<String>,
+    ),
+);
+
+/// Where the run with this workflow and key stands. It may stand elsewhere a moment later: who acts on it
+/// locks the row and looks again.
+pub(super) fn identify(
+    conn: &mut PgConnection,
+    workflow: &str,
+    key: &str,
+) -> QueryResult<Option<Found>> {
+    let binds = [workflow.into(), key.into()];
+    let found: Vec<(i64, i64, i16)> =
+        Stmt::<(BigInt, BigInt, SmallInt)>::new(IDENTIFY, &binds).load(conn)?;
+    found.into_iter().next().map(place).transpose()
+}
+
+/// What a statement that answers id, epoch and state found.
+pub(super) fn place((id, epoch, code): (i64, i64, i16)) -> QueryResult<Found> {
+    Ok(Found {
+        run: RunId(id),
+        epoch: Epoch(epoch),
+        state: state(code)?,
+    })
+}
+
+/// The run with this identity.
+pub(super) fn find(
+    conn: &mut PgConnection,
+    workflow: &str,
+    key: &str,
+) -> QueryResult<Option<RunRow>> {
+    load(conn, BY_KEY, &[workflow.into(), key.into()])
+}
+
+/// The run with this id.
+pub(super) fn get(conn: &mut PgConnection, run: RunId) -> QueryResult<Option<RunRow>> {
+    load(conn, BY_ID, &[run.0.into()])
+}
+
+fn load(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    binds: &[Bind<'_>],
+) -> QueryResult<Option<RunRow>> {
+    let rows: Vec<Row> = Stmt::<Columns>::new(sql, binds).load(conn)?;
+    rows.into_iter().next().map(run_row).transpose()
+}
+
+fn run_row(row: Row) -> QueryResult<RunRow> {
+    let (id, key, workflow, queue, priority) = row.0;
+    let (args, context, output, options, code) = row.1;
+    let (wake_at, wake_requested, locked_by, epoch) = row.2;
+    let (attempts, retry_counts, crashes, stalled_by, parent) = row.3;
+    let (created_at, started_at, completed_at, class, message) = row.4;
+    Ok(RunRow {
+        id: RunId(id),
+        key,
+        workflow,
+        queue,
+        level: level(priority),
+        args: args.into(),
+        context: context.into(),
+        output: output.map(Into::into),
+        options: options.into(),
+        state: state(code)?,
+        wake_at: wake_at.map(instant),
+        wake_requested,
+        locked_by,
+        epoch: Epoch(epoch),
+        attempts: count(attempts),
+        retry_counts: retry_counts.into(),
+        crashes: count(crashes),
+        stalled_by,
+        parent: parent.map(RecordId),
+        created_at: instant(created_at),
+        started_at: started_at.map(instant),
+        completed_at: completed_at.map(instant),
+        last_error: class.zip(message),
+    })
+}

@@ -1,0 +1,130 @@
+//! The schema: applied or verified when a store is opened.
+//!
+//! Applied versions are kept in a table of our own, not in Diesel's: the database may belong to an
+//! application whose own migrations Diesel tracks there.
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::Migration;
+use diesel::pg::{Pg, PgConnection};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{Bool, Text};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+use super::connection::{PATIENCE, Purpose, Source};
+use super::statement::Stmt;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::store::StoreResult;
+use crate::store::shared::schema::{self, Migrations};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS chrono_forge_schema_migrations (
+    version text PRIMARY KEY,
+    run_at timestamptz NOT NULL DEFAULT now()
+)";
+
+/// Brings the schema up to date, or checks that it is when `migrate` is off; then nothing is created, and no
+/// right to do so is needed.
+pub(super) fn ensure(source: &Source) -> StoreResult<()> {
+    let options = &source.options;
+    let known: Migrations<Pg> = schema::migrations(&MIGRATIONS)?;
+    let purpose = match options.migrate {
+        true => Purpose::Migrate,
+        false => Purpose::Read,
+    };
+    let mut session = source.session(purpose);
+    session.connect()?;
+    let verdict = session.transaction("open", PATIENCE, true, |conn| {
+        let done = applied(conn)?;
+        if let Some(refusal) = schema::refusal(&known, &done, options.migrate) {
+            return Ok(Err(refusal));
+        }
+        if schema::missing(&known, &done).next().is_none() {
+            return Ok(Ok(()));
+        }
+        prepare(conn, &options.schema)?;
+        // Another process may have been at it while this one waited for the lock.
+        let done = applied(conn)?;
+        for migration in schema::missing(&known, &done) {
+            run(conn, migration)?;
+        }
+        Ok(Ok(()))
+    })?;
+    verdict.map_err(|message| StoreError::new("open", StoreErrorKind::Schema, message))
+}
+
+/// Undoes the newest migration; answers its version, or `None` when there is none to undo.
+pub(super) fn revert(source: &Source) -> StoreResult<Option<String>> {
+    let known: Migrations<Pg> = schema::migrations(&MIGRATIONS)?;
+    let mut session = source.session(Purpose::Migrate);
+    session.transaction("revert", PATIENCE, false, |conn| {
+        let Some(last) = applied(conn)?.pop() else {
+            return Ok(None);
+        };
+        for migration in known.iter().filter(|m| schema::version(&***m) == last) {
+            migration.revert(conn).map_err(schema::unboxed)?;
+            Stmt::<()>::new(
+                "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
+                &[(&last).into()],
+            )
+            .execute(conn)?;
+        }
+        Ok(Some(last))
+    })
+}
+
+/// Makes the place for the versions and locks it, so that of two processes that open a new database at once one
+/// migrates and the other finds it done. Both may try to create it: who loses is told of a duplicate, and begins again.
+fn prepare(conn: &mut PgConnection, schema: &str) -> QueryResult<()> {
+    let found: Vec<(bool,)> = Stmt::<(Bool,)>::new(
+        "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ?)",
+        &[schema.into()],
+    )
+    .load(conn)?;
+    if found != [(true,)] {
+        conn.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))
+            .map_err(begin_again)?;
+    }
+    conn.batch_execute(VERSIONS).map_err(begin_again)?;
+    conn.batch_execute("LOCK TABLE chrono_forge_schema_migrations IN EXCLUSIVE MODE")
+}
+
+/// Who loses the race for a name sees it once it begins again.
+fn begin_again(error: Error) -> Error {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
+            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, info)
+        }
+        error => error,
+    }
+}
+
+fn run(conn: &mut PgConnection, migration: &dyn Migration<Pg>) -> QueryResult<()> {
+    migration.run(conn).map_err(schema::unboxed)?;
+    let version = schema::version(migration);
+    Stmt::<()>::new(
+        "INSERT INTO chrono_forge_schema_migrations (version) VALUES (?)",
+        &[(&version).into()],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// Versions that this database has, oldest first.
+fn applied(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    let tables: Vec<(bool,)> = Stmt::<(Bool,)>::new(
+        "SELECT to_regclass('chrono_forge_schema_migrations') IS NOT NULL",
+        &[],
+    )
+    .load(conn)?;
+    if tables != [(true,)] {
+        return Ok(Vec::new());
+    }
+    let versions: Vec<(String,)> = Stmt::<(Text,)>::new(
+        "SELECT version FROM chrono_forge_schema_migrations ORDER BY version",
+        &[],
+    )
+    .load(conn)?;
+    Ok(versions.into_iter().map(|(version,)| version).collect())
+}

@@ -1,0 +1,324 @@
+//! Everything that a store can be asked and told, once, so that each statement is known with the types of its values.
+
+use jiff::Timestamp;
+
+use super::crowd::{Crowd, PARENT};
+use crate::record::*;
+use crate::store::conformance::fixture::*;
+use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
+use crate::store::transfer::Exports;
+use crate::store::*;
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// All that sessions that read are asked.
+pub(super) fn reads(crowd: &Crowd) -> Recorded {
+    let store = &*crowd.forge.store;
+    let (parent, branch) = (RunId(PARENT), RecordId(1));
+    let spawn = SpawnPath {
+        run: parent,
+        branch: "branch$b".into(),
+        key: "parent$b$s".to_owned(),
+    };
+    recorded(|| {
+        let run = store.find_run("flow", "parent").unwrap().unwrap();
+        store.run(parent).unwrap();
+        store.history(parent, 1_000).unwrap();
+        store.result(branch).unwrap();
+        store.branches(parent, &names(&["branch$b"])).unwrap();
+        let outputs = store.outputs(&spawn, RunId(0), 10).unwrap();
+        let ids: Vec<RunId> = outputs.iter().map(|(run, ..)| *run).collect();
+        store.outputs_of(&ids).unwrap();
+        store.completion_order(&spawn, 10).unwrap();
+        failures(store, &spawn);
+        let keys = names(&["parent$b$s$1", "parent$b$s$none"]);
+        store
+            .existing_children(parent, "branch$b", "s", &keys)
+            .unwrap();
+        store.blocked_children(parent, 3).unwrap();
+        store.blocked_descendants(&run, 3).unwrap();
+        store.branches_of(parent).unwrap();
+        store.branch_states(parent, 3).unwrap();
+        store.branch_counters(branch).unwrap();
+        store
+            .count_children(branch, RunId(0), RunId(900), 100)
+            .unwrap();
+        store.audit_work(RecordId(0), 10, now()).unwrap();
+        let repeating = store.find_run("flow", "x1").unwrap().unwrap();
+        store.pending(repeating.id, 10).unwrap();
+        let (queues, served) = (names(&["default"]), names(&["flow"]));
+        store.next_wake(&queues, &served).unwrap();
+        store.unknown_due(&served, now(), 10).unwrap();
+        store.unserved(now(), 10).unwrap();
+        store.live_workers().unwrap();
+        store.database_now().unwrap();
+        exports(&crowd.store);
+    })
+}
+
+fn failures(store: &dyn Store, spawn: &SpawnPath) {
+    let first = FailurePlace {
+        child: RunId(0),
+        rest: None,
+    };
+    store.failures(spawn, &first, 100, 100).unwrap();
+    let rest = FailureRest {
+        step: String::new(),
+        attempt: 1,
+        until: RunId(40),
+    };
+    let middle = FailurePlace {
+        child: RunId(10),
+        rest: Some(rest),
+    };
+    store.failures(spawn, &middle, 100, 100).unwrap();
+}
+
+fn exports(store: &dyn Exports) {
+    let mut snapshot = store.snapshot().unwrap();
+    snapshot.runs(RunId(0), 10).unwrap();
+    snapshot.records((RunId(0), ""), RunId(10), 10).unwrap();
+    snapshot.errors((RunId(0), 0), RunId(10), 10).unwrap();
+    store.copies(&[("flow", "parent")]).unwrap();
+    store.import_note("x").unwrap();
+    store.unfinished_import().unwrap();
+}
+
+/// All that sessions that write are told.
+pub(super) fn writes(crowd: &mut Crowd) -> Recorded {
+    let forge = &mut crowd.forge;
+    let parts = parts(&crowd.store);
+    recorded(|| {
+        passes(forge);
+        let branch = families(forge);
+        operators(forge);
+        audits(forge, branch);
+        imports(forge, parts);
+        workers(forge);
+    })
+}
+
+/// Starts, claims and the ends of passes.
+fn passes(forge: &mut Forge) {
+    let run = forge.running("x1");
+    forge.running("x2");
+    forge.start_at("x3", 1, now());
+    let again = [start("x3", "flow", 1, None)];
+    forge.writer.start(&again, now()).unwrap();
+    forge.writer.wake("flow", "x3", now()).unwrap();
+    forge.claim(now());
+    assert!(take_from(forge, "nowhere").is_empty());
+    // A batch that fits one statement, and one that does not.
+    let plan = forge.plan(&run);
+    let repeat = Record {
+        metadata: Some(r#"{"frontier":5,"tick":{"at":6}}"#.into()),
+        ..record("repeat$r")
+    };
+    forge.apply(&Plan {
+        records: vec![record("step$s1"), record("wait$w"), repeat],
+        ..plan.clone()
+    });
+    let withdrawal = Withdrawal {
+        step_name: "wait$w".into(),
+    };
+    forge.apply(&Plan {
+        records: vec![completed(1, "1"), completed(2, "2")],
+        withdrawals: vec![withdrawal],
+        errors: vec![error(Some("step$s1"), 1, "e")],
+        context: Some("{}".into()),
+        consumes_wake: true,
+        progress: true,
+        ..plan
+    });
+    // What a fresh run writes first.
+    let fresh = forge.running("fresh");
+    forge.apply(&Plan {
+        is_first: true,
+        records: vec![completed(1, "1")],
+        context: Some("{}".into()),
+        ..forge.plan(&fresh)
+    });
+    let failed = RunEnd::Failed {
+        at: at(3),
+        attempts: 1,
+    };
+    forge.end(&run, failed);
+    // Whatever this run was, it is not held any more.
+    forge.end(&run, done("1"));
+}
+
+fn take_from(forge: &mut Forge, queue: &str) -> Vec<ClaimedRun> {
+    let request = ClaimRequest {
+        worker: forge.worker,
+        now: now(),
+        queues: &[Room {
+            queue: queue.to_owned(),
+            ..room(10)
+        }],
+        workflows: &names(&["flow"]),
+        lowest_first: true,
+        quarantine_slot: false,
+        quarantine_from: 2,
+    };
+    forge.writer.claim_due(&request).unwrap().runs
+}
+
+/// Dispatches, seals and the ends of children; answers a branch whose counter is out of step, as damage would
+/// have it.
+fn families(forge: &mut Forge) -> RecordId {
+    let parent = forge.running("p");
+    let children = forge.branch(&parent, 30);
+    let claimed = |child: &ClaimedRun| forge.plan(child);
+    let plans: Vec<Plan> = children
+        .iter()
+        .map(|child| Plan {
+            is_first: true,
+            records: vec![completed(1, "1")],
+            end: Some(done("1")),
+            ..claimed(child)
+        })
+        .collect();
+    // The same children again, and a few more.
+    let more = Plan {
+        dispatches: vec![dispatch(33, false)],
+        ..forge.plan(&parent)
+    };
+    forge.writer.apply(&[more], at(1)).unwrap();
+    forge.seal(&parent);
+    forge.end(&parent, parked(None));
+    forge.writer.apply(&plans[..20], at(2)).unwrap();
+    forge.writer.apply(&plans[20..], at(2)).unwrap();
+    let rest = forge.claim_as(forge.worker, at(100));
+    for child in rest.iter().filter(|run| run.parent.is_some()).take(3) {
+        forge.end(child, done("1"));
+    }
+    let branch = forge.store.branches_of(parent.id).unwrap()[0];
+    forge.edit(&format!(
+        "UPDATE chrono_forge_execution_logs SET spawned = spawned + 1, pending = pending + 1
+        WHERE id = {branch}"
+    ));
+    branch
+}
+
+fn operators(forge: &mut Forge) {
+    let run = forge.running("x4");
+    forge.apply(&Plan {
+        records: vec![Record {
+            state: RecordState::Failed,
+            ..completed(1, "1")
+        }],
+        errors: vec![error(Some("step$s1"), 1, "e")],
+        ..forge.plan(&run)
+    });
+    let stalled = || RunEnd::Stalled {
+        step_name: "step$s1".into(),
+        at: at(3),
+    };
+    forge.end(&run, stalled());
+    let unknown = names(&["step$none"]);
+    let writer = &mut forge.writer;
+    writer.retry("flow", "x4", Some(&unknown), now()).unwrap();
+    let named = names(&["step$s1"]);
+    writer.retry("flow", "x4", Some(&named), now()).unwrap();
+    writer
+        .retry("child", "parent$b$s$200", None, now())
+        .unwrap();
+    for branch in [None, Some(RecordId(1))] {
+        let page = BlockedPage {
+            filter: &RetryFilter::new(),
+            branch,
+            after: RunId(0),
+            until: at(1_000_000),
+            limit: 5,
+        };
+        writer.retry_blocked(&page, now()).unwrap();
+    }
+    writer.unlock("flow", "x2", now()).unwrap();
+    writer.reset_crashes("flow", "x2", now()).unwrap();
+    writer.notify(&[Call::Due]).unwrap();
+}
+
+fn audits(forge: &mut Forge, broken: RecordId) {
+    let branches = [RecordId(1), RecordId(2)];
+    let writer = &mut forge.writer;
+    writer.enter_audits(&branches, at(0), now()).unwrap();
+    let ask = |scope| AuditRequest {
+        scope,
+        lease_until: at(60),
+    };
+    let due = AuditScope::Due {
+        limit: 1,
+        children_max: 10,
+    };
+    let mut claims = writer.claim_audits(&ask(due), at(1)).unwrap();
+    let named = ask(AuditScope::Of(&branches));
+    claims.extend(writer.claim_audits(&named, at(1)).unwrap());
+    writer.recount_branch(broken, now()).unwrap();
+    let finding = |claim: &AuditClaim| AuditFinding {
+        branch: claim.branch,
+        round: claim.round,
+        sample: BranchSample {
+            at: at(50),
+            spawned: 3,
+            pending: 1,
+        },
+        never_started: 1,
+        rate_micros: None,
+        next_at: at(60),
+        is_over: true,
+    };
+    let findings: Vec<AuditFinding> = claims.iter().map(finding).collect();
+    writer.record_audits(&findings, now()).unwrap();
+}
+
+/// Runs of the crowd under another name.
+fn parts(store: &dyn Exports) -> Vec<RunParts> {
+    let names = [("flow", "asleep1"), ("child", "parent$b$s$1")];
+    let copies = store.copies(&names).unwrap();
+    let renamed = copies.into_iter().enumerate().map(|(nth, run)| RunParts {
+        run: RunCopy {
+            key: format!("copy{nth}"),
+            ..run
+        },
+        records: Vec::new(),
+        errors: Vec::new(),
+    });
+    renamed.collect()
+}
+
+fn imports(forge: &mut Forge, parts: Vec<RunParts>) {
+    let writer = &mut forge.writer;
+    writer.begin_import("x", now()).unwrap();
+    writer.import_runs(&parts, now()).unwrap();
+    writer.finish_import("x", now()).unwrap();
+    writer.begin_import("y", now()).unwrap();
+    writer.abandon_import("y").unwrap();
+}
+
+/// Heartbeats and deaths; the last thing of all.
+fn workers(forge: &mut Forge) {
+    let held = forge.running("x5");
+    let orphan = forge.running("x6");
+    let worker = forge.worker;
+    let writer = &mut forge.writer;
+    writer.heartbeat(worker, &[known(&held)], now()).unwrap();
+    writer
+        .release_orphans(worker, &[known(&orphan)], now())
+        .unwrap();
+    let dead = enter(writer.as_mut()).unwrap();
+    let starts = ["x7", "x8"].map(|key| start(key, "flow", 1, Some(dead)));
+    writer.start(&starts, now()).unwrap();
+    forge.edit("UPDATE chrono_forge_workflows SET crashes = 6 WHERE key = 'x7'");
+    let writer = &mut forge.writer;
+    let limits = LIMITS;
+    writer
+        .declare_dead(dead, Some(at(-99)), limits, now())
+        .unwrap();
+    let recovered = writer.declare_dead(dead, None, limits, now()).unwrap();
+    let recovered = recovered.unwrap();
+    assert_eq!((recovered.due, recovered.poisoned), (1, 1));
+    let leaving = enter(writer.as_mut()).unwrap();
+    writer.retire_worker(leaving, now()).unwrap();
+}

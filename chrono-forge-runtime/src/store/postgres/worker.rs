@@ -1,0 +1,155 @@
+//! Workers: a row each, alive until it is stopped by itself or declared dead.
+//!
+//! Whoever gives a worker something to hold has its row locked `FOR KEY SHARE` and found it alive; whoever stops
+//! it locks the row `FOR UPDATE`. So nothing is given to a worker that stops. A heartbeat changes no key and waits
+//! for neither of the former.
+
+mod death;
+mod heartbeat;
+
+use std::collections::BTreeSet;
+
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz};
+use jiff::Timestamp;
+
+use super::bind::{instant, ints};
+use super::statement::Stmt;
+use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::{WorkerEntry, WorkerRow};
+
+pub(super) use death::{declare_dead, retire};
+pub(super) use heartbeat::{compare, renew};
+
+const REGISTER: &str = "
+INSERT INTO chrono_forge_workers
+    (name, host, pid, workflows, queues, started_at, heartbeat_at)
+VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id";
+
+const HOLD_ALIVE: &str = "
+SELECT id FROM chrono_forge_workers
+WHERE id = ANY(?) AND stopped_at IS NULL
+ORDER BY id
+FOR KEY SHARE";
+
+/// Makes runs due that their worker no longer holds. The epoch rises, so that whatever their passes still send
+/// is fenced.
+const HAND_BACK: &str = "
+UPDATE chrono_forge_workflows SET
+    state = 0,
+    wake_at = ?,
+    locked_by = NULL,
+    lock_epoch = lock_epoch + 1,
+    crashes = crashes + ?,
+    updated_at = ?
+WHERE id = ANY(?)";
+
+/// The same for those that are still held so. They are visited, and locked, in the order of the array.
+const RELEASE: &str = "
+UPDATE chrono_forge_workflows AS w SET
+    state = 0,
+    wake_at = ?,
+    locked_by = NULL,
+    lock_epoch = w.lock_epoch + 1,
+    updated_at = ?
+FROM unnest(?, ?) AS v (id, epoch)
+WHERE w.id = v.id AND w.locked_by = ? AND w.lock_epoch = v.epoch";
+
+const LIVE: &str =
+    "SELECT id, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
+
+/// For the tests of query plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    REGISTER,
+    HOLD_ALIVE,
+    HAND_BACK,
+    RELEASE,
+    heartbeat::RENEW,
+    heartbeat::EXCEPTIONS,
+    death::LOCK,
+    death::LOCK_SILENT,
+    death::STOP,
+    death::POISON,
+    death::EXPLAIN,
+    death::BLOCK,
+];
+
+/// Enters a worker as alive.
+pub(super) fn register(
+    conn: &mut PgConnection,
+    worker: &WorkerEntry<'_>,
+    now: Timestamp,
+) -> QueryResult<WorkerId> {
+    let list = |names: &[String]| serde_json::Value::from(names.to_vec()).to_string();
+    let binds = [
+        worker.name.into(),
+        worker.host.into(),
+        worker.pid.into(),
+        list(worker.workflows).into(),
+        list(worker.queues).into(),
+        now.into(),
+        now.into(),
+    ];
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(REGISTER, &binds).load(conn)?;
+    rows.first()
+        .map(|(id,)| WorkerId(*id))
+        .ok_or(diesel::result::Error::NotFound)
+}
+
+/// Of these workers, those that may hold runs; none of them stops before this transaction ends.
+pub(super) fn hold_alive(
+    conn: &mut PgConnection,
+    workers: impl IntoIterator<Item = WorkerId>,
+) -> QueryResult<BTreeSet<WorkerId>> {
+    let workers = ints(workers.into_iter().map(|worker| worker.0));
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(HOLD_ALIVE, &[workers]).load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| WorkerId(id)).collect())
+}
+
+/// Makes these runs due, each with so many more crashes. The caller has locked them.
+pub(super) fn hand_back(
+    conn: &mut PgConnection,
+    runs: &[i64],
+    crashes: i64,
+    now: Timestamp,
+) -> QueryResult<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let runs = ints(runs.iter().copied());
+    Stmt::<()>::new(HAND_BACK, &[now.into(), crashes.into(), now.into(), runs])
+        .execute(conn)
+        .map(drop)
+}
+
+/// See [`Writer::release_orphans`](crate::store::Writer::release_orphans).
+pub(super) fn release_orphans(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    orphans: &[(RunId, Epoch)],
+    now: Timestamp,
+) -> QueryResult<u64> {
+    let orphans: BTreeSet<_> = orphans.iter().collect();
+    let binds = [
+        now.into(),
+        now.into(),
+        ints(orphans.iter().map(|(run, _)| run.0)),
+        ints(orphans.iter().map(|(_, epoch)| epoch.0)),
+        worker.0.into(),
+    ];
+    let released = Stmt::<()>::new(RELEASE, &binds).execute(conn)?;
+    Ok(released as u64)
+}
+
+/// Workers that have not stopped.
+pub(super) fn live(conn: &mut PgConnection) -> QueryResult<Vec<WorkerRow>> {
+    let rows: Vec<(i64, PgTimestamp)> = Stmt::<(BigInt, Timestamptz)>::new(LIVE, &[]).load(conn)?;
+    let worker = |(id, at)| WorkerRow {
+        id: WorkerId(id),
+        heartbeat_at: instant(at),
+    };
+    Ok(rows.into_iter().map(worker).collect())
+}

@@ -1,0 +1,145 @@
+//! The end of a worker: what it holds goes back to the queue, and what keeps killing workers is stopped.
+
+use std::time::Duration;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use jiff::Timestamp;
+
+use crate::record::WorkerId;
+use crate::store::postgres::bind::ints;
+use crate::store::postgres::held;
+use crate::store::postgres::statement::Stmt;
+use crate::store::shared::held::{HeldRun, poisoned_and_due};
+use crate::store::{CrashLimits, Recovered};
+
+/// `FOR UPDATE`: changing `stopped_at` alone would not wait for those who are giving it something to hold.
+pub(super) const LOCK: &str =
+    "SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR UPDATE";
+
+/// The same if the lease has run out. The first bound is the caller's; by the second the server's own clock must
+/// agree, so that a caller whose clock has gone wrong kills nobody. A heartbeat that this clock
+/// has not reached was told by a clock of its own, and says nothing to it.
+pub(super) const LOCK_SILENT: &str = "
+SELECT id FROM chrono_forge_workers
+WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ? AND NOT heartbeat_at BETWEEN
+    clock_timestamp() - ? * interval '1 microsecond' AND clock_timestamp()
+FOR UPDATE";
+
+pub(super) const STOP: &str = "UPDATE chrono_forge_workers SET stopped_at = ? WHERE id = ?";
+
+/// The error row of a poisoned run counts as one more workflow-level failure.
+pub(super) const POISON: &str = "
+UPDATE chrono_forge_workflows SET
+    state = 3,
+    locked_by = NULL,
+    lock_epoch = lock_epoch + 1,
+    crashes = crashes + 1,
+    attempts = attempts + 1,
+    updated_at = ?
+WHERE id = ANY(?)";
+
+pub(super) const EXPLAIN: &str = "
+INSERT INTO chrono_forge_error_logs
+    (workflow_id, attempt, error_class, error_message, created_at)
+SELECT id, attempts, 'chrono_forge::Poisoned',
+    'the run was held by ' || crashes || ' workers that died, the last ' || ?::text
+        || ' of them while it ran in quarantine: find what kills the process (memory, abort, '
+        || 'stack overflow), deploy the remedy, then call forge.retry for this run',
+    ?
+FROM chrono_forge_workflows WHERE id = ANY(?)
+ORDER BY id
+ON CONFLICT DO NOTHING";
+
+pub(super) const BLOCK: &str = "
+INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)
+SELECT id, parent_execution_log_id, state, ?
+FROM chrono_forge_workflows WHERE id = ANY(?)
+ORDER BY id
+ON CONFLICT (workflow_id) DO UPDATE SET state = excluded.state, since = excluded.since";
+
+/// See [`Writer::declare_dead`](crate::store::Writer::declare_dead). No lease is shorter than `lease`.
+pub(in crate::store::postgres) fn declare_dead(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    not_after: Option<Timestamp>,
+    (lease, limits): (Duration, CrashLimits),
+    now: Timestamp,
+) -> QueryResult<Option<Recovered>> {
+    let found: Vec<(i64,)> = match not_after {
+        None => Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into()]).load(conn)?,
+        Some(not_after) => {
+            let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
+            let binds = [worker.0.into(), not_after.into(), lease.into()];
+            Stmt::<(BigInt,)>::new(LOCK_SILENT, &binds).load(conn)?
+        }
+    };
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let mut recovered = Recovered::default();
+    stop(conn, worker, now, |conn, held| {
+        let (poisoned, due) = poisoned_and_due(held, limits);
+        recovered.due += due.len() as u64;
+        recovered.poisoned += poisoned.len() as u64;
+        super::hand_back(conn, &due, 1, now)?;
+        poison(conn, &poisoned, limits, now)
+    })?;
+    Ok(Some(recovered))
+}
+
+/// Stops a worker that leaves by itself: what it holds becomes due and counts no crash.
+pub(in crate::store::postgres) fn retire(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    now: Timestamp,
+) -> QueryResult<()> {
+    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into()]).load(conn)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    stop(conn, worker, now, |conn, held| {
+        let runs: Vec<i64> = held.iter().map(|run| run.id.0).collect();
+        super::hand_back(conn, &runs, 0, now)
+    })
+}
+
+/// Stops a worker whose row is locked, and has all that it holds recovered.
+///
+/// One look is not enough: a commit of the worker that was under way held its run's lock, and may have given the
+/// worker new children, which the look that waited for it does not see. Once a look finds nothing there is no run left
+/// under whose lock such a commit could be.
+fn stop(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    now: Timestamp,
+    mut recover: impl FnMut(&mut PgConnection, &[HeldRun]) -> QueryResult<()>,
+) -> QueryResult<()> {
+    Stmt::<()>::new(STOP, &[now.into(), worker.0.into()]).execute(conn)?;
+    loop {
+        let held = held::lock(conn, worker)?;
+        if held.is_empty() {
+            return held::clear(conn, worker);
+        }
+        recover(conn, &held)?;
+    }
+}
+
+fn poison(
+    conn: &mut PgConnection,
+    runs: &[i64],
+    limits: CrashLimits,
+    now: Timestamp,
+) -> QueryResult<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let list = || ints(runs.iter().copied());
+    Stmt::<()>::new(POISON, &[now.into(), list()]).execute(conn)?;
+    let explain = [limits.poison_at.into(), now.into(), list()];
+    Stmt::<()>::new(EXPLAIN, &explain).execute(conn)?;
+    Stmt::<()>::new(BLOCK, &[now.into(), list()])
+        .execute(conn)
+        .map(drop)
+}

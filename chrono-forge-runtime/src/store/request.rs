@@ -1,0 +1,107 @@
+//! What a store is asked with.
+
+use jiff::Timestamp;
+
+use crate::record::{Json, Level, RecordId, RetryFilter, RunId, WorkerId};
+
+/// What one process calls out to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A run is due that another process may have room for.
+    Due,
+    /// A run has settled that somebody elsewhere may wait for.
+    Settled(RunId),
+}
+
+/// A worker as it enters.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerEntry<'a> {
+    pub name: &'a str,
+    pub host: &'a str,
+    pub pid: u32,
+    /// The names that it serves, so that others can tell which runs nobody can execute.
+    pub workflows: &'a [String],
+    pub queues: &'a [String],
+}
+
+/// A top-level run to insert.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub key: String,
+    pub workflow: String,
+    pub queue: String,
+    pub level: Level,
+    pub args: Json,
+    /// Insert it already claimed by this worker.
+    pub claim: Option<WorkerId>,
+}
+
+/// What a worker is ready to take.
+#[derive(Debug)]
+pub struct ClaimRequest<'a> {
+    pub worker: WorkerId,
+    pub now: Timestamp,
+    /// What to take from each queue.
+    pub queues: &'a [Room],
+    /// Registered names, in the order to visit them.
+    pub workflows: &'a [String],
+    /// Visit the levels of healthy runs from the last to the first, so that a busy top level starves
+    /// nobody.
+    pub lowest_first: bool,
+    /// Whether a run with `crashes >= quarantine_from` may be taken (at most one such run).
+    pub quarantine_slot: bool,
+    pub quarantine_from: u32,
+}
+
+/// Room in one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub queue: String,
+    /// The most runs to take from the levels of healthy runs.
+    pub healthy: u32,
+    /// The most to take beside them of those that try again what failed.
+    pub returning: u32,
+    /// Visit only urgent levels.
+    pub urgent_only: bool,
+}
+
+/// Which page of the blocked runs, and which runs of it.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockedPage<'a> {
+    pub filter: &'a RetryFilter,
+    /// Only children of this branch.
+    pub branch: Option<RecordId>,
+    /// Runs after this one.
+    pub after: RunId,
+    /// Only runs that were blocked at this instant.
+    pub until: Timestamp,
+    /// Rows of the page.
+    pub limit: u32,
+}
+
+/// Which audits to take.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditRequest<'a> {
+    pub scope: AuditScope<'a>,
+    /// When others may take them, should this process die.
+    pub lease_until: Timestamp,
+}
+
+/// See [`AuditRequest`](super::AuditRequest).
+#[derive(Clone, Copy, Debug)]
+pub enum AuditScope<'a> {
+    /// Those that are due, longest first: so many, and so many children together unless the first
+    /// branch alone has more.
+    Due { limit: u32, children_max: u64 },
+    /// These branches, due or not.
+    Of(&'a [RecordId]),
+}
+
+/// When a crash means quarantine and when it means poison.
+#[derive(Clone, Copy, Debug)]
+pub struct CrashLimits {
+    /// From this many crashes on a run is claimed in quarantine.
+    pub quarantine_from: u32,
+    /// This many deaths in quarantine fail it.
+    pub poison_at: u32,
+}

@@ -1,0 +1,64 @@
+//! Embedded migrations: which are known, which are missing, and when a database is refused.
+
+use diesel::backend::Backend;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::result::{DatabaseErrorKind, Error};
+
+use crate::error::{StoreError, StoreErrorKind};
+use crate::store::StoreResult;
+
+pub(in crate::store) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
+
+/// The embedded migrations, oldest first.
+pub(in crate::store) fn migrations<DB: Backend>(
+    embedded: &impl MigrationSource<DB>,
+) -> StoreResult<Migrations<DB>> {
+    let mut all: Migrations<DB> = embedded
+        .migrations()
+        .map_err(|error| StoreError::new("open", StoreErrorKind::Schema, error))?;
+    all.sort_by_key(|migration| version(&**migration));
+    Ok(all)
+}
+
+pub(in crate::store) fn version<DB: Backend>(migration: &dyn Migration<DB>) -> String {
+    migration.name().version().to_string()
+}
+
+/// Why a database with these versions cannot be used.
+pub(in crate::store) fn refusal<DB: Backend>(
+    known: &Migrations<DB>,
+    applied: &[String],
+    migrate: bool,
+) -> Option<String> {
+    let names: Vec<String> = known.iter().map(|m| version(&**m)).collect();
+    if let Some(newer) = applied.iter().find(|version| !names.contains(version)) {
+        return Some(format!(
+            "the database has schema version {newer}, which is newer than this binary knows: \
+             upgrade the binary"
+        ));
+    }
+    let missing = names.iter().find(|version| !applied.contains(version))?;
+    (!migrate).then(|| {
+        format!(
+            "the database lacks schema version {missing} and this process may not migrate it: \
+             open it once with migrate"
+        )
+    })
+}
+
+/// The migrations that a database with these versions lacks.
+pub(in crate::store) fn missing<'a, DB: Backend>(
+    known: &'a Migrations<DB>,
+    applied: &'a [String],
+) -> impl Iterator<Item = &'a dyn Migration<DB>> {
+    known
+        .iter()
+        .map(|migration| &**migration)
+        .filter(|migration| !applied.contains(&version(*migration)))
+}
+
+/// A migration's error as the database's, which it quotes: so that a busy or a full database stays
+/// recognizable.
+pub(in crate::store) fn unboxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(error.to_string()))
+}

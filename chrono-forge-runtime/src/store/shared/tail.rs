@@ -1,0 +1,142 @@
+//! Which records a retry re-arms: those at the tail of the history, or those that were named.
+
+use crate::record::{RecordId, RecordState};
+
+/// Failed records that a refusal names.
+pub(in crate::store) const FAILED_MAX: usize = 20;
+
+/// What a bare key may stand behind.
+const KINDS: [&str; 7] = [
+    "step",
+    "wait",
+    "wait_until",
+    "continue_if",
+    "repeat",
+    "branch",
+    "merge",
+];
+
+/// What names mean.
+pub(in crate::store) enum Named {
+    Found(Vec<(RecordId, String)>),
+    /// The first name that does not mean one failed record.
+    Missing {
+        record: String,
+        problem: &'static str,
+    },
+}
+
+/// A record that was looked up by name.
+pub(in crate::store) struct Found {
+    /// What it was looked up for: a run, or the place of a name.
+    pub(in crate::store) nth: i64,
+    pub(in crate::store) id: i64,
+    pub(in crate::store) name: String,
+    pub(in crate::store) state: i64,
+    /// Zero for a record that the body has not received.
+    pub(in crate::store) seq: i64,
+}
+
+impl Found {
+    pub(in crate::store) fn is(&self, state: RecordState) -> bool {
+        self.state == state as i64
+    }
+}
+
+/// The tails of histories: by run, the place of the last success before what stalled the run, and failures
+/// behind it as (run, place, record, name).
+#[derive(Default)]
+pub(in crate::store) struct Tails {
+    pub(in crate::store) successes: Vec<(i64, i64)>,
+    failures: Vec<(i64, i64, i64, String)>,
+}
+
+impl Tails {
+    /// Adds a run: the place of what stalled it, that of its last success before that, leaving repeats aside, and
+    /// the rows of its repeats.
+    pub(in crate::store) fn add(
+        &mut self,
+        (run, stalled, success): (i64, i64, i64),
+        repeats: &[Found],
+    ) {
+        let of_run = || repeats.iter().filter(|repeat| repeat.nth == run);
+        let successes = of_run().filter(|repeat| repeat.is(RecordState::Completed));
+        let success = successes
+            .map(|repeat| repeat.seq)
+            .filter(|seq| *seq < stalled)
+            .fold(success, i64::max);
+        self.successes.push((run, success));
+        let failures = of_run().filter(|it| it.is(RecordState::Failed) && it.seq > success);
+        self.failures
+            .extend(failures.map(|it| (run, it.seq, it.id, it.name.clone())));
+    }
+
+    /// The failed records, with those that were found behind the successes.
+    pub(in crate::store) fn with(
+        mut self,
+        found: impl IntoIterator<Item = (i64, i64, i64, String)>,
+    ) -> Vec<(RecordId, String)> {
+        self.failures.extend(found);
+        self.failures.sort_unstable();
+        let failures = self.failures.into_iter();
+        failures
+            .map(|(_, _, id, name)| (RecordId(id), name))
+            .collect()
+    }
+}
+
+/// The row names to look up, each with the place of the name that it may mean.
+pub(in crate::store) fn candidates(names: &[String]) -> Vec<(i64, String)> {
+    let mut candidates = Vec::new();
+    for (nth, name) in (0_i64..).zip(names) {
+        if name.contains('$') {
+            candidates.push((nth, name.clone()));
+            continue;
+        }
+        candidates.extend(KINDS.map(|kind| (nth, format!("{kind}${name}"))));
+    }
+    candidates
+}
+
+/// The failed records that these names mean, each once.
+pub(in crate::store) fn resolve(names: &[String], rows: &[Found]) -> Named {
+    let mut found: Vec<(RecordId, String)> = Vec::new();
+    for (nth, name) in (0_i64..).zip(names) {
+        let mut failed = rows
+            .iter()
+            .filter(|row| row.nth == nth && row.is(RecordState::Failed));
+        let problem = match (failed.next(), failed.next()) {
+            _ if is_repetition(name) => "is one repetition; name its `repeat$<key>`",
+            (Some(row), None) => {
+                if found.iter().all(|(known, _)| known.0 != row.id) {
+                    found.push((RecordId(row.id), row.name.clone()));
+                }
+                continue;
+            }
+            (Some(_), Some(_)) => "means several failed records; give the whole row name",
+            (None, _) if rows.iter().any(|row| row.nth == nth) => "has not failed",
+            (None, _) => "does not exist",
+        };
+        return Named::Missing {
+            record: name.clone(),
+            problem,
+        };
+    }
+    Named::Found(found)
+}
+
+/// `repeat$<key>$<instant>`.
+fn is_repetition(name: &str) -> bool {
+    name.strip_prefix("repeat$")
+        .is_some_and(|rest| rest.contains('$'))
+}
+
+/// Failed records as a refusal names them.
+pub(in crate::store) fn listed(mut names: Vec<String>, repeats: Vec<Found>) -> Vec<String> {
+    let repeats = repeats.into_iter();
+    let repeats = repeats.filter(|repeat| repeat.is(RecordState::Failed));
+    names.extend(repeats.map(|repeat| repeat.name));
+    names.sort_unstable();
+    names.truncate(FAILED_MAX);
+    names
+}

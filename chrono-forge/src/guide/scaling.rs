@@ -1,0 +1,169 @@
+//! Past one machine: PostgreSQL, any number of worker processes on any number of hosts.
+//!
+//! # When
+//!
+//! One SQLite file serves one machine, and serves it fast: the engine writes beside the application, without a round
+//! trip. Take PostgreSQL when a second machine has to work on the same runs, when a machine may be lost with its disk,
+//! or when your data is there already. Workflows do not change; the URL does:
+//!
+//! ```no_run
+//! # use chrono_forge::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let forge = Forge::open("postgres://app@db.internal/app?schema=forge&sslmode=verify-full").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The feature is `postgres`, over the libpq that is installed, or `postgres-bundled`, which builds libpq and its TLS from
+//! source where none is. Both can be on beside `sqlite`: the URL decides.
+//!
+//! # The URL
+//!
+//! `postgres://[user[:password]@]host[:port][,host2..]/database?parameters`. These parameters are ours, all others are
+//! libpq's (`sslmode`, `sslrootcert`, `target_session_attrs`, `connect_timeout`, ..):
+//!
+//! | parameter | default | meaning |
+//! |---|---|---|
+//! | `schema` | `public` | where our tables live; created by the first process that may migrate |
+//! | `writers` | 2 | connections that commit at the same time |
+//! | `notify` | `on` | call out to other processes with `NOTIFY`; `off` polls |
+//! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between |
+//!
+//! # What is shared, and how
+//!
+//! Processes know nothing of each other. A worker claims due runs and skips those that another one has locked. Every
+//! commit checks, under the lock of the run's row, that the run is still held under the epoch of its claim: that is the
+//! fence. A worker renews its lease (10 s) every 2.5 s on a connection of its own, which commits never delay. Whoever finds
+//! that a lease has run out takes it all back in one transaction: the runs are due again, under a new epoch, and
+//! whatever the silent one still sends is turned away.
+//!
+//! So a worker may be killed, frozen, or cut off from the network at any moment, and so may the server. What was
+//! acknowledged is there; a step that was under way runs again elsewhere, within twice the lease. A worker that
+//! has not renewed its lease for two thirds of it starts no effect any more; it drops what it has and comes back under a
+//! new name when it can.
+//!
+//! Instants are those of the database: every worker corrects its clock by it, and a host whose clock is wrong, or is set
+//! while it works, changes nothing.
+//!
+//! # Connections
+//!
+//! A process opens `writers` + `readers` (4) connections as it needs them, one for claims and the calls of operators, one
+//! for heartbeats, and one that listens: 9 with the defaults. A process that only starts and reads keeps two that write.
+//! `.readers(1)` and `writers=1` give 5.
+//!
+//! Every statement has a time limit: no transaction of ours lasts half as long as a lease, and the server rolls back what a
+//! frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
+//! runs wait meanwhile and are not harmed.
+//!
+//! An application that has a pool of its own can lend from it:
+//! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of `PgConnection`, keeps what it
+//! borrows (8 of the above; nobody listens), and says at `open` if the pool is too small. Nothing stays in a lent session: search
+//! path and time limits are set for one transaction at a time.
+//!
+//! TLS is libpq's: `sslmode=verify-full&sslrootcert=/etc/ssl/db.crt` in the URL trusts that authority only.
+//!
+//! # Poolers
+//!
+//! A pooler in session mode is like no pooler. In transaction mode a session is somebody else's after each transaction:
+//! write `pooler=transaction`, and nothing is left in one. Prepared statements are not kept then and calls between processes
+//! do not pass, so both the work and the wake-ups of other processes cost more; give workers a direct way if there is one.
+//!
+//! # Deploys
+//!
+//! A worker claims only workflows that it has registered, so binaries of different ages work side by side: runs of a workflow that only the new
+//! one knows wait for it. `forge.unserved(..)` lists what is due and known to no live worker, the report at start-up logs it, and
+//! `run.result()` of such a run says so once. `forge.serve()` runs until SIGTERM, then claims nothing more, lets steps come to their
+//! end within the grace and hands the rest back; others take it up at once.
+//!
+//! A binary refuses a database that is newer than it knows. Migrations only add, so the order is: migrate, then deploy. With
+//! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema; its role then needs no right but these, on the
+//! tables of the schema and their sequences:
+//!
+//! ```sql
+//! GRANT USAGE ON SCHEMA forge TO app;
+//! GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA forge TO app;
+//! GRANT USAGE ON ALL SEQUENCES IN SCHEMA forge TO app;
+//! ```
+//!
+//! # Autovacuum and the fill factor
+//!
+//! A run's row is written three or four times. Its table is created with a fill factor of 45: the versions of a row find room on its
+//! own page, and a completion touches no index. Do not add an index that names `state`, `locked_by`, `output`, `completed_at` or
+//! `updated_at`, in its predicate neither: every completion would then write to every index of the table.
+//!
+//! # Failover
+//!
+//! Name all hosts in the URL with `target_session_attrs=read-write`: when the primary goes, connections are opened to the new one.
+//! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last transactions of the
+//! old primary, and then steps that it recorded run again. With `synchronous_commit = on` and a synchronous replica nothing is lost.
+//!
+//! # Databases that speak PostgreSQL
+//!
+//! The engine uses no advisory locks, no triggers, no extensions, and needs no `LISTEN` to be correct. It does use `FOR UPDATE SKIP
+//! LOCKED`, writable common table expressions, `unnest` of several arrays, partial indexes and READ COMMITTED. Distributed
+//! databases may refuse `LISTEN` (write `notify=off`), settings of the planner (`enable_seqscan`, ..), `idle_in_transaction_session_timeout`
+//! or fill factors. None of them was tested; run the conformance suite against yours before you trust it:
+//! `CHRONO_FORGE_TEST_POSTGRES_URL=.. cargo test -p chrono-forge-runtime --features postgres`.
+//!
+//! # From a file to PostgreSQL, and back
+//!
+//! Runs move with everything they need, in flight as they are: what is recorded is not done again, waits end when they would have,
+//! a fan-out of which a third is done goes on with the rest. Workflows, keys and results stay; ids do not, and what the auditor
+//! measured is measured anew.
+//!
+//! 1. Shut all workers of the old database down, and leave them down: from the export on its runs belong to the new one.
+//! 2. Export to a file, by a process that executes nothing.
+//! 3. Import it into an empty database (or schema), by a process that executes nothing.
+//! 4. Give workers the new URL.
+//!
+//! ```standalone_crate
+//! use std::fs::File;
+//! use std::io::BufReader;
+//!
+//! use chrono_forge::prelude::*;
+//!
+//! async fn transfer(from: &str, to: &str, file: &std::path::Path) -> Result<()> {
+//!     let old = Forge::builder(from).worker(false).open().await?;
+//!     old.export(&mut File::create(file)?).await?;
+//!     let new = Forge::builder(to).worker(false).open().await?;
+//!     let imported = new.import(BufReader::new(File::open(file)?)).await?;
+//!     println!("{} runs moved", imported.runs);
+//!     Ok(())
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let name = |end: &str| std::env::temp_dir().join(format!("cf-guide-{}.{end}", std::process::id()));
+//! # let (old, new, file) = (name("old.db"), name("new.db"), name("jsonl"));
+//! # let url = |path: &std::path::Path| format!("sqlite://{}", path.display());
+//! # transfer(&url(&old), &url(&new), &file).await?;
+//! # for path in [old, new, file] {
+//! #     for end in ["", "-wal", "-shm"] {
+//! #         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+//! #     }
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The example `transfer` is this as a program. What keeps it safe:
+//!
+//! - Both calls refuse while a worker lives on their database, by name of the worker. One that was killed counts as alive until
+//!   its lease is over, on SQLite until its lock is free.
+//! - The file is one state of the database. `.while_running()` makes one of a database at work: to look into, or to keep, not to execute.
+//! - The import looks through the whole file before it writes. A file that was cut off, lost lines or was edited is refused with
+//!   its line. So is a run that exists already and is not to the last column the one of the file.
+//! - Cut off itself, it goes on with the same file. Until then no worker opens on the new database: a parent whose children
+//!   are not all there yet could go on without them. Once it is finished, the same file changes nothing any more.
+//! - Values are text in the file as they are in the rows, byte for byte.
+//!
+//! The file has one line a run, a record, an error, each with the names of its columns (`jq` reads it). Memory stays flat: 35 MB at
+//! 100,000 runs. While a file is written SQLite keeps what is committed meanwhile in its log, and PostgreSQL what would be vacuumed.
+//!
+//! The new database counts time by its own clock: a wait ends at the instant that was recorded.
+//!
+//! # Back-up and restore
+//!
+//! Any back-up of the database that is consistent is one of the runs: base back-up and log archive, `pg_dump`, a snapshot of the disk.
+//! Restored, the runs go on where the back-up has them. Steps that were recorded after it run again: their effects must bear that,
+//! as they must bear a crash. Stop workers that still write to the old database first; epochs of two databases know nothing of
+//! each other.

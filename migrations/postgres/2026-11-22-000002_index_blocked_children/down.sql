@@ -1,0 +1,1 @@
+DROP INDEX chrono_forge_blocked_children;

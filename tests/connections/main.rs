@@ -1,0 +1,26 @@
+//! Ways to a PostgreSQL server: on the application's own pool, through a pooler, encrypted, with few rights, and to
+//! one of several schemas.
+//!
+//! Each test starts a server of its own; where the programs that it needs are not installed it is skipped by name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests, too, and who is skipped is told"
+)]
+
+#[cfg(feature = "postgres")]
+mod pool;
+#[cfg(feature = "postgres")]
+mod pooler;
+#[cfg(feature = "postgres")]
+mod roles;
+#[cfg(feature = "postgres")]
+mod tls;
+#[cfg(feature = "postgres")]
+mod world;
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+#[ignore = "skipped: the whole suite needs the feature `postgres`"]
+fn connections() {}

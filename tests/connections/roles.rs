@@ -1,0 +1,73 @@
+//! Rights and schemas: who migrates need not be who runs, and two schemas of a database are two databases.
+
+use chrono_forge::StoreErrorKind;
+
+use crate::world::{bounded, connect, engine, execute, family, prove, refusal, server, text};
+
+#[test]
+fn a_role_without_the_right_to_create_runs_what_another_migrated() {
+    let test = "a_role_without_the_right_to_create_runs_what_another_migrated";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let of_runtime = url.replace("postgres@", "runtime@");
+    let mut conn = connect(&server.url(""));
+    execute(
+        &mut conn,
+        "CREATE ROLE runtime LOGIN; REVOKE CREATE ON DATABASE postgres FROM PUBLIC;
+        REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    );
+    bounded(async {
+        let (kind, text) = refusal(engine(&of_runtime)).await;
+        assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+        assert!(text.contains("permission denied"), "{text}");
+        let (kind, text) = refusal(engine(&of_runtime).verify_only()).await;
+        assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+        assert!(text.contains("open it once with migrate"), "{text}");
+
+        let migrated = engine(&url).worker(false).open().await.unwrap();
+        migrated.shutdown().await;
+        execute(
+            &mut conn,
+            "GRANT USAGE ON SCHEMA forge TO runtime;
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA forge TO runtime;
+            GRANT USAGE ON ALL SEQUENCES IN SCHEMA forge TO runtime",
+        );
+        // Who may migrate and has nothing to do needs no more rights than who may not.
+        for (key, builder) in [
+            ("a", engine(&of_runtime).verify_only()),
+            ("b", engine(&of_runtime)),
+        ] {
+            let forge = builder.open().await.unwrap();
+            prove(&forge, key).await;
+            forge.shutdown().await;
+        }
+    });
+    let owners = "SELECT string_agg(DISTINCT tableowner, ' ') AS text FROM pg_tables
+        WHERE schemaname = 'forge'";
+    assert_eq!(text(&mut conn, owners), "postgres");
+}
+
+#[test]
+fn two_schemas_of_a_database_do_not_see_each_other() {
+    let Some(server) = server("two_schemas_of_a_database_do_not_see_each_other") else {
+        return;
+    };
+    bounded(async {
+        let north = engine(&server.url("schema=north")).open().await.unwrap();
+        let south = engine(&server.url("schema=south")).worker(false);
+        let south = south.open().await.unwrap();
+        let waiting = south.start("a", family(3)).await.unwrap();
+        prove(&north, "a").await;
+        prove(&north, "b").await;
+        assert!(south.get::<family>("b").await.unwrap().is_none());
+        assert_eq!(waiting.state().await.unwrap(), chrono_forge::RunState::Idle);
+        let south = engine(&server.url("schema=south")).open().await.unwrap();
+        let found = south.get::<family>("a").await.unwrap().unwrap();
+        assert_eq!(found.result().await.unwrap(), 3);
+    });
+    let counted = "SELECT (SELECT count(*) FROM north.chrono_forge_workflows) || ' ' ||
+        (SELECT count(*) FROM south.chrono_forge_workflows) AS text";
+    assert_eq!(text(&mut connect(&server.url("")), counted), "82 4");
+}

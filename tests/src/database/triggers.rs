@@ -1,0 +1,40 @@
+//! What each kind of database does behind the engine's back when it writes.
+
+use super::Look;
+use crate::backend::Backend;
+
+impl Look {
+    /// Inserts of rows for which this holds are refused from now on.
+    pub fn refuse(&self, table: &str, when: &str, why: &str) {
+        self.script(&match self.backend() {
+            Backend::Sqlite => format!(
+                "CREATE TRIGGER refuse BEFORE INSERT ON {table}
+                WHEN {when} BEGIN SELECT RAISE(ABORT, '{why}'); END"
+            ),
+            Backend::Postgres => format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                    AS $$ BEGIN RAISE EXCEPTION '{why}'; END $$;
+                CREATE TRIGGER refuse BEFORE INSERT ON {table}
+                FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
+            ),
+        });
+    }
+
+    /// The output of this run will be stored as this, whatever it returns.
+    pub fn spoil_output(&self, run: i64, output: &str) {
+        let table = "chrono_forge_workflows";
+        let when = format!("new.state = 2 AND new.id = {run}");
+        self.script(&match self.backend() {
+            Backend::Sqlite => format!(
+                "CREATE TRIGGER spoil AFTER UPDATE OF state ON {table} WHEN {when}
+                BEGIN UPDATE {table} SET output = '{output}' WHERE id = new.id; END"
+            ),
+            Backend::Postgres => format!(
+                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql
+                    AS $$ BEGIN new.output := '{output}'; RETURN new; END $$;
+                CREATE TRIGGER spoil BEFORE UPDATE OF state ON {table}
+                FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION spoil()"
+            ),
+        });
+    }
+}
