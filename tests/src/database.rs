@@ -56,9 +56,19 @@ impl Database {
     #[must_use]
     pub fn url(&self) -> String {
         match &self.kind {
-            Kind::Sqlite => format!("sqlite://{}", self.path().display()),
+            Kind::Sqlite => file_url(&self.path()),
             #[cfg(feature = "postgres")]
             Kind::Postgres(schema) => schema.url(),
+        }
+    }
+
+    /// As [`Database::url`], of an empty database of the same kind that is gone with this one.
+    #[must_use]
+    pub fn url_beside(&self, name: &str) -> String {
+        match &self.kind {
+            Kind::Sqlite => file_url(&self.folder().join(format!("{name}.db"))),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(schema) => schema.url_beside(name),
         }
     }
 
@@ -207,4 +217,8 @@ impl Looker {
             Self::Postgres(connection) => Look::of_server(connection),
         }
     }
+}
+
+fn file_url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
 }

@@ -53,12 +53,8 @@ impl Ground {
 
     /// An empty database of the kind that is tested.
     pub(crate) fn place(&self) -> Place {
-        match self.database.backend() {
-            Backend::Sqlite => self.file(),
-            // The schema is named last.
-            Backend::Postgres => Place {
-                url: format!("{}{}", self.database.url(), self.next()),
-            },
+        Place {
+            url: self.database.url_beside(&self.next()),
         }
     }
 
@@ -73,7 +69,7 @@ impl Ground {
     }
 
     fn next(&self) -> String {
-        format!("_p{}", self.places.fetch_add(1, Ordering::Relaxed))
+        format!("p{}", self.places.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Serves everything, and looks for due runs once an hour: a run that it should know of and does not
@@ -132,19 +128,6 @@ impl Ground {
     /// What an export of this place says of its runs.
     pub(crate) async fn told(&self, place: &Place) -> Vec<Told> {
         told(&self.export(place).await.0)
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        if self.database.backend() == Backend::Postgres {
-            let url = self.database.url();
-            let schema = url.rsplit('=').next().unwrap_or_default();
-            for nth in 0..self.places.load(Ordering::Relaxed) {
-                let drop = format!("DROP SCHEMA IF EXISTS {schema}_p{nth} CASCADE");
-                self.database.look().edit(&drop, &[]);
-            }
-        }
     }
 }
 

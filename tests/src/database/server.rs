@@ -74,9 +74,18 @@ impl Schema {
     }
 
     pub(super) fn url(&self) -> String {
+        self.url_of(&self.name)
+    }
+
+    /// Of an empty schema of this name beside this one; gone with it.
+    pub(super) fn url_beside(&self, name: &str) -> String {
+        self.url_of(&format!("{}_{name}", self.name))
+    }
+
+    fn url_of(&self, schema: &str) -> String {
         let server = server();
         let and = if server.contains('?') { '&' } else { '?' };
-        format!("{server}{and}schema={}&{}", self.name, self.mark())
+        format!("{server}{and}schema={schema}&{}", self.mark())
     }
 
     /// A part of the URL that is no other test's and reaches libpq.
@@ -92,7 +101,7 @@ impl Schema {
 impl Drop for Schema {
     fn drop(&mut self) {
         self.cut_off();
-        let drop = format!("DROP SCHEMA {} CASCADE", self.name);
+        let drop = drop_all(&self.name);
         let dropped = self.connection.with(|it| it.batch_execute(&drop));
         if let Err(error) = dropped {
             // Who fails already must not abort.
@@ -128,6 +137,17 @@ impl Connection {
     fn with<T>(&self, work: impl FnOnce(&mut PgConnection) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Drops the schema and those beside it.
+fn drop_all(name: &str) -> String {
+    format!(
+        "DO $$ DECLARE it text; BEGIN
+            FOR it IN SELECT nspname FROM pg_namespace
+                WHERE nspname = '{name}' OR starts_with(nspname, '{name}_')
+            LOOP EXECUTE format('DROP SCHEMA %I CASCADE', it); END LOOP;
+        END $$"
+    )
 }
 
 fn connect(schema: &str) -> Connection {
