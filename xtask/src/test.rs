@@ -12,6 +12,12 @@ pub(crate) fn steps() -> Vec<Step> {
         Step::new("tests, PostgreSQL", || {
             postgres(&["--no-fail-fast", "--", "postgres"], &[])
         }),
+        // These know no other half. One after the other: they kill, freeze and cut off processes, and wait for
+        // leases to be over.
+        Step::new("many processes, PostgreSQL", || {
+            let arguments = ["--no-fail-fast", "--test", "cluster", "--test", "connections"];
+            postgres(&arguments, &[("RUST_TEST_THREADS", "1")])
+        }),
         // By itself: a million runs on their way to the disk are no neighbours for what keeps an eye on time.
         Step::new("query plans, PostgreSQL", || {
             let arguments = ["--lib", "--", "among_a_crowd"];
