@@ -15,6 +15,7 @@ mod calls;
 mod claims;
 mod deaths;
 mod lost;
+mod parents;
 mod plans;
 mod side;
 mod wire;

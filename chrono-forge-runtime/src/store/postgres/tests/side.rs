@@ -7,6 +7,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use crate::record::RunId;
 use crate::store::conformance::backend::postgres::Schema;
 use crate::store::conformance::fixture::Forge;
 use crate::store::postgres::PostgresOptions;
@@ -52,6 +53,13 @@ impl Side {
 
     pub(super) fn run(&mut self, sql: &str) {
         self.conn.batch_execute(sql).unwrap();
+    }
+
+    /// Locks this run's row, as its own commits do, until `COMMIT`.
+    pub(super) fn hold_run(&mut self, run: RunId) {
+        self.run(&format!(
+            "BEGIN; SELECT id FROM chrono_forge_workflows WHERE id = {run} FOR NO KEY UPDATE"
+        ));
     }
 
     /// The only value of this query.
