@@ -160,6 +160,7 @@ impl Store for Fake {
         database_now() -> StoreResult<Option<Timestamp>>;
         listener() -> StoreResult<Option<Box<dyn Listener>>>;
         worker_locks() -> Option<Box<dyn WorkerLocks>>;
+        close() -> ();
         foreign_changes() -> StoreResult<Option<i64>>;
         find_run(workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;
