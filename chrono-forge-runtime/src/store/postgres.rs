@@ -155,6 +155,10 @@ impl Store for PostgresStore {
         None
     }
 
+    fn close(&self) {
+        self.readers.close();
+    }
+
     /// Others tell what they did by [`Listener`].
     fn foreign_changes(&self) -> StoreResult<Option<i64>> {
         Ok(None)
