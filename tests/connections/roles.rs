@@ -1,6 +1,6 @@
 //! Rights and schemas: who migrates need not be who runs, and two schemas of a database are two databases.
 
-use chrono_forge::StoreErrorKind;
+use chrono_forge::{RetryFilter, StoreErrorKind};
 
 use crate::world::{bounded, connect, engine, execute, family, prove, refusal, server, text};
 
@@ -24,7 +24,10 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
         assert!(text.contains("permission denied"), "{text}");
         let (kind, text) = refusal(engine(&of_runtime).verify_only()).await;
         assert_eq!(kind, StoreErrorKind::Schema, "{text}");
-        assert!(text.contains("open it once with migrate"), "{text}");
+        assert!(
+            text.contains("open it once without `verify_only()`"),
+            "{text}"
+        );
 
         let migrated = engine(&url).worker(false).open().await.unwrap();
         migrated.shutdown().await;
@@ -41,12 +44,47 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
         ] {
             let forge = builder.open().await.unwrap();
             prove(&forge, key).await;
+            forge.retry_all(RetryFilter::new()).await.unwrap();
+            let run = forge.start(key, family(40)).await.unwrap();
+            run.audit().await.unwrap();
             forge.shutdown().await;
         }
+        let mut file = Vec::new();
+        let moves = engine(&of_runtime).worker(false).open().await.unwrap();
+        moves.export(&mut file).await.unwrap();
+        execute(
+            &mut conn,
+            "TRUNCATE forge.chrono_forge_workflows, forge.chrono_forge_execution_logs",
+        );
+        let imported = moves.import(std::io::Cursor::new(file)).await.unwrap();
+        assert_eq!(imported.runs, 82);
     });
     let owners = "SELECT string_agg(DISTINCT tableowner, ' ') AS text FROM pg_tables
         WHERE schemaname = 'forge'";
     assert_eq!(text(&mut conn, owners), "postgres");
+}
+
+#[test]
+fn rights_that_are_granted_in_advance_cover_every_later_migration() {
+    let test = "rights_that_are_granted_in_advance_cover_every_later_migration";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    execute(
+        &mut connect(&server.url("")),
+        "CREATE ROLE runtime LOGIN; CREATE SCHEMA forge; GRANT USAGE ON SCHEMA forge TO runtime;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA forge GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO runtime;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA forge GRANT USAGE ON SEQUENCES TO runtime",
+    );
+    bounded(async {
+        let migrated = engine(&url).worker(false).open().await.unwrap();
+        migrated.shutdown().await;
+        let of_runtime = engine(&url.replace("postgres@", "runtime@")).verify_only();
+        let forge = of_runtime.open().await.unwrap();
+        prove(&forge, "a").await;
+        forge.shutdown().await;
+    });
 }
 
 #[test]
