@@ -12,13 +12,13 @@
 #[cfg(feature = "postgres")]
 mod copies;
 #[cfg(feature = "postgres")]
+mod counts;
+#[cfg(feature = "postgres")]
 mod pool;
 #[cfg(feature = "postgres")]
 mod pooler;
 #[cfg(feature = "postgres")]
 mod roles;
-#[cfg(feature = "postgres")]
-mod sessions;
 #[cfg(feature = "postgres")]
 mod tls;
 #[cfg(feature = "postgres")]
