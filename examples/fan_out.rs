@@ -6,8 +6,15 @@
 use std::time::Instant;
 
 use chrono_forge::prelude::*;
+use clap::Parser;
 
-const CHILDREN: u64 = 2_000;
+/// Many children and their results.
+#[derive(Parser)]
+struct Options {
+    /// How many children
+    #[arg(default_value_t = 2_000)]
+    children: u64,
+}
 
 #[workflow]
 async fn square(n: u64) -> Result<u64> {
@@ -31,10 +38,7 @@ async fn sum_of_squares(n: u64) -> Result<u64> {
     reason = "this is the application"
 )]
 async fn main() -> Result<()> {
-    let children = match std::env::args().nth(1) {
-        Some(text) => text.parse()?,
-        None => CHILDREN,
-    };
+    let Options { children } = Options::parse();
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("squares.db");
     let forge = Forge::builder(&database.to_string_lossy())

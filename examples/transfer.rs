@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use chrono_forge::prelude::*;
 use clap::Parser;
 
 /// Moves all runs of one database to another. Shut down the workers of both first, and leave those of the old
-/// one down. Cut off, it goes on when it is called again.
+/// one down. Cut off while it imports, it goes on with `--resume`.
 #[derive(Parser)]
 struct Options {
     /// The old database: `sqlite://orders.db`
@@ -18,9 +19,12 @@ struct Options {
     from: Option<String>,
     /// The new one: `postgres://app@db.internal/app?schema=forge`
     to: Option<String>,
-    /// Where the export is kept; it is made unless it is there
+    /// Where the export is kept; it must not be there yet
     #[arg(long, default_value = "runs.jsonl")]
     file: PathBuf,
+    /// Import the file that is there, to go on with an import that was cut off
+    #[arg(long)]
+    resume: bool,
 }
 
 #[workflow]
@@ -34,19 +38,26 @@ async fn journey(places: Vec<String>) -> Result<String> {
 async fn main() -> Result<()> {
     let options = Options::parse();
     match (&options.from, &options.to) {
-        (Some(from), Some(to)) => transfer(from, to, &options.file).await,
+        (Some(from), Some(to)) => transfer(from, to, &options.file, options.resume).await,
         _ => show().await,
     }
 }
 
 /// The old database to the file, the file to the new one.
-async fn transfer(from: &str, to: &str, file: &Path) -> Result<()> {
-    if !file.exists() {
+async fn transfer(from: &str, to: &str, file: &Path, resume: bool) -> Result<()> {
+    if !resume {
+        // Of which moment, or even of which database, would it be?
+        anyhow::ensure!(
+            !file.exists(),
+            "{} is there already: `--resume` imports it, to go on with what was cut off; `--file` names another one",
+            file.display()
+        );
         export(from, file).await?;
     }
+    let text = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     // Who only moves runs executes none. Workers of the new database begin when it is done.
     let new = Forge::builder(to).worker(false).open().await?;
-    let imported = new.import(BufReader::new(File::open(file)?)).await?;
+    let imported = new.import(BufReader::new(text)).await?;
     new.shutdown().await;
     say(&format!(
         "{to}: {} runs with {} records imported, {} were there",
@@ -59,11 +70,17 @@ async fn transfer(from: &str, to: &str, file: &Path) -> Result<()> {
 async fn export(from: &str, file: &Path) -> Result<()> {
     let old = Forge::builder(from).worker(false).open().await?;
     let draft = file.with_extension("part");
-    let mut text = File::create(&draft)?;
+    let text = File::create(&draft);
+    let mut text = text.with_context(|| format!("cannot write {}", draft.display()))?;
     let exported = old.export(&mut text).await?;
+    old.shutdown().await;
+    // A database that is not there is made when it is opened: a mistyped name is an empty one.
+    if exported.runs == 0 {
+        std::fs::remove_file(&draft)?;
+        anyhow::bail!("{from} has no runs: is it the right one?");
+    }
     text.sync_all()?;
     std::fs::rename(&draft, file)?;
-    old.shutdown().await;
     say(&format!(
         "{from}: {} runs with {} records exported to {}",
         exported.runs,
@@ -81,7 +98,7 @@ async fn show() -> Result<()> {
     let places = ["Kirkwall", "Lerwick"].map(str::to_owned);
     old.start("north", journey(places.to_vec())).await?;
     old.shutdown().await;
-    transfer(&from, &to, &folder.path().join("runs.jsonl")).await?;
+    transfer(&from, &to, &folder.path().join("runs.jsonl"), false).await?;
     let new = Forge::open(&to).await?;
     let run = new.get::<journey>("north").await?;
     let run = run.ok_or_else(|| anyhow::anyhow!("the run did not arrive"))?;

@@ -30,7 +30,7 @@ enum Task {
         #[arg(long)]
         name: String,
         /// Seconds of silence after which the others take over.
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
         lease: u64,
     },
     /// Start a fan-out and follow it to its end.

@@ -10,6 +10,10 @@
 )]
 
 #[cfg(feature = "postgres")]
+mod copies;
+#[cfg(feature = "postgres")]
+mod counts;
+#[cfg(feature = "postgres")]
 mod pool;
 #[cfg(feature = "postgres")]
 mod pooler;

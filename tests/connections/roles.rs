@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono_forge::{Error, RunError, RunState, StoreErrorKind};
+use chrono_forge::{Error, RetryFilter, RunError, RunState, StoreErrorKind};
 
 use crate::world::{bounded, connect, engine, execute, family, prove, refusal, server, text};
 
@@ -26,7 +26,10 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
         assert!(text.contains("permission denied"), "{text}");
         let (kind, text) = refusal(engine(&of_runtime).verify_only()).await;
         assert_eq!(kind, StoreErrorKind::Schema, "{text}");
-        assert!(text.contains("open it once with migrate"), "{text}");
+        assert!(
+            text.contains("open it once without `verify_only()`"),
+            "{text}"
+        );
 
         let migrated = engine(&url).worker(false).open().await.unwrap();
         migrated.shutdown().await;
@@ -38,8 +41,20 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
         ] {
             let forge = builder.open().await.unwrap();
             prove(&forge, key).await;
+            forge.retry_all(RetryFilter::new()).await.unwrap();
+            let run = forge.start(key, family(40)).await.unwrap();
+            run.audit().await.unwrap();
             forge.shutdown().await;
         }
+        let mut file = Vec::new();
+        let moves = engine(&of_runtime).worker(false).open().await.unwrap();
+        moves.export(&mut file).await.unwrap();
+        execute(
+            &mut conn,
+            "TRUNCATE forge.chrono_forge_workflows, forge.chrono_forge_execution_logs",
+        );
+        let imported = moves.import(std::io::Cursor::new(file)).await.unwrap();
+        assert_eq!(imported.runs, 82);
     });
     let owners = "SELECT string_agg(DISTINCT tableowner, ' ') AS text FROM pg_tables
         WHERE schemaname = 'forge'";
@@ -146,6 +161,29 @@ fn a_shutdown_leaves_what_may_not_be_written_to_others() {
         let run = other.get::<family>("a").await.unwrap().unwrap();
         assert_eq!(run.result().await.unwrap(), 40);
         other.shutdown().await;
+    });
+}
+
+#[test]
+fn rights_that_are_granted_in_advance_cover_every_later_migration() {
+    let test = "rights_that_are_granted_in_advance_cover_every_later_migration";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    execute(
+        &mut connect(&server.url("")),
+        "CREATE ROLE runtime LOGIN; CREATE SCHEMA forge; GRANT USAGE ON SCHEMA forge TO runtime;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA forge GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO runtime;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA forge GRANT USAGE ON SEQUENCES TO runtime",
+    );
+    bounded(async {
+        let migrated = engine(&url).worker(false).open().await.unwrap();
+        migrated.shutdown().await;
+        let of_runtime = engine(&url.replace("postgres@", "runtime@")).verify_only();
+        let forge = of_runtime.open().await.unwrap();
+        prove(&forge, "a").await;
+        forge.shutdown().await;
     });
 }
 

@@ -1,4 +1,4 @@
-//! A server, a workflow that writes and reads all sorts of rows, and ways to look behind the engine.
+//! A server, workflows that write and read all sorts of rows, and ways to look behind the engine.
 
 use std::future::Future;
 use std::time::Duration;
@@ -31,6 +31,26 @@ pub(crate) async fn member(nth: u32) -> Result<u32> {
     step!("twice", { Ok(nth * 2) }).await.map_err(Into::into)
 }
 
+/// A branch of children that take a while, so that something may happen meanwhile.
+#[workflow]
+pub(crate) async fn convoy(children: u32) -> Result<u32> {
+    let branch = branch!("all", automerge = true, {
+        spawn_each!("child", 0..children, |nth| straggler(nth))
+    })
+    .await?;
+    Ok(branch.collect().await?.into_iter().sum())
+}
+
+#[workflow]
+pub(crate) async fn straggler(nth: u32) -> Result<u32> {
+    let nth = step!("slow", {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(nth)
+    })
+    .await?;
+    Ok(nth)
+}
+
 /// The server that `start` gives, or `None` with the reason told.
 pub(crate) fn server_of(test: &str, start: Result<Server, String>) -> Option<Server> {
     start
@@ -45,7 +65,7 @@ pub(crate) fn server(test: &str) -> Option<Server> {
 
 /// An engine that serves the workflows of this room.
 pub(crate) fn engine(url: &str) -> Builder {
-    Forge::builder(url).workflows([family::NAME, member::NAME])
+    Forge::builder(url).workflows([family::NAME, member::NAME, convoy::NAME, straggler::NAME])
 }
 
 /// Runs a family to its end.

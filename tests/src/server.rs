@@ -51,22 +51,7 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with(configuration: &str, files: &[(&str, &str)]) -> Result<Self, String> {
-        let bin = programs().ok_or_else(|| {
-            format!("no PostgreSQL server is installed (initdb, pg_ctl); {BIN} may name its folder")
-        })?;
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let server = Self {
-            bin,
-            folder,
-            port: free_port()?,
-        };
-        if is_root() {
-            let owner = Command::new("chown")
-                .args(["-R", ACCOUNT])
-                .arg(server.folder.path())
-                .output();
-            told("chown", owner)?;
-        }
+        let server = Self::without_data()?;
         let data = server.data().display().to_string();
         let initdb = [
             "-D",
@@ -85,6 +70,58 @@ impl Server {
             .map_err(|error| error.to_string())?;
         server.begin()?;
         Ok(server)
+    }
+
+    /// Starts another server that follows this one, until it is promoted.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_standby(&self) -> Result<Self, String> {
+        let standby = Self::without_data()?;
+        let (data, port) = (standby.data().display().to_string(), self.port.to_string());
+        let words = [
+            "-D",
+            &data,
+            "-R",
+            "-c",
+            "fast",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+        ];
+        standby.run("pg_basebackup", &words)?;
+        standby.begin()?;
+        Ok(standby)
+    }
+
+    /// Its folder is there, its data are not.
+    fn without_data() -> Result<Self, String> {
+        let bin = programs().ok_or_else(|| {
+            format!("no PostgreSQL server is installed (initdb, pg_ctl); {BIN} may name its folder")
+        })?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let server = Self {
+            bin,
+            folder,
+            port: free_port()?,
+        };
+        if is_root() {
+            let owner = Command::new("chown")
+                .args(["-R", ACCOUNT])
+                .arg(server.folder.path())
+                .output();
+            told("chown", owner)?;
+        }
+        Ok(server)
+    }
+
+    /// One of the programs beside the server's, such as `pg_dump`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.bin.join(name))
     }
 
     /// The URL of this server's database, with these parameters (`schema=..&notify=off`).

@@ -33,6 +33,9 @@ pub(crate) fn steps(workspace: &Workspace, seconds: u64) -> Vec<Step> {
     for name in &listed {
         let step = format!("example {name}");
         steps.push(match programs.iter().find(|it| it.name == *name) {
+            Some(program) if program.needs_more => {
+                Step::skipped(step, "it needs a server: the tests of the examples run it")
+            }
             Some(program) => {
                 let (program, limit) = (program.clone(), Duration::from_secs(seconds));
                 Step::new(step, move || run(&program, limit))
@@ -54,6 +57,8 @@ pub(crate) fn steps(workspace: &Workspace, seconds: u64) -> Vec<Step> {
 struct Program {
     name: String,
     path: PathBuf,
+    /// More than the default features; then it is not built here.
+    needs_more: bool,
     /// Where its folder is made.
     scratch: PathBuf,
 }
@@ -77,6 +82,7 @@ fn programs(workspace: &Workspace) -> Vec<Program> {
             Some(Program {
                 name: target.name.clone(),
                 path: folder(target)?.join(file),
+                needs_more: !target.required_features.is_empty(),
                 scratch: scratch.clone(),
             })
         })
@@ -174,6 +180,7 @@ mod tests {
         let program = |path: &str| Program {
             name: "it".to_owned(),
             path: path.into(),
+            needs_more: false,
             scratch: PathBuf::new(),
         };
         let run = |path, arguments: &[&str]| {

@@ -15,7 +15,7 @@ pub enum ExportError {
     /// Workers live on this database; what they do from now on would be missing in the file, and done
     /// again by whoever imports it.
     #[error(
-        "{} on this database: shut every worker down first, and open the Forge that exports with `.worker(false)`; `.while_running()` makes a copy that nobody may execute",
+        "{} on this database: shut every worker down first (one that was killed is alive until its lease is over), and open the Forge that exports with `.worker(false)`; `.while_running()` makes a copy that nobody may execute",
         alive(workers)
     )]
     WorkersAlive { workers: Vec<WorkerId> },
@@ -94,7 +94,7 @@ pub enum ImportError {
 
     /// Workers live on this database; they would see parents without their children.
     #[error(
-        "{} on this database: shut every worker down first, and open the Forge that imports with `.worker(false)`",
+        "{} on this database: shut every worker down first (one that was killed is alive until its lease is over), and open the Forge that imports with `.worker(false)`",
         alive(workers)
     )]
     WorkersAlive { workers: Vec<WorkerId> },

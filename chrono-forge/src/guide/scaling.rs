@@ -48,8 +48,10 @@
 //! # Connections
 //!
 //! A process opens `writers` + `readers` (4) connections as it needs them, one for claims and the calls of operators, one
-//! for heartbeats, and one that listens: 9 with the defaults. A process that only starts and reads keeps two that write.
-//! `.readers(1)` and `writers=1` give 5.
+//! for heartbeats, and one that listens: 9 with the defaults, 8 with `notify=off`. `.readers(1)` and `writers=1` give 5. A process
+//! that only starts and reads keeps two that write and none for heartbeats: 7. `shutdown()` closes all of them. So the 100
+//! connections that PostgreSQL allows by default do for ten processes. More slots in one process (`.queue("default", 64)`) cost no
+//! connection; more processes want a larger `max_connections`, fewer readers, or a pooler.
 //!
 //! Every statement has a time limit: no transaction of ours lasts half as long as a lease, and the server rolls back what a
 //! frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
@@ -76,14 +78,28 @@
 //! end within the grace and hands the rest back; others take it up at once.
 //!
 //! A binary refuses a database that is newer than it knows. Migrations only add, so the order is: migrate, then deploy. With
-//! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema; its role then needs no right but these, on the
-//! tables of the schema and their sequences:
+//! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema and refuses one that is older than it needs.
+//! To migrate, open the database once under a role that may, by a process that executes nothing:
+//!
+//! ```no_run
+//! # use chrono_forge::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let url = "postgres://owner@db.internal/app?schema=forge";
+//! Forge::builder(url).worker(false).open().await?.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The role of workers then needs no right but these. Run by the owner once, they hold for tables of later migrations, too:
 //!
 //! ```sql
+//! CREATE SCHEMA forge;
 //! GRANT USAGE ON SCHEMA forge TO app;
-//! GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA forge TO app;
-//! GRANT USAGE ON ALL SEQUENCES IN SCHEMA forge TO app;
+//! ALTER DEFAULT PRIVILEGES IN SCHEMA forge GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
+//! ALTER DEFAULT PRIVILEGES IN SCHEMA forge GRANT USAGE ON SEQUENCES TO app;
 //! ```
+//!
+//! For tables that are there already it is `GRANT .. ON ALL TABLES IN SCHEMA forge TO app` and `GRANT USAGE ON ALL SEQUENCES ..`.
 //!
 //! # Autovacuum and the fill factor
 //!
@@ -145,7 +161,7 @@
 //! # }
 //! ```
 //!
-//! The example `transfer` is this as a program. What keeps it safe:
+//! The example `transfer` is this as a program; it refuses a file that is there already and a database without runs. What keeps it safe:
 //!
 //! - Both calls refuse while a worker lives on their database, by name of the worker. One that was killed counts as alive until
 //!   its lease is over, on SQLite until its lock is free.
@@ -163,7 +179,7 @@
 //!
 //! # Back-up and restore
 //!
-//! Any back-up of the database that is consistent is one of the runs: base back-up and log archive, `pg_dump`, a snapshot of the disk.
-//! Restored, the runs go on where the back-up has them. Steps that were recorded after it run again: their effects must bear that,
-//! as they must bear a crash. Stop workers that still write to the old database first; epochs of two databases know nothing of
-//! each other.
+//! Any back-up of the database that is consistent is one of the runs: base back-up and log archive, `pg_dump` (also of a
+//! database at work), a snapshot of the disk. Restored, the runs go on where the back-up has them, once the leases of the
+//! workers in it are over. Steps that were recorded after it run again: their effects must bear that, as they must bear a
+//! crash. Stop workers that still write to the old database first; epochs of two databases know nothing of each other.

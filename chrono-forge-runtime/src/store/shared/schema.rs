@@ -41,7 +41,7 @@ pub(in crate::store) fn refusal<DB: Backend>(
     (!migrate).then(|| {
         format!(
             "the database lacks schema version {missing} and this process may not migrate it: \
-             open it once with migrate"
+             open it once without `verify_only()`, under a role that may"
         )
     })
 }

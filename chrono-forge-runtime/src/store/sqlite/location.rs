@@ -19,7 +19,9 @@ pub enum LocationError {
     #[error("`{url}` names no file: write `sqlite://path/to/file.db` or `sqlite::memory:`")]
     Empty { url: String },
     /// It is a URL of something else.
-    #[error("`{url}` is not an SQLite URL: write `sqlite://path/to/file.db` or `sqlite::memory:`")]
+    #[error(
+        "`{url}` is not a database URL: write `sqlite://path/to/file.db`, `sqlite::memory:` or `postgres://user@host/database`"
+    )]
     OtherScheme { url: String },
     /// It asks for URL features that would silently name another file.
     #[error(

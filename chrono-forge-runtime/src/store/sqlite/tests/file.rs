@@ -27,7 +27,9 @@ fn verify_only_refuses_a_schema_that_is_not_there() {
     let error = refusal(verify.clone());
     assert_eq!(error.kind, StoreErrorKind::Schema);
     assert!(
-        error.message.contains("open it once with migrate"),
+        error
+            .message
+            .contains("open it once without `verify_only()`"),
         "{error}"
     );
     drop(SqliteStore::open(scratch.options()).unwrap());
