@@ -16,5 +16,6 @@ mod claims;
 mod deaths;
 mod lost;
 mod plans;
+mod settings;
 mod side;
 mod wire;
