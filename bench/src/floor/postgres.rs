@@ -9,6 +9,8 @@ pub mod fanout;
 pub mod runs;
 mod session;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 pub use attempts::first_retry_delays;
 pub use crowd::enter;

@@ -21,7 +21,6 @@ const PARENT: i64 = 1;
 /// From the parent's start to its completion. Sessions outlive the measurement: a session that has ended tells no
 /// processor time.
 pub fn measure(place: &Place, url: &str, shape: &Shape) -> Result<Sample> {
-    ensure!(shape.claimed, "children are inserted claimed on a server");
     let mut first = Session::create(url)?;
     let helpers: Vec<Session> = (1..shape.writers)
         .map(|_| Session::join(url))
@@ -90,50 +89,23 @@ fn lead(
 ) -> Result<u64> {
     start(session, shape.children)?;
     let batches = shape.children.div_ceil(shape.batch);
+    let lag = if shape.claimed { 1 } else { 2 };
+    let mut commits = 1;
     let mut branch = 0;
-    for turn in 0..=batches {
-        let mut own = 0..0;
+    for turn in 0..batches + lag {
+        let done = turn.checked_sub(lag).map_or(0..0, |nth| shape.nth(nth));
         session.transaction(|session| {
-            let parent = [Value::Ints(vec![PARENT]), Value::Int(session.worker)];
-            let held = session.number(sql::HOLD, &parent)?;
-            ensure!(held == 1, "the parent is lost");
-            if turn == 0 {
-                branch = session.number(sql::BRANCH, &[Value::Int(PARENT), at()])?;
-            }
-            let mut added = 0;
-            if turn < batches {
-                added = insert(session, branch, shape.nth(turn))?;
-            }
-            if turn > 0 {
-                own = part(shape.nth(turn - 1), 0, writers);
-                complete(session, own.clone())?;
-            }
-            if turn + 1 == batches {
-                let value = format!(
-                    r#"{{"branch":"all","spawn":"child","len":{}}}"#,
-                    shape.children
-                );
-                let seal = [at(), at(), Value::Text(value), Value::Int(branch)];
-                session.execute(sql::SEAL, &seal)?;
-            }
-            if turn == batches {
-                session.execute(sql::PARK, &[at(), Value::Int(PARENT)])?;
-            }
-            if added == 0 {
-                return count(session, branch, &own);
-            }
-            let cursor = format!(
-                r#"{{"cursors":{{"child":{{"n":{}}}}}}}"#,
-                shape.nth(turn).end
-            );
-            let done = (own.end - own.start) as i64;
-            let numbers = [branch, added, done].map(Value::Int);
-            let values: Vec<Value> = numbers.into_iter().chain([Value::Text(cursor)]).collect();
-            session.number(sql::RAISE, &values).map(drop)
+            let own = part(done.clone(), 0, writers);
+            take_turn(session, shape, (turn, batches), &mut branch, own)
         })?;
+        commits += 1;
+        if !shape.claimed && (1..=batches).contains(&turn) {
+            claim(session, shape.nth(turn - 1))?;
+            commits += 1;
+        }
         for (nth, order) in (1..).zip(orders) {
-            if turn > 0 {
-                let children = part(shape.nth(turn - 1), nth, writers);
+            let children = part(done.clone(), nth, writers);
+            if !children.is_empty() {
                 order
                     .send(Order { branch, children })
                     .ok()
@@ -141,7 +113,54 @@ fn lead(
             }
         }
     }
-    Ok(batches + 2)
+    Ok(commits)
+}
+
+/// One of the leader's transactions: inserts a batch, and completes its part of one that was inserted before.
+fn take_turn(
+    session: &mut Session,
+    shape: &Shape,
+    (turn, batches): (u64, u64),
+    branch: &mut i64,
+    own: Range<u64>,
+) -> Result<()> {
+    if turn <= batches {
+        let parent = [Value::Ints(vec![PARENT]), Value::Int(session.worker)];
+        let held = session.number(sql::HOLD, &parent)?;
+        ensure!(held == 1, "the parent is lost");
+    }
+    if turn == 0 {
+        *branch = session.number(sql::BRANCH, &[Value::Int(PARENT), at()])?;
+    }
+    let mut added = 0;
+    if turn < batches {
+        added = insert(session, *branch, shape.nth(turn), shape.claimed)?;
+    }
+    if !own.is_empty() {
+        complete(session, own.clone())?;
+    }
+    if turn + 1 == batches {
+        let value = format!(
+            r#"{{"branch":"all","spawn":"child","len":{}}}"#,
+            shape.children
+        );
+        let seal = [at(), at(), Value::Text(value), Value::Int(*branch)];
+        session.execute(sql::SEAL, &seal)?;
+    }
+    if turn == batches {
+        session.execute(sql::PARK, &[at(), Value::Int(PARENT)])?;
+    }
+    if added == 0 {
+        return count(session, *branch, &own);
+    }
+    let cursor = format!(
+        r#"{{"cursors":{{"child":{{"n":{}}}}}}}"#,
+        shape.nth(turn).end
+    );
+    let done = (own.end - own.start) as i64;
+    let numbers = [*branch, added, done].map(Value::Int);
+    let values: Vec<Value> = numbers.into_iter().chain([Value::Text(cursor)]).collect();
+    session.number(sql::RAISE, &values).map(drop)
 }
 
 fn at() -> Value {
@@ -165,13 +184,14 @@ fn start(session: &mut Session, children: u64) -> Result<()> {
         Value::Text(format!(r#"{{"children":{children}}}"#)),
         Value::Int(session.worker),
         Value::Ints(vec![PARENT]),
+        Value::Texts(vec!["p".into()]),
         at(),
         Value::Int(session.worker),
     ];
     session.execute(sql::START, &values).map(drop)
 }
 
-fn insert(session: &mut Session, branch: i64, children: Range<u64>) -> Result<i64> {
+fn insert(session: &mut Session, branch: i64, children: Range<u64>, claimed: bool) -> Result<i64> {
     let level = |child: u64| match child {
         0..100 => 4,
         100..10_000 => 7,
@@ -196,10 +216,25 @@ fn insert(session: &mut Session, branch: i64, children: Range<u64>) -> Result<i6
         at(),
         Value::Int(session.worker),
     ];
+    if !claimed {
+        let inserted = session.execute(sql::INSERT_IDLE, &values[..6])?;
+        return Ok(inserted as i64);
+    }
     let inserted = session.execute(sql::INSERT_CHILDREN, &values)?;
     let claims = [Value::Int(session.worker), Value::Ints(ids(&children))];
     session.execute(sql::CLAIMS, &claims)?;
     Ok(inserted as i64)
+}
+
+/// Claims children that were inserted idle, in a transaction of its own.
+fn claim(session: &mut Session, children: Range<u64>) -> Result<()> {
+    let values = [
+        Value::Int(session.worker),
+        at(),
+        Value::Ints(ids(&children)),
+        Value::Int(session.worker),
+    ];
+    session.execute(sql::CLAIM_CHILDREN, &values).map(drop)
 }
 
 /// Writes the step's record and the completion of each.
@@ -244,9 +279,8 @@ fn finish(session: &mut Session, shape: &Shape) -> Result<()> {
         at(),
         Value::Int(PARENT),
         Value::Int(worker),
-        Value::Text("merge$all".into()),
-        Value::Int(2),
-        Value::Text("null".into()),
     ];
-    session.execute(sql::LAST_STEP, &done).map(drop)
+    let written = session.execute(sql::MERGE, &done)?;
+    ensure!(written == 1, "the parent is lost");
+    Ok(())
 }

@@ -21,6 +21,12 @@ pub fn start(session: &mut Session, first: i64, runs: u64, steps: u64) -> Result
         Value::Text(format!(r#"{{"count":{steps}}}"#)),
         Value::Int(session.worker),
         Value::Ints(ids(first, runs)),
+        Value::Texts(
+            ids(first, runs)
+                .iter()
+                .map(|id| format!("r{}", id - 1))
+                .collect(),
+        ),
         at(),
         Value::Int(session.worker),
     ];

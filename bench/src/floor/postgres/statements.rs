@@ -5,8 +5,8 @@ WITH started AS (
     INSERT INTO chrono_forge_workflows
         (id, workflow, key, queue, priority, args, created_at, updated_at, state, locked_by,
          lock_epoch, started_at)
-    SELECT id, ?, 'r' || id, 'default', 1, ?, v.at, v.at, 1, ?, 1, v.at
-    FROM unnest(?) AS r (id), (SELECT ?::timestamptz AS at) AS v
+    SELECT r.id, ?, r.key, 'default', 1, ?, v.at, v.at, 1, ?, 1, v.at
+    FROM unnest(?, ?) AS r (id, key), (SELECT ?::timestamptz AS at) AS v
     RETURNING id
 )
 INSERT INTO chrono_forge_claims (worker_id, run_ids) SELECT ?, array_agg(id) FROM started";
@@ -19,6 +19,26 @@ SELECT v.id, 'child', v.key, 'default', v.priority::smallint, v.args, c.parent, 
     c.worker, 1, 1
 FROM unnest(?, ?, ?, ?) AS v (id, key, priority, args),
     (SELECT ?::bigint AS parent, ?::timestamptz AS at, ?::bigint AS worker) AS c";
+
+pub const INSERT_IDLE: &str = "
+INSERT INTO chrono_forge_workflows
+    (id, workflow, key, queue, priority, args, parent_execution_log_id, created_at, updated_at,
+     wake_at, state, lock_epoch)
+SELECT v.id, 'child', v.key, 'default', v.priority::smallint, v.args, c.parent, c.at, c.at, c.at, 0, 0
+FROM unnest(?, ?, ?, ?) AS v (id, key, priority, args),
+    (SELECT ?::bigint AS parent, ?::timestamptz AS at) AS c";
+
+/// Knows what is due, so there is no look at the queue.
+pub const CLAIM_CHILDREN: &str = "
+WITH taken AS (
+    UPDATE chrono_forge_workflows AS w SET
+        state = 1, wake_at = NULL, locked_by = c.worker, lock_epoch = 1, started_at = c.at,
+        updated_at = c.at
+    FROM (SELECT ?::bigint AS worker, ?::timestamptz AS at) AS c
+    WHERE w.id = ANY(?) AND w.state = 0
+    RETURNING w.id
+)
+INSERT INTO chrono_forge_claims (worker_id, run_ids) SELECT ?, array_agg(id) FROM taken";
 
 pub const CLAIMS: &str = "INSERT INTO chrono_forge_claims (worker_id, run_ids) VALUES (?, ?)";
 
@@ -77,7 +97,7 @@ UPDATE chrono_forge_workflows SET wake_at = ?, updated_at = ? WHERE id = ?";
 pub const TAKE: &str = "
 WITH taken AS (
     UPDATE chrono_forge_workflows SET
-        state = 1, wake_at = NULL, locked_by = ?, lock_epoch = 1, updated_at = ?
+        state = 1, wake_at = NULL, locked_by = ?, lock_epoch = 2, updated_at = ?
     WHERE id = ? RETURNING id
 )
 INSERT INTO chrono_forge_claims (worker_id, run_ids) SELECT ?, array_agg(id) FROM taken";
@@ -105,3 +125,16 @@ INSERT INTO chrono_forge_execution_logs
     (workflow_id, step_name, seq, state, attempts, started_at, last_executed_at, completed_at,
      result)
 SELECT id, ?, ?, 1, 1, at, at, at, ? FROM done";
+
+/// The end of a parent: what it has merged is on its branch already.
+pub const MERGE: &str = "
+WITH done AS (
+    UPDATE chrono_forge_workflows SET
+        state = 2, locked_by = NULL, output = ?, completed_at = c.at, updated_at = c.at
+    FROM (SELECT ?::timestamptz AS at) AS c
+    WHERE id = ? AND locked_by = ? AND lock_epoch = 2
+    RETURNING id, completed_at AS at
+)
+INSERT INTO chrono_forge_execution_logs
+    (workflow_id, step_name, seq, state, started_at, completed_at)
+SELECT id, 'merge$all', 2, 1, at, at FROM done";
