@@ -12,7 +12,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use asked::{
-    Children, Concurrent, Crowd, Fanout, Joins, Latency, Replay, Sequential, Starvation, Storm,
+    Children, Concurrent, Crowd, Fanout, Heartbeat, Joins, Latency, Replay, Sequential, Starvation,
+    Storm,
 };
 
 use crate::floor::crowd::Kind;
@@ -79,6 +80,13 @@ enum Workload {
         common: Common,
         #[command(flatten)]
         asked: Joins,
+    },
+    /// How late a busy engine renews its lease
+    Heartbeat {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        asked: Heartbeat,
     },
     /// The one child that keeps its parent waiting: named, then retried by hand
     Blocked {
@@ -203,6 +211,7 @@ fn measure(workload: &Workload) -> Result<(&Common, Report)> {
         W::Replay { common, asked } => (common, wakes::replay(common, asked)),
         W::Latency { common, asked } => (common, steps::latency(common, asked)),
         W::JoinWake { common, asked } => (common, wakes::join(common, asked)),
+        W::Heartbeat { common, asked } => (common, wakes::heartbeat(common, asked)),
         W::Blocked { common, asked } => (common, wakes::blocked(common, asked)),
         W::Sleepers { common, asked } => (common, crowd::run(common, Kind::Sleepers, asked)),
         W::Unclaimable { common, asked } => (common, crowd::run(common, Kind::Unclaimable, asked)),

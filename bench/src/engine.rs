@@ -4,6 +4,7 @@ pub mod blocked;
 mod clients;
 pub mod crowd;
 pub mod fanout;
+pub mod heartbeat;
 pub mod join;
 pub mod replay;
 pub mod starvation;

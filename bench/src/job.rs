@@ -42,6 +42,7 @@ pub enum Job {
     Blocked {
         children: u64,
     },
+    Heartbeat(engine::heartbeat::Shape),
     Crowd(engine::crowd::Shape),
     Starvation(engine::starvation::Shape),
     Storm(engine::storm::Shape),
@@ -97,6 +98,7 @@ impl Job {
             Self::ResumeHistory { records } => engine::replay::resume(place, *records),
             Self::Join { joins } => engine::join::measure(place, *joins),
             Self::Blocked { children } => engine::blocked::measure(place, *children),
+            Self::Heartbeat(shape) => engine::heartbeat::measure(place, shape),
             Self::Crowd(shape) => engine::crowd::measure(place, shape),
             Self::Starvation(shape) => engine::starvation::measure(place, shape),
             Self::Storm(shape) => engine::storm::measure(place, shape),

@@ -17,6 +17,7 @@ const ALL: &[(&str, &str)] = &[
     ("concurrent", "--steps 10"),
     ("latency", "--runs 20"),
     ("join-wake", "--joins 10"),
+    ("heartbeat", "--children 5000 --interval-ms 10"),
     ("replay", "--records 500"),
     ("storm", "--healthy 20000 --failing 200"),
     ("starvation", "--children 5000 --idle-ms 500"),

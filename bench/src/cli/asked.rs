@@ -68,6 +68,17 @@ pub struct Latency {
 
 #[derive(Debug, Args)]
 #[group(skip)]
+pub struct Heartbeat {
+    /// Children of the fan-out that keeps the engine busy
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub children: u64,
+    /// Between two heartbeats; the engine's default is 2,500
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub interval_ms: u64,
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
 pub struct Joins {
     /// Joins, one after the other
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]

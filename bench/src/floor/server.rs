@@ -65,6 +65,24 @@ pub fn connect(url: &str) -> Result<PgConnection> {
     PgConnection::establish(&url).with_context(|| address.to_owned())
 }
 
+/// The same, with the schema's tables at hand.
+pub fn connect_in_schema(url: &str) -> Result<PgConnection> {
+    let mut conn = connect(url)?;
+    conn.batch_execute(&format!("SET search_path TO {}", schema(url)?))?;
+    Ok(conn)
+}
+
+/// The only value of this query, which is called `number`.
+pub fn number(conn: &mut PgConnection, sql: &str) -> Result<i64> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        number: i64,
+    }
+    let row: Row = diesel::sql_query(sql).get_result(conn)?;
+    Ok(row.number)
+}
+
 /// What the server has done so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Toll {
@@ -77,19 +95,13 @@ impl Toll {
     /// So far.
     pub fn now(url: &str) -> Result<Self> {
         #[derive(QueryableByName)]
-        struct Wal {
-            #[diesel(sql_type = BigInt)]
-            bytes: i64,
-        }
-        #[derive(QueryableByName)]
         struct Session {
             #[diesel(sql_type = Integer)]
             pid: i32,
         }
         let mut conn = connect(url)?;
-        let wal: Wal =
-            diesel::sql_query("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint AS bytes")
-                .get_result(&mut conn)?;
+        let wal = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint AS number";
+        let wal_bytes = number(&mut conn, wal)?;
         let sessions: Vec<Session> = diesel::sql_query(
             "SELECT pid FROM pg_stat_activity
             WHERE application_name = $1 AND pid <> pg_backend_pid()",
@@ -98,7 +110,7 @@ impl Toll {
         .load(&mut conn)?;
         let times = sessions.iter().map(|session| cpu_seconds_of(session.pid));
         Ok(Self {
-            wal_bytes: wal.bytes,
+            wal_bytes,
             cpu_seconds: times.sum(),
         })
     }

@@ -1,9 +1,10 @@
-//! What has no floor: resuming a long run, the way from the last child to its parent, and the one child
-//! that keeps its parent waiting.
+//! What has no floor: resuming a long run, the way from the last child to its parent, the heartbeat of a busy
+//! engine, and the one child that keeps its parent waiting.
 
 use anyhow::Result;
 
-use crate::cli::{Children, Common, Joins, Replay};
+use crate::cli::{Children, Common, Heartbeat, Joins, Replay};
+use crate::engine;
 use crate::job::Job;
 use crate::quantiles::Quantiles;
 use crate::report::Report;
@@ -25,6 +26,18 @@ pub fn join(common: &Common, asked: &Joins) -> Result<Report> {
     let joins = asked.joins;
     let rounds = Rounds::single(common.rounds, || Job::Join { joins }.run_in(&ground))?;
     Ok(Report::of("join-wake", "p99 <= 25 ms", &rounds))
+}
+
+pub fn heartbeat(common: &Common, asked: &Heartbeat) -> Result<Report> {
+    let ground = common.ground()?;
+    let shape = engine::heartbeat::Shape {
+        children: asked.children,
+        interval_ms: asked.interval_ms,
+    };
+    let rounds = Rounds::single(common.rounds, || Job::Heartbeat(shape).run_in(&ground))?;
+    Ok(Report::of("heartbeat", "p99 far below the lease", &rounds)
+        .with("children", shape.children)
+        .with("interval_ms", shape.interval_ms))
 }
 
 pub fn blocked(common: &Common, asked: &Children) -> Result<Report> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -17,8 +16,7 @@ struct Delay {
 
 /// How long each step's second failed attempt came after its first.
 pub fn first_retry_delays(url: &str) -> Result<Vec<Duration>> {
-    let mut conn = server::connect(url)?;
-    conn.batch_execute(&format!("SET search_path TO {}", server::schema(url)?))?;
+    let mut conn = server::connect_in_schema(url)?;
     let delays: Vec<Delay> = diesel::sql_query(
         "SELECT (extract(epoch FROM second.created_at - first.created_at) * 1000000)::bigint AS micros
         FROM chrono_forge_error_logs AS first

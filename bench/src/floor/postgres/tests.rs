@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
@@ -31,11 +30,7 @@ struct Line {
 }
 
 fn lines(place: &Place, sql: &str) -> Vec<String> {
-    let url = place.url();
-    let mut conn = server::connect(&url).unwrap();
-    let schema = server::schema(&url).unwrap();
-    conn.batch_execute(&format!("SET search_path TO {schema}"))
-        .unwrap();
+    let mut conn = server::connect_in_schema(&place.url()).unwrap();
     let lines: Vec<Line> = diesel::sql_query(sql).load(&mut conn).unwrap();
     lines.into_iter().map(|row| row.line).collect()
 }
