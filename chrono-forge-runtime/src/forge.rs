@@ -186,7 +186,7 @@ impl Forge {
     }
 
     /// Stops the engine: claims nothing more, lets passes reach a durable point for as long as the
-    /// grace, cuts off the rest, hands everything back. Runs go on at the next `open`, here or
+    /// grace, cuts off the rest, hands everything back and gives its connections up. Runs go on at the next `open`, here or
     /// elsewhere; nothing that was cut off counts as a failed attempt.
     pub async fn shutdown(&self) {
         self.lifecycle.shutdown().await;

@@ -172,7 +172,11 @@ impl Pipeline {
                 self.settle(batch, applied);
                 Ok(())
             }
-            Err(error) if error.kind == StoreErrorKind::Refused => self.bisect(batch, error),
+            Err(error) if error.kind == StoreErrorKind::Refused => {
+                // The database answers again, if it did not: it is the bytes now.
+                self.queue.set_obstacle(None);
+                self.bisect(batch, error)
+            }
             Err(error) => {
                 let what = "a commit failed; trying the same bytes again";
                 self.trouble.tell(&error, what);

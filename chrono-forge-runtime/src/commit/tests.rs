@@ -279,6 +279,15 @@ async fn what_somebody_has_to_mend_is_told_to_those_who_wait_and_what_passes_is_
         bench.committer.written().await;
         assert_eq!(obstacle(None), None);
     }
+    // Nor is it left behind by what is refused for its own bytes.
+    let tried = bench.gate.passed("apply").len();
+    bench.gate.fail("apply", &[StoreErrorKind::Schema]);
+    bench.submit(0, 2);
+    bench.gate.await_passed("apply", tried + 2);
+    assert!(obstacle(Some(0)).is_some());
+    bench.gate.fail("apply", &[StoreErrorKind::Refused]);
+    assert_eq!(bench.await_settled(), (RunId(0), 2));
+    assert_eq!(obstacle(None), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,6 +101,10 @@
 //!
 //! For tables that are there already it is `GRANT .. ON ALL TABLES IN SCHEMA forge TO app` and `GRANT USAGE ON ALL SEQUENCES ..`.
 //!
+//! A right that is lost while a worker works fails no run: the log says what to grant, every 10 seconds at most, `forge.start(..)`
+//! and `run.result()` give the same as `Error::Store`, and what waits is written once the right is back. So it is with a password
+//! that was changed. A server that is away, full or without room for another connection is waited for, with a warning.
+//!
 //! # Autovacuum and the fill factor
 //!
 //! A run's row is written three or four times. Its table is created with a fill factor of 45: the versions of a row find room on its

@@ -18,7 +18,7 @@ use super::runs::newest_error;
 use super::statement::Stmt;
 use super::{runs, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
-use crate::store::shared::tail::Named;
+use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
 
 /// The newest error of a run is the one that its result tells.
@@ -100,6 +100,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     tail::FAILED,
 ];
 
+const RECORDS: Records<PgConnection> = Records {
+    of_runs: tail::of_runs,
+    named: tail::named,
+    failed: tail::failed,
+    rearm,
+};
+
 /// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
 pub(super) fn retry(
     conn: &mut PgConnection,
@@ -113,26 +120,7 @@ pub(super) fn retry(
     let Some(Found { state, .. }) = lock(conn, &[run])?.pop() else {
         return Ok(None);
     };
-    if !matches!(state, RunState::Failed | RunState::Stalled) {
-        return Ok(Some(Rearmed::NotRetryable(state)));
-    }
-    let records = match names {
-        None => tail::of_runs(conn, &[run])?,
-        Some(names) => match tail::named(conn, run, names)? {
-            Named::Found(records) => records,
-            Named::Missing { record, problem } => {
-                let failed = tail::failed(conn, run)?;
-                return Ok(Some(Rearmed::NoSuchRecord {
-                    record,
-                    problem,
-                    failed,
-                }));
-            }
-        },
-    };
-    let (ids, records): (Vec<RecordId>, Vec<String>) = records.into_iter().unzip();
-    rearm(conn, &[run], &ids, now)?;
-    Ok(Some(Rearmed::Done { run, records }))
+    RECORDS.retry(conn, (run, state), names, now).map(Some)
 }
 
 /// Locks what a retry of these runs may change; answers where they stand then.

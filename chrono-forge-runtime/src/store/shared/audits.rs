@@ -1,5 +1,7 @@
 //! Audits of branches: what rows of the auditor's table and of branches mean.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use super::codes::unsigned;
@@ -95,6 +97,64 @@ impl BranchFound {
             count,
             repaired: count.unfinished != pending || count.children > spawned,
             woken: false,
+        }
+    }
+}
+
+/// What was done about the parents of branches that are over.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Parents {
+    /// They are due now.
+    pub(in crate::store) woken: Vec<RunId>,
+    /// Branches whose parent runs and has not recorded its merge: looked at again.
+    pub(in crate::store) at_work: BTreeSet<RecordId>,
+}
+
+/// Branches that are over, by parent, and which of the parents may be stranded.
+pub(in crate::store) struct Over {
+    branches: BTreeMap<i64, Vec<RecordId>>,
+    idle: Vec<i64>,
+    at_work: BTreeSet<RecordId>,
+}
+
+impl Over {
+    /// From branches with their parents.
+    pub(in crate::store) fn of(rows: impl IntoIterator<Item = (i64, i64)>) -> Self {
+        let mut branches: BTreeMap<i64, Vec<RecordId>> = BTreeMap::new();
+        for (branch, run) in rows {
+            branches.entry(run).or_default().push(RecordId(branch));
+        }
+        Self {
+            branches,
+            idle: Vec::new(),
+            at_work: BTreeSet::new(),
+        }
+    }
+
+    pub(in crate::store) fn parents(&self) -> impl Iterator<Item = i64> {
+        self.branches.keys().copied()
+    }
+
+    /// This parent has a merge to record and nothing that it waits for: one that is idle has missed its wake-up, one
+    /// that runs is about to look.
+    pub(in crate::store) fn stranded(&mut self, run: i64, state: i64) {
+        match state {
+            0 => self.idle.push(run),
+            _ => self
+                .at_work
+                .extend(self.branches.remove(&run).unwrap_or_default()),
+        }
+    }
+
+    /// Parents to wake.
+    pub(in crate::store) fn idle(&self) -> &[i64] {
+        &self.idle
+    }
+
+    pub(in crate::store) fn settled(self, woken: impl IntoIterator<Item = RunId>) -> Parents {
+        Parents {
+            woken: woken.into_iter().collect(),
+            at_work: self.at_work,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Which records a retry re-arms: those at the tail of the history, or those that were named.
 
-use crate::record::{RecordId, RecordState};
+use diesel::QueryResult;
+use jiff::Timestamp;
+
+use crate::record::{RecordId, RecordState, RunId, RunState};
+use crate::store::Rearmed;
 
 /// Failed records that a refusal names.
 pub(in crate::store) const FAILED_MAX: usize = 20;
@@ -16,14 +20,62 @@ const KINDS: [&str; 7] = [
     "merge",
 ];
 
+/// Records with their row names.
+type Listed = Vec<(RecordId, String)>;
+
 /// What names mean.
 pub(in crate::store) enum Named {
-    Found(Vec<(RecordId, String)>),
+    Found(Listed),
     /// The first name that does not mean one failed record.
     Missing {
         record: String,
         problem: &'static str,
     },
+}
+
+/// How a store reads and re-arms records, over its kind of connection.
+pub(in crate::store) struct Records<C> {
+    /// Failed records at the tails of these runs.
+    pub(in crate::store) of_runs: fn(&mut C, &[RunId]) -> QueryResult<Listed>,
+    pub(in crate::store) named: fn(&mut C, RunId, &[String]) -> QueryResult<Named>,
+    /// As a refusal names them.
+    pub(in crate::store) failed: fn(&mut C, RunId) -> QueryResult<Vec<String>>,
+    /// Re-arms these runs with these records.
+    pub(in crate::store) rearm: fn(&mut C, &[RunId], &[RecordId], Timestamp) -> QueryResult<()>,
+}
+
+impl<C> Records<C> {
+    /// Re-arms a run that was found in this state, or tells why not; see
+    /// [`Writer::retry`](crate::store::Writer::retry).
+    pub(in crate::store) fn retry(
+        &self,
+        conn: &mut C,
+        (run, state): (RunId, RunState),
+        names: Option<&[String]>,
+        now: Timestamp,
+    ) -> QueryResult<Rearmed> {
+        if !matches!(state, RunState::Failed | RunState::Stalled) {
+            return Ok(Rearmed::NotRetryable(state));
+        }
+        let found = match names {
+            None => Named::Found((self.of_runs)(conn, &[run])?),
+            Some(names) => (self.named)(conn, run, names)?,
+        };
+        let records = match found {
+            Named::Found(records) => records,
+            Named::Missing { record, problem } => {
+                let failed = (self.failed)(conn, run)?;
+                return Ok(Rearmed::NoSuchRecord {
+                    record,
+                    problem,
+                    failed,
+                });
+            }
+        };
+        let (ids, records): (Vec<RecordId>, Vec<String>) = records.into_iter().unzip();
+        (self.rearm)(conn, &[run], &ids, now)?;
+        Ok(Rearmed::Done { run, records })
+    }
 }
 
 /// A record that was looked up by name.

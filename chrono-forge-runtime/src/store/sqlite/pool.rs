@@ -25,6 +25,11 @@ impl Readers {
         }
     }
 
+    /// Closes what waits here, and from now on whatever comes back.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
     /// Lends a connection to `read`. A connection whose read failed is closed: it may be the cause.
     pub(super) fn with<T>(
         &self,

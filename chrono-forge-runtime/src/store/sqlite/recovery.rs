@@ -13,7 +13,7 @@ use super::bind::instant;
 use super::statement::{Batch, Stmt};
 use super::{runs, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
-use crate::store::shared::tail::Named;
+use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
 
 /// The newest error of a run is the one that its result tells.
@@ -99,6 +99,13 @@ pub(super) const STATEMENTS: &[&str] = &[
 #[cfg(test)]
 pub(super) const TAIL_STATEMENTS: &[&str] = &[tail::LAST_SUCCESS, tail::TAIL, tail::FAILED];
 
+const RECORDS: Records<SqliteConnection> = Records {
+    of_runs: tail::of_runs,
+    named: tail::named,
+    failed: tail::failed,
+    rearm,
+};
+
 /// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
 pub(super) fn retry(
     conn: &mut SqliteConnection,
@@ -109,26 +116,7 @@ pub(super) fn retry(
     let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
     };
-    if !matches!(state, RunState::Failed | RunState::Stalled) {
-        return Ok(Some(Rearmed::NotRetryable(state)));
-    }
-    let records = match names {
-        None => tail::of_runs(conn, &[run])?,
-        Some(names) => match tail::named(conn, run, names)? {
-            Named::Found(records) => records,
-            Named::Missing { record, problem } => {
-                let failed = tail::failed(conn, run)?;
-                return Ok(Some(Rearmed::NoSuchRecord {
-                    record,
-                    problem,
-                    failed,
-                }));
-            }
-        },
-    };
-    let (ids, records): (Vec<RecordId>, Vec<String>) = records.into_iter().unzip();
-    rearm(conn, &[run], &ids, now)?;
-    Ok(Some(Rearmed::Done { run, records }))
+    RECORDS.retry(conn, (run, state), names, now).map(Some)
 }
 
 /// Re-arms the runs of a page; see [`Writer::retry_blocked`](crate::store::Writer::retry_blocked).

@@ -4,17 +4,16 @@
 //! two commits. Asked when the audit of one of its branches found nothing left to wait for. What is found may
 //! change before the parent is locked: one wake-up too many costs a claim.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt};
 use jiff::Timestamp;
 
-use crate::record::{RecordId, RunId};
+use crate::record::RecordId;
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::statement::Stmt;
 use crate::store::postgres::wake;
+use crate::store::shared::audits::{Over, Parents};
 
 pub(super) const PARENTS: &str = "
 SELECT l.id, l.workflow_id
@@ -39,43 +38,23 @@ WHERE (w.state = 1 OR w.state = 0 AND (w.wake_at IS NULL OR w.wake_at > ?))
     AND l.state = 0 AND unfinished.branches = 0
 ORDER BY w.id";
 
-/// What was done about the parents of branches that are over.
-#[derive(Debug, Default)]
-pub(super) struct Parents {
-    /// They are due now.
-    pub(super) woken: Vec<RunId>,
-    /// Branches whose parent runs and has not recorded its merge: looked at again.
-    pub(super) at_work: BTreeSet<RecordId>,
-}
-
 /// Wakes the stranded parents of these branches.
 pub(super) fn wake(
     conn: &mut PgConnection,
     over: &[RecordId],
     now: Timestamp,
 ) -> QueryResult<Parents> {
-    let mut parents = Parents::default();
     if over.is_empty() {
-        return Ok(parents);
+        return Ok(Parents::default());
     }
     let binds = [ints(over.iter().map(|branch| branch.0))];
     let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(PARENTS, &binds).load(conn)?;
-    let mut branches: BTreeMap<i64, Vec<RecordId>> = BTreeMap::new();
-    for (branch, run) in rows {
-        branches.entry(run).or_default().push(RecordId(branch));
-    }
-    let binds = [ints(branches.keys().copied()), now.into()];
+    let mut over = Over::of(rows);
+    let binds = [ints(over.parents()), now.into()];
     let rows: Vec<(i64, i16)> = Stmt::<(BigInt, SmallInt)>::new(STRANDED, &binds).load(conn)?;
-    let mut idle = Vec::new();
     for (run, state) in rows {
-        match state {
-            0 => idle.push(run),
-            _ => parents
-                .at_work
-                .extend(branches.remove(&run).unwrap_or_default()),
-        }
+        over.stranded(run, state.into());
     }
-    let roused = wake::rouse(conn, &idle, now)?;
-    parents.woken = roused.into_iter().map(|(run, _)| run).collect();
-    Ok(parents)
+    let roused = wake::rouse(conn, over.idle(), now)?;
+    Ok(over.settled(roused.into_iter().map(|(run, _)| run)))
 }

@@ -21,14 +21,14 @@ fn shuffled<T: Clone>(all: &[T]) -> Vec<T> {
     places.map(|place| all[*place].clone()).collect()
 }
 
-/// Applies the plans while somebody else has this row locked; tells `look` when they wait for it, and answers what
-/// became of them.
-fn apply_behind(
+/// Applies the plans while somebody else has this row locked; answers what `look` finds while they wait for it, and
+/// what became of them. Who looks must not fail: they would wait for ever.
+fn apply_behind<T>(
     side: &mut Side,
     (table, row): (&str, i64),
     plans: &[Plan],
-    look: impl FnOnce(&mut Side),
-) -> Applied {
+    look: impl FnOnce(&mut Side) -> T,
+) -> (T, Applied) {
     let mut writer = side.patient_writer();
     side.run(&format!(
         "BEGIN; SELECT id FROM {table} WHERE id = {row} FOR UPDATE"
@@ -36,9 +36,9 @@ fn apply_behind(
     std::thread::scope(|scope| {
         let applying = scope.spawn(move || writer.apply(plans, at(10)).unwrap());
         side.until_it_waits(&applying);
-        look(side);
+        let found = look(side);
         side.run("COMMIT");
-        applying.join().unwrap()
+        (found, applying.join().unwrap())
     })
 }
 
@@ -85,10 +85,13 @@ fn branch_rows_are_locked_by_id_and_after_all_runs() {
             })
             .collect();
         let runs: Vec<i64> = children.iter().map(|child| child.id.0).collect();
-        let applied = apply_behind(&mut side, (BRANCHES, branches[held]), &plans, |side| {
-            assert_eq!(side.free(BRANCHES, &branches, LOCK), branches[held + 1..]);
-            assert!(side.free(RUNS, &runs, LOCK).is_empty());
+        let (free, applied) = apply_behind(&mut side, (BRANCHES, branches[held]), &plans, |side| {
+            (
+                side.free(BRANCHES, &branches, LOCK),
+                side.free(RUNS, &runs, LOCK),
+            )
         });
+        assert_eq!(free, (branches[held + 1..].to_vec(), vec![]));
         assert_written(&applied);
         let rows = format!(
             "SELECT sum(pending) FROM {BRANCHES} WHERE id BETWEEN {} AND {}",
@@ -115,9 +118,10 @@ fn a_parent_that_is_woken_is_locked_in_its_place_among_the_runs() {
     });
     let ids = [first.id.0, parent.id.0, children[0].id.0, last.id.0];
     assert!(ids.is_sorted());
-    let applied = apply_behind(&mut side, (RUNS, parent.id.0), &plans, |side| {
-        assert_eq!(side.free(RUNS, &ids, LOCK), ids[2..]);
+    let (free, applied) = apply_behind(&mut side, (RUNS, parent.id.0), &plans, |side| {
+        side.free(RUNS, &ids, LOCK)
     });
+    assert_eq!(free, ids[2..]);
     assert_written(&applied);
     assert_eq!(applied.parents_woken, [parent.id]);
 }
@@ -144,14 +148,11 @@ fn branch_rows_of_smaller_ids_are_locked_before_one_that_is_sealed() {
         ..forge.plan(&children[3])
     };
     let all = [branches[3], sealed.0];
-    let applied = apply_behind(
-        &mut side,
-        (BRANCHES, branches[3]),
-        &[seal, completion],
-        |side| {
-            assert_eq!(side.free(BRANCHES, &all, LOCK), [sealed.0]);
-        },
-    );
+    let plans = [seal, completion];
+    let (free, applied) = apply_behind(&mut side, (BRANCHES, branches[3]), &plans, |side| {
+        side.free(BRANCHES, &all, LOCK)
+    });
+    assert_eq!(free, [sealed.0]);
     assert_written(&applied);
 }
 
@@ -159,7 +160,7 @@ fn branch_rows_of_smaller_ids_are_locked_before_one_that_is_sealed() {
 type Ends = fn(usize) -> Option<RunEnd>;
 
 /// Batches that lock runs in all ways there are, each with so many runs.
-const BATCHES: [(&str, usize, Ends); 4] = [
+const BATCHES: [(&str, usize, Ends); 6] = [
     ("parked", 8, |_| Some(parked(None))),
     ("completed", 8, |_| Some(done("1"))),
     ("mixed", 8, |nth| match nth {
@@ -167,6 +168,10 @@ const BATCHES: [(&str, usize, Ends); 4] = [
         _ => Some(done("1")),
     }),
     ("brief", 4, |nth| (nth > 1).then(|| done("1"))),
+    ("brief and completed", 4, |_| Some(done("1"))),
+    ("brief but for the order", 4, |nth| {
+        (nth < 2).then(|| done("1"))
+    }),
 ];
 
 #[test]
@@ -189,10 +194,10 @@ fn runs_are_locked_by_id() {
                 .collect();
             let ids: Vec<i64> = runs.iter().map(|run| run.id.0).collect();
             let plans = shuffled(&plans);
-            let applied = apply_behind(&mut side, (RUNS, ids[held]), &plans, |side| {
-                let free = side.free(RUNS, &ids, LOCK);
-                assert_eq!(free, ids[held + 1..], "{name}: {held} of {ids:?}");
+            let (free, applied) = apply_behind(&mut side, (RUNS, ids[held]), &plans, |side| {
+                side.free(RUNS, &ids, LOCK)
             });
+            assert_eq!(free, ids[held + 1..], "{name}: {held} of {ids:?}");
             assert_written(&applied);
         }
     }
@@ -214,19 +219,21 @@ fn who_is_given_children_is_kept_alive_before_any_run_is_locked() {
     let parent = forge.running("p");
     let worker = forge.worker.0;
     let plans = [with_children(&forge, &parent)];
-    let applied = apply_behind(&mut side, (RUNS, parent.id.0), &plans, |side| {
-        assert!(side.free(WORKERS, &[worker], "UPDATE").is_empty());
-        assert_eq!(side.free(WORKERS, &[worker], LOCK), [worker]);
+    let held = (RUNS, parent.id.0);
+    let (free, applied) = apply_behind(&mut side, held, &plans, |side| {
+        ["UPDATE", LOCK].map(|lock| side.free(WORKERS, &[worker], lock))
     });
+    assert_eq!(free, [vec![], vec![worker]]);
     assert_written(&applied);
     // Who inserts children that anybody may claim needs no worker.
     let open = Plan {
         dispatches: vec![family("q", 3, false)],
         ..forge.plan(&parent)
     };
-    apply_behind(&mut side, (RUNS, parent.id.0), &[open], |side| {
-        assert_eq!(side.free(WORKERS, &[worker], "UPDATE"), [worker]);
+    let (free, _) = apply_behind(&mut side, held, &[open], |side| {
+        side.free(WORKERS, &[worker], "UPDATE")
     });
+    assert_eq!(free, [worker]);
 }
 
 /// The other way round: whoever declares the worker dead comes first, and nothing is given to it.
@@ -237,8 +244,8 @@ fn a_worker_that_is_being_declared_dead_is_given_no_children() {
     let parent = forge.running("p");
     let worker = forge.worker.0;
     let plans = [with_children(&forge, &parent)];
-    let applied = apply_behind(&mut side, (WORKERS, worker), &plans, |side| {
-        assert_eq!(side.free(RUNS, &[parent.id.0], LOCK), [parent.id.0]);
+    let (free, applied) = apply_behind(&mut side, (WORKERS, worker), &plans, |side| {
+        let free = side.free(RUNS, &[parent.id.0], LOCK);
         side.run(&format!(
             "UPDATE {WORKERS} SET stopped_at = now() WHERE id = {worker};
             UPDATE {RUNS} SET state = 0, locked_by = NULL, lock_epoch = 2, wake_at = now()
@@ -246,7 +253,9 @@ fn a_worker_that_is_being_declared_dead_is_given_no_children() {
             DELETE FROM chrono_forge_claims WHERE worker_id = {worker}",
             parent.id
         ));
+        free
     });
+    assert_eq!(free, [parent.id.0]);
     assert_eq!(applied.outcomes[0].verdict, Verdict::Fenced);
     assert_eq!(side.count(&format!("SELECT count(*) FROM {RUNS}")), 1);
     assert_eq!(side.count("SELECT count(*) FROM chrono_forge_claims"), 0);

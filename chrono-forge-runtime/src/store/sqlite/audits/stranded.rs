@@ -3,13 +3,12 @@
 //! The commit that joins the last branch makes the parent due, so no healthy database shows one between
 //! two commits. Asked when the audit of one of its branches found nothing left to wait for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use crate::record::{RecordId, RunId};
+use crate::record::RecordId;
+use crate::store::shared::audits::{Over, Parents};
 use crate::store::sqlite::statement::Batch;
 use crate::store::sqlite::wake;
 
@@ -35,47 +34,30 @@ WHERE (+w.state = 1 OR +w.state = 0 AND (w.wake_at IS NULL OR +w.wake_at > v.col
             AND instr(',' || substr(l.step_name, 7) || ',', ',' || substr(s.step_name, 8) || ',') > 0
     )";
 
-/// What was done about the parents of branches that are over.
-#[derive(Debug, Default)]
-pub(super) struct Parents {
-    /// They are due now.
-    pub(super) woken: Vec<RunId>,
-    /// Branches whose parent runs and has not recorded its merge: looked at again.
-    pub(super) at_work: BTreeSet<RecordId>,
-}
-
 /// Wakes the stranded parents of these branches.
 pub(super) fn wake(
     conn: &mut SqliteConnection,
     over: &[RecordId],
     now: Timestamp,
 ) -> QueryResult<Parents> {
-    let mut branches: BTreeMap<i64, Vec<RecordId>> = BTreeMap::new();
+    let mut rows: Vec<(i64, i64)> = Vec::new();
     let mut batch = Batch::with_capacity(PARENTS, over.len());
     for branch in over {
         batch.push([branch.0.into()]);
     }
     for chunk in batch.chunks::<(BigInt, BigInt)>() {
-        for (branch, run) in chunk.load::<(i64, i64)>(conn)? {
-            branches.entry(run).or_default().push(RecordId(branch));
-        }
+        rows.extend(chunk.load::<(i64, i64)>(conn)?);
     }
-    let mut batch = Batch::with_capacity(STRANDED, branches.len());
-    for run in branches.keys() {
-        batch.push([(*run).into(), now.into()]);
+    let mut over = Over::of(rows);
+    let mut batch = Batch::new(STRANDED);
+    for run in over.parents() {
+        batch.push([run.into(), now.into()]);
     }
-    let (mut idle, mut parents) = (Vec::new(), Parents::default());
     for chunk in batch.chunks::<(BigInt, BigInt)>() {
         for (run, state) in chunk.load::<(i64, i64)>(conn)? {
-            match state {
-                0 => idle.push(run),
-                _ => parents
-                    .at_work
-                    .extend(branches.remove(&run).unwrap_or_default()),
-            }
+            over.stranded(run, state);
         }
     }
-    let roused = wake::rouse(conn, &idle, now)?;
-    parents.woken = roused.into_iter().map(|(run, _)| run).collect();
-    Ok(parents)
+    let roused = wake::rouse(conn, over.idle(), now)?;
+    Ok(over.settled(roused.into_iter().map(|(run, _)| run)))
 }
