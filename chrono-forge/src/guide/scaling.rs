@@ -27,7 +27,7 @@
 //! | `schema` | `public` | where our tables live; created by the first process that may migrate |
 //! | `writers` | 2 | connections that commit at the same time |
 //! | `notify` | `on` | call out to other processes with `NOTIFY`; `off` polls |
-//! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between |
+//! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between (`session` is like `none`) |
 //!
 //! # What is shared, and how
 //!
