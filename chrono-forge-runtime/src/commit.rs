@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::failpoint::Failpoints;
-use crate::record::{Plan, PlanOutcome};
+use crate::record::{Plan, PlanOutcome, RunId};
 use crate::store::{
     Applied, Start, Started, Store, StoreError, StoreErrorKind, StoreResult, Writer,
 };
@@ -184,6 +184,15 @@ impl Committer {
         for queue in emptied {
             // After a halt nothing will be written any more.
             let _ = queue.await;
+        }
+    }
+
+    /// Why plans of this run, or of any if `None`, are not written until somebody has mended it.
+    #[must_use]
+    pub fn obstacle(&self, run: Option<RunId>) -> Option<StoreError> {
+        match run {
+            Some(run) => self.queues.of_run(run).obstacle(),
+            None => self.queues.plans().find_map(Queue::obstacle),
         }
     }
 

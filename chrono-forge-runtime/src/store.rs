@@ -57,6 +57,10 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The lock files, if this store proves the death of a worker faster than its lease does.
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>>;
 
+    /// The engine is shut down: gives up connections to a server that wait for their next look, for whom they may be
+    /// scarce. Whoever looks all the same is answered, over a connection that is given up after it.
+    fn close(&self);
+
     /// A counter that changes when another process commits, if the store can tell cheaply.
     fn foreign_changes(&self) -> StoreResult<Option<i64>>;
 

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::StoreError;
+
 /// Target of every event of the engine.
 pub const TARGET: &str = "chrono_forge";
 
@@ -13,27 +15,51 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// now and then while it lasts, and once it is over.
 #[derive(Debug, Default)]
 pub struct Trouble {
-    /// Since when it fails, and when that was told last.
-    since: Option<(Instant, Instant)>,
+    /// Since when it fails.
+    since: Option<Instant>,
+    /// When it was told last.
+    told: Option<Instant>,
+    /// The same of what somebody has to mend, which is not kept back because something else was told.
+    told_to_mend: Option<Instant>,
 }
 
 impl Trouble {
+    /// It failed: tells what, if it is time to. What does not pass by itself is told as an error.
+    pub fn tell(&mut self, error: &StoreError, what: &str) {
+        if !error.needs_mending() {
+            if self.is_worth_telling() {
+                tracing::warn!(target: TARGET, %error, "{what}");
+            }
+        } else if self.is_worth_mending() {
+            tracing::error!(target: TARGET, %error, "{what}; it goes on once this is mended");
+        }
+    }
+
     /// It failed; whether to tell.
     pub fn is_worth_telling(&mut self) -> bool {
-        let now = Instant::now();
-        match &mut self.since {
-            None => self.since = Some((now, now)),
-            Some((_, told)) if told.elapsed() >= TELL_AGAIN => *told = now,
-            Some(_) => return false,
-        }
-        true
+        self.since.get_or_insert_with(Instant::now);
+        is_time(&mut self.told)
+    }
+
+    fn is_worth_mending(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now);
+        is_time(&mut self.told_to_mend)
     }
 
     /// It succeeded; for how long it had failed, if it had.
     pub fn over(&mut self) -> Option<Duration> {
-        let (since, _) = self.since.take()?;
+        let since = std::mem::take(self).since?;
         Some(since.elapsed())
     }
+}
+
+/// Whether it was not told lately; notes that it is told now.
+fn is_time(told: &mut Option<Instant>) -> bool {
+    let is_time = told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
+    if is_time {
+        *told = Some(Instant::now());
+    }
+    is_time
 }
 
 #[cfg(test)]
@@ -48,5 +74,14 @@ mod tests {
         assert!(!trouble.is_worth_telling());
         assert!(trouble.over().is_some());
         assert!(trouble.over().is_none() && trouble.is_worth_telling());
+    }
+
+    #[test]
+    fn what_has_to_be_mended_is_told_also_behind_what_passes() {
+        let mut trouble = Trouble::default();
+        assert!(trouble.is_worth_telling() && trouble.is_worth_mending());
+        assert!(!trouble.is_worth_telling() && !trouble.is_worth_mending());
+        assert!(trouble.over().is_some());
+        assert!(trouble.is_worth_mending() && trouble.over().is_some());
     }
 }

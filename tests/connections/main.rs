@@ -20,6 +20,8 @@ mod pooler;
 #[cfg(feature = "postgres")]
 mod roles;
 #[cfg(feature = "postgres")]
+mod sessions;
+#[cfg(feature = "postgres")]
 mod tls;
 #[cfg(feature = "postgres")]
 mod world;

@@ -1,6 +1,8 @@
 //! Rights and schemas: who migrates need not be who runs, and two schemas of a database are two databases.
 
-use chrono_forge::{RetryFilter, StoreErrorKind};
+use std::time::{Duration, Instant};
+
+use chrono_forge::{Error, RetryFilter, RunError, RunState, StoreErrorKind};
 
 use crate::world::{bounded, connect, engine, execute, family, prove, refusal, server, text};
 
@@ -31,12 +33,7 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
 
         let migrated = engine(&url).worker(false).open().await.unwrap();
         migrated.shutdown().await;
-        execute(
-            &mut conn,
-            "GRANT USAGE ON SCHEMA forge TO runtime;
-            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA forge TO runtime;
-            GRANT USAGE ON ALL SEQUENCES IN SCHEMA forge TO runtime",
-        );
+        execute(&mut conn, RIGHTS);
         // Who may migrate and has nothing to do needs no more rights than who may not.
         for (key, builder) in [
             ("a", engine(&of_runtime).verify_only()),
@@ -62,6 +59,109 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
     let owners = "SELECT string_agg(DISTINCT tableowner, ' ') AS text FROM pg_tables
         WHERE schemaname = 'forge'";
     assert_eq!(text(&mut conn, owners), "postgres");
+}
+
+/// What the role needs to execute runs.
+const RIGHTS: &str = "GRANT USAGE ON SCHEMA forge TO runtime;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA forge TO runtime;
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA forge TO runtime";
+
+/// A refusal that names the remedy.
+fn assert_told(error: &Error) {
+    let Error::Store(error) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(error.kind, StoreErrorKind::Schema, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("permission denied") && text.contains("GRANT"),
+        "{text}"
+    );
+}
+
+/// Whoever waits is told what to do; the run is not failed by it, stays where it is, and goes on once it may.
+#[test]
+fn a_right_that_is_lost_meanwhile_is_told_and_what_waits_goes_on_once_it_is_back() {
+    let test = "a_right_that_is_lost_meanwhile_is_told_and_what_waits_goes_on_once_it_is_back";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let of_runtime = url.replace("postgres@", "runtime@");
+    let mut conn = connect(&server.url(""));
+    execute(&mut conn, "CREATE ROLE runtime LOGIN");
+    bounded(async {
+        engine(&url).worker(false).open().await.unwrap();
+        execute(&mut conn, RIGHTS);
+        let forge = engine(&of_runtime).open().await.unwrap();
+        prove(&forge, "a").await;
+
+        execute(
+            &mut conn,
+            "REVOKE INSERT ON forge.chrono_forge_execution_logs FROM runtime",
+        );
+        let run = forge.start("b", family(40)).await.unwrap();
+        match run.result().await {
+            Err(RunError::Forge(error)) => assert_told(&error),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(run.state().await.unwrap(), RunState::Running);
+        // What needs no such right goes on beside it.
+        forge.wake::<family>("b").await.unwrap();
+
+        execute(
+            &mut conn,
+            "REVOKE INSERT, UPDATE ON forge.chrono_forge_workflows FROM runtime",
+        );
+        assert_told(&forge.start("c", family(1)).await.map(drop).unwrap_err());
+        assert_told(&forge.wake::<family>("b").await.unwrap_err());
+
+        execute(&mut conn, RIGHTS);
+        let mut result = run.result().await;
+        while let Err(RunError::Forge(error)) = &result {
+            // Commits are tried now and then.
+            assert_told(error);
+            result = run.result().await;
+        }
+        assert_eq!(result.unwrap(), 40);
+        prove(&forge, "c").await;
+        forge.shutdown().await;
+    });
+    let left = "SELECT string_agg(concat_ws(' ', key, state, crashes), ', ' ORDER BY key) AS text
+        FROM forge.chrono_forge_workflows WHERE key IN ('a', 'b', 'c')";
+    assert_eq!(text(&mut conn, left), "a 2 0, b 2 0, c 2 0");
+}
+
+/// A shutdown does not wait for rights.
+#[test]
+fn a_shutdown_leaves_what_may_not_be_written_to_others() {
+    let test = "a_shutdown_leaves_what_may_not_be_written_to_others";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let mut conn = connect(&server.url(""));
+    execute(&mut conn, "CREATE ROLE runtime LOGIN");
+    bounded(async {
+        engine(&url).worker(false).open().await.unwrap();
+        execute(&mut conn, RIGHTS);
+        let of_runtime = engine(&url.replace("postgres@", "runtime@"));
+        let of_runtime = of_runtime.shutdown_grace(Duration::from_secs(1));
+        let forge = of_runtime.open().await.unwrap();
+        execute(
+            &mut conn,
+            "REVOKE INSERT ON forge.chrono_forge_execution_logs FROM runtime",
+        );
+        let run = forge.start("a", family(40)).await.unwrap();
+        assert!(run.result().await.is_err());
+        let begun = Instant::now();
+        forge.shutdown().await;
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        let other = engine(&url).open().await.unwrap();
+        let run = other.get::<family>("a").await.unwrap().unwrap();
+        assert_eq!(run.result().await.unwrap(), 40);
+        other.shutdown().await;
+    });
 }
 
 #[test]
@@ -100,7 +200,7 @@ fn two_schemas_of_a_database_do_not_see_each_other() {
         prove(&north, "a").await;
         prove(&north, "b").await;
         assert!(south.get::<family>("b").await.unwrap().is_none());
-        assert_eq!(waiting.state().await.unwrap(), chrono_forge::RunState::Idle);
+        assert_eq!(waiting.state().await.unwrap(), RunState::Idle);
         let south = engine(&server.url("schema=south")).open().await.unwrap();
         let found = south.get::<family>("a").await.unwrap().unwrap();
         assert_eq!(found.result().await.unwrap(), 3);

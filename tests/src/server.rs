@@ -185,14 +185,15 @@ impl Server {
         }
         let path = self.data().join("postgresql.conf");
         let given = std::fs::read_to_string(&path)?;
-        std::fs::write(&path, format!("{given}\n{configuration}\n"))
+        let settings = format!("{given}\nmax_connections = 200\n{configuration}\n");
+        std::fs::write(&path, settings)
     }
 
     fn begin(&self) -> Result<(), String> {
         let data = self.data().display().to_string();
         let log = self.folder.path().join("log").display().to_string();
         let settings = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=",
             self.port
         );
         let words = [

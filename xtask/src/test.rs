@@ -15,7 +15,13 @@ pub(crate) fn steps() -> Vec<Step> {
         // These know no other half. One after the other: they kill, freeze and cut off processes, and wait for
         // leases to be over.
         Step::new("many processes, PostgreSQL", || {
-            let arguments = ["--no-fail-fast", "--test", "cluster", "--test", "connections"];
+            let arguments = [
+                "--no-fail-fast",
+                "--test",
+                "cluster",
+                "--test",
+                "connections",
+            ];
             postgres(&arguments, &[("RUST_TEST_THREADS", "1")])
         }),
         // By itself: a million runs on their way to the disk are no neighbours for what keeps an eye on time.

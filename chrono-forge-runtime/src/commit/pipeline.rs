@@ -123,12 +123,7 @@ impl Pipeline {
             }
             Err(error) => {
                 for reply in replies {
-                    let StoreError {
-                        operation,
-                        message,
-                        kind,
-                    } = &error;
-                    reply(Err(StoreError::new(operation, *kind, message)));
+                    reply(Err(error.clone()));
                 }
             }
         }
@@ -156,6 +151,7 @@ impl Pipeline {
         match self.apply(&batch) {
             Ok(applied) => {
                 if let Some(outage) = self.trouble.over() {
+                    self.queue.set_obstacle(None);
                     tracing::info!(target: TARGET, ?outage, "commits succeed again");
                 }
                 self.after("apply")?;
@@ -164,9 +160,10 @@ impl Pipeline {
             }
             Err(error) if error.kind == StoreErrorKind::Refused => self.bisect(batch, error),
             Err(error) => {
-                if self.trouble.is_worth_telling() {
-                    tracing::warn!(target: TARGET, %error, "a commit failed; trying the same bytes again");
-                }
+                let what = "a commit failed; trying the same bytes again";
+                self.trouble.tell(&error, what);
+                let obstacle = error.needs_mending().then_some(error);
+                self.queue.set_obstacle(obstacle);
                 self.stuck = Some((batch, (pause * 2).min(PAUSE_MAX)));
                 Ok(())
             }
@@ -206,6 +203,9 @@ impl Pipeline {
     fn write_half(&mut self, half: Batch) -> Result<(), Halted> {
         self.write(half, PAUSE_MIN)?;
         while let Some((batch, pause)) = self.stuck.take() {
+            if self.queue.is_halted() {
+                return Err(Halted);
+            }
             std::thread::sleep(pause);
             self.write(batch, pause)?;
         }

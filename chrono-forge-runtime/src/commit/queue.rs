@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::lanes::Lanes;
 use super::{BatchLimits, PlanSink};
 use crate::record::Plan;
-use crate::store::{Start, Started, StoreResult, Writer};
+use crate::store::{Start, Started, StoreError, StoreResult, Writer};
 
 /// One plan with the pass that waits for it.
 pub(super) struct Submission {
@@ -64,6 +64,8 @@ pub(super) struct Queue {
     pub urgent: AtomicUsize,
     pub others: AtomicUsize,
     pub commits: AtomicU64,
+    /// Why the batch at the head is not written until somebody has mended it.
+    obstacle: Mutex<Option<StoreError>>,
 }
 
 impl Queue {
@@ -75,7 +77,18 @@ impl Queue {
             urgent: AtomicUsize::new(0),
             others: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
+            obstacle: Mutex::new(None),
         }
+    }
+
+    /// See the field.
+    pub(super) fn obstacle(&self) -> Option<StoreError> {
+        let obstacle = self.obstacle.lock();
+        obstacle.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_obstacle(&self, obstacle: Option<StoreError>) {
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
     }
 
     pub(super) fn push_plan(&self, submission: Submission) {
@@ -118,6 +131,10 @@ impl Queue {
         // Dropping a reply wakes its caller, which may come back for the lock.
         drop(left);
         self.arrived.notify_one();
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        self.lock().halted
     }
 
     /// After the end nothing is queued: dropping the reply tells the caller.

@@ -42,13 +42,17 @@ impl Bench {
     }
 
     fn of(writers: u32, executes: bool) -> Self {
+        Self::in_batches(writers, executes, 1)
+    }
+
+    fn in_batches(writers: u32, executes: bool, plans_max: usize) -> Self {
         let store = Fake::new(writers);
         let (teller, told) = channel();
         let (committer, threads) = Committer::open(
             &store,
             executes,
             BatchLimits {
-                plans_max: 1,
+                plans_max,
                 ..BatchLimits::default()
             },
             Arc::new(SystemClock),
@@ -240,6 +244,56 @@ async fn starts_are_spread_and_each_is_answered() {
         .map(|(t, _)| t)
         .collect();
     assert_eq!(threads.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_has_to_mend_is_told_to_those_who_wait_and_what_passes_is_not() {
+    let bench = Bench::new(2);
+    let obstacle = |run: Option<i64>| {
+        let obstacle = bench.committer.obstacle(run.map(RunId));
+        obstacle.map(|error| error.kind)
+    };
+    for (kind, told) in [
+        (StoreErrorKind::Transient, None),
+        (StoreErrorKind::Schema, Some(StoreErrorKind::Schema)),
+        (StoreErrorKind::Corrupt, Some(StoreErrorKind::Corrupt)),
+    ] {
+        let tried = bench.gate.passed("apply").len();
+        bench.gate.fail("apply", &[kind]);
+        bench.submit(0, 1);
+        bench.gate.await_passed("apply", tried + 3);
+        assert_eq!(obstacle(Some(0)), told);
+        assert_eq!(obstacle(None), told);
+        assert_eq!(obstacle(Some(16)), None, "its thread writes");
+        // Neither starts nor calls wait behind it.
+        bench.call().await;
+        bench.gate.fail("apply", &[]);
+        assert_eq!(bench.await_settled(), (RunId(0), 1));
+        bench.committer.written().await;
+        assert_eq!(obstacle(None), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_looks_for_the_refused_plan_of_a_batch_ends_when_it_is_halted() {
+    let mut bench = Bench::in_batches(0, true, 2);
+    bench.gate.shut("apply");
+    bench.submit(0, 1);
+    bench.gate.await_waiting(1);
+    // Meanwhile the next batch comes to be one of two.
+    bench.submit(1, 1);
+    bench.submit(2, 1);
+    let refused = StoreErrorKind::Refused;
+    let kinds = [refused, refused, StoreErrorKind::Transient];
+    bench.gate.fail("apply", &kinds);
+    bench.gate.open("apply");
+    bench.gate.await_passed("apply", 5);
+    bench.committer.halt();
+    for thread in bench.threads.drain(..) {
+        thread.join().unwrap();
+    }
+    assert_eq!(bench.await_settled(), (RunId(0), 1));
+    assert!(bench.told.try_recv().is_err());
 }
 
 #[cfg(feature = "testing")]

@@ -13,7 +13,6 @@ use super::pass::{Move, OpId, Pass, Sight};
 use crate::definition::BodyFuture;
 use crate::record::RecordId;
 use crate::store::{Store, StoreResult};
-use crate::telemetry::TARGET;
 
 /// The pause after a failed read; the database may come back.
 const READ_PAUSE: Duration = Duration::from_millis(50);
@@ -164,9 +163,7 @@ pub async fn read<T: Send + 'static>(
         match pass.host.read(read.clone()).await {
             Ok(value) => return Some(value),
             Err(error) => {
-                if pass.host.is_news(&error) {
-                    tracing::warn!(target: TARGET, %error, run = %pass.run.id, "a read failed");
-                }
+                pass.host.tell_read(&error, pass.run.id);
                 if !error.is_transient() {
                     pass.lose();
                 }

@@ -18,7 +18,7 @@ use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Plan, WorkerId};
+use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
 use crate::telemetry::Trouble;
 
@@ -264,10 +264,17 @@ impl Host {
         joined.unwrap_or_else(|error| Err(StoreError::new("read", StoreErrorKind::Closed, error)))
     }
 
-    /// Whether a read that failed is worth telling: while a database is away, every pass fails to read.
-    pub fn is_news(&self, error: &StoreError) -> bool {
+    /// Tells of a read that failed, now and then: while a database is away, every pass fails to read.
+    pub fn tell_read(&self, error: &StoreError, run: RunId) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        !error.is_transient() || reading.is_worth_telling()
+        reading.tell(error, &format!("a read for run {run} failed"));
+    }
+
+    /// Why this process writes nothing more of a run until somebody has mended it: of one that it executes,
+    /// what holds up its plans; of others, which may wait for its children, what holds up any.
+    pub fn obstacle(&self, run: RunId) -> Option<StoreError> {
+        let is_held = !self.holdings.passes(&[run]).is_empty();
+        self.committer().obstacle(is_held.then_some(run))
     }
 
     /// Behaves as a killed process would: nothing more is written or acknowledged.

@@ -44,9 +44,7 @@ impl Scheduler {
                 Ok(taken) if taken > 0 => {}
                 Ok(_) => self.rest().await,
                 Err(error) => {
-                    if self.trouble.is_worth_telling() {
-                        tracing::warn!(target: TARGET, %error, "a claim failed");
-                    }
+                    self.trouble.tell(&error, "a claim failed");
                     tokio::time::sleep(self.host.config.poll_interval).await;
                 }
             }

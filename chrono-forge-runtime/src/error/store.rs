@@ -1,7 +1,7 @@
 //! What a store call can fail with, and whether trying the same bytes again can help.
 
 /// A failed store call.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct StoreError {
     /// The intent that failed, as named by the traits.
@@ -40,5 +40,11 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.kind == StoreErrorKind::Transient
+    }
+
+    /// Whether the same bytes succeed only once somebody has mended the database, or the way to it.
+    #[must_use]
+    pub(crate) fn needs_mending(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Corrupt | StoreErrorKind::Schema)
     }
 }

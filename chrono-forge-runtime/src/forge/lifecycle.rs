@@ -34,6 +34,8 @@ pub(super) struct Lifecycle {
     pub(super) host: Arc<Host>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    /// Hears other processes.
+    listener: Mutex<Option<std::thread::JoinHandle<()>>>,
     closed: AtomicBool,
     /// A shutdown waits for no pass any more.
     cut_off: AtomicBool,
@@ -54,6 +56,7 @@ impl Lifecycle {
             host,
             tasks: Mutex::default(),
             threads: Mutex::new(threads),
+            listener: Mutex::default(),
             closed: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             ended: watch::Sender::new(false),
@@ -68,8 +71,9 @@ impl Lifecycle {
     /// Tells other processes and hears them, and keeps their time, where the database carries that.
     fn listen(&self) -> Result<(), Error> {
         let host = &self.host;
-        calls::listen(host)
+        let listener = calls::listen(host)
             .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = listener;
         self.keep([
             tokio::spawn(calls::send(Arc::clone(host))),
             tokio::spawn(timekeeping::keep(Arc::clone(host))),
@@ -148,7 +152,26 @@ impl Lifecycle {
         } else if let (Some(locks), Some(worker)) = (host.store.worker_locks(), worker) {
             locks.remove(worker);
         }
+        self.disconnect().await;
         self.ended.send_replace(true);
+    }
+
+    /// Gives up what the writers, which are gone, have left of connections. A listener that is connecting anew ends
+    /// without being waited for.
+    async fn disconnect(&self) {
+        let store = Arc::clone(&self.host.store);
+        let listener = self
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let disconnect = move || {
+            store.close();
+            // A panic of it has nothing left to tell.
+            listener.map(std::thread::JoinHandle::join)
+        };
+        let gone = tokio::task::spawn_blocking(disconnect);
+        let _ = tokio::time::timeout(WRITE_MIN, gone).await;
     }
 
     /// Waits until everything that was submitted is written, and hands the worker's runs back.

@@ -182,8 +182,10 @@ impl<T> Run<T> {
     ///
     /// # Errors
     /// [`RunError::Failed`], [`RunError::Stalled`] and [`RunError::Canceled`] instead of an endless
-    /// wait; [`RunError::Undecodable`] when the output does not read as `T`. Awaiting it inside a
-    /// workflow fails that workflow's run.
+    /// wait, and [`Error::Store`] while the database refuses what this process writes for a reason that does not
+    /// pass by itself (a right that was lost): the run waits, and goes on once that is mended.
+    /// [`RunError::Undecodable`] when the output does not read as `T`. Awaiting it inside a workflow
+    /// fails that workflow's run.
     pub async fn result(&self) -> Result<T, RunError>
     where
         T: DeserializeOwned,
@@ -211,6 +213,9 @@ impl<T> Run<T> {
                     }
                     if self.forge.lifecycle.is_closed() {
                         return Err(Error::Closed.into());
+                    }
+                    if let Some(obstacle) = self.forge.host().obstacle(self.id) {
+                        return Err(Error::Store(obstacle).into());
                     }
                     looks += 1;
                     if looks == LOOKS_TO_WARN && row.state == RunState::Idle {

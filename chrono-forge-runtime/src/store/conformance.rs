@@ -92,6 +92,7 @@ macro_rules! conformance {
                 a_heartbeat_hands_back_what_memory_does_not_know,
                 a_heartbeat_tells_what_was_lost,
                 claims_survive_pruning_as_long_as_their_run_is_held,
+                claims_survive_pruning_wherever_their_ids_lie,
                 a_run_claimed_twice_by_one_worker_is_recovered_once,
                 a_worker_does_not_hand_back_what_another_one_holds;
             reads:

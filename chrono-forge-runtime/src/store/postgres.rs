@@ -5,8 +5,8 @@
 //! (`NOTIFY`) make that faster and are never needed.
 //!
 //! Every transaction that writes takes its locks in this order, so that no two of them wait for each other: the
-//! worker's row, branch rows by id, runs by id, then new rows by their unique keys, then existing records by id.
-//! Who cannot keep to it skips locked rows.
+//! worker's row, runs by id, branch rows by id, then new rows by their unique keys, then existing records by id.
+//! Who cannot keep to it skips locked rows, or begins again.
 
 mod audits;
 mod bind;
@@ -153,6 +153,10 @@ impl Store for PostgresStore {
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
         None
+    }
+
+    fn close(&self) {
+        self.readers.close();
     }
 
     /// Others tell what they did by [`Listener`].

@@ -189,6 +189,9 @@ impl Store for SqliteStore {
         }
     }
 
+    /// A file is nobody's to share out: its connections go with the store.
+    fn close(&self) {}
+
     /// Asked of the writing connection, since `data_version` counts the commits of all *other*
     /// connections: a reader would answer with our own. While the writer is at work the last answer
     /// stands; it is asked again soon.

@@ -48,6 +48,8 @@ struct Doors {
     /// How many of a name still come to stand at its door.
     shut: HashMap<&'static str, u32>,
     waiting: u32,
+    /// What the next intents of a name fail with, and all that follow with the last of them.
+    broken: HashMap<&'static str, Vec<StoreErrorKind>>,
     /// Intents with their thread, those of batches with their first run.
     passed: Vec<(&'static str, String, Option<RunId>)>,
 }
@@ -61,6 +63,23 @@ impl Gate {
     pub(super) fn open(&self, name: &'static str) {
         self.inner.lock().unwrap().shut.remove(name);
         self.moved.notify_all();
+    }
+
+    /// The next intents of this name fail with these, and all that follow with the last of them.
+    pub(super) fn fail(&self, name: &'static str, with: &[StoreErrorKind]) {
+        let mut doors = self.inner.lock().unwrap();
+        doors.broken.insert(name, with.to_vec());
+    }
+
+    /// Waits until so many of this name have passed.
+    pub(super) fn await_passed(&self, name: &str, count: usize) {
+        let is_missing = |doors: &mut Doors| {
+            let of_name = doors.passed.iter().filter(|(passed, ..)| *passed == name);
+            of_name.count() < count
+        };
+        let doors = self.inner.lock().unwrap();
+        let waited = self.moved.wait_timeout_while(doors, HANGS, is_missing);
+        assert!(!waited.unwrap().1.timed_out(), "nobody passed");
     }
 
     /// Waits until so many stand at doors.
@@ -82,7 +101,7 @@ impl Gate {
             .collect()
     }
 
-    fn pass(&self, name: &'static str, run: Option<RunId>) {
+    fn pass(&self, name: &'static str, run: Option<RunId>) -> StoreResult<()> {
         let mut doors = self.inner.lock().unwrap();
         if doors.shut.get(name) == Some(&1) {
             doors.shut.insert(name, 0);
@@ -97,6 +116,14 @@ impl Gate {
         let thread = std::thread::current().name().unwrap().to_owned();
         doors.passed.push((name, thread, run));
         self.moved.notify_all();
+        let Some(kinds) = doors.broken.get_mut(name).filter(|kinds| !kinds.is_empty()) else {
+            return Ok(());
+        };
+        let kind = kinds[0];
+        if kinds.len() > 1 {
+            kinds.remove(0);
+        }
+        Err(StoreError::new(name, kind, "broken by the test"))
     }
 }
 
@@ -111,7 +138,7 @@ macro_rules! delegate {
 macro_rules! delegate_mut {
     ($($name:ident($($arg:ident: $of:ty),*) -> $answer:ty;)*) => {
         $(fn $name(&mut self, $($arg: $of),*) -> StoreResult<$answer> {
-            self.gate.pass(stringify!($name), None);
+            self.gate.pass(stringify!($name), None)?;
             self.inner.$name($($arg),*)
         })*
     };
@@ -133,6 +160,7 @@ impl Store for Fake {
         database_now() -> StoreResult<Option<Timestamp>>;
         listener() -> StoreResult<Option<Box<dyn Listener>>>;
         worker_locks() -> Option<Box<dyn WorkerLocks>>;
+        close() -> ();
         foreign_changes() -> StoreResult<Option<i64>>;
         find_run(workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;
@@ -176,7 +204,7 @@ struct FakeWriter {
 impl Writer for FakeWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
         self.gate
-            .pass("apply", plans.first().map(|plan| plan.fence.run));
+            .pass("apply", plans.first().map(|plan| plan.fence.run))?;
         self.inner.apply(plans, now)
     }
 

@@ -2,22 +2,23 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::engine::host::Host;
 use crate::store::{Call, Listener, StoreError};
 use crate::telemetry::{TARGET, Trouble};
 
-/// How long the thread listens before it looks whether the engine still lives.
-const LISTEN_MAX: Duration = Duration::from_millis(100);
+/// How long the thread listens before it looks whether the engine still lives, for which a shutdown waits.
+const LISTEN_MAX: Duration = Duration::from_millis(20);
 
 /// The pause after a failure; meanwhile everybody polls.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Listens on a thread of its own, until the engine is over or gone.
-pub fn listen(host: &Arc<Host>) -> std::io::Result<()> {
+/// Listens on a thread of its own, until the engine is over or gone; `None` where there is nothing to hear.
+pub fn listen(host: &Arc<Host>) -> std::io::Result<Option<JoinHandle<()>>> {
     if !host.store.capabilities().notifies {
-        return Ok(());
+        return Ok(None);
     }
     let listening = Listening {
         host: Arc::downgrade(host),
@@ -27,7 +28,7 @@ pub fn listen(host: &Arc<Host>) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("chrono-forge-listener".to_owned())
         .spawn(move || listening.run())
-        .map(drop)
+        .map(Some)
 }
 
 struct Listening {
@@ -53,9 +54,8 @@ impl Listening {
                 }
                 Err(error) => {
                     drop(host);
-                    if self.trouble.is_worth_telling() {
-                        tracing::warn!(target: TARGET, %error, "other processes are not heard; polling goes on");
-                    }
+                    self.trouble
+                        .tell(&error, "other processes are not heard; polling goes on");
                     std::thread::sleep(PAUSE);
                 }
             }

@@ -50,9 +50,8 @@ impl Watch {
             }
             Err(error) => {
                 self.next_look = Instant::now() + PAUSE;
-                if self.trouble.is_worth_telling() {
-                    tracing::warn!(target: TARGET, %error, "other workers could not be checked");
-                }
+                self.trouble
+                    .tell(&error, "other workers could not be checked");
             }
         }
     }

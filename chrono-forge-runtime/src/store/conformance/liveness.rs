@@ -169,6 +169,37 @@ pub(crate) fn claims_survive_pruning_as_long_as_their_run_is_held(on: &dyn Backe
     assert_eq!(recovered.due, 2);
 }
 
+/// Side by side, as a fan-out's children, or far from each other with somebody else's run between them.
+pub(crate) fn claims_survive_pruning_wherever_their_ids_lie(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let parent = forge.running("p");
+    let other = forge
+        .writer
+        .register_worker(&entry("x", "h", 2), at(0))
+        .unwrap();
+    let foreign = forge.start_at("f", 1, at(1));
+    assert_eq!(forge.claim_as(other, at(1)).len(), 1);
+    let children = forge.branch(&parent, 40);
+    for child in &children[1..39] {
+        forge.end(child, done("1"));
+    }
+    let held = [&parent, &children[0], &children[39]].map(known);
+    for seconds in [4, 5, 6] {
+        let beat = forge.writer.heartbeat(forge.worker, &held, at(seconds));
+        let beat = beat.unwrap();
+        assert!(beat.lost.is_empty() && beat.orphans.is_empty(), "{beat:?}");
+    }
+    let orphans = forge.writer.heartbeat(forge.worker, &[], at(7)).unwrap();
+    assert_eq!(orphans.orphans, held);
+    let recovered = forge
+        .writer
+        .declare_dead(forge.worker, None, LIMITS, at(8))
+        .unwrap()
+        .unwrap();
+    assert_eq!(recovered.due, 3);
+    assert_eq!(forge.row(foreign).locked_by, Some(other.0));
+}
+
 pub(crate) fn a_run_claimed_twice_by_one_worker_is_recovered_once(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let run = forge.running("p");

@@ -71,6 +71,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     claim::CLAIM,
     children::COUNTERS,
     children::PAGE,
+    recount::PARENT,
     recount::BRANCH,
     recount::REPAIR,
     recount::NOTE,

@@ -1,10 +1,13 @@
 //! The commit of a batch of plans: the hot path of the house.
 //!
 //! One transaction, one kind of statement after the other, each for the whole batch. The order is the order of
-//! locks: the worker's row where children are claimed for it; branch rows that may reach zero or are sealed;
-//! runs, own ones and parents that may be woken, in one sequence of ids; new rows; counters. Whoever holds
-//! a branch row may wait for runs, and nobody who holds a run waits for a branch row that another transaction
-//! locks before its runs.
+//! locks: the worker's row where children are claimed for it; runs by id; branch rows by id; new rows. The
+//! counters of branches are written last of all, since all writers of a large fan-out meet there: they hold such
+//! a row for one statement and the commit.
+//!
+//! Only then is known whose last child has finished, and its parent's lock should have come first. Nobody waits
+//! against the order: the parent is locked if it is free, as it nearly always is while it waits for its
+//! children. If it is not, the batch is begun again and locks all its parents with its own runs.
 //!
 //! Children of a branch and records of a run are written by whoever holds the lock of that run only, so they
 //! need no locks of their own.
@@ -24,17 +27,19 @@ use std::collections::BTreeMap;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::result::Error;
 use jiff::Timestamp;
 
 use crate::record::{Plan, PlanOutcome, RunEnd, Verdict};
 use crate::store::Applied;
+use crate::store::postgres::fault;
 pub(super) use brief::Brief;
 
 /// For the tests of query plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     branch::LOOK,
-    branch::PENDING,
+    branch::PARENTS,
     branch::LOCK,
     branch::INSERT,
     brief::WRITE,
@@ -51,6 +56,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     run::CHANGE,
     run::COMPLETE,
     counters::COUNT,
+    counters::FREE,
 ];
 
 /// What is known about the rows that a batch inserts.
@@ -62,14 +68,53 @@ pub(super) enum Trust {
     Unknown,
 }
 
-/// Applies these plans; see [`Writer::apply`](crate::store::Writer::apply).
+/// When the parents of children that this batch completes are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parents {
+    /// Those whose last child it is, if they are free.
+    Last,
+    /// All of them, together with its own runs: one was not free.
+    First,
+}
+
+/// How a batch is begun; from now on, if it has to be begun again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Approach {
+    pub(super) trust: Trust,
+    pub(super) parents: Parents,
+}
+
+impl Approach {
+    /// What nearly always succeeds.
+    pub(super) const FIRST: Self = Self {
+        trust: Trust::New,
+        parents: Parents::Last,
+    };
+}
+
+/// Applies these plans; see [`Writer::apply`](crate::store::Writer::apply). Says in `approach` what was in the way
+/// if the batch has to be begun again.
 pub(super) fn apply(
     conn: &mut PgConnection,
     plans: &[Plan],
     now: Timestamp,
-    trust: Trust,
+    approach: &mut Approach,
 ) -> QueryResult<Applied> {
-    Batch::new(plans, now).write(conn, trust)
+    let mut batch = Batch::new(plans, now);
+    let written = batch.write(conn, *approach);
+    if written.as_ref().is_err_and(fault::is_duplicate) {
+        // A child was dispatched before, or by someone else: look at each one.
+        approach.trust = Trust::Unknown;
+    }
+    if batch.parents_busy {
+        approach.parents = Parents::First;
+    }
+    written.map(|()| batch.applied)
+}
+
+/// Whether a batch that failed so was begun in a way that did not fit.
+pub(super) fn is_worth_beginning_again(error: &Error) -> bool {
+    fault::is_duplicate(error) || matches!(error, Error::RollbackTransaction)
 }
 
 /// The answer for plans that were all written as they are, with what is left on their runs.
@@ -93,6 +138,8 @@ struct Batch<'a> {
     live: Vec<bool>,
     /// Children that this transaction completes, by branch.
     finished: BTreeMap<i64, i64>,
+    /// A parent is to be woken that somebody else has locked.
+    parents_busy: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -114,21 +161,22 @@ impl<'a> Batch<'a> {
             },
             live: vec![true; plans.len()],
             finished,
+            parents_busy: false,
         }
     }
 
-    fn write(mut self, conn: &mut PgConnection, trust: Trust) -> QueryResult<Applied> {
+    fn write(&mut self, conn: &mut PgConnection, approach: Approach) -> QueryResult<()> {
+        let Approach { trust, parents } = approach;
         self.share_workers(conn)?;
-        let mut rows = self.lock_branches(conn)?;
-        self.lock_runs(conn, &rows)?;
+        self.lock_runs(conn, parents)?;
+        let mut rows = self.find_branches(conn)?;
         self.dispatch(conn, &mut rows, trust)?;
         self.insert_records(conn, &rows, trust)?;
         self.withdraw_records(conn)?;
         self.insert_errors(conn)?;
         self.change_runs(conn)?;
         self.enter_blocked(conn)?;
-        self.count(conn, &rows)?;
-        Ok(self.applied)
+        self.count(conn, &rows)
     }
 
     /// The plans that are being written, with their place in the batch.

@@ -1,33 +1,30 @@
-//! Connections: how one is opened, what its session is told, and how it is opened anew after a loss.
+//! Connections: what runs on one, and how it is opened anew after a loss.
 //!
 //! A transaction that loses its connection before the commit is sent has done nothing, and is run again. Once
 //! the commit is sent nobody knows: the intents of a store are made so that the same call again settles it.
 
+mod line;
+mod settings;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use diesel::result::Error;
 
 use super::fault;
 use super::location::PostgresOptions;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-
-/// The application's own pool of connections.
-pub type DatabasePool = Pool<ConnectionManager<PgConnection>>;
+pub use line::DatabasePool;
+use line::Line;
+pub(super) use settings::Purpose;
+use settings::{Setting, local, settings};
 
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a look may take.
-const READ_MAX: Duration = Duration::from_secs(30);
-
-/// How long an export may wait for its file between two looks; until then nothing is vacuumed behind it.
-const EXPORT_IDLE_MAX: Duration = Duration::from_secs(600);
 
 /// The first pause between two tries; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -35,18 +32,6 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// How often a transaction that lost against another one is run again before the caller hears of it.
 const TRIES: u32 = 5;
-
-/// What a connection is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Commits: statements pinned to the indexes, everything done well before half a lease.
-    Write,
-    Read,
-    /// Reads one state of everything, at the pace of whoever writes it down.
-    Export,
-    /// Changes the schema: takes the time it takes.
-    Migrate,
-}
 
 /// Where connections come from.
 #[derive(Clone)]
@@ -82,25 +67,10 @@ impl Source {
     }
 }
 
-/// A connection, our own or lent by the application.
-enum Line {
-    Own(Box<PgConnection>),
-    Lent(Box<PooledConnection<ConnectionManager<PgConnection>>>),
-}
-
-impl Line {
-    fn conn(&mut self) -> &mut PgConnection {
-        match self {
-            Self::Own(conn) => conn,
-            Self::Lent(conn) => conn,
-        }
-    }
-}
-
 /// One connection of ours over time: opened when it is needed, given up when it fails.
 pub(super) struct Session {
     source: Source,
-    settings: Vec<(&'static str, String)>,
+    settings: Vec<Setting>,
     begin: String,
     line: Option<Line>,
 }
@@ -121,7 +91,7 @@ impl Session {
     /// Opens the connection if there is none.
     pub(super) fn connect(&mut self) -> StoreResult<&mut PgConnection> {
         if self.line.is_none() {
-            self.line = Some(self.open()?);
+            self.line = Some(Line::open(&self.source, &self.settings)?);
         }
         match &mut self.line {
             Some(line) => Ok(line.conn()),
@@ -136,31 +106,6 @@ impl Session {
     /// Gives the connection up; the next use opens another.
     pub(super) fn disconnect(&mut self) {
         self.line = None;
-    }
-
-    fn open(&self) -> StoreResult<Line> {
-        let options = &self.source.options;
-        if let Some(pool) = &self.source.pool {
-            let lent = pool
-                .get()
-                .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
-            return Ok(Line::Lent(Box::new(lent)));
-        }
-        let mut conn = PgConnection::establish(&options.url)
-            .map_err(|error| fault::connection("open", &error))?;
-        if options.pooler {
-            // A statement that is prepared in one session is not there in the next.
-            conn.set_prepared_statement_cache_size(CacheSize::Disabled);
-        } else {
-            let settings: String = self
-                .settings
-                .iter()
-                .map(|(name, value)| format!("SET {name} TO {value};"))
-                .collect();
-            conn.batch_execute(&settings)
-                .map_err(|error| fault::statement("open", &error))?;
-        }
-        Ok(Line::Own(Box::new(conn)))
     }
 
     /// Runs `work` in one transaction (READ COMMITTED), again if it lost against another one or its
@@ -382,71 +327,4 @@ impl Drop for Abandoned<'_> {
 
 fn lost_line(operation: &'static str) -> StoreError {
     StoreError::new(operation, StoreErrorKind::Transient, "no connection")
-}
-
-/// Every statement walks indexes, from end to end. A plan is made once and may outlive the size that tables had
-/// then, so that nothing is read whole because it is small: not even into memory.
-const PLANS: [(&str, &str); 7] = [
-    ("jit", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("enable_bitmapscan", "off"),
-    ("enable_material", "off"),
-];
-
-/// What a session is told. No transaction may outlast half a lease: a writer that is frozen or cut off is rolled
-/// back by the server before anybody is declared dead in vain. Batches know their indexes: with a planner free to choose, one
-/// cost up to twice as much.
-fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<(&'static str, String)> {
-    let millis = |span: Duration| span.as_millis().max(1).to_string();
-    let mut settings = vec![
-        ("search_path", format!("\"{}\"", options.schema)),
-        ("client_min_messages", "warning".to_owned()),
-    ];
-    match purpose {
-        Purpose::Write => {
-            let most = options.lease * 2 / 5;
-            settings.extend([
-                ("statement_timeout", millis(most)),
-                ("idle_in_transaction_session_timeout", millis(most)),
-                ("lock_timeout", millis(most / 2)),
-            ]);
-        }
-        Purpose::Read => settings.extend([
-            ("statement_timeout", millis(READ_MAX)),
-            ("idle_in_transaction_session_timeout", millis(READ_MAX)),
-            ("default_transaction_read_only", "on".to_owned()),
-        ]),
-        Purpose::Export => {
-            settings.extend([
-                ("statement_timeout", millis(READ_MAX)),
-                (
-                    "idle_in_transaction_session_timeout",
-                    millis(EXPORT_IDLE_MAX),
-                ),
-                ("jit", "off".to_owned()),
-                ("enable_seqscan", "off".to_owned()),
-                // Each page would merge its few runs with an index from its beginning.
-                ("enable_hashjoin", "off".to_owned()),
-                ("enable_mergejoin", "off".to_owned()),
-            ]);
-            return settings;
-        }
-        Purpose::Migrate => return settings,
-    }
-    settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
-    settings
-}
-
-/// The same for one transaction; `default_transaction_read_only` speaks of the next one only.
-fn local(settings: &[(&'static str, String)]) -> String {
-    settings
-        .iter()
-        .map(|(name, value)| match *name {
-            "default_transaction_read_only" => "SET LOCAL transaction_read_only TO on;".to_owned(),
-            name => format!("SET LOCAL {name} TO {value};"),
-        })
-        .collect()
 }

@@ -4,13 +4,15 @@
 //! So a message that is not known here is tried again a few times before it counts as a refusal: a deadlock
 //! told in another language does not come back, a value that cannot be stored does.
 
+mod remedy;
+
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error};
 
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 26] = [
+const MESSAGES: [(&str, StoreErrorKind); 27] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Corrupt),
     ("does not support SSL", StoreErrorKind::Corrupt),
@@ -27,6 +29,7 @@ const MESSAGES: [(&str, StoreErrorKind); 26] = [
     ("could not write", StoreErrorKind::Transient),
     ("the database system is", StoreErrorKind::Transient),
     ("too many clients", StoreErrorKind::Transient),
+    ("too many connections", StoreErrorKind::Transient),
     ("connection slots", StoreErrorKind::Transient),
     ("read-only transaction", StoreErrorKind::Transient),
     ("prepared statement", StoreErrorKind::Transient),
@@ -43,7 +46,7 @@ const MESSAGES: [(&str, StoreErrorKind); 26] = [
 /// The store's error for a failed statement of this operation.
 pub(super) fn statement(operation: &'static str, error: &Error) -> StoreError {
     let kind = kind(error).unwrap_or(StoreErrorKind::Refused);
-    StoreError::new(operation, kind, error)
+    StoreError::new(operation, kind, remedy::told(error))
 }
 
 /// The store's error for a connection that was lost while this operation was under way.
@@ -61,7 +64,22 @@ pub(super) fn connection(operation: &'static str, error: &ConnectionError) -> St
         ConnectionError::CouldntSetupConfiguration(error) => kind(error),
         _ => None,
     };
-    StoreError::new(operation, kind.unwrap_or(StoreErrorKind::Transient), error)
+    StoreError::new(
+        operation,
+        kind.unwrap_or(StoreErrorKind::Transient),
+        remedy::told(error),
+    )
+}
+
+/// Whether the server, or a limit of the role or the database, has no room for another connection.
+pub(super) fn is_crowded(error: &ConnectionError) -> bool {
+    let message = error.to_string();
+    let known = [
+        "too many clients",
+        "too many connections",
+        "connection slots",
+    ];
+    known.iter().any(|known| message.contains(known))
 }
 
 /// Whether a unique constraint refused the statement.

@@ -58,17 +58,6 @@ pub(super) const OF_RUNS: &str = blocked!(
     SELECT p.workflow_id, p.since FROM chrono_forge_blocked AS p WHERE p.workflow_id = ANY(?)"
 );
 
-/// Branches whose block has failed are re-armed as steps are, and branch rows are locked before runs.
-const LOCK_BRANCHES: &str = "
-SELECT l.id FROM chrono_forge_execution_logs AS l
-WHERE l.id IN (
-    SELECT b.id FROM unnest(?) AS v (run)
-    JOIN chrono_forge_execution_logs AS b
-        ON b.workflow_id = v.run AND b.step_name >= 'branch$' AND b.step_name < 'branch%'
-    WHERE b.state = 2
-)
-ORDER BY l.id FOR NO KEY UPDATE";
-
 const LOCK_RUNS: &str = "
 SELECT w.id, w.lock_epoch, w.state
 FROM unnest(?) AS v (id)
@@ -98,7 +87,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     PAGE,
     PAGE_OF_BRANCH,
     OF_RUNS,
-    LOCK_BRANCHES,
     LOCK_RUNS,
     RESUME,
     UNBLOCK,
@@ -149,7 +137,6 @@ pub(super) fn retry(
 
 /// Locks what a retry of these runs may change; answers where they stand then.
 fn lock(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<Vec<Found>> {
-    Stmt::<(BigInt,)>::new(LOCK_BRANCHES, &[in_order(runs)]).load::<(i64,)>(conn)?;
     let rows: Vec<(i64, i64, i16)> =
         Stmt::<(BigInt, BigInt, SmallInt)>::new(LOCK_RUNS, &[in_order(runs)]).load(conn)?;
     rows.into_iter().map(runs::place).collect()

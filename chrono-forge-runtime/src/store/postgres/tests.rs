@@ -14,7 +14,9 @@ macro_rules! skip_without_server {
 mod calls;
 mod claims;
 mod deaths;
+mod locks;
 mod lost;
+mod parents;
 mod plans;
 mod side;
 mod wire;

@@ -7,9 +7,9 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
-use super::commit::{Brief, Trust};
+use super::commit::{Approach, Brief};
 use super::connection::{PATIENCE, Purpose, Session, Source};
-use super::{audits, claim, commit, fault, notify, recovery, start, wake, worker};
+use super::{audits, claim, commit, notify, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
@@ -46,21 +46,19 @@ impl PostgresWriter {
     /// The whole way, in a transaction. The pipeline keeps the batch and tries it again: it also serves what cannot wait
     /// meanwhile.
     fn apply_all(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
-        let mut trust = Trust::New;
+        let mut approach = Approach::FIRST;
         for _ in 0..COLLISIONS_MAX {
-            let mut collided = false;
+            let mut is_in_the_way = false;
             let applied = self
                 .session
                 .transaction("apply", Duration::ZERO, true, |conn| {
-                    let done = commit::apply(conn, plans, now, trust);
-                    collided = done.as_ref().is_err_and(fault::is_duplicate);
+                    let done = commit::apply(conn, plans, now, &mut approach);
+                    is_in_the_way = done.as_ref().is_err_and(commit::is_worth_beginning_again);
                     done
                 });
-            if !collided {
+            if !is_in_the_way {
                 return applied;
             }
-            // A child was dispatched before, or by someone else: look at each one.
-            trust = Trust::Unknown;
         }
         Err(StoreError::new(
             "apply",

@@ -1,4 +1,5 @@
-//! The recount of a branch whose counter looks wrong, under the lock of the branch's row.
+//! The recount of a branch whose counter looks wrong, under the lock of the branch's row, and before it, as
+//! everywhere, its run's: it may have to be woken.
 //!
 //! Who completes a child or dispatches one changes the counter in the same transaction, with this row locked. So
 //! while the lock is held nobody commits either, and what is counted is what the counter has to say. A completion
@@ -17,6 +18,12 @@ use crate::store::postgres::statement::Stmt;
 use crate::store::postgres::wake;
 use crate::store::shared::audits::BranchFound;
 use crate::store::shared::codes::signed;
+
+/// A branch stays with its run.
+pub(super) const PARENT: &str = "
+SELECT w.id FROM chrono_forge_workflows AS w
+WHERE w.id = (SELECT workflow_id FROM chrono_forge_execution_logs WHERE id = ?)
+FOR NO KEY UPDATE OF w";
 
 pub(super) const BRANCH: &str = "
 SELECT workflow_id, step_name, state, spawned, pending
@@ -40,6 +47,7 @@ pub(in crate::store::postgres) fn recount(
     branch: RecordId,
     now: Timestamp,
 ) -> QueryResult<Option<Recount>> {
+    Stmt::<(BigInt,)>::new(PARENT, &[branch.0.into()]).load::<(i64,)>(conn)?;
     type Columns = (BigInt, Text, SmallInt, BigInt, BigInt);
     let rows: Vec<(i64, String, i16, i64, i64)> =
         Stmt::<Columns>::new(BRANCH, &[branch.0.into()]).load(conn)?;

@@ -1,17 +1,15 @@
-//! Branch rows: found and, where their order matters, locked before any run; created by the first dispatch.
+//! Branch rows: found under the locks of their runs; created by the first dispatch.
 //!
-//! A completion far from the last one of its branch does not lock the branch row before its runs: the counter
-//! is lowered last, so that two writers with children of one branch meet only there. Near zero the row is
-//! locked first, since the transaction that reaches zero wakes the parent, whose lock comes before or after those
-//! of its own runs. When the guess is wrong the result is right all the same, and only the order of two locks
-//! is not: the server finds a deadlock, if there is one, and the batch is run again.
+//! They are locked as late as can be, when the counters are lowered: writers with children of one branch meet only
+//! there. A seal writes its row earlier, so a batch with a seal locks this row, and all of its rows with smaller ids,
+//! before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Batch;
 use crate::record::RecordId;
@@ -19,20 +17,16 @@ use crate::store::postgres::bind::{instants, ints, opt_texts, texts};
 use crate::store::postgres::statement::Stmt;
 use crate::store::shared::dispatch::{Branch, branches_of};
 
-/// Children that all writers together hardly complete while one transaction lasts.
-const NEAR: i64 = 8_192;
-
 pub(super) const LOOK: &str = "
-SELECT v.nth, l.id, l.pending, l.metadata
+SELECT v.nth, l.id, l.metadata
 FROM unnest(?, ?, ?) AS v (nth, run, name)
 JOIN chrono_forge_execution_logs AS l ON l.workflow_id = v.run AND l.step_name = v.name";
 
-pub(super) const PENDING: &str =
-    "SELECT id, pending FROM chrono_forge_execution_logs WHERE id = ANY(?)";
+pub(super) const PARENTS: &str =
+    "SELECT workflow_id FROM chrono_forge_execution_logs WHERE id = ANY(?)";
 
 pub(super) const LOCK: &str = "
-SELECT id, workflow_id, pending, state FROM chrono_forge_execution_logs
-WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE";
+SELECT id FROM chrono_forge_execution_logs WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE";
 
 pub(super) const INSERT: &str = "
 INSERT INTO chrono_forge_execution_logs
@@ -50,8 +44,6 @@ pub(super) struct Rows<'a> {
     pub(super) sealed: BTreeMap<(i64, &'a str), Option<String>>,
     /// Rows that this batch creates, with their counters.
     pub(super) created: Vec<i64>,
-    /// Parents of sealed branches whose last child may be in this batch.
-    pub(super) ending: BTreeSet<i64>,
 }
 
 /// Whether a record of this name is a branch's.
@@ -60,8 +52,18 @@ pub(super) fn is_branch(step_name: &str) -> bool {
 }
 
 impl<'a> Batch<'a> {
-    /// Finds the branch rows of this batch, and locks those whose order matters.
-    pub(super) fn lock_branches(&self, conn: &mut PgConnection) -> QueryResult<Rows<'a>> {
+    /// The runs whose branches the completions of this batch count down.
+    pub(super) fn parents(&self, conn: &mut PgConnection) -> QueryResult<BTreeSet<i64>> {
+        if self.finished.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let branches = [ints(self.finished.keys().copied())];
+        let parents: Vec<(i64,)> = Stmt::<(BigInt,)>::new(PARENTS, &branches).load(conn)?;
+        Ok(parents.into_iter().map(|(run,)| run).collect())
+    }
+
+    /// Finds the rows that this batch dispatches to or seals; locks them if it seals one.
+    pub(super) fn find_branches(&self, conn: &mut PgConnection) -> QueryResult<Rows<'a>> {
         let mut rows = Rows {
             dispatches: self
                 .live()
@@ -69,42 +71,22 @@ impl<'a> Batch<'a> {
                 .collect(),
             ..Rows::default()
         };
-        let mut pending = self.look(conn, &mut rows)?;
-        if !self.finished.is_empty() {
-            let all = [ints(self.finished.keys().copied())];
-            let found: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(PENDING, &all).load(conn)?;
-            for (id, left) in found {
-                let left = left - self.finished.get(&id).unwrap_or(&0);
-                pending
-                    .entry(id)
-                    .and_modify(|least| *least = left.min(*least))
-                    .or_insert(left);
-            }
-        }
-        // Those that are left for last have the larger ids, so that these locks, too, are taken in one order.
-        let near = pending.iter().rfind(|(_, pending)| **pending <= NEAR);
-        let Some((last, _)) = near else {
+        let sealed = self.look(conn, &mut rows)?;
+        let Some(last) = sealed.last() else {
             return Ok(rows);
         };
-        let first = pending.range(..=last).map(|(id, _)| *id);
-        let all = [ints(first)];
-        let locked: Vec<(i64, i64, i64, i16)> =
-            Stmt::<(BigInt, BigInt, BigInt, SmallInt)>::new(LOCK, &all).load(conn)?;
-        let ending = locked.into_iter().filter(|(id, _, pending, state)| {
-            let finished = self.finished.get(id).copied().unwrap_or(0);
-            *state == 1 && finished > 0 && *pending <= finished
-        });
-        rows.ending = ending.map(|(_, run, _, _)| run).collect();
+        let dispatched = rows.dispatches.iter().filter_map(|branch| branch.id);
+        let mut locked: BTreeSet<i64> = dispatched.map(|id| id.0).collect();
+        locked.extend(self.finished.keys());
+        locked.extend(&sealed);
+        // The others are locked by their counters, in the order of ids, too.
+        let locked = [ints(locked.range(..=last).copied())];
+        Stmt::<(BigInt,)>::new(LOCK, &locked).load::<(i64,)>(conn)?;
         Ok(rows)
     }
 
-    /// Finds the rows that this batch dispatches to or seals; answers how many children each of them waits for,
-    /// one that is sealed as if it were none.
-    fn look(
-        &self,
-        conn: &mut PgConnection,
-        rows: &mut Rows<'a>,
-    ) -> QueryResult<BTreeMap<i64, i64>> {
+    /// Looks them up; answers the rows that are sealed.
+    fn look(&self, conn: &mut PgConnection, rows: &mut Rows<'a>) -> QueryResult<BTreeSet<i64>> {
         let dispatched = rows.dispatches.iter().map(|branch| {
             let run = branch.plan.fence.run.0;
             (run, branch.name())
@@ -118,35 +100,33 @@ impl<'a> Batch<'a> {
         let count = rows.dispatches.len();
         let wanted: Vec<(i64, &str)> = dispatched.chain(sealed).collect();
         if wanted.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(BTreeSet::new());
         }
         let binds = [
             ints((0..).take(wanted.len())),
             ints(wanted.iter().map(|(run, _)| *run)),
             texts(wanted.iter().map(|(_, name)| *name)),
         ];
-        type Columns = (BigInt, BigInt, BigInt, Nullable<Text>);
-        let found: Vec<(i64, i64, i64, Option<String>)> =
-            Stmt::<Columns>::new(LOOK, &binds).load(conn)?;
-        let mut pending = BTreeMap::new();
+        let found: Vec<(i64, i64, Option<String>)> =
+            Stmt::<(BigInt, BigInt, Nullable<Text>)>::new(LOOK, &binds).load(conn)?;
+        let mut sealed = BTreeSet::new();
         rows.sealed = wanted[count..].iter().map(|of| (*of, None)).collect();
-        for (nth, id, left, metadata) in found {
+        for (nth, id, metadata) in found {
             let nth = usize::try_from(nth).unwrap_or(usize::MAX);
             match rows.dispatches.get_mut(nth) {
                 Some(branch) => {
                     branch.id = Some(RecordId(id));
                     branch.metadata = metadata;
-                    pending.entry(id).or_insert(left);
                 }
                 None => {
-                    pending.insert(id, 0);
+                    sealed.insert(id);
                     if let Some(of) = wanted.get(nth) {
                         rows.sealed.insert(*of, metadata);
                     }
                 }
             }
         }
-        Ok(pending)
+        Ok(sealed)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_types::{BigInt, SmallInt};
 
 use super::Batch;
@@ -24,6 +25,12 @@ FROM unnest(?, ?, ?, ?) AS v (id, added, finished, metadata)
 WHERE l.id = v.id
 RETURNING l.id, l.workflow_id, l.pending, l.state";
 
+/// Locks the parents that nobody else has locked. Branch rows are locked by now, and who holds a parent may be waiting
+/// for one of them.
+pub(super) const FREE: &str = "
+SELECT id FROM chrono_forge_workflows WHERE id = ANY(?) ORDER BY id
+FOR NO KEY UPDATE SKIP LOCKED";
+
 /// What one branch row gets.
 #[derive(Default)]
 struct Change {
@@ -34,7 +41,7 @@ struct Change {
 
 impl<'a> Batch<'a> {
     /// Counts what this batch dispatched and completed, and wakes the parents of sealed branches whose last
-    /// child is among them.
+    /// child is among them. Fails when one of these cannot be locked at once; see [`Parents`].
     pub(super) fn count(&mut self, conn: &mut PgConnection, rows: &Rows<'a>) -> QueryResult<()> {
         let changes = self.changes(rows)?;
         if changes.is_empty() {
@@ -61,6 +68,12 @@ impl<'a> Batch<'a> {
         parents.dedup();
         if parents.is_empty() {
             return Ok(());
+        }
+        let wanted = [ints(parents.iter().copied())];
+        let free: Vec<(i64,)> = Stmt::<(BigInt,)>::new(FREE, &wanted).load(conn)?;
+        self.parents_busy = free.len() < parents.len();
+        if self.parents_busy {
+            return Err(Error::RollbackTransaction);
         }
         for (run, state) in wake::rouse(conn, &parents, self.now)? {
             self.applied.parents_woken.push(run);

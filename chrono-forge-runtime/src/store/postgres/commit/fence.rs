@@ -11,8 +11,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 
-use super::Batch;
-use super::branch::Rows;
+use super::{Batch, Parents};
 use crate::record::{Plan, RunEnd, Verdict};
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::statement::Stmt;
@@ -52,13 +51,17 @@ impl Batch<'_> {
             .map(drop)
     }
 
-    /// Locks own runs and the parents that may be woken, checks the fences and completes what completes.
+    /// Locks own runs and, where they could not be had later, the parents that may be woken; checks the fences and
+    /// completes what completes.
     pub(super) fn lock_runs(
         &mut self,
         conn: &mut PgConnection,
-        rows: &Rows<'_>,
+        parents: Parents,
     ) -> QueryResult<()> {
-        let mut locked: BTreeSet<i64> = rows.ending.clone();
+        let mut locked = match parents {
+            Parents::Last => BTreeSet::new(),
+            Parents::First => self.parents(conn)?,
+        };
         let others = self.live().filter(|(_, plan)| !is_bare_completion(plan));
         locked.extend(others.map(|(_, plan)| plan.fence.run.0));
         let last = locked.last().copied();

@@ -11,8 +11,8 @@ use crate::record::RecordId;
 use crate::store::postgres::bind::{Bind, ints};
 use crate::store::postgres::statement::Stmt;
 
-/// What the records remember, with the records locked in their order: nobody else changes them, since their
-/// runs are locked, but all records are locked so.
+/// What the records remember, with the records locked in their order. Their runs are locked, but branches, which are
+/// re-armed as steps are, are counted down by children, too.
 pub(super) const NOTES: &str = "
 SELECT l.id, coalesce(l.metadata, '')
 FROM unnest(?) AS v (id)

@@ -1,5 +1,6 @@
 //! A session beside the store's own, to hold what they wait for.
 
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -7,9 +8,11 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use crate::record::RunId;
 use crate::store::conformance::backend::postgres::Schema;
 use crate::store::conformance::fixture::Forge;
-use crate::store::postgres::PostgresOptions;
+use crate::store::postgres::{PostgresOptions, PostgresStore};
+use crate::store::{Store, Writer};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Side {
     conn: PgConnection,
     watch: PgConnection,
-    /// What the sessions of this test are called.
-    name: String,
+    /// How the test's own sessions are opened.
+    options: PostgresOptions,
 }
 
 #[derive(QueryableByName)]
@@ -46,12 +49,28 @@ impl Side {
         Self {
             conn: open(),
             watch: open(),
-            name: options.schema.clone(),
+            options: options.clone(),
         }
+    }
+
+    /// A writer of another process that waits for locks as long as it takes.
+    pub(super) fn patient_writer(&self) -> Box<dyn Writer> {
+        let options = PostgresOptions {
+            lease: PATIENCE * 10,
+            ..self.options.clone()
+        };
+        PostgresStore::open(options).unwrap().writer().unwrap()
     }
 
     pub(super) fn run(&mut self, sql: &str) {
         self.conn.batch_execute(sql).unwrap();
+    }
+
+    /// Locks this run's row, as its own commits do, until `COMMIT`.
+    pub(super) fn hold_run(&mut self, run: RunId) {
+        self.run(&format!(
+            "BEGIN; SELECT id FROM chrono_forge_workflows WHERE id = {run} FOR NO KEY UPDATE"
+        ));
     }
 
     /// The only value of this query.
@@ -63,19 +82,48 @@ impl Side {
 
     /// Waits until one of the test's sessions waits for a lock.
     pub(super) fn until_somebody_waits(&mut self) {
-        let waiting = format!(
+        let waiting = self.waiting();
+        self.until(&waiting);
+    }
+
+    fn waiting(&self) -> String {
+        format!(
             "SELECT count(*) FROM pg_stat_activity
             WHERE application_name = '{}' AND wait_event_type = 'Lock'",
-            self.name
+            self.options.schema
+        )
+    }
+
+    /// Waits until the session at work in this thread waits for a lock.
+    pub(super) fn until_it_waits<T>(&mut self, thread: &ScopedJoinHandle<'_, T>) {
+        let waiting = self.waiting();
+        self.until_or(&waiting, || {
+            assert!(!thread.is_finished(), "it waited for nothing");
+        });
+    }
+
+    /// Which of these rows nobody has locked in a way that this lock would wait for.
+    pub(super) fn free(&mut self, table: &str, ids: &[i64], lock: &str) -> Vec<i64> {
+        let sql = format!(
+            "SELECT id AS count FROM {table} WHERE id = ANY('{{{}}}') FOR {lock} SKIP LOCKED",
+            ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
         );
-        self.until(&waiting);
+        let free: Vec<Count> = diesel::sql_query(sql).load(&mut self.watch).unwrap();
+        let mut free: Vec<i64> = free.into_iter().map(|row| row.count).collect();
+        free.sort_unstable();
+        free
     }
 
     /// Waits until this query answers another number than 0.
     pub(super) fn until(&mut self, sql: &str) {
+        self.until_or(sql, || ());
+    }
+
+    fn until_or(&mut self, sql: &str, check: impl Fn()) {
         let begun = Instant::now();
         while self.count(sql) == 0 {
             assert!(begun.elapsed() < PATIENCE, "{sql}");
+            check();
             std::thread::yield_now();
         }
     }
@@ -85,7 +133,7 @@ impl Side {
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE application_name = '{}' AND query LIKE 'LISTEN%'",
-            self.name
+            self.options.schema
         );
         self.count(&sql) > 0
     }

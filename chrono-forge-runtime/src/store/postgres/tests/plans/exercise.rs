@@ -6,6 +6,7 @@ use super::crowd::{Crowd, PARENT};
 use crate::record::*;
 use crate::store::conformance::fixture::*;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
+use crate::store::postgres::tests::side::Side;
 use crate::store::transfer::Exports;
 use crate::store::*;
 
@@ -93,6 +94,7 @@ pub(super) fn writes(crowd: &mut Crowd) -> Recorded {
     recorded(|| {
         passes(forge);
         let branch = families(forge);
+        busy_parent(forge, &mut crowd.side);
         operators(forge);
         audits(forge, branch);
         imports(forge, parts);
@@ -200,6 +202,26 @@ fn families(forge: &mut Forge) -> RecordId {
         WHERE id = {branch}"
     ));
     branch
+}
+
+/// The last child of somebody who is locked meanwhile.
+fn busy_parent(forge: &mut Forge, side: &mut Side) {
+    let parent = forge.running("busy");
+    let plan = Plan {
+        dispatches: vec![family("busy", 1, true)],
+        ..forge.plan(&parent)
+    };
+    let mut applied = forge.writer.apply(&[plan], at(1)).unwrap();
+    let child = applied.outcomes[0].claimed.remove(0);
+    forge.seal(&parent);
+    side.hold_run(parent.id);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            side.until_somebody_waits();
+            side.run("COMMIT");
+        });
+        forge.end(&child, done("1"));
+    });
 }
 
 fn operators(forge: &mut Forge) {

@@ -1,0 +1,93 @@
+//! What a session is told before it is used: where the tables are, how long anything may take, how to plan.
+
+use std::time::Duration;
+
+use crate::store::postgres::location::PostgresOptions;
+
+/// How long a look may take.
+const READ_MAX: Duration = Duration::from_secs(30);
+
+/// How long an export may wait for its file between two looks; until then nothing is vacuumed behind it.
+const EXPORT_IDLE_MAX: Duration = Duration::from_secs(600);
+
+/// A name and its value, as SQL.
+pub(super) type Setting = (&'static str, String);
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::postgres) enum Purpose {
+    /// Commits: statements pinned to the indexes, everything done well before half a lease.
+    Write,
+    Read,
+    /// Reads one state of everything, at the pace of whoever writes it down.
+    Export,
+    /// Changes the schema: takes the time it takes.
+    Migrate,
+}
+
+/// Every statement walks indexes, from end to end. A plan is made once and may outlive the size that tables had
+/// then, so that nothing is read whole because it is small: not even into memory.
+const PLANS: [(&str, &str); 7] = [
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_material", "off"),
+];
+
+/// What a session is told. No transaction may outlast half a lease: a writer that is frozen or cut off is rolled
+/// back by the server before anybody is declared dead in vain. Batches know their indexes: with a planner free to choose, one
+/// cost up to twice as much.
+pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setting> {
+    let millis = |span: Duration| span.as_millis().max(1).to_string();
+    let mut settings = vec![
+        ("search_path", format!("\"{}\"", options.schema)),
+        ("client_min_messages", "warning".to_owned()),
+    ];
+    match purpose {
+        Purpose::Write => {
+            let most = options.lease * 2 / 5;
+            settings.extend([
+                ("statement_timeout", millis(most)),
+                ("idle_in_transaction_session_timeout", millis(most)),
+                ("lock_timeout", millis(most / 2)),
+            ]);
+        }
+        Purpose::Read => settings.extend([
+            ("statement_timeout", millis(READ_MAX)),
+            ("idle_in_transaction_session_timeout", millis(READ_MAX)),
+            ("default_transaction_read_only", "on".to_owned()),
+        ]),
+        Purpose::Export => {
+            settings.extend([
+                ("statement_timeout", millis(READ_MAX)),
+                (
+                    "idle_in_transaction_session_timeout",
+                    millis(EXPORT_IDLE_MAX),
+                ),
+                ("jit", "off".to_owned()),
+                ("enable_seqscan", "off".to_owned()),
+                // Each page would merge its few runs with an index from its beginning.
+                ("enable_hashjoin", "off".to_owned()),
+                ("enable_mergejoin", "off".to_owned()),
+            ]);
+            return settings;
+        }
+        Purpose::Migrate => return settings,
+    }
+    settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
+    settings
+}
+
+/// The same for one transaction; `default_transaction_read_only` speaks of the next one only.
+pub(super) fn local(settings: &[Setting]) -> String {
+    settings
+        .iter()
+        .map(|(name, value)| match *name {
+            "default_transaction_read_only" => "SET LOCAL transaction_read_only TO on;".to_owned(),
+            name => format!("SET LOCAL {name} TO {value};"),
+        })
+        .collect()
+}
