@@ -1,5 +1,5 @@
-//! Ways to a PostgreSQL server: on the application's own pool, through a pooler, encrypted, with few rights, and to
-//! one of several schemas.
+//! Ways to a PostgreSQL server: on the application's own pool, through a pooler, encrypted, with few rights, to one
+//! of several schemas, and to one that takes no writes.
 //!
 //! Each test starts a server of its own; where the programs that it needs are not installed it is skipped by name.
 
@@ -13,6 +13,8 @@
 mod copies;
 #[cfg(feature = "postgres")]
 mod counts;
+#[cfg(feature = "postgres")]
+mod demoted;
 #[cfg(feature = "postgres")]
 mod pool;
 #[cfg(feature = "postgres")]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::CommitObserver;
 use super::batch::Batch;
@@ -17,6 +17,10 @@ use crate::telemetry::{TARGET, Trouble};
 /// First pause before a transient failure is tried again; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A batch that failed after so long may be too much for the time that the database gives a statement, and would be the
+/// next time: it is written in halves.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What all commit threads of a process share.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub(super) struct Pipeline {
     refused: HashSet<(i64, i64)>,
     /// A batch that met a transient failure; the same bytes are tried again.
     stuck: Option<(Batch, Duration)>,
+    /// Parts of that batch that come after it, the last one first; nothing else does before them.
+    parts: Vec<Batch>,
 }
 
 /// Batches up to this many plans are acknowledged on the commit thread.
@@ -61,24 +67,30 @@ impl Pipeline {
             trouble: Trouble::default(),
             refused: HashSet::new(),
             stuck: None,
+            parts: Vec::new(),
         }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            let turn = self
-                .queue
-                .next_turn(self.stuck.as_ref().map(|(_, pause)| *pause));
+            let turn = self.queue.next_turn(self.pause());
             if turn.halted || self.serve(turn.calls, turn.starts, turn.plans).is_err() {
                 for queue in &*self.around.queues {
                     queue.halt();
                 }
                 return;
             }
-            if turn.closed && self.stuck.is_none() {
+            if turn.closed && self.stuck.is_none() && self.parts.is_empty() {
                 return;
             }
         }
+    }
+
+    /// How long the batch that is under way waits for its next try; `None` without one.
+    fn pause(&self) -> Option<Duration> {
+        let next_part = (!self.parts.is_empty()).then_some(Duration::ZERO);
+        let pause = self.stuck.as_ref().map(|(_, pause)| *pause);
+        pause.or(next_part)
     }
 
     fn serve(
@@ -95,9 +107,10 @@ impl Pipeline {
         if !starts.is_empty() {
             self.start(starts)?;
         }
-        let (batch, pause) = match self.stuck.take() {
-            Some(stuck) => stuck,
-            None => (self.admit(plans), PAUSE_MIN),
+        let (batch, pause) = match (self.stuck.take(), self.parts.is_empty()) {
+            (Some(stuck), _) => stuck,
+            (None, false) => (self.parts.pop().unwrap_or_default(), PAUSE_MIN),
+            (None, true) => (self.admit(plans), PAUSE_MIN),
         };
         if !batch.is_empty() {
             self.write(batch, pause)?;
@@ -148,6 +161,7 @@ impl Pipeline {
 
     fn write(&mut self, batch: Batch, pause: Duration) -> Result<(), Halted> {
         self.before("apply")?;
+        let begun = Instant::now();
         match self.apply(&batch) {
             Ok(applied) => {
                 if let Some(outage) = self.trouble.over() {
@@ -164,10 +178,21 @@ impl Pipeline {
                 self.trouble.tell(&error, what);
                 let obstacle = error.needs_mending().then_some(error);
                 self.queue.set_obstacle(obstacle);
-                self.stuck = Some((batch, (pause * 2).min(PAUSE_MAX)));
+                self.keep(batch, (pause * 2).min(PAUSE_MAX), begun.elapsed());
                 Ok(())
             }
         }
+    }
+
+    /// Keeps a batch for its next try, which comes after this pause.
+    fn keep(&mut self, batch: Batch, pause: Duration, took: Duration) {
+        if took < SLOW || batch.plans.len() < 2 {
+            self.stuck = Some((batch, pause));
+            return;
+        }
+        let (first, second) = batch.halve();
+        self.stuck = Some((first, pause));
+        self.parts.push(second);
     }
 
     fn apply(&mut self, batch: &Batch) -> StoreResult<Applied> {

@@ -49,7 +49,7 @@ pub(super) struct Turn {
 #[derive(Default)]
 struct Waiting {
     calls: VecDeque<Call>,
-    starts: Vec<(Start, StartReply)>,
+    starts: VecDeque<(Start, StartReply)>,
     plans: Lanes,
     /// Told once nothing is left that was queued.
     empty: Vec<oneshot::Sender<()>>,
@@ -100,7 +100,7 @@ impl Queue {
     }
 
     pub(super) fn push_start(&self, start: Start, reply: StartReply) {
-        self.push(|waiting| waiting.starts.push((start, reply)));
+        self.push(|waiting| waiting.starts.push_back((start, reply)));
     }
 
     pub(super) fn push_call(&self, call: Call) {
@@ -184,10 +184,11 @@ impl Queue {
         } else {
             self.take_batch(&mut waiting)
         };
+        let starts = self.take_starts(&mut waiting.starts);
         Turn {
             calls: std::mem::take(&mut waiting.calls),
-            starts: std::mem::take(&mut waiting.starts),
-            closed: waiting.closed && waiting.plans.is_empty(),
+            starts,
+            closed: waiting.closed && waiting.plans.is_empty() && waiting.starts.is_empty(),
             halted: waiting.halted,
             plans,
         }
@@ -200,6 +201,19 @@ impl Queue {
         self.others
             .fetch_sub(batch.len() - urgent, Ordering::Relaxed);
         batch
+    }
+
+    /// The starts of one transaction, within the same limits as plans: any number of callers may wait.
+    fn take_starts(&self, waiting: &mut VecDeque<(Start, StartReply)>) -> Vec<(Start, StartReply)> {
+        let mut bytes = 0;
+        let fits = |(start, _): &&(Start, StartReply)| {
+            bytes += start.key.len() + start.args.len();
+            bytes <= self.limits.bytes_max
+        };
+        let most = waiting.iter().take(self.limits.plans_max);
+        let count = most.take_while(fits).count().max(1);
+        let count = count.min(waiting.len());
+        waiting.drain(..count).collect()
     }
 
     fn backlog(&self, urgent: bool) -> &AtomicUsize {

@@ -3,7 +3,9 @@
 mod fake;
 
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::*;
@@ -42,19 +44,20 @@ impl Bench {
     }
 
     fn of(writers: u32, executes: bool) -> Self {
-        Self::in_batches(writers, executes, 1)
+        let limits = BatchLimits {
+            plans_max: 1,
+            ..BatchLimits::default()
+        };
+        Self::within(limits, writers, executes)
     }
 
-    fn in_batches(writers: u32, executes: bool, plans_max: usize) -> Self {
+    fn within(limits: BatchLimits, writers: u32, executes: bool) -> Self {
         let store = Fake::new(writers);
         let (teller, told) = channel();
         let (committer, threads) = Committer::open(
             &store,
             executes,
-            BatchLimits {
-                plans_max,
-                ..BatchLimits::default()
-            },
+            limits,
             Arc::new(SystemClock),
             Arc::new(Nobody),
             Arc::default(),
@@ -112,13 +115,25 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        for name in ["apply", "wake"] {
+        for name in ["apply", "wake", "start"] {
             self.gate.open(name);
         }
+        self.gate.fail_above(usize::MAX);
         self.committer.close();
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }
+    }
+}
+
+fn start(n: u32) -> Start {
+    Start {
+        key: format!("k{n}"),
+        workflow: "w".to_owned(),
+        queue: "default".to_owned(),
+        level: Level::top(Priority::Normal),
+        args: "{}".into(),
+        claim: None,
     }
 }
 
@@ -223,14 +238,6 @@ async fn who_executes_nothing_keeps_two_writers_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starts_are_spread_and_each_is_answered() {
     let bench = Bench::new(2);
-    let start = |n: u32| Start {
-        key: format!("k{n}"),
-        workflow: "w".to_owned(),
-        queue: "default".to_owned(),
-        level: Level::top(Priority::Normal),
-        args: "{}".into(),
-        claim: None,
-    };
     for n in 0..20 {
         let started = bench.committer.start(start(n), |_| {}).await.unwrap();
         assert!(matches!(started, Started::Inserted(_)), "{started:?}");
@@ -276,7 +283,11 @@ async fn what_somebody_has_to_mend_is_told_to_those_who_wait_and_what_passes_is_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_that_looks_for_the_refused_plan_of_a_batch_ends_when_it_is_halted() {
-    let mut bench = Bench::in_batches(0, true, 2);
+    let of_two = BatchLimits {
+        plans_max: 2,
+        ..BatchLimits::default()
+    };
+    let mut bench = Bench::within(of_two, 0, true);
     bench.gate.shut("apply");
     bench.submit(0, 1);
     bench.gate.await_waiting(1);
@@ -294,6 +305,59 @@ async fn a_thread_that_looks_for_the_refused_plan_of_a_batch_ends_when_it_is_hal
     }
     assert_eq!(bench.await_settled(), (RunId(0), 1));
     assert!(bench.told.try_recv().is_err());
+}
+
+/// However many callers start at once, and however much they bring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_that_wait_together_have_bounded_transactions() {
+    let default = BatchLimits::default();
+    let (few, light) = (
+        BatchLimits {
+            plans_max: 4,
+            ..default
+        },
+        BatchLimits {
+            bytes_max: 20,
+            ..default
+        },
+    );
+    for limits in [few, light] {
+        let bench = Bench::within(limits, 0, true);
+        bench.gate.shut("start");
+        let start = |n| Box::pin(bench.committer.start(start(n), |_| {}));
+        let mut starts: Vec<_> = (0..40).map(start).collect();
+        poll_fn(|cx| {
+            let are_queued = starts
+                .iter_mut()
+                .all(|start| start.as_mut().poll(cx).is_pending());
+            assert!(are_queued);
+            Poll::Ready(())
+        })
+        .await;
+        bench.gate.open("start");
+        for start in starts {
+            start.await.unwrap();
+        }
+        let transactions = bench.gate.passed("start").len();
+        assert!((8..=40).contains(&transactions), "{transactions}");
+    }
+}
+
+/// What the database does not write in the time that it gives a statement, it does not write the next time either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_the_database_has_no_patience_for_is_written_in_parts() {
+    let bench = Bench::within(BatchLimits::default(), 1, true);
+    bench.gate.fail_above(3);
+    bench.gate.shut("apply");
+    for run in 0..12 {
+        bench.submit(run, 1);
+    }
+    bench.gate.await_waiting(1);
+    bench.gate.open("apply");
+    // What comes meanwhile is written after what was there.
+    bench.submit(0, 2);
+    let settled: Vec<(RunId, u64)> = (0..13).map(|_| bench.await_settled()).collect();
+    assert_eq!(settled.last(), Some(&(RunId(0), 2)));
 }
 
 #[cfg(feature = "testing")]

@@ -127,7 +127,9 @@
 //!
 //! # Failover
 //!
-//! Name all hosts in the URL with `target_session_attrs=read-write`: when the primary goes, connections are opened to the new one.
+//! Name all hosts in the URL: when the primary goes, connections are opened to the new one. A server that takes no writes is passed by
+//! (`target_session_attrs=read-write`, unless the URL says otherwise), also where one name leads to the old primary for a while.
+//! Of a pool of your own you tell that yourself.
 //! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last transactions of the
 //! old primary, and then steps that it recorded run again. With `synchronous_commit = on` and a synchronous replica nothing is lost.
 //!

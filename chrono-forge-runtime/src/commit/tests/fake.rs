@@ -14,6 +14,9 @@ use crate::store::*;
 /// Whatever takes longer than this hangs.
 const HANGS: Duration = Duration::from_secs(30);
 
+/// What a database takes that loses patience.
+const SLOW: Duration = Duration::from_millis(150);
+
 pub(super) struct Fake {
     inner: SqliteStore,
     capabilities: Capabilities,
@@ -50,6 +53,8 @@ struct Doors {
     waiting: u32,
     /// What the next intents of a name fail with, and all that follow with the last of them.
     broken: HashMap<&'static str, Vec<StoreErrorKind>>,
+    /// The most plans that the database writes before it runs out of patience.
+    plans_max: Option<usize>,
     /// Intents with their thread, those of batches with their first run.
     passed: Vec<(&'static str, String, Option<RunId>)>,
 }
@@ -80,6 +85,16 @@ impl Gate {
         let doors = self.inner.lock().unwrap();
         let waited = self.moved.wait_timeout_while(doors, HANGS, is_missing);
         assert!(!waited.unwrap().1.timed_out(), "nobody passed");
+    }
+
+    /// Larger batches fail, after a while, as often as they come.
+    pub(super) fn fail_above(&self, plans_max: usize) {
+        self.inner.lock().unwrap().plans_max = Some(plans_max);
+    }
+
+    fn is_too_large(&self, plans: &[Plan]) -> bool {
+        let plans_max = self.inner.lock().unwrap().plans_max;
+        plans_max.is_some_and(|most| plans.len() > most)
     }
 
     /// Waits until so many stand at doors.
@@ -205,6 +220,11 @@ impl Writer for FakeWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
         self.gate
             .pass("apply", plans.first().map(|plan| plan.fence.run))?;
+        if self.gate.is_too_large(plans) {
+            std::thread::sleep(SLOW);
+            let told = "canceling statement due to statement timeout";
+            return Err(StoreError::new("apply", StoreErrorKind::Transient, told));
+        }
         self.inner.apply(plans, now)
     }
 

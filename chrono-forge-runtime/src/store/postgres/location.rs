@@ -51,14 +51,17 @@ const WRITERS_IDLE: u32 = 2;
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
-/// What libpq is told unless the URL says otherwise: to notice within a lease that the server is gone.
-const DEFAULTS: [(&str, &str); 6] = [
+/// What libpq is told unless the URL says otherwise: to notice within a lease that the server is gone, and to leave
+/// alone one that takes no writes. After a failover a name may lead to the old primary for a while, and a session
+/// with it would last: it writes nothing, and what it reads is out of date.
+const DEFAULTS: [(&str, &str); 7] = [
     ("application_name", "chrono-forge"),
     ("connect_timeout", "5"),
     ("keepalives_idle", "3"),
     ("keepalives_interval", "1"),
     ("keepalives_count", "3"),
     ("tcp_user_timeout", "5000"),
+    ("target_session_attrs", "read-write"),
 ];
 
 impl PostgresOptions {

@@ -18,5 +18,6 @@ mod locks;
 mod lost;
 mod parents;
 mod plans;
+mod settings;
 mod side;
 mod wire;

@@ -39,13 +39,20 @@ const PLANS: [(&str, &str); 7] = [
 
 /// What a session is told. No transaction may outlast half a lease: a writer that is frozen or cut off is rolled
 /// back by the server before anybody is declared dead in vain. Batches know their indexes: with a planner free to choose, one
-/// cost up to twice as much.
+/// cost up to twice as much. Who has waited for a lock looks again, and must see what it waited for: the isolation is
+/// not the role's to choose.
 pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setting> {
     let millis = |span: Duration| span.as_millis().max(1).to_string();
     let mut settings = vec![
         ("search_path", format!("\"{}\"", options.schema)),
         ("client_min_messages", "warning".to_owned()),
     ];
+    if purpose != Purpose::Export {
+        settings.push((
+            "default_transaction_isolation",
+            "'read committed'".to_owned(),
+        ));
+    }
     match purpose {
         Purpose::Write => {
             let most = options.lease * 2 / 5;
@@ -81,13 +88,13 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
     settings
 }
 
-/// The same for one transaction; `default_transaction_read_only` speaks of the next one only.
+/// The same for one transaction; what is called a default speaks of the next one only.
 pub(super) fn local(settings: &[Setting]) -> String {
     settings
         .iter()
-        .map(|(name, value)| match *name {
-            "default_transaction_read_only" => "SET LOCAL transaction_read_only TO on;".to_owned(),
-            name => format!("SET LOCAL {name} TO {value};"),
+        .map(|(name, value)| {
+            let name = name.strip_prefix("default_").unwrap_or(name);
+            format!("SET LOCAL {name} TO {value};")
         })
         .collect()
 }

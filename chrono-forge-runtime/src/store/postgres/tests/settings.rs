@@ -1,0 +1,59 @@
+//! Settings that a role, a database or a server brings along: sessions of ours are told otherwise.
+
+use super::side::Side;
+use crate::record::*;
+use crate::store::conformance::backend::postgres::Schema;
+use crate::store::conformance::fixture::*;
+use crate::store::postgres::{PostgresOptions, PostgresStore};
+use crate::store::{Store, Writer};
+
+/// As if the role had this setting, on a session of our own and on one of a pooler.
+fn with_setting(options: &PostgresOptions, setting: &str) -> [PostgresOptions; 2] {
+    let url = format!("{}&options=-c%20{setting}", options.url);
+    [false, true].map(|pooler| PostgresOptions {
+        url: url.clone(),
+        pooler,
+        ..options.clone()
+    })
+}
+
+/// In a transaction that sees the database as it was when it began, whoever waited for a claim would not see what
+/// it claimed: the run would stay with the dead worker for ever.
+#[test]
+fn a_death_sees_what_it_waited_for_whatever_the_isolation_of_the_role() {
+    skip_without_server!();
+    for isolation in ["repeatable%5C%20read", "serializable"] {
+        let schema = Schema::new();
+        let options = schema.options();
+        let mut forge = Forge::of(Box::new(schema));
+        let mut side = Side::of(&options);
+        let setting = format!("default_transaction_isolation%3D{isolation}");
+        for (nth, options) in with_setting(&options, &setting).into_iter().enumerate() {
+            let run = forge.start_at(&format!("p{nth}"), 1, at(1));
+            forge.worker = register(forge.writer.as_mut());
+            let worker = forge.worker;
+            side.run(&format!(
+                "BEGIN;
+                SELECT id FROM chrono_forge_workers WHERE id = {worker} FOR KEY SHARE;
+                UPDATE chrono_forge_workflows
+                SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1 WHERE id = {run};
+                INSERT INTO chrono_forge_claims (worker_id, run_ids) VALUES ({worker}, '{{{run}}}')"
+            ));
+            let mut other = PostgresStore::open(options).unwrap().writer().unwrap();
+            let recovered = std::thread::scope(|scope| {
+                let dead = scope.spawn(move || other.declare_dead(worker, None, LIMITS, at(20)));
+                side.until_somebody_waits();
+                side.run("COMMIT");
+                dead.join().unwrap().unwrap().unwrap()
+            });
+            assert_eq!(recovered.due, 1, "{isolation} {nth}");
+            assert_eq!(forge.row(run).state, RunState::Idle);
+        }
+    }
+}
+
+fn register(writer: &mut dyn Writer) -> WorkerId {
+    writer
+        .register_worker(&entry("w", "host", 1), at(0))
+        .unwrap()
+}
