@@ -82,3 +82,47 @@ fn a_process_takes_as_many_sessions_as_the_guide_says_and_gives_them_back() {
         }
     }
 }
+
+/// Names of this process's threads that are an engine's.
+#[cfg(target_os = "linux")]
+fn threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+    // One that has just ended has no name.
+    let names = names.filter_map(Result::ok);
+    names
+        .filter(|name| name.starts_with("chrono-forge"))
+        .collect()
+}
+
+/// A thread that still talks to the server when its process ends has the TLS library taken away under it.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_engine_that_is_dropped_leaves_no_thread_behind() {
+    const ALONE: &str = "CHRONO_FORGE_TEST_ALONE";
+    let test = "an_engine_that_is_dropped_leaves_no_thread_behind";
+    if std::env::var_os(ALONE).is_none() {
+        // In a process of its own: others have engines, too.
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        alone.args(["--exact", &format!("counts::{test}")]);
+        assert!(alone.env(ALONE, "1").status().unwrap().success());
+        return;
+    }
+    let Some(server) = server(test) else {
+        return;
+    };
+    let mut left = 0;
+    bounded(async {
+        for round in 0..8 {
+            let builder = engine(&server.url("schema=forge")).worker(round % 2 == 0);
+            let forge = builder.open().await.unwrap();
+            assert!(!threads().is_empty());
+            drop(forge);
+            // The system takes a moment to forget a thread.
+            std::thread::sleep(Duration::from_millis(5));
+            left += usize::from(!threads().is_empty());
+        }
+    });
+    // A busy machine may take longer; threads that nobody waits for are there nearly every time.
+    assert!(left <= 3, "{left} of 8 times");
+}

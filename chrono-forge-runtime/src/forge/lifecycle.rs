@@ -26,6 +26,9 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 #[cfg(feature = "testing")]
 const DEATH_MAX: Duration = Duration::from_secs(1);
 
+/// How long an engine that is dropped without a shutdown waits for its threads.
+const CLOSE_MAX: Duration = Duration::from_millis(250);
+
 /// However short the grace, the last writes get this long.
 const WRITE_MIN: Duration = Duration::from_secs(1);
 
@@ -199,7 +202,6 @@ impl Lifecycle {
         let _ = tokio::task::spawn_blocking(join).await;
     }
 
-    #[cfg(feature = "testing")]
     fn have_threads_ended(&self) -> bool {
         let threads = self.threads();
         threads.iter().all(std::thread::JoinHandle::is_finished)
@@ -207,6 +209,24 @@ impl Lifecycle {
 
     fn threads(&self) -> MutexGuard<'_, Vec<std::thread::JoinHandle<()>>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the threads time to close their connections: a process that ends meanwhile, with an error that went past
+    /// `shutdown`, takes the TLS library away under them.
+    fn await_threads(&self) {
+        let deadline = Instant::now() + CLOSE_MAX;
+        while !self.are_threads_gone() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn are_threads_gone(&self) -> bool {
+        let listener = self.listener.lock();
+        let listener = listener.unwrap_or_else(PoisonError::into_inner);
+        let is_deaf = listener
+            .as_ref()
+            .is_none_or(std::thread::JoinHandle::is_finished);
+        is_deaf && self.have_threads_ended()
     }
 
     fn stop_tasks(&self) {
@@ -257,6 +277,7 @@ impl Drop for Lifecycle {
         if !self.closed.swap(true, Ordering::AcqRel) {
             self.host.crash();
             self.stop_tasks();
+            self.await_threads();
         }
     }
 }

@@ -27,7 +27,7 @@
 //! | `schema` | `public` | where our tables live; created by the first process that may migrate |
 //! | `writers` | 2 | connections that commit at the same time |
 //! | `notify` | `on` | call out to other processes with `NOTIFY`; `off` polls |
-//! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between |
+//! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between (`session` is like `none`) |
 //!
 //! # What is shared, and how
 //!
@@ -107,9 +107,27 @@
 //!
 //! # Autovacuum and the fill factor
 //!
-//! A run's row is written three or four times. Its table is created with a fill factor of 45: the versions of a row find room on its
-//! own page, and a completion touches no index. Do not add an index that names `state`, `locked_by`, `output`, `completed_at` or
-//! `updated_at`, in its predicate neither: every completion would then write to every index of the table.
+//! A run's row is written three times: started, claimed, completed. Its table is created with a fill factor of 45: the versions
+//! of a row find room on its own page, and a completion touches no index (a HOT update). What that is worth, measured after a
+//! fan-out of 1,000,000 children of one step by one process, beside the same with a fill factor of 100:
+//!
+//! | | 45 (ours) | 100 |
+//! |---|---|---|
+//! | table of runs, its indexes | 420 MB, 214 MB | 508 MB, 217 MB |
+//! | completions that touch no index | 98.7 % | 12 % |
+//! | dead versions when the last child is done (`n_dead_tup`) | 865,000 | 1,765,000 |
+//! | of these with their bytes still there (`pgstattuple`) | 21: 4 kB | 22,000: 4 MB |
+//! | after one autovacuum, and after `VACUUM` | 0, as large | 0, as large |
+//! | table of records, its indexes | 143 MB, 83 MB | 143 MB, 80 MB |
+//!
+//! So a finished child takes 665 bytes for its run and 237 for its record, and there is no bloat: pages clear themselves while they
+//! are written, a vacuum has only their line pointers and index entries to clear, and what is free on them (52 %) is the fill
+//! factor's. A claim does touch the indexes, since a claimed run leaves the queue. Autovacuum needs no setting of yours.
+//! (PostgreSQL 15.20 as installed: `autovacuum` with a naptime of a minute and scale factors of 0.2, `shared_buffers` 128 MB, `fsync`
+//! on; 81 s on two cores that did other work, too; sizes in MiB by `pg_relation_size`, updates by `pg_stat_user_tables`.)
+//!
+//! Do not add an index that names `state`, `locked_by`, `output`, `completed_at` or `updated_at`, in its predicate neither: every
+//! completion would then write to every index of the table.
 //!
 //! # Failover
 //!
