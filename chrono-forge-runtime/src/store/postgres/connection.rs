@@ -207,8 +207,16 @@ impl Session {
         let mut tries = 0;
         loop {
             let was_open = self.line.is_some();
+            let tried = Instant::now();
             let error = match attempt(self) {
                 Ok(value) => return Ok(value),
+                // No value is refused for a time limit, which may be told in any language.
+                Err(Failure::Told(error))
+                    if fault::is_unknown(&error)
+                        && tried.elapsed() >= lock_max(&self.source.options) =>
+                {
+                    return Err(fault::lost(operation, &error));
+                }
                 Err(Failure::Told(error)) => {
                     tries += 1;
                     if !fault::is_worth_another_try(&error) || tries >= TRIES {
@@ -418,7 +426,7 @@ fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<(&'static str, S
             settings.extend([
                 ("statement_timeout", millis(most)),
                 ("idle_in_transaction_session_timeout", millis(most)),
-                ("lock_timeout", millis(most / 2)),
+                ("lock_timeout", millis(lock_max(options))),
             ]);
         }
         Purpose::Read => settings.extend([
@@ -441,10 +449,24 @@ fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<(&'static str, S
             ]);
             return settings;
         }
-        Purpose::Migrate => return settings,
+        Purpose::Migrate => {
+            // What the role allows its queries is too short for an index over millions of rows.
+            let limits = [
+                "statement_timeout",
+                "lock_timeout",
+                "idle_in_transaction_session_timeout",
+            ];
+            settings.extend(limits.map(|limit| (limit, "0".to_owned())));
+            return settings;
+        }
     }
     settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
     settings
+}
+
+/// How long a writer waits for a lock: the shortest of its limits.
+fn lock_max(options: &PostgresOptions) -> Duration {
+    options.lease / 5
 }
 
 /// The same for one transaction; what is called a default speaks of the next one only.
