@@ -65,6 +65,41 @@ async fn a_dead_worker_is_none(backend: Backend) {
     .await;
 }
 
+/// It may be frozen, and go on in the midst of the import.
+#[backends]
+async fn a_silent_worker_is_stopped_by_an_import_and_begins_anew_after_it(backend: Backend) {
+    bounded(async {
+        let ground = Ground::new(backend);
+        let (old, new) = (ground.place(), ground.place());
+        let client = ground.client(&old).await;
+        client.start("a", fleet::sums(vec![1])).await.unwrap();
+        let (file, _) = ground.export(&old).await;
+        let worker = ground.builder(&new).heartbeat(Duration::from_millis(500));
+        // Nobody tells it of what is imported.
+        let worker = worker.poll_interval(Duration::from_millis(100));
+        let worker = worker.open().await.unwrap();
+        let alive = async || match worker.export(&mut Vec::new()).await {
+            Err(ExportError::WorkersAlive { workers }) => workers,
+            other => panic!("{other:?}"),
+        };
+        let before = alive().await;
+        // To somebody with so short a lease it is silent between two heartbeats.
+        let lease = Duration::from_millis(100);
+        let impatient = ground.builder(&new).worker(false).lease(lease);
+        let impatient = impatient.heartbeat(lease / 2).open().await.unwrap();
+        while let Err(error) = impatient.import(std::io::Cursor::new(&file)).await {
+            assert!(matches!(error, ImportError::WorkersAlive { .. }), "{error}");
+        }
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let after = alive().await;
+        assert!(before.iter().all(|id| !after.contains(id)), "{after:?}");
+        let run = worker.get::<fleet::sums>("a").await.unwrap().unwrap();
+        run.result().await.unwrap();
+        worker.shutdown().await;
+    })
+    .await;
+}
+
 #[backends]
 async fn a_writer_that_fails_fails_the_export(backend: Backend) {
     struct Full(usize);

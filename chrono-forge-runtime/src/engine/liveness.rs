@@ -26,6 +26,7 @@
 //!   body and before each effect.
 //! - The database was away for all: nobody judges others before its own lease is renewed, and then gives them
 //!   a lease to come back ([`watch`]).
+//! - The clock that all share is set forward: every heartbeat looks old, so all have a lease to renew theirs.
 //! - A claim's reply was lost: its runs are orphans; see [`super::holdings`].
 //!
 //! All of this follows real time, never the workflow clock: it is about processes.

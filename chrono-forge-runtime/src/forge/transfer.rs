@@ -99,7 +99,8 @@ impl Forge {
     /// The file is looked through before anything is written, then written in small transactions. Twice the
     /// same file changes nothing, and an import that was cut off goes on with the same file. Until it is
     /// finished no worker opens on this database: a parent without all of its children could go on without
-    /// them. So import with `.worker(false)`, then open workers.
+    /// them. So import with `.worker(false)`, then open workers. One that is silent for longer than its lease is declared
+    /// dead, since it may only be frozen: it begins anew once the import is finished.
     ///
     /// ```
     /// # use chrono_forge_runtime::forge::Forge;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::Vitals;
-use crate::clock::after;
+use crate::clock::{after, until};
 use crate::engine::host::Host;
 use crate::record::WorkerId;
 use crate::store::{Recovered, StoreResult, WorkerRow};
@@ -27,14 +27,33 @@ pub struct Watch {
     vitals: Arc<Vitals>,
     trouble: Trouble,
     next_look: Instant,
+    pace: Pace,
+}
+
+/// What the clock that all share showed at an instant of this process's own.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    shown: Timestamp,
+    at: Instant,
+}
+
+impl Pace {
+    /// How far the clock is ahead of where it would be had it gone on by itself.
+    fn leap(&self, later: &Self) -> Duration {
+        let passed = later.at.saturating_duration_since(self.at);
+        until(after(self.shown, passed), later.shown)
+    }
 }
 
 impl Watch {
     pub(super) fn new(vitals: Arc<Vitals>) -> Self {
+        let at = Instant::now();
+        let shown = vitals.host.real_now();
         Self {
             vitals,
             trouble: Trouble::default(),
-            next_look: Instant::now(),
+            next_look: at,
+            pace: Pace { shown, at },
         }
     }
 
@@ -88,24 +107,42 @@ impl Watch {
             .filter(|worker| worker.id != me)
             .collect();
         host.calls.note_company(!others.is_empty());
+        let now = self.now();
         for other in &others {
             let freed = self
                 .vitals
                 .locks
                 .as_ref()
                 .is_some_and(|locks| locks.is_free(other.id));
-            if freed || self.has_expired(other) {
+            if freed || self.has_expired(other, now) {
                 self.declare_dead(other.id, freed).await?;
             }
         }
         Ok(())
     }
 
+    /// What the clock that all share shows. If it was set forward, every heartbeat looks old: all have a lease to renew
+    /// theirs by the new time.
+    fn now(&mut self) -> Timestamp {
+        let host = &self.vitals.host;
+        let pace = Pace {
+            at: Instant::now(),
+            shown: host.real_now(),
+        };
+        let leap = self.pace.leap(&pace);
+        if leap > host.config.heartbeat / 2 {
+            tracing::warn!(target: TARGET, ?leap, "the clock was set forward; no other worker is declared dead for a lease");
+            self.vitals.forgive();
+        }
+        self.pace = pace;
+        pace.shown
+    }
+
     /// Whose own lease was not renewed lately cannot tell a dead worker from a database that was away.
-    fn has_expired(&self, other: &WorkerRow) -> bool {
+    fn has_expired(&self, other: &WorkerRow, now: Timestamp) -> bool {
         let host = &self.vitals.host;
         let may_judge = !self.vitals.forgives() && host.since_renewal() <= self.vitals.outage_min();
-        may_judge && after(other.heartbeat_at, host.config.lease) <= host.real_now()
+        may_judge && after(other.heartbeat_at, host.config.lease) <= now
     }
 
     async fn declare_dead(&self, worker: WorkerId, freed: bool) -> StoreResult<()> {
@@ -160,4 +197,30 @@ fn probe_interval(host: &Host) -> Duration {
 
 fn before(instant: Timestamp, span: Duration) -> Timestamp {
     instant.checked_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_leaps_by_what_it_shows_beyond_the_time_that_passed() {
+        let pace = Pace {
+            shown: Timestamp::from_second(1_700_000_000).unwrap(),
+            at: Instant::now(),
+        };
+        let second = Duration::from_secs(1);
+        let later = |ahead: Duration| Pace {
+            shown: after(pace.shown, second + ahead),
+            at: pace.at + second,
+        };
+        assert_eq!(pace.leap(&later(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(pace.leap(&later(9 * second)), 9 * second);
+        // Set back, nothing looks old.
+        let back = Pace {
+            shown: pace.shown,
+            ..later(second)
+        };
+        assert_eq!(pace.leap(&back), Duration::ZERO);
+    }
 }

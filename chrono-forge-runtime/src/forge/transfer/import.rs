@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Seek, SeekFrom};
 
+use jiff::Timestamp;
+
 use super::Imported;
 use crate::archive::{Batch, Batches, Line, Reader, Totals};
 use crate::engine::liveness;
@@ -127,6 +129,7 @@ impl Import<'_> {
         });
         let note = note.await?;
         self.check_note(note)?;
+        self.stop_silent_workers().await?;
         let checked = self.check_workers().await;
         if checked.is_err() && note == ImportNote::New {
             let id = self.id.clone();
@@ -136,6 +139,23 @@ impl Import<'_> {
             abandon.await?;
         }
         checked.map(|()| note)
+    }
+
+    /// A worker that is silent for longer than its lease may only be frozen. Declared dead, it does not go on with
+    /// what is half imported, and does not begin anew before the import is finished.
+    async fn stop_silent_workers(&self) -> StoreResult<()> {
+        let host = self.forge.host();
+        let workers = host.read(|store| store.live_workers()).await?;
+        let (lease, limits) = (host.config.lease, host.config.crashes);
+        for worker in workers {
+            let now = host.real_now();
+            let silent_since = now.checked_sub(lease).unwrap_or(Timestamp::MIN);
+            let declare = host.committer().call("import", move |writer| {
+                writer.declare_dead(worker.id, Some(silent_since), limits, now)
+            });
+            declare.await?;
+        }
+        Ok(())
     }
 
     async fn write<R: BufRead>(&self, mut batches: Batches<R>) -> Result<Imported, ImportError> {

@@ -21,7 +21,7 @@ use crate::store::StoreResult;
 pub use line::DatabasePool;
 use line::Line;
 pub(super) use settings::Purpose;
-use settings::{Setting, local, settings};
+use settings::{Setting, local, lock_max, settings};
 
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -152,8 +152,16 @@ impl Session {
         let mut tries = 0;
         loop {
             let was_open = self.line.is_some();
+            let tried = Instant::now();
             let error = match attempt(self) {
                 Ok(value) => return Ok(value),
+                // No value is refused for a time limit, which may be told in any language.
+                Err(Failure::Told(error))
+                    if fault::is_unknown(&error)
+                        && tried.elapsed() >= lock_max(&self.source.options) =>
+                {
+                    return Err(fault::lost(operation, &error));
+                }
                 Err(Failure::Told(error)) => {
                     tries += 1;
                     if !fault::is_worth_another_try(&error) || tries >= TRIES {

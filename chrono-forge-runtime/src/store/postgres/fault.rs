@@ -12,21 +12,21 @@ use diesel::result::{DatabaseErrorKind, Error};
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 27] = [
+const MESSAGES: [(&str, StoreErrorKind); 25] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Corrupt),
     ("does not support SSL", StoreErrorKind::Corrupt),
     ("deadlock detected", StoreErrorKind::Transient),
-    ("could not serialize", StoreErrorKind::Transient),
+    // Whatever the server itself fails at: a file that it cannot extend, read or open, a lock, an order of transactions.
+    ("could not ", StoreErrorKind::Transient),
+    // Of transactions that are about to wrap around, until a vacuum helps.
+    ("is not accepting commands", StoreErrorKind::Transient),
     ("canceling statement", StoreErrorKind::Transient),
     ("terminating connection", StoreErrorKind::Transient),
     ("server closed the connection", StoreErrorKind::Transient),
-    ("could not obtain lock", StoreErrorKind::Transient),
     ("out of memory", StoreErrorKind::Transient),
     ("out of shared memory", StoreErrorKind::Transient),
     ("No space left on device", StoreErrorKind::Transient),
-    ("could not extend file", StoreErrorKind::Transient),
-    ("could not write", StoreErrorKind::Transient),
     ("the database system is", StoreErrorKind::Transient),
     ("too many clients", StoreErrorKind::Transient),
     ("too many connections", StoreErrorKind::Transient),
@@ -80,6 +80,11 @@ pub(super) fn is_crowded(error: &ConnectionError) -> bool {
         "connection slots",
     ];
     known.iter().any(|known| message.contains(known))
+}
+
+/// Whether a failure says nothing that is known here.
+pub(super) fn is_unknown(error: &Error) -> bool {
+    kind(error).is_none()
 }
 
 /// Whether a unique constraint refused the statement.
@@ -140,6 +145,13 @@ mod tests {
     #[test]
     fn messages_tell_what_helps() {
         let kind_of = |message: &str| statement("apply", &unknown(message)).kind;
+        for trouble in [
+            "could not read block 7 in file \"base/5/16385\": Input/output error",
+            "could not open file \"base/5/16385.1\": Too many open files in system",
+            "database is not accepting commands to avoid wraparound data loss in database \"app\"",
+        ] {
+            assert_eq!(kind_of(trouble), StoreErrorKind::Transient, "{trouble}");
+        }
         assert_eq!(kind_of("deadlock detected"), StoreErrorKind::Transient);
         assert_eq!(
             kind_of("canceling statement due to lock timeout"),

@@ -59,7 +59,7 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
             settings.extend([
                 ("statement_timeout", millis(most)),
                 ("idle_in_transaction_session_timeout", millis(most)),
-                ("lock_timeout", millis(most / 2)),
+                ("lock_timeout", millis(lock_max(options))),
             ]);
         }
         Purpose::Read => settings.extend([
@@ -82,10 +82,24 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
             ]);
             return settings;
         }
-        Purpose::Migrate => return settings,
+        Purpose::Migrate => {
+            // What the role allows its queries is too short for an index over millions of rows.
+            let limits = [
+                "statement_timeout",
+                "lock_timeout",
+                "idle_in_transaction_session_timeout",
+            ];
+            settings.extend(limits.map(|limit| (limit, "0".to_owned())));
+            return settings;
+        }
     }
     settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
     settings
+}
+
+/// How long a writer waits for a lock: the shortest of its limits.
+pub(super) fn lock_max(options: &PostgresOptions) -> Duration {
+    options.lease / 5
 }
 
 /// The same for one transaction; what is called a default speaks of the next one only.

@@ -1,11 +1,13 @@
 //! Settings that a role, a database or a server brings along: sessions of ours are told otherwise.
 
+use std::time::Duration;
+
 use super::side::Side;
 use crate::record::*;
 use crate::store::conformance::backend::postgres::Schema;
 use crate::store::conformance::fixture::*;
 use crate::store::postgres::{PostgresOptions, PostgresStore};
-use crate::store::{Store, Writer};
+use crate::store::{Store, StoreErrorKind, Writer};
 
 /// As if the role had this setting, on a session of our own and on one of a pooler.
 fn with_setting(options: &PostgresOptions, setting: &str) -> [PostgresOptions; 2] {
@@ -56,4 +58,61 @@ fn register(writer: &mut dyn Writer) -> WorkerId {
     writer
         .register_worker(&entry("w", "host", 1), at(0))
         .unwrap()
+}
+
+/// Of a limit that is told in the server's language nothing is known but how long it took. No run fails for it.
+#[test]
+fn a_time_limit_in_another_language_refuses_nothing() {
+    skip_without_server!();
+    let schema = Schema::new();
+    let mut options = schema.options();
+    options.lease = Duration::from_secs(1);
+    let mut forge = Forge::of(Box::new(schema));
+    let run = forge.running("p");
+    let mut side = Side::of(&options);
+    let limit = |millis: u32| {
+        format!(
+            "CREATE OR REPLACE FUNCTION limited() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                PERFORM pg_sleep({millis} / 1000.0);
+                RAISE EXCEPTION 'storniere Anfrage wegen Zeitablaufs' USING ERRCODE = '57014';
+            END $$"
+        )
+    };
+    side.run(&limit(250));
+    side.run(
+        "CREATE TRIGGER limited BEFORE UPDATE ON chrono_forge_workflows
+        FOR EACH ROW EXECUTE FUNCTION limited()",
+    );
+    let mut writer = PostgresStore::open(options).unwrap().writer().unwrap();
+    let plans = [Plan {
+        end: Some(done("1")),
+        ..forge.plan(&run)
+    }];
+    let mut refusal = || writer.apply(&plans, at(10)).unwrap_err().kind;
+    assert_eq!(refusal(), StoreErrorKind::Transient);
+    // What comes at once is the value's own.
+    side.run(&limit(0));
+    assert_eq!(refusal(), StoreErrorKind::Refused);
+}
+
+#[test]
+fn a_migration_takes_its_time_whatever_the_limits_of_the_role() {
+    skip_without_server!();
+    let schema = Schema::new();
+    let options = schema.options();
+    let mut side = Side::of(&options);
+    side.run(
+        "CREATE TABLE chrono_forge_schema_migrations
+            (version text PRIMARY KEY, run_at timestamptz NOT NULL DEFAULT now());
+        BEGIN; LOCK TABLE chrono_forge_schema_migrations IN ROW EXCLUSIVE MODE",
+    );
+    let [options, _] = with_setting(&options, "statement_timeout%3D200");
+    let opened = std::thread::scope(|scope| {
+        let opened = scope.spawn(move || PostgresStore::open(options).map(drop));
+        side.until_somebody_waits();
+        std::thread::sleep(Duration::from_millis(400));
+        side.run("COMMIT");
+        opened.join().unwrap()
+    });
+    opened.unwrap();
 }
