@@ -7,6 +7,7 @@ mod attempts;
 pub mod crowd;
 mod database;
 pub mod fanout;
+pub mod heartbeats;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rows;

@@ -8,8 +8,7 @@ use chrono_forge::Workflow;
 use serde::{Deserialize, Serialize};
 
 use super::fanout::{child, parent};
-#[cfg(feature = "postgres")]
-use crate::floor::server;
+use crate::floor::heartbeats::Look;
 use crate::meter::Meter;
 use crate::place::Place;
 use crate::sample::Sample;
@@ -77,39 +76,6 @@ fn renewals(place: &Place, is_over: &AtomicBool) -> anyhow::Result<Vec<Instant>>
         }
     }
     Ok(seen)
-}
-
-/// Somebody else's connection.
-enum Look {
-    File(rusqlite::Connection),
-    #[cfg(feature = "postgres")]
-    Server(diesel::pg::PgConnection),
-}
-
-impl Look {
-    fn at(place: &Place) -> anyhow::Result<Self> {
-        match place {
-            Place::File(path) => Ok(Self::File(rusqlite::Connection::open(path)?)),
-            #[cfg(feature = "postgres")]
-            Place::Schema(url) => Ok(Self::Server(server::connect_in_schema(url)?)),
-        }
-    }
-
-    /// When the newest heartbeat says that it was, in microseconds.
-    fn newest(&mut self) -> anyhow::Result<i64> {
-        match self {
-            Self::File(conn) => {
-                let sql = "SELECT max(heartbeat_at) FROM chrono_forge_workers";
-                Ok(conn.query_row(sql, (), |row| row.get(0))?)
-            }
-            #[cfg(feature = "postgres")]
-            Self::Server(conn) => server::number(
-                conn,
-                "SELECT (extract(epoch FROM max(heartbeat_at)) * 1000000)::bigint AS number
-                FROM chrono_forge_workers",
-            ),
-        }
-    }
 }
 
 #[cfg(test)]
