@@ -14,6 +14,7 @@ mod claim;
 mod clock;
 mod commit;
 mod connection;
+mod doubts;
 mod failures;
 mod fault;
 mod held;
@@ -95,11 +96,13 @@ impl PostgresStore {
             pool,
         };
         schema::ensure(&source)?;
-        Ok(Self {
+        let store = Self {
             source,
             readers,
             marks: Arc::default(),
-        })
+        };
+        doubts::tell(&store.read("open", doubts::find)?);
+        Ok(store)
     }
 
     /// Undoes the newest migration and everything it holds; answers its version, or `None` when

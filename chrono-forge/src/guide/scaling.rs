@@ -136,6 +136,9 @@
 //! Of a pool of your own you tell that yourself.
 //! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last transactions of the
 //! old primary, and then steps that it recorded run again. With `synchronous_commit = on` and a synchronous replica nothing is lost.
+//! With `synchronous_commit` or `fsync` off not even a single server keeps its word when it crashes: an engine that is
+//! opened there warns. So it does where the server tells its errors in a language other than English, which it cannot tell apart:
+//! `ALTER ROLE app SET lc_messages = 'C'`.
 //!
 //! # Databases that speak PostgreSQL
 //!

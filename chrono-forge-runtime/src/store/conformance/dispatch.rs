@@ -101,6 +101,7 @@ pub(crate) fn cursors_of_several_spawns_stay_beside_each_other(on: &dyn Backend)
     assert_eq!(stored(&forge), expected);
     let metadata = Some(r#"{"m":1}"#.into());
     let sealed = Record {
+        state: RecordState::Completed,
         metadata,
         ..record("branch$b")
     };

@@ -97,7 +97,8 @@ FROM "
     };
 }
 
-/// What comes after them. A branch row keeps its counters.
+/// What comes after them. A branch row keeps its counters. No plan makes a decided record pending again: one that seems
+/// to was cut off from its answer, sent again, and comes late itself, behind what its run recorded since.
 macro_rules! on_conflict {
     () => {
         "
@@ -113,7 +114,8 @@ ON CONFLICT (workflow_id, step_name) DO UPDATE SET
     error_message = excluded.error_message,
     metadata = excluded.metadata,
     context_delta = excluded.context_delta,
-    result = excluded.result"
+    result = excluded.result
+WHERE chrono_forge_execution_logs.state = 0 OR excluded.state <> 0"
     };
 }
 

@@ -16,7 +16,7 @@ pub(super) type Setting = (&'static str, String);
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::postgres) enum Purpose {
-    /// Commits: statements pinned to the indexes, everything done well before half a lease.
+    /// Commits: statements pinned to the indexes, each done well before half a lease.
     Write,
     Read,
     /// Reads one state of everything, at the pace of whoever writes it down.
@@ -37,8 +37,8 @@ const PLANS: [(&str, &str); 7] = [
     ("enable_material", "off"),
 ];
 
-/// What a session is told. No transaction may outlast half a lease: a writer that is frozen or cut off is rolled
-/// back by the server before anybody is declared dead in vain. Batches know their indexes: with a planner free to choose, one
+/// What a session is told. No statement of a writer, and no pause between two of them, may last half a lease: one that is
+/// frozen or cut off is rolled back by the server before anybody is declared dead in vain. Batches know their indexes: with a planner free to choose, one
 /// cost up to twice as much. Who has waited for a lock looks again, and must see what it waited for: the isolation is
 /// not the role's to choose.
 pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setting> {

@@ -264,6 +264,39 @@ fn what_operators_do_is_done_once() {
     }
 }
 
+/// A statement that was sent, cut off from its answer and sent again may be executed a second time, by whoever kept it
+/// meanwhile, when its run has gone on.
+#[test]
+fn a_commit_that_comes_late_takes_nothing_back() {
+    skip_without_server!();
+    let mut forge = Broken::new().forge;
+    let run = forge.running("p");
+    let attempt = Plan {
+        records: vec![record("step$n")],
+        ..forge.plan(&run)
+    };
+    forge.apply(&attempt);
+    let decided = Plan {
+        records: vec![Record {
+            step_name: "step$n".into(),
+            ..completed(1, "1")
+        }],
+        ..forge.plan(&run)
+    };
+    forge.apply(&decided);
+    forge.apply(&attempt);
+    // The same in a batch that is no brief one.
+    let batch: Vec<Plan> = std::iter::once(attempt)
+        .chain((0..8).map(|nth| {
+            let other = forge.running(&format!("q{nth}"));
+            forge.plan(&other)
+        }))
+        .collect();
+    forge.writer.apply(&batch, at(10)).unwrap();
+    let rows = forge.lines("state || ' ' || result", "chrono_forge_execution_logs");
+    assert_eq!(rows, ["1 1"]);
+}
+
 #[test]
 fn a_connection_that_was_cut_between_two_calls_is_opened_anew() {
     skip_without_server!();
