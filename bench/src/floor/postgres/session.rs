@@ -20,6 +20,7 @@ const SCHEMA: &str = concat!(
     include_str!(
         "../../../../migrations/postgres/2026-11-22-000004_name_what_workers_serve/up.sql"
     ),
+    include_str!("../../../../migrations/postgres/2026-11-22-000005_note_imports/up.sql"),
 );
 
 /// What the store tells its writers.

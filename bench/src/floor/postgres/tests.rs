@@ -40,7 +40,7 @@ fn counts(place: &Place) -> Vec<String> {
     let columns = "SELECT table_name || ' ' || column_name AS line
         FROM information_schema.columns
         WHERE table_schema = current_schema() AND table_name LIKE 'chrono\\_forge\\_%'
-            AND table_name NOT LIKE '%imports' AND table_name NOT LIKE '%migrations'
+            AND table_name NOT LIKE '%migrations'
         ORDER BY 1";
     let mut counting = String::new();
     for column in lines(place, columns) {
