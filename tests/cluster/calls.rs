@@ -34,7 +34,7 @@ fn nobody_waits_for_a_look_where_calls_are_carried() {
             let run = forge.start(&key, labour(fleet.out(), 2, 0)).await.unwrap();
             assert_eq!(run.result().await.unwrap(), 2);
         }
-        let run = forge.start("p", fan(fleet.out(), 300, 0)).await.unwrap();
+        let run = forge.start("p", fan(fleet.out(), 300, 2, 0)).await.unwrap();
         assert_eq!(run.result().await.unwrap(), 600);
     });
 }
@@ -56,7 +56,7 @@ fn where_no_calls_are_carried_looking_is_enough() {
             let run = forge.start(&key, labour(fleet.out(), 2, 0)).await.unwrap();
             assert_eq!(run.result().await.unwrap(), 2);
         }
-        let run = forge.start("p", fan(fleet.out(), 300, 0)).await.unwrap();
+        let run = forge.start("p", fan(fleet.out(), 300, 2, 0)).await.unwrap();
         assert_eq!(run.result().await.unwrap(), 600);
     });
 }

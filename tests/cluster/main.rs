@@ -2,7 +2,7 @@
 //! under them. Every run completes once and every step is recorded once, without help.
 //!
 //! Each test starts a server of its own, so that it may be stopped; where none is installed it is skipped by name.
-//! `CHRONO_FORGE_CLUSTER_CHILDREN`, `.._SECONDS` (at least so long) and `.._LEASE_MS` make them large; the defaults are small.
+//! `CHRONO_FORGE_CLUSTER_CHILDREN`, `.._STEPS` of each, `.._SECONDS` (at least so long) and `.._LEASE_MS` make them large; the defaults are small.
 
 #![allow(
     clippy::unwrap_used,

@@ -19,7 +19,10 @@ fn after_an_outage_of_several_leases_everybody_goes_on_and_nobody_was_declared_d
         let away = Duration::from_secs(figure("OUTAGE_SECONDS", 7));
         let _workers = [fleet.worker(), fleet.worker()];
         let forge = fleet.observer().await;
-        let run = forge.start("p", fan(fleet.out(), 600, 400)).await.unwrap();
+        let run = forge
+            .start("p", fan(fleet.out(), 600, 2, 400))
+            .await
+            .unwrap();
         fleet.await_row(
             "they work",
             "SELECT (count(*) > 50)::int::bigint AS number FROM chrono_forge_workflows WHERE state = 2",

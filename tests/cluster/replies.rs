@@ -29,7 +29,7 @@ fn survives(test: &str, children: u64, trouble: impl FnOnce(&Fleet, &Proxy)) {
         let _second = fleet.worker();
         let forge = fleet.observer().await;
         let run = forge
-            .start("p", fan(fleet.out(), children as u32, 40))
+            .start("p", fan(fleet.out(), children as u32, 2, 40))
             .await
             .unwrap();
         trouble(&fleet, &proxy);

@@ -104,7 +104,10 @@ fn twenty_kills_at_random_moments_lose_and_double_no_child(backend: Backend) {
         let ground = ground(backend);
         let mut random = 0x2545_F491_4F6C_DD1D_u64;
         let forge = ground.observer().await;
-        let run = forge.start("p", fan(ground.out(), 300, 5)).await.unwrap();
+        let run = forge
+            .start("p", fan(ground.out(), 300, 2, 5))
+            .await
+            .unwrap();
         for _ in 0..20 {
             let mut victim = ground.victim(ground.lease(), "");
             random ^= random << 13;

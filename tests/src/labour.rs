@@ -108,13 +108,13 @@ pub async fn ticker(cx: Context, out: String, ticks: u32, every_millis: u64) -> 
     Ok(cx.get("over")?.unwrap_or(0))
 }
 
-/// So many children of two steps each; gives the sum of what they give.
+/// So many children of so many steps each; gives the sum of what they give.
 #[workflow]
-pub async fn fan(out: String, children: u32, millis: u64) -> Result<u32> {
+pub async fn fan(out: String, children: u32, steps: u32, millis: u64) -> Result<u32> {
     let all = branch!("all", automerge = true, {
         spawn_each!("child", of = 40, 0..children, |_n| labour(
             out.clone(),
-            2,
+            steps,
             millis
         ))
     })
