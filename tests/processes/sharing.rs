@@ -6,7 +6,7 @@ use chrono_forge_tests::process::bounded;
 
 use crate::ground;
 
-const RUNS: i64 = 600;
+const RUNS: i64 = 2_000;
 
 #[backends]
 fn neither_process_starves_the_other_of_the_write_lock(backend: Backend) {
