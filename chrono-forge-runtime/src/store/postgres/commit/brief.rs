@@ -11,24 +11,29 @@ use super::records::{self, Of};
 use super::run::completion;
 use super::{branch, fence};
 use crate::record::Plan;
-use crate::store::postgres::bind::{instants, ints, opt_texts, texts};
+use crate::store::postgres::bind::{Bind, instants, ints, opt_texts, texts};
 use crate::store::postgres::statement::Stmt;
 
 /// Rows are matched with their runs one by one, so only as many as cost less than the round trips.
 const PLANS_MAX: usize = 4;
 const RECORDS_MAX: usize = 16;
 
-/// The fence first: `held` locks the runs that go on, `done` completes those that do not; everything else
-/// depends on their rows.
-pub(super) const WRITE: &str = concat!(
-    "
-WITH held AS (
+/// The runs that go on, with their fence; locked.
+macro_rules! held {
+    () => {
+        "
     SELECT w.id, w.wake_requested
     FROM unnest(?, ?, ?) AS v (run, worker, epoch)
     JOIN chrono_forge_workflows AS w
         ON w.id = v.run AND w.locked_by = v.worker AND w.lock_epoch = v.epoch
-    ORDER BY w.id FOR NO KEY UPDATE OF w
-), done AS (
+    ORDER BY w.id FOR NO KEY UPDATE OF w"
+    };
+}
+
+/// The runs that end, with their fence; completed.
+macro_rules! done {
+    () => {
+        "
     UPDATE chrono_forge_workflows AS w SET
         state = 2,
         locked_by = NULL,
@@ -37,21 +42,59 @@ WITH held AS (
         updated_at = v.at
     FROM unnest(?, ?, ?, ?, ?) AS v (run, worker, epoch, output, at)
     WHERE w.id = v.run AND w.locked_by = v.worker AND w.lock_epoch = v.epoch
-    RETURNING w.id, w.wake_requested
+    RETURNING w.id, w.wake_requested"
+    };
+}
+
+/// A run that ends is blocked no more.
+macro_rules! gone {
+    ($done:literal) => {
+        concat!(
+            "
 ), gone AS (
-    DELETE FROM chrono_forge_blocked WHERE workflow_id IN (SELECT id FROM done)
-), own AS (
-    SELECT id, wake_requested FROM held UNION ALL SELECT id, wake_requested FROM done
+    DELETE FROM chrono_forge_blocked WHERE workflow_id IN (SELECT id FROM ",
+            $done,
+            ")"
+        )
+    };
+}
+
+/// The records of `own`, and what is told.
+macro_rules! noted {
+    () => {
+        concat!(
+            "
 ), noted AS (
     ",
-    records::insert!(),
-    records::columns!(),
-    "
+            records::insert!(),
+            records::columns!(),
+            "
     WHERE v.run IN (SELECT id FROM own)",
-    records::on_conflict!(),
-    "
+            records::on_conflict!(),
+            "
 )
 SELECT id, wake_requested FROM own"
+        )
+    };
+}
+
+/// The fence first; everything else depends on its rows. A server prepares each part of a statement anew for
+/// each execution, so there is one without those that have nothing to do.
+pub(super) const HELD: &str = concat!("WITH own AS (", held!(), noted!());
+
+pub(super) const DONE: &str = concat!("WITH own AS (", done!(), gone!("own"), noted!());
+
+pub(super) const BOTH: &str = concat!(
+    "WITH held AS (",
+    held!(),
+    "
+), done AS (",
+    done!(),
+    gone!("done"),
+    "
+), own AS (
+    SELECT id, wake_requested FROM held UNION ALL SELECT id, wake_requested FROM done",
+    noted!()
 );
 
 /// A batch that fits.
@@ -100,18 +143,25 @@ impl<'a> Brief<'a> {
         let done = || done.iter();
         let ends = || done().filter_map(|plan| completion(plan));
         let metadata = self.records.iter().map(Of::metadata);
-        let mut binds = vec![
+        let of_held = [
             ints(held().map(|plan| plan.fence.run.0)),
             ints(held().map(|plan| plan.fence.worker.0)),
             ints(held().map(|plan| plan.fence.epoch.0)),
+        ];
+        let of_done = [
             ints(done().map(|plan| plan.fence.run.0)),
             ints(done().map(|plan| plan.fence.worker.0)),
             ints(done().map(|plan| plan.fence.epoch.0)),
             texts(ends().map(|(output, _)| output)),
             instants(ends().map(|(_, at)| at)),
         ];
+        let (sql, mut binds): (_, Vec<Bind<'_>>) = match (self.held.len(), self.done.len()) {
+            (_, 0) => (HELD, of_held.into()),
+            (0, _) => (DONE, of_done.into()),
+            _ => (BOTH, of_held.into_iter().chain(of_done).collect()),
+        };
         binds.extend(records::binds(&self.records, opt_texts(metadata)));
-        Stmt::<(BigInt, Bool)>::new(WRITE, &binds).load(conn)
+        Stmt::<(BigInt, Bool)>::new(sql, &binds).load(conn)
     }
 }
 

@@ -142,6 +142,18 @@ fn passes(forge: &mut Forge) {
         context: Some("{}".into()),
         ..forge.plan(&fresh)
     });
+    // One that goes on and one that ends, in one statement.
+    let last = forge.running("last");
+    let goes_on = Plan {
+        records: vec![completed(2, "2")],
+        ..forge.plan(&fresh)
+    };
+    let ends = Plan {
+        records: vec![completed(1, "1")],
+        end: Some(done("1")),
+        ..forge.plan(&last)
+    };
+    forge.writer.apply(&[ends, goes_on], at(2)).unwrap();
     let failed = RunEnd::Failed {
         at: at(3),
         attempts: 1,
