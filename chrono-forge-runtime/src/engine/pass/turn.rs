@@ -70,10 +70,11 @@ impl Ledger {
     }
 
     /// The block of a branch that is not sealed may hold recorded steps, whose places come before
-    /// those of other arms: it begins before those are released. It dispatches nothing before the
-    /// pass has caught up.
+    /// those of other arms, and before what is new: it begins before those are released. It dispatches
+    /// nothing before the pass has caught up.
     fn begin_blocks(&mut self, sight: Sight) -> bool {
-        if self.recorded.is_empty() {
+        let nothing_is_left = self.replayed >= self.history.seq_last();
+        if self.recorded.is_empty() && nothing_is_left {
             return false;
         }
         let is_block = |id: &&OpId| {

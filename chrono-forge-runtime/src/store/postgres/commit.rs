@@ -178,7 +178,7 @@ impl<'a> Batch<'a> {
         self.insert_errors(conn)?;
         self.change_runs(conn)?;
         self.enter_blocked(conn)?;
-        self.count(conn, &rows)
+        self.count(conn, &rows, parents)
     }
 
     /// The plans that are being written, with their place in the batch.

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, SmallInt};
 
-use super::Batch;
 use super::branch::{self, Rows};
+use super::{Batch, Parents};
 use crate::record::{RunId, RunState, Verdict};
 use crate::store::postgres::bind::{ints, opt_texts};
 use crate::store::postgres::statement::Stmt;
@@ -42,7 +42,12 @@ struct Change {
 impl<'a> Batch<'a> {
     /// Counts what this batch dispatched and completed, and wakes the parents of sealed branches whose last
     /// child is among them. Fails when one of these cannot be locked at once; see [`Parents`].
-    pub(super) fn count(&mut self, conn: &mut PgConnection, rows: &Rows<'a>) -> QueryResult<()> {
+    pub(super) fn count(
+        &mut self,
+        conn: &mut PgConnection,
+        rows: &Rows<'a>,
+        locked: Parents,
+    ) -> QueryResult<()> {
         let changes = self.changes(rows)?;
         if changes.is_empty() {
             return Ok(());
@@ -69,11 +74,13 @@ impl<'a> Batch<'a> {
         if parents.is_empty() {
             return Ok(());
         }
-        let wanted = [ints(parents.iter().copied())];
-        let free: Vec<(i64,)> = Stmt::<(BigInt,)>::new(FREE, &wanted).load(conn)?;
-        self.parents_busy = free.len() < parents.len();
-        if self.parents_busy {
-            return Err(Error::RollbackTransaction);
+        if locked == Parents::Last {
+            let wanted = [ints(parents.iter().copied())];
+            let free: Vec<(i64,)> = Stmt::<(BigInt,)>::new(FREE, &wanted).load(conn)?;
+            self.parents_busy = free.len() < parents.len();
+            if self.parents_busy {
+                return Err(Error::RollbackTransaction);
+            }
         }
         for (run, state) in wake::rouse(conn, &parents, self.now)? {
             self.applied.parents_woken.push(run);
