@@ -109,7 +109,8 @@ async fn the_statements_of_a_batch_do_not_grow_with_the_children_that_are_there(
     let batches = dispatched(world, &statements, 1_000, 50).await;
     assert_eq!(batches.len(), 20);
     let second: Vec<&String> = batches[1].iter().map(|it| &it.sql).collect();
-    for (nth, batch) in batches.iter().enumerate().skip(2) {
+    // The last one may be written together with the branch's seal.
+    for (nth, batch) in batches.iter().enumerate().take(19).skip(2) {
         let is_alike = batch.iter().map(|it| &it.sql).eq(second.iter().copied());
         assert!(
             is_alike,
