@@ -53,8 +53,8 @@
 //! connections that PostgreSQL allows by default do for ten processes. More slots in one process (`.queue("default", 64)`) cost no
 //! connection; more processes want a larger `max_connections`, fewer readers, or a pooler.
 //!
-//! Every statement has a time limit: no transaction of ours lasts half as long as a lease, and the server rolls back what a
-//! frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
+//! Every statement that writes has a time limit: none of them, and no pause between two, lasts half as long as a lease (a
+//! migration may take its time). So the server rolls back what a frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
 //! runs wait meanwhile and are not harmed.
 //!
 //! An application that has a pool of its own can lend from it:

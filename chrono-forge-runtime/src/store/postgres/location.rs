@@ -19,7 +19,7 @@ pub struct PostgresOptions {
     pub notify: bool,
     /// The way leads through a pooler in transaction mode: nothing may be kept in a session.
     pub pooler: bool,
-    /// The workers' lease: no transaction of ours may last half as long.
+    /// The workers' lease: no statement of ours that writes may last half as long.
     pub lease: Duration,
 }
 
