@@ -80,3 +80,60 @@ async fn the_replay_of_a_finished_run_does_nothing_anew(world: &World) {
     let after = world.rows().records("k");
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
 }
+
+#[workflow]
+async fn block_leaf(n: u32) -> Result<u32> {
+    Ok(n)
+}
+
+/// The block of one arm holds the next recorded step when that of the other arm is through.
+#[workflow]
+async fn two_blocks(probe: State<Probe>) -> Result<()> {
+    let first = async {
+        let all = branch!("first", {
+            step!("in first", { Ok(()) }).await?;
+            probe.note("in first");
+            probe.raised("go").await;
+            spawn_each!("c", 0..0_u32, |n| block_leaf(n))
+        })
+        .await?;
+        probe.note("first is sealed");
+        merge!(all).await?;
+        Ok::<_, anyhow::Error>(())
+    };
+    let second = async {
+        step!("between", { Ok(()) }).await?;
+        probe.note("between");
+        let all = branch!("second", {
+            step!("in second", { Ok(()) }).await?;
+            probe.note("in second");
+            probe.raised("go").await;
+            spawn_each!("c", 0..0_u32, |n| block_leaf(n))
+        })
+        .await?;
+        merge!(all).await?;
+        Ok::<_, anyhow::Error>(())
+    };
+    tokio::try_join!(first, second)?;
+    Ok(())
+}
+
+#[scenario]
+async fn recorded_steps_of_a_block_come_before_what_is_new(world: &World) {
+    let forge = world.forge([two_blocks::NAME, block_leaf::NAME]).await;
+    forge.start("k", two_blocks()).await.unwrap();
+    world.noted("in second", 1).await;
+    world.until(|| world.rows().order("k").len() == 3).await;
+    let recorded = world.rows().order("k");
+    let before = world.probe.log();
+    world.crash(&forge);
+    drop(forge);
+    world.probe.set("go", 1);
+    let _forge = world.forge([two_blocks::NAME, block_leaf::NAME]).await;
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(world.rows().order("k")[..3], recorded);
+    let log = world.probe.log();
+    let again = &log[before.len()..];
+    assert_eq!(again[..3], before[..3]);
+    assert_eq!(again[3..], ["first is sealed"]);
+}
