@@ -33,6 +33,7 @@ mod repeat_failures;
 mod repeat_hazards;
 mod repeats;
 mod replay;
+mod restored;
 mod results;
 mod retries;
 mod shutdown;
