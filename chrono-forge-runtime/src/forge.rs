@@ -24,7 +24,7 @@ pub use unserved::Unserved;
 
 use crate::context::invocation::{Invocation, Workflow};
 use crate::engine::host::Host;
-use crate::engine::hub::Settled;
+use crate::engine::hub::{Name, Settled};
 use crate::engine::pass::Pass;
 use crate::engine::slots::Reservation;
 use crate::error::Error;
@@ -107,6 +107,7 @@ impl Forge {
         let room = DirectRoom::reserve(&host, &start);
         start.claim = room.as_ref().and_then(|_| host.holdings.worker());
         let claimed_by = start.claim;
+        let name = Name::of(&start.workflow, &start.key);
         let (watcher, watched) = std::sync::mpsc::channel();
         let on_started = {
             let host = Arc::clone(&host);
@@ -120,7 +121,7 @@ impl Forge {
                     Started::Claimed(run) => run.id,
                 };
                 // Before the run can settle.
-                let _ = watcher.send((id, Some(host.hub.subscribe(id))));
+                let _ = watcher.send((id, Some(host.hub.subscribe(id, name))));
                 if let (Started::Claimed(run), Some(worker)) = (&mut *started, claimed_by) {
                     host.holdings.hold(worker, std::slice::from_ref(run));
                 }

@@ -19,7 +19,7 @@ pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
 pub use copy::{BranchName, ErrorCopy, RecordCopy, RunCopy, RunParts};
-pub use ids::{ClaimId, Epoch, RecordId, RunId, WorkerId};
+pub use ids::{ClaimId, Epoch, Incarnation, Nonce, RecordId, RunId, WorkerId};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,

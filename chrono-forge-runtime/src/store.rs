@@ -196,10 +196,10 @@ pub trait Writer: transfer::Imports + Send {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied>;
 
     /// Inserts top-level runs, or finds them: one answer per start, in order. A run that exists is
-    /// left as it is. `claim` inserts the new row already claimed (epoch 1) by that worker.
+    /// left as it is. `claim` inserts the new row already claimed by that worker.
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
 
-    /// Takes due runs for a live worker: `state = running`, epoch + 1, `wake_requested` cleared,
+    /// Takes due runs for a live worker: `state = running`, the next epoch, `wake_requested` cleared,
     /// `started_at` set if null, one claims row for the batch. Visits levels in the order asked
     /// for and, in a level, the workflows in the order given. Answers nothing for a worker that
     /// was declared dead.
@@ -277,7 +277,7 @@ pub trait Writer: transfer::Imports + Send {
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
 
-    /// Enters a worker as alive.
+    /// Enters a worker as alive, in a life of its own: under an id and an incarnation that no other has.
     fn register_worker(
         &mut self,
         worker: &WorkerEntry<'_>,
@@ -286,7 +286,8 @@ pub trait Writer: transfer::Imports + Send {
 
     /// Renews a worker's lease, prunes its claims rows, and compares them with `held`, the runs that memory
     /// knew when it asked: which of those are lost or were woken, and which runs memory did not know
-    /// (orphans; a claim whose reply was lost, or one that is on its way just now). Hands nothing back.
+    /// (orphans; a claim whose reply was lost, or one that is on its way just now). Hands nothing back. Of a worker
+    /// whose row is gone, or is another life's, it says so.
     fn heartbeat(
         &mut self,
         worker: WorkerId,
@@ -358,6 +359,3 @@ pub trait WorkerLocks: Send + Sync {
     /// Removes the file of a worker that was declared dead.
     fn remove(&self, worker: WorkerId);
 }
-
-/// Epoch of a run that was inserted already claimed.
-pub const FIRST_EPOCH: Epoch = Epoch(1);

@@ -286,11 +286,6 @@ async fn a_worker_whose_row_is_gone_lets_go_of_what_it_holds_and_enters_anew(wor
     world
         .until(|| rows.number("SELECT count(*) FROM chrono_forge_workers") == 1)
         .await;
-    // Its lock stays until somebody takes it away; that is not this rule.
-    rows.edit(
-        "UPDATE chrono_forge_workflows SET state = 0, wake_at = created_at, locked_by = NULL",
-        &[],
-    );
     world.noted("began k", 2).await;
     world.probe.set("k", 1);
     assert_eq!(run.result().await.unwrap(), "k");
@@ -302,7 +297,6 @@ async fn two_workers_never_live_under_one_id(world: &World) {
     let run = first.start("k", told("k".into())).await.unwrap();
     world.noted("began k", 1).await;
     let rows = world.rows();
-    let id = world.rows().run("k").locked_by;
     {
         // The first one's heartbeat is not there before the second has entered.
         let sql = "DELETE FROM chrono_forge_workers";
@@ -318,10 +312,6 @@ async fn two_workers_never_live_under_one_id(world: &World) {
         })
         .await;
     world.noted("gone k", 1).await;
-    if world.rows().run("k").state == RUNNING {
-        let free = "UPDATE chrono_forge_workflows SET state = 0, wake_at = created_at, locked_by = NULL WHERE state = 1 AND locked_by = ?";
-        rows.edit(free, &[id.unwrap().into()]);
-    }
     world.noted("began k", 2).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.probe.count("began k"), 2, "nobody robs anybody");

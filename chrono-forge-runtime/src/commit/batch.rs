@@ -102,7 +102,7 @@ pub(super) fn upsert(plan: &mut Plan, mut record: Record) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Epoch, PlanOutcome, RunId, WorkerId};
+    use crate::record::{Epoch, Incarnation, PlanOutcome, RunId, WorkerId};
 
     struct Nobody;
 
@@ -115,7 +115,7 @@ mod tests {
         let submissions = [(2, 1), (1, 7), (2, 2)].map(|(epoch, number)| {
             let fence = Fence {
                 run: RunId(1),
-                worker: WorkerId(1),
+                worker: WorkerId(1, Incarnation(0)),
                 epoch: Epoch(epoch),
             };
             Submission {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::record::{Epoch, Fence, Level, Priority, RunId, WorkerId};
+use crate::record::{Epoch, Fence, Incarnation, Level, Priority, RunId, WorkerId};
 use fake::{Fake, Gate};
 
 const HANGS: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ impl Bench {
     fn submit(&self, run: i64, number: u64) {
         let fence = Fence {
             run: RunId(run),
-            worker: WorkerId(1),
+            worker: WorkerId(1, Incarnation(0)),
             epoch: Epoch(1),
         };
         let sink = Told(fence.run, self.teller.clone());
@@ -107,7 +107,7 @@ impl Bench {
     }
 
     async fn beat(&self) {
-        let beat = |w: &mut dyn Writer| w.heartbeat(WorkerId(1), &[], now());
+        let beat = |w: &mut dyn Writer| w.heartbeat(WorkerId(1, Incarnation(0)), &[], now());
         let beat = self.committer.call_alive("heartbeat", beat);
         tokio::time::timeout(HANGS, beat).await.unwrap().unwrap();
     }

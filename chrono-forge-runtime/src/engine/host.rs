@@ -18,7 +18,7 @@ use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
+use crate::record::{ClaimedRun, Epoch, Plan, RunId, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
 use crate::telemetry::Trouble;
 
@@ -120,9 +120,9 @@ impl Host {
             .expect("the pipeline is connected in open")
     }
 
-    /// This worker's row; record 0, which no row has, before it is registered.
+    /// This worker's row; nobody, before it is registered.
     pub fn worker(&self) -> WorkerId {
-        self.holdings.worker().unwrap_or(WorkerId(0))
+        self.holdings.worker().unwrap_or(WorkerId::NOBODY)
     }
 
     /// Registered, at first or anew, by a call that was asked at this moment.
@@ -131,11 +131,19 @@ impl Host {
         self.renewed(asked);
     }
 
-    /// Declared dead by somebody: nothing is held, and nothing begins before it is registered anew.
+    /// This life is over: nothing is held, and nothing begins before it is registered anew.
     pub fn leave(&self) {
         *self.renewal() = None;
+        self.look_at(&self.holdings.runs());
         self.holdings.leave();
         self.slots.drain_buffers();
+    }
+
+    /// These runs are no longer held here: who waits for one of them looks at its row, which may be gone.
+    pub fn look_at(&self, lost: &[(RunId, Epoch)]) {
+        for (run, _) in lost {
+            self.hub.look(*run);
+        }
     }
 
     /// The lease was renewed by a call that was asked at this moment: the database may have counted from
@@ -220,7 +228,7 @@ impl Host {
         let Some(settled) = settled.filter(|_| durable) else {
             return;
         };
-        let is_awaited_here = self.hub.settle(run.id, &settled);
+        let is_awaited_here = self.hub.settle(run, &settled);
         if run.parent.is_none() {
             self.calls.settled(run.id, !is_awaited_here);
         }

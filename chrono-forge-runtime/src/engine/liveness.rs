@@ -27,6 +27,8 @@
 //! - The database was away for all: nobody judges others before its own lease is renewed, and then gives them
 //!   a lease to come back ([`watch`]).
 //! - The clock that all share is set forward: every heartbeat looks old, so all have a lease to renew theirs.
+//! - The database is set back to an older copy: a worker whose row is gone, or has another incarnation, drops what
+//!   it holds and registers anew; what it still sends is turned away, since the lock of each claim has a random half.
 //! - A claim's reply was lost: its runs are orphans; see [`super::holdings`].
 //!
 //! All of this follows real time, never the workflow clock: it is about processes.
@@ -43,7 +45,7 @@ use super::host::Host;
 use crate::clock::{Moment, after};
 use crate::error::Error;
 use crate::record::{Epoch, RunId, WorkerId};
-use crate::store::{Heartbeat, Store, StoreResult, WorkerEntry, WorkerLocks, WorkerRow};
+use crate::store::{Fate, Heartbeat, Store, StoreResult, WorkerEntry, WorkerLocks, WorkerRow};
 use crate::telemetry::{TARGET, Trouble};
 use watch::Watch;
 
@@ -202,7 +204,7 @@ impl Pulse {
         let renewed = self.host().committer().call_alive("heartbeat", renew).await;
         let (beat, asked) = renewed?;
         if beat.worker_dead {
-            return self.died(worker).await;
+            return self.died(worker, beat.fate).await;
         }
         if self.host().since_renewal() > self.vitals.outage_min() {
             self.vitals.forgive();
@@ -212,10 +214,25 @@ impl Pulse {
         Ok(())
     }
 
-    /// Somebody declared this worker dead; a new one takes its place.
-    async fn died(&self, worker: WorkerId) -> Result<(), Error> {
+    /// This life is over; a new one takes its place.
+    async fn died(&self, worker: WorkerId, fate: Fate) -> Result<(), Error> {
+        let held = self.host().holdings.runs();
         self.host().leave();
-        tracing::warn!(target: TARGET, %worker, "this worker was declared dead; its passes are dropped");
+        let what = match fate {
+            Fate::DeclaredDead => "it was declared dead",
+            Fate::Gone => {
+                "its row is gone, as where the database was set back to an older copy, or somebody deleted the row"
+            }
+            Fate::Replaced => {
+                "its id is another life's, as where the database was set back to an older copy and gave it out again"
+            }
+        };
+        tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
+        if fate != Fate::DeclaredDead && !held.is_empty() {
+            // Nobody else recovers what was held under a row that is not there. Runs that the database knows
+            // under these very locks were claimed before the copy was made.
+            self.release(worker, held);
+        }
         self.enter_again().await
     }
 
@@ -231,6 +248,7 @@ impl Pulse {
     fn compared(&self, worker: WorkerId, beat: &Heartbeat) {
         let host = self.host();
         host.holdings.lose(&beat.lost);
+        host.look_at(&beat.lost);
         for pass in host.holdings.passes(&beat.woken) {
             pass.wake();
         }

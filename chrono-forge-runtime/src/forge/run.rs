@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Forge, Operation, closed, operations};
 use crate::context::codec;
 use crate::engine::host::Host;
-use crate::engine::hub::Settled;
+use crate::engine::hub::{Name, Settled};
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
 use crate::record::{BlockedChild, Json, RunId, RunRow, RunState};
@@ -206,7 +206,7 @@ impl<T> Run<T> {
             let receiver = match watch.take() {
                 Some(receiver) => receiver,
                 None => {
-                    let receiver = self.forge.host().hub.subscribe(self.id);
+                    let receiver = self.forge.host().hub.subscribe(self.id, self.name());
                     let row = self.row().await?;
                     if row.state.is_settled() {
                         return self.settled(row);
@@ -250,10 +250,18 @@ impl<T> Run<T> {
     pub(super) async fn row(&self) -> Result<RunRow, RunError> {
         let id = self.id;
         let row = self.forge.host().read(move |store| store.run(id)).await;
-        row.map_err(closed)?.ok_or_else(|| RunError::Missing {
+        // The id may be another run's by now: a database that was set back to an older copy gives ids out again.
+        let ours = row
+            .map_err(closed)?
+            .filter(|row| row.key == self.key && row.workflow == self.workflow);
+        ours.ok_or_else(|| RunError::Missing {
             workflow: self.workflow.clone(),
             key: self.key.clone(),
         })
+    }
+
+    fn name(&self) -> Name {
+        Name::of(&self.workflow, &self.key)
     }
 
     fn settled(&self, row: RunRow) -> Result<T, RunError>

@@ -174,7 +174,7 @@ pub struct ChildRow {
     pub queue: Arc<str>,
     pub level: Level,
     pub args: Json,
-    /// Insert it already claimed by the plan's worker, at epoch 1.
+    /// Insert it already claimed by the plan's worker.
     pub claimed: bool,
 }
 

@@ -103,11 +103,25 @@ pub struct WorkerRow {
     pub heartbeat_at: Timestamp,
 }
 
+/// What became of a worker that no longer lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Somebody declared it dead, and recovered what it held.
+    #[default]
+    DeclaredDead,
+    /// Its row is gone: the database was set back to an older copy, or somebody deleted it.
+    Gone,
+    /// Its row is that of another life: the database was set back, and the id given out again.
+    Replaced,
+}
+
 /// What [`Writer::heartbeat`](super::Writer::heartbeat) found.
 #[derive(Debug, Default)]
 pub struct Heartbeat {
-    /// The worker was declared dead: its passes are lost, register anew.
+    /// The worker's life is over: its passes are lost, register anew.
     pub worker_dead: bool,
+    /// What became of a worker whose life is over.
+    pub fate: Fate,
     pub woken: Vec<RunId>,
     /// Held runs that are no longer held under this worker and epoch.
     pub lost: Vec<(RunId, Epoch)>,

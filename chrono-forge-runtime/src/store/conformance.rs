@@ -85,6 +85,7 @@ macro_rules! conformance {
                 other_states_are_left_alone_and_nobody_is_none;
             liveness:
                 a_worker_lives_until_it_retires,
+                a_life_has_the_row_of_its_own_incarnation_or_none,
                 the_runs_of_a_dead_worker_become_due_with_one_more_crash,
                 a_worker_with_a_fresh_heartbeat_is_not_declared_dead,
                 progress_forgives_crashes,

@@ -22,6 +22,7 @@ pub struct RunRow {
     #[serde(deserialize_with = "is_set")]
     pub wake_requested: bool,
     pub locked_by: Option<i64>,
+    /// How often it was claimed, or taken from who held it: the upper half of the column.
     pub lock_epoch: i64,
     pub attempts: i64,
     pub crashes: i64,
@@ -65,7 +66,7 @@ pub struct ErrorRow {
 }
 
 const RUN: &str = "SELECT id, workflow, key, queue, priority, state, micros(wake_at) AS wake_at,
-    flag(wake_requested) AS wake_requested, locked_by, lock_epoch, attempts, crashes, stalled_by, retry_counts,
+    flag(wake_requested) AS wake_requested, locked_by, lock_epoch >> 32 AS lock_epoch, attempts, crashes, stalled_by, retry_counts,
     options, args, output, context, parent_execution_log_id AS parent FROM chrono_forge_workflows";
 
 const RECORD: &str =

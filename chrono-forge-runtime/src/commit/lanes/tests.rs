@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::*;
 use crate::commit::PlanSink;
 use crate::commit::queue::Queue;
-use crate::record::{Epoch, Fence, Plan, PlanOutcome, Record, RunId, WorkerId};
+use crate::record::{Epoch, Fence, Incarnation, Plan, PlanOutcome, Record, RunId, WorkerId};
 
 struct Nobody;
 
@@ -24,7 +24,7 @@ const LIMITS: BatchLimits = BatchLimits {
 fn submission(run: i64) -> Submission {
     let fence = Fence {
         run: RunId(run),
-        worker: WorkerId(1),
+        worker: WorkerId(1, Incarnation(0)),
         epoch: Epoch(1),
     };
     Submission {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::record::{Level, Priority};
+use crate::record::{Incarnation, Level, Priority};
 
-const ME: WorkerId = WorkerId(7);
+const ME: WorkerId = WorkerId(7, Incarnation(0));
 
 fn run(id: i64, epoch: i64) -> ClaimedRun {
     ClaimedRun {
@@ -74,10 +74,10 @@ fn what_a_dead_worker_claimed_is_not_held_by_the_one_that_follows() {
     holdings.leave();
     holdings.hold(ME, &[run(2, 1)]);
     assert!(holdings.runs().is_empty());
-    holdings.enter(WorkerId(8));
+    holdings.enter(WorkerId(8, Incarnation(0)));
     holdings.hold(ME, &[run(3, 1)]);
     assert!(holdings.runs().is_empty());
-    holdings.hold(WorkerId(8), &[run(4, 1)]);
+    holdings.hold(WorkerId(8, Incarnation(0)), &[run(4, 1)]);
     assert_eq!(holdings.runs(), [(RunId(4), Epoch(1))]);
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn a_start_may_be_claimed_but_not_by_a_dead_worker(on: &dyn Backend) 
     let mut forge = Forge::on(on);
     let run = forge.running("p");
     assert!(run.fresh);
-    assert_eq!(run.epoch, Epoch(1));
+    assert_eq!(run.epoch.claims(), 1);
     let row = forge.row(run.id);
     assert_eq!(
         (row.state, row.locked_by),
@@ -63,11 +63,14 @@ pub(crate) fn a_claim_raises_the_epoch_and_keeps_the_first_start(on: &dyn Backen
     let mut forge = Forge::on(on);
     let run = forge.start_at("p", 1, at(1));
     let first = forge.claim(at(2)).remove(0);
-    assert_eq!((first.id, first.epoch, first.fresh), (run, Epoch(1), true));
+    assert_eq!(
+        (first.id, first.epoch.claims(), first.fresh),
+        (run, 1, true)
+    );
     assert!(forge.claim(at(2)).is_empty());
     forge.end(&first, parked(Some(at(20))));
     let second = forge.claim(at(30)).remove(0);
-    assert_eq!((second.epoch, second.fresh), (Epoch(2), false));
+    assert_eq!((second.epoch.claims(), second.fresh), (2, false));
     let row = forge.row(run);
     assert_eq!(
         (row.started_at, row.wake_at, row.state),

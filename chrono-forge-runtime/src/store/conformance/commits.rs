@@ -35,6 +35,11 @@ pub(crate) fn a_plan_under_an_old_epoch_or_another_worker_writes_nothing(on: &dy
             epoch: Epoch(2),
             ..forge.plan(&lost).fence
         },
+        // As many claims, but not this one.
+        Fence {
+            epoch: Epoch(lost.epoch.0 ^ 1),
+            ..forge.plan(&lost).fence
+        },
         Fence {
             worker: other,
             ..forge.plan(&lost).fence

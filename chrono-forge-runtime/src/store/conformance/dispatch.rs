@@ -13,7 +13,7 @@ pub(crate) fn children_are_inserted_counted_and_claimed_in_one_commit(on: &dyn B
     assert_eq!(children[2].key, "p$b$s$2");
     assert_eq!(forge.counters(parent.id), (3, 3));
     let row = forge.row(children[1].id);
-    assert_eq!((row.state, row.epoch), (RunState::Running, Epoch(1)));
+    assert_eq!((row.state, row.epoch.claims()), (RunState::Running, 1));
     assert_eq!(
         (row.locked_by, row.started_at),
         (Some(forge.worker.0), Some(at(1)))

@@ -3,7 +3,7 @@
 use super::backend::Backend;
 use super::fixture::*;
 use crate::record::*;
-use crate::store::Recovered;
+use crate::store::{CrashLimits, Fate, Recovered, Started};
 
 pub(crate) fn a_worker_lives_until_it_retires(on: &dyn Backend) {
     let mut forge = Forge::on(on);
@@ -19,8 +19,52 @@ pub(crate) fn a_worker_lives_until_it_retires(on: &dyn Backend) {
     for run in [run, direct.id] {
         let row = forge.row(run);
         assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(9))));
-        assert_eq!((row.epoch, row.crashes, row.locked_by), (Epoch(2), 0, None));
+        assert_eq!(
+            (row.epoch.claims(), row.crashes, row.locked_by),
+            (2, 0, None)
+        );
     }
+}
+
+pub(crate) fn a_life_has_the_row_of_its_own_incarnation_or_none(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let held = forge.running("held");
+    let me = forge.worker;
+    let beat = |forge: &mut Forge, at_second| {
+        let memory = [known(&held)];
+        let beat = forge.writer.heartbeat(me, &memory, at(at_second)).unwrap();
+        (beat.worker_dead, beat.fate)
+    };
+    assert!(!beat(&mut forge, 1).0);
+    forge.edit("UPDATE chrono_forge_workers SET incarnation = 7");
+    assert_eq!(beat(&mut forge, 2), (true, Fate::Replaced));
+    assert!(forge.claim_as(me, at(2)).is_empty());
+    let starts = [start("direct", "flow", 1, Some(me))];
+    let started = forge.writer.start(&starts, at(2)).unwrap();
+    assert!(matches!(started[0], Started::Inserted(_)), "{started:?}");
+    // What is done to the one says nothing to the other.
+    let limits = CrashLimits {
+        quarantine_from: 2,
+        poison_at: 3,
+    };
+    let dead = forge.writer.declare_dead(me, None, limits, at(3)).unwrap();
+    assert!(dead.is_none());
+    forge.writer.retire_worker(me, at(3)).unwrap();
+    assert_eq!(forge.store.live_workers().unwrap().len(), 1);
+    assert_eq!(forge.row(held.id).state, RunState::Running);
+    forge.edit("DELETE FROM chrono_forge_workers");
+    assert_eq!(beat(&mut forge, 4), (true, Fate::Gone));
+    // Nobody else recovers what is held under a row that is not there.
+    let orphans = [known(&held)];
+    let released = forge.writer.release_orphans(me, &orphans, at(5));
+    assert_eq!(released.unwrap(), 1);
+    assert_eq!(forge.row(held.id).state, RunState::Idle);
+    let again = forge.writer.register_worker(&entry("x", "host", 2), at(6));
+    forge
+        .writer
+        .declare_dead(again.unwrap(), None, limits, at(7))
+        .unwrap();
+    assert!(beat(&mut forge, 8).0);
 }
 
 pub(crate) fn the_runs_of_a_dead_worker_become_due_with_one_more_crash(on: &dyn Backend) {
@@ -37,7 +81,7 @@ pub(crate) fn the_runs_of_a_dead_worker_become_due_with_one_more_crash(on: &dyn 
     for run in [&parent, &children[1]] {
         let row = forge.row(run.id);
         assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
-        assert_eq!((row.epoch, row.crashes), (Epoch(2), 1));
+        assert_eq!((row.epoch.claims(), row.crashes), (2, 1));
         let late = forge.end(run, done("1"));
         assert_eq!(late.outcomes[0].verdict, Verdict::Fenced);
     }
@@ -212,7 +256,7 @@ pub(crate) fn a_run_claimed_twice_by_one_worker_is_recovered_once(on: &dyn Backe
         .unwrap();
     assert_eq!(recovered.due, 1);
     let row = forge.row(run.id);
-    assert_eq!((row.crashes, row.epoch), (1, Epoch(3)));
+    assert_eq!((row.crashes, row.epoch.claims()), (1, 3));
 }
 
 pub(crate) fn a_worker_does_not_hand_back_what_another_one_holds(on: &dyn Backend) {

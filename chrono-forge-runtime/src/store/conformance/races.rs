@@ -101,7 +101,7 @@ fn is_done(answer: &Rearmed) -> bool {
 fn goes_on(forge: &mut Forge, run: &ClaimedRun) {
     let row = forge.row(run.id);
     assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
-    assert_eq!((row.epoch, row.stalled_by), (Epoch(1), None));
+    assert_eq!((row.epoch.claims(), row.stalled_by), (1, None));
     let history = forge.store.history(run.id, 0).unwrap();
     assert_eq!(
         (history[0].state, history[0].seq),
@@ -109,7 +109,7 @@ fn goes_on(forge: &mut Forge, run: &ClaimedRun) {
     );
     let again = forge.claim(at(20));
     assert_eq!(again.len(), 1);
-    assert_eq!((again[0].id, again[0].epoch), (run.id, Epoch(2)));
+    assert_eq!((again[0].id, again[0].epoch.claims()), (run.id, 2));
     forge.end(&again[0], done("1"));
     assert_eq!(forge.row(run.id).state, RunState::Completed);
 }
@@ -177,7 +177,7 @@ pub(crate) fn an_unlock_and_the_completion_of_the_pass_exclude_each_other(on: &d
             let records = forge.store.history(run.id, 0).unwrap();
             if found == RunState::Running {
                 assert_eq!((row.state, verdict), (RunState::Idle, Verdict::Fenced));
-                assert_eq!((row.epoch, records.len()), (Epoch(2), 0));
+                assert_eq!((row.epoch.claims(), records.len()), (2, 0));
                 let again = forge.claim(at(20)).remove(0);
                 forge.end(&again, done("2"));
             } else {
@@ -185,7 +185,7 @@ pub(crate) fn an_unlock_and_the_completion_of_the_pass_exclude_each_other(on: &d
                     (row.state, found),
                     (RunState::Completed, RunState::Completed)
                 );
-                assert_eq!((row.epoch, records.len()), (Epoch(1), 1));
+                assert_eq!((row.epoch.claims(), records.len()), (1, 1));
             }
         },
     );
@@ -205,7 +205,7 @@ pub(crate) fn a_heartbeat_tells_of_an_unlock_at_the_latest_the_next_time(on: &dy
             assert_eq!(beat(forge.writer.as_mut(), run, worker), [known(run)]);
         }
         let row = forge.row(run.id);
-        assert_eq!((row.state, row.epoch), (RunState::Idle, Epoch(2)));
+        assert_eq!((row.state, row.epoch.claims()), (RunState::Idle, 2));
         let again = forge.claim(at(20)).remove(0);
         forge.end(&again, done("1"));
     });

@@ -85,10 +85,10 @@ pub(crate) fn a_retried_run_is_idle_due_and_as_good_as_new(on: &dyn Backend) {
     let row = forge.row(run);
     assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
     assert_eq!((row.stalled_by, row.crashes), (None, 0));
-    assert_eq!((&*row.retry_counts, row.epoch), ("{}", Epoch(1)));
+    assert_eq!((&*row.retry_counts, row.epoch.claims()), ("{}", 1));
     assert_eq!(forge.blocked(), 0);
     let again = forge.claim(at(20)).remove(0);
-    assert_eq!((again.epoch, again.fresh), (Epoch(2), false));
+    assert_eq!((again.epoch.claims(), again.fresh), (2, false));
 }
 
 pub(crate) fn a_second_retry_is_refused_and_changes_nothing(on: &dyn Backend) {

@@ -57,7 +57,7 @@ pub(crate) fn a_park_that_meets_a_wake_up_is_due_at_once(on: &dyn Backend) {
     let row = forge.row(run.id);
     assert_eq!((row.wake_at, row.wake_requested), (Some(at(10)), true));
     let again = forge.claim(at(10)).remove(0);
-    assert_eq!(again.epoch, Epoch(2));
+    assert_eq!(again.epoch.claims(), 2);
     assert!(!again.fresh);
     assert!(!forge.row(run.id).wake_requested);
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::bind::{Bind, instant, instants, ints, names, texts};
 use super::statement::Stmt;
-use crate::record::{ClaimedRun, WorkerId};
+use crate::record::{ClaimedRun, Nonce, WorkerId};
 use crate::store::shared::claim::{DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 pub(super) use marks::{Marks, Range};
@@ -30,11 +30,12 @@ pub(super) use marks::{Marks, Range};
 /// taken, the others stay as they are.
 pub(super) const CLAIM: &str = "
 WITH worker AS MATERIALIZED (
-    SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR KEY SHARE
+    SELECT id FROM chrono_forge_workers
+    WHERE id = ? AND incarnation = ? AND stopped_at IS NULL FOR KEY SHARE
 ), mark AS MATERIALIZED (
     SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
 ), due AS MATERIALIZED (
-    SELECT d.id, d.crashes, d.wake_at, row_number() OVER () AS place,
+    SELECT d.id, d.crashes, d.wake_at, d.lock_epoch, row_number() OVER () AS place,
         count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects
     FROM worker
     CROSS JOIN unnest(?, ?) WITH ORDINALITY AS visit (queue, most, place)
@@ -53,7 +54,7 @@ WITH worker AS MATERIALIZED (
             ) AS something_waits
             CROSS JOIN unnest(?) AS name (value)
             CROSS JOIN LATERAL (
-                SELECT w.id, w.crashes, w.wake_at
+                SELECT w.id, w.crashes, w.wake_at, w.lock_epoch
                 FROM chrono_forge_workflows AS w
                 WHERE w.queue = visit.queue AND w.priority = level.value::smallint
                     AND w.workflow = name.value AND w.wake_at <= ? AND w.wake_at >= coalesce((
@@ -77,23 +78,23 @@ WITH worker AS MATERIALIZED (
         wake_at = NULL,
         wake_requested = false,
         locked_by = worker.id,
-        lock_epoch = w.lock_epoch + 1,
+        lock_epoch = (((w.lock_epoch >> 32) + 1) << 32) | ?,
         started_at = coalesce(w.started_at, ?),
         updated_at = ?
     FROM due CROSS JOIN worker
     WHERE w.id = due.id AND (due.crashes < ? OR due.suspects = 1)
-    RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args,
+    RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, due.lock_epoch, w.args,
         w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
 ), entered AS (
     INSERT INTO chrono_forge_claims (worker_id, run_ids)
     SELECT ?, array_agg(id ORDER BY place) FROM taken HAVING count(*) > 0
 )
-SELECT id, key, workflow, priority::bigint, lock_epoch - 1, args, attempts, retry_counts, crashes,
+SELECT id, key, workflow, priority::bigint, lock_epoch, args, attempts, retry_counts, crashes,
     parent_execution_log_id, queue, created_at, wake_at
 FROM taken ORDER BY place";
 
 pub(super) const IS_ALIVE: &str =
-    "SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL";
+    "SELECT id FROM chrono_forge_workers WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
 
 type Due = (
     (
@@ -182,8 +183,10 @@ fn take(
     taken: &mut Taken,
 ) -> QueryResult<()> {
     let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
-    let binds: [Bind<'_>; 18] = [
+    let nonce = Nonce::draw();
+    let binds: [Bind<'_>; 20] = [
         request.worker.0.into(),
+        request.worker.1.0.into(),
         texts(marks.iter().map(|(range, _)| &*range.queue)),
         ints(marks.iter().map(|(range, _)| range.level.0.into())),
         texts(marks.iter().map(|(range, _)| &*range.workflow)),
@@ -197,6 +200,7 @@ fn take(
         now.into(),
         suspect_from.into(),
         quarantine.into(),
+        nonce.bits().into(),
         now.into(),
         now.into(),
         suspect_from.into(),
@@ -205,7 +209,7 @@ fn take(
     type Row = (DueRow, String, PgTimestamp, PgTimestamp);
     let rows: Vec<Row> = Stmt::<Due>::new(CLAIM, &binds).load(conn)?;
     for (row, queue, created_at, due_since) in rows {
-        let run = claimed(row, queue, instant(created_at));
+        let run = claimed(row, nonce, queue, instant(created_at));
         taken.claims.runs.push(run);
         taken.due_since.push(instant(due_since));
     }
@@ -251,6 +255,7 @@ impl<'a> Visits<'a> {
 }
 
 fn is_alive(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<bool> {
-    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(IS_ALIVE, &[worker.0.into()]).load(conn)?;
+    let binds = [worker.0.into(), worker.1.0.into()];
+    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(IS_ALIVE, &binds).load(conn)?;
     Ok(!found.is_empty())
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::bind::{ints, opt_ints, texts};
 use super::statement::Stmt;
-use crate::record::RunId;
+use crate::record::{Epoch, Nonce, RunId};
 use crate::store::shared::claimed;
 use crate::store::{Start, Started};
 
@@ -19,7 +19,7 @@ use crate::store::{Start, Started};
 /// then anyone's. Keys in order, so that two processes that start the same ones do not wait for each other.
 pub(super) const INSERT: &str = "
 WITH alive AS MATERIALIZED (
-    SELECT id FROM chrono_forge_workers
+    SELECT id, incarnation FROM chrono_forge_workers
     WHERE id = ANY(?) AND stopped_at IS NULL
     ORDER BY id FOR KEY SHARE
 ), fresh AS (
@@ -28,15 +28,15 @@ WITH alive AS MATERIALIZED (
          state, lock_epoch, locked_by, started_at, wake_at)
     SELECT v.workflow, v.key, v.queue, v.priority::smallint, v.args, v.at, v.at,
         CASE WHEN a.id IS NULL THEN 0 ELSE 1 END,
-        CASE WHEN a.id IS NULL THEN 0 ELSE 1 END,
+        CASE WHEN a.id IS NULL THEN 0 ELSE ? END,
         a.id,
         CASE WHEN a.id IS NOT NULL THEN v.at END,
         CASE WHEN a.id IS NULL THEN v.at END
     FROM (
         SELECT *, ?::timestamptz AS at
-        FROM unnest(?, ?, ?, ?, ?, ?) AS u (workflow, key, queue, priority, args, holder)
+        FROM unnest(?, ?, ?, ?, ?, ?, ?) AS u (workflow, key, queue, priority, args, holder, life)
     ) AS v
-    LEFT JOIN alive AS a ON a.id = v.holder
+    LEFT JOIN alive AS a ON a.id = v.holder AND a.incarnation = v.life
     ORDER BY v.workflow COLLATE \"C\", v.key COLLATE \"C\"
     ON CONFLICT (workflow, key) DO NOTHING
     RETURNING id, workflow, key, locked_by
@@ -65,7 +65,8 @@ pub(super) fn start(
     starts: &[Start],
     now: Timestamp,
 ) -> QueryResult<Vec<Started>> {
-    let mut fresh = insert(conn, starts, now)?;
+    let epoch = Epoch::first(Nonce::draw());
+    let mut fresh = insert(conn, starts, epoch, now)?;
     let mut known: HashMap<Identity, RunId> = HashMap::new();
     let mut answers = Vec::with_capacity(starts.len());
     let mut missing: Vec<&Start> = Vec::new();
@@ -76,7 +77,9 @@ pub(super) fn start(
                 known.insert(identity, id);
                 Some(match holder {
                     None => Started::Inserted(id),
-                    Some(_) => Started::Claimed(Box::new(claimed::top_level(id, start, now))),
+                    Some(_) => {
+                        Started::Claimed(Box::new(claimed::top_level((id, epoch), start, now)))
+                    }
                 })
             }
             None => {
@@ -103,23 +106,22 @@ pub(super) fn start(
 fn insert(
     conn: &mut PgConnection,
     starts: &[Start],
+    epoch: Epoch,
     now: Timestamp,
 ) -> QueryResult<HashMap<Identity, (RunId, Option<i64>)>> {
-    let holders = || {
-        starts
-            .iter()
-            .map(|start| start.claim.map(|worker| worker.0))
-    };
-    let workers: BTreeSet<i64> = holders().flatten().collect();
+    let holders = || starts.iter().map(|start| start.claim);
+    let workers: BTreeSet<i64> = holders().flatten().map(|worker| worker.0).collect();
     let binds = [
         ints(workers),
+        epoch.0.into(),
         now.into(),
         texts(starts.iter().map(|start| &*start.workflow)),
         texts(starts.iter().map(|start| &*start.key)),
         texts(starts.iter().map(|start| &*start.queue)),
         ints(starts.iter().map(|start| start.level.0.into())),
         texts(starts.iter().map(|start| &*start.args)),
-        opt_ints(holders()),
+        opt_ints(holders().map(|holder| holder.map(|worker| worker.0))),
+        opt_ints(holders().map(|holder| holder.map(|worker| worker.1.0))),
     ];
     type Columns = (BigInt, Text, Text, Nullable<BigInt>);
     let rows: Vec<(i64, String, String, Option<i64>)> =

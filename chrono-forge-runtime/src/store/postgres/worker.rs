@@ -17,19 +17,20 @@ use jiff::Timestamp;
 
 use super::bind::{instant, ints};
 use super::statement::Stmt;
-use crate::record::{Epoch, RunId, WorkerId};
-use crate::store::{WorkerEntry, WorkerRow};
+use crate::record::{Epoch, Incarnation, RunId, WorkerId};
+use crate::store::shared::held::fate_of;
+use crate::store::{Fate, WorkerEntry, WorkerRow};
 
 pub(super) use death::{declare_dead, retire};
 pub(super) use heartbeat::{compare, renew};
 
 const REGISTER: &str = "
 INSERT INTO chrono_forge_workers
-    (name, host, pid, workflows, queues, started_at, heartbeat_at)
-VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id";
+    (name, host, pid, workflows, queues, started_at, heartbeat_at, incarnation)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
 
 const HOLD_ALIVE: &str = "
-SELECT id FROM chrono_forge_workers
+SELECT id, incarnation FROM chrono_forge_workers
 WHERE id = ANY(?) AND stopped_at IS NULL
 ORDER BY id
 FOR KEY SHARE";
@@ -41,7 +42,7 @@ UPDATE chrono_forge_workflows SET
     state = 0,
     wake_at = ?,
     locked_by = NULL,
-    lock_epoch = lock_epoch + 1,
+    lock_epoch = ((lock_epoch >> 32) + 1) << 32,
     crashes = crashes + ?,
     updated_at = ?
 WHERE id = ANY(?)";
@@ -52,13 +53,15 @@ UPDATE chrono_forge_workflows AS w SET
     state = 0,
     wake_at = ?,
     locked_by = NULL,
-    lock_epoch = w.lock_epoch + 1,
+    lock_epoch = ((w.lock_epoch >> 32) + 1) << 32,
     updated_at = ?
 FROM unnest(?, ?) AS v (id, epoch)
 WHERE w.id = v.id AND w.locked_by = ? AND w.lock_epoch = v.epoch";
 
-const LIVE: &str =
-    "SELECT id, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
+const LIVE: &str = "SELECT id, incarnation, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
+
+/// What became of a worker that no longer lives.
+const FATE: &str = "SELECT incarnation FROM chrono_forge_workers WHERE id = ?";
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -67,6 +70,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     HOLD_ALIVE,
     HAND_BACK,
     RELEASE,
+    FATE,
     heartbeat::RENEW,
     heartbeat::EXCEPTIONS,
     death::LOCK,
@@ -83,6 +87,7 @@ pub(super) fn register(
     worker: &WorkerEntry<'_>,
     now: Timestamp,
 ) -> QueryResult<WorkerId> {
+    let incarnation = Incarnation::draw();
     let list = |names: &[String]| serde_json::Value::from(names.to_vec()).to_string();
     let binds = [
         worker.name.into(),
@@ -92,10 +97,11 @@ pub(super) fn register(
         list(worker.queues).into(),
         now.into(),
         now.into(),
+        incarnation.0.into(),
     ];
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(REGISTER, &binds).load(conn)?;
     rows.first()
-        .map(|(id,)| WorkerId(*id))
+        .map(|(id,)| WorkerId(*id, incarnation))
         .ok_or(diesel::result::Error::NotFound)
 }
 
@@ -104,9 +110,12 @@ pub(super) fn hold_alive(
     conn: &mut PgConnection,
     workers: impl IntoIterator<Item = WorkerId>,
 ) -> QueryResult<BTreeSet<WorkerId>> {
-    let workers = ints(workers.into_iter().map(|worker| worker.0));
-    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(HOLD_ALIVE, &[workers]).load(conn)?;
-    Ok(rows.into_iter().map(|(id,)| WorkerId(id)).collect())
+    let asked: BTreeSet<WorkerId> = workers.into_iter().collect();
+    let ids = ints(asked.iter().map(|worker| worker.0));
+    let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(HOLD_ALIVE, &[ids]).load(conn)?;
+    let found = |(id, incarnation)| WorkerId(id, Incarnation(incarnation));
+    let found: BTreeSet<WorkerId> = rows.into_iter().map(found).collect();
+    Ok(found.intersection(&asked).copied().collect())
 }
 
 /// Makes these runs due, each with so many more crashes. The caller has locked them.
@@ -144,11 +153,21 @@ pub(super) fn release_orphans(
     Ok(released as u64)
 }
 
+/// See [`FATE`].
+pub(super) fn fate(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<Fate> {
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(FATE, &[worker.0.into()]).load(conn)?;
+    Ok(fate_of(
+        worker,
+        rows.first().map(|(incarnation,)| *incarnation),
+    ))
+}
+
 /// Workers that have not stopped.
 pub(super) fn live(conn: &mut PgConnection) -> QueryResult<Vec<WorkerRow>> {
-    let rows: Vec<(i64, PgTimestamp)> = Stmt::<(BigInt, Timestamptz)>::new(LIVE, &[]).load(conn)?;
-    let worker = |(id, at)| WorkerRow {
-        id: WorkerId(id),
+    type Columns = (BigInt, BigInt, Timestamptz);
+    let rows: Vec<(i64, i64, PgTimestamp)> = Stmt::<Columns>::new(LIVE, &[]).load(conn)?;
+    let worker = |(id, incarnation, at)| WorkerRow {
+        id: WorkerId(id, Incarnation(incarnation)),
         heartbeat_at: instant(at),
     };
     Ok(rows.into_iter().map(worker).collect())

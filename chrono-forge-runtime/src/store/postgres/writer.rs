@@ -211,8 +211,10 @@ impl Writer for PostgresWriter {
             worker::renew(conn, worker, now)
         })?;
         if !is_alive {
+            let fate = |conn: &mut PgConnection| worker::fate(conn, worker);
             return Ok(Heartbeat {
                 worker_dead: true,
+                fate: self.session.single("heartbeat", PATIENCE, fate)?,
                 ..Heartbeat::default()
             });
         }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::codes::{count, level};
-use crate::record::{ClaimedRun, Epoch, Level, RecordId, RunId};
+use crate::record::{ClaimedRun, Epoch, Level, Nonce, RecordId, RunId};
 use crate::store::Room;
 
 /// Levels in the order to visit them, and the most to take from them: first those of healthy runs, then those of
@@ -33,7 +33,12 @@ pub(in crate::store) type DueRow = (
 );
 
 /// What the claim of this row answers.
-pub(in crate::store) fn claimed(row: DueRow, queue: String, created_at: Timestamp) -> ClaimedRun {
+pub(in crate::store) fn claimed(
+    row: DueRow,
+    nonce: Nonce,
+    queue: String,
+    created_at: Timestamp,
+) -> ClaimedRun {
     let (id, key, workflow, priority, epoch, args, attempts, retry_counts, crashes, parent) = row;
     ClaimedRun {
         id: RunId(id),
@@ -41,7 +46,7 @@ pub(in crate::store) fn claimed(row: DueRow, queue: String, created_at: Timestam
         workflow,
         queue,
         level: level(priority),
-        epoch: Epoch(epoch + 1),
+        epoch: Epoch(epoch).next(nonce),
         args: args.into(),
         attempts: count(attempts),
         retry_counts: retry_counts.into(),

@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
-use crate::record::{ChildRow, ClaimedRun, Dispatch, RecordId, RunId};
-use crate::store::{FIRST_EPOCH, Start};
+use crate::record::{ChildRow, ClaimedRun, Dispatch, Epoch, RecordId, RunId};
+use crate::store::Start;
 
 /// Workflow-level retry counts of a run that has none.
 pub(in crate::store) const NO_COUNTS: &str = "{}";
 
 /// A child.
 pub(in crate::store) fn child(
-    id: RunId,
+    (id, epoch): (RunId, Epoch),
     parent: Option<RecordId>,
     dispatch: &Dispatch,
     child: &ChildRow,
@@ -21,7 +21,7 @@ pub(in crate::store) fn child(
         workflow: child.workflow.to_string(),
         queue: child.queue.to_string(),
         level: child.level,
-        epoch: FIRST_EPOCH,
+        epoch,
         args: child.args.clone(),
         attempts: 0,
         retry_counts: NO_COUNTS.into(),
@@ -33,14 +33,18 @@ pub(in crate::store) fn child(
 }
 
 /// A top-level run.
-pub(in crate::store) fn top_level(id: RunId, start: &Start, now: Timestamp) -> ClaimedRun {
+pub(in crate::store) fn top_level(
+    (id, epoch): (RunId, Epoch),
+    start: &Start,
+    now: Timestamp,
+) -> ClaimedRun {
     ClaimedRun {
         id,
         key: start.key.clone(),
         workflow: start.workflow.clone(),
         queue: start.queue.clone(),
         level: start.level,
-        epoch: FIRST_EPOCH,
+        epoch,
         args: start.args.clone(),
         attempts: 0,
         retry_counts: NO_COUNTS.into(),

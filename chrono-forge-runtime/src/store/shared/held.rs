@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::{Epoch, RunId};
-use crate::store::{CrashLimits, Heartbeat};
+use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::{CrashLimits, Fate, Heartbeat};
 
 /// A run that a worker holds in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,15 @@ pub(in crate::store) fn heartbeat(
         .filter(|run| !known.contains(run))
         .collect();
     answer
+}
+
+/// What became of a worker that no longer lives, by the incarnation that its row has if there is one.
+pub(in crate::store) fn fate_of(worker: WorkerId, found: Option<i64>) -> Fate {
+    match found {
+        None => Fate::Gone,
+        Some(found) if found == worker.1.0 => Fate::DeclaredDead,
+        Some(_) => Fate::Replaced,
+    }
 }
 
 /// The ids of the runs that one more death poisons, and of those that it makes due.

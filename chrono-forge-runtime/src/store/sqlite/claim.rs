@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::{Bind, id_list, instant, name_list};
 use super::statement::Stmt;
 use super::{held, worker};
-use crate::record::{ClaimedRun, Level, RunId};
+use crate::record::{ClaimedRun, Level, Nonce, RunId};
 use crate::store::shared::claim::{DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 
@@ -36,7 +36,7 @@ UPDATE chrono_forge_workflows SET
     wake_at = NULL,
     wake_requested = 0,
     locked_by = ?,
-    lock_epoch = lock_epoch + 1,
+    lock_epoch = (((lock_epoch >> 32) + 1) << 32) | ?,
     started_at = ifnull(started_at, ?),
     updated_at = ?
 WHERE id IN (SELECT value FROM json_each(?))";
@@ -69,13 +69,14 @@ pub(super) fn claim_due(
         });
     }
     let mut claims = Claims::default();
+    let nonce = Nonce::draw();
     let mut quarantine = request.quarantine_slot;
     for room in request.queues {
         for (levels, limit) in visits(room, request.lowest_first) {
             let from = (&*room.queue, &*levels, limit);
             claims
                 .runs
-                .extend(due(conn, request, from, &mut quarantine)?);
+                .extend(due(conn, (request, nonce), from, &mut quarantine)?);
         }
     }
     if claims.runs.is_empty() {
@@ -84,7 +85,14 @@ pub(super) fn claim_due(
     let ids: Vec<RunId> = claims.runs.iter().map(|run| run.id).collect();
     let list = id_list(ids.iter().map(|id| id.0));
     let (worker, now) = (request.worker.0, request.now);
-    Stmt::<()>::new(TAKE, &[worker.into(), now.into(), now.into(), list.into()]).execute(conn)?;
+    let take = [
+        worker.into(),
+        nonce.bits().into(),
+        now.into(),
+        now.into(),
+        list.into(),
+    ];
+    Stmt::<()>::new(TAKE, &take).execute(conn)?;
     held::enter(conn, request.worker, &ids)?;
     Ok(claims)
 }
@@ -93,7 +101,7 @@ pub(super) fn claim_due(
 /// killing its workers; it is used up by the first such run.
 fn due(
     conn: &mut SqliteConnection,
-    request: &ClaimRequest<'_>,
+    (request, nonce): (&ClaimRequest<'_>, Nonce),
     (queue, levels, limit): (&str, &[Level], u32),
     quarantine: &mut bool,
 ) -> QueryResult<Vec<ClaimedRun>> {
@@ -115,7 +123,7 @@ fn due(
         let mut open = *quarantine;
         let mut taken: Vec<ClaimedRun> = rows
             .into_iter()
-            .map(|(row, created_at)| claimed(row, queue.to_owned(), instant(created_at)))
+            .map(|(row, created_at)| claimed(row, nonce, queue.to_owned(), instant(created_at)))
             .filter(|run| run.crashes < request.quarantine_from || std::mem::take(&mut open))
             .collect();
         // Runs that must wait for quarantine stood in front of others: look further.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::statement::Batch;
 use super::{held, sequence, worker};
-use crate::record::{RunId, WorkerId};
+use crate::record::{Epoch, Nonce, RunId, WorkerId};
 use crate::store::shared::claimed;
 use crate::store::{Start, Started};
 
@@ -30,6 +30,7 @@ pub(super) fn start(
     now: Timestamp,
 ) -> QueryResult<Vec<Started>> {
     let mut known = find(conn, starts)?;
+    let epoch = Epoch::first(Nonce::draw());
     let mut ids = sequence::next_runs(conn, starts.len())?;
     let mut workers = worker::Alive::default();
     let mut insert = Batch::with_capacity(INSERT, starts.len());
@@ -48,12 +49,12 @@ pub(super) fn start(
             Some(worker) if workers.contains(conn, worker)? => Some(worker),
             _ => None,
         };
-        push(&mut insert, id, start, holder, now);
+        push(&mut insert, (id, epoch), start, holder, now);
         answers.push(match holder {
             None => Started::Inserted(id),
             Some(worker) => {
                 claims.entry(worker).or_default().push(id);
-                Started::Claimed(Box::new(claimed::top_level(id, start, now)))
+                Started::Claimed(Box::new(claimed::top_level((id, epoch), start, now)))
             }
         });
     }
@@ -83,7 +84,7 @@ fn find(
 
 fn push<'a>(
     insert: &mut Batch<'a, 13>,
-    id: RunId,
+    (id, epoch): (RunId, Epoch),
     start: &'a Start,
     holder: Option<WorkerId>,
     now: Timestamp,
@@ -101,7 +102,7 @@ fn push<'a>(
         held.into(),
         (!held).then_some(now).into(),
         holder.map(|worker| worker.0).into(),
-        held.into(),
+        if held { epoch.0 } else { 0 }.into(),
         held.then_some(now).into(),
     ]);
 }

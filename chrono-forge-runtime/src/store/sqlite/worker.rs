@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use super::bind::{id_list, instant, name_list, pair_list};
 use super::held;
 use super::statement::Stmt;
-use crate::record::{Epoch, RunId, WorkerId};
-use crate::store::{WorkerEntry, WorkerRow};
+use crate::record::{Epoch, Incarnation, RunId, WorkerId};
+use crate::store::shared::held::fate_of;
+use crate::store::{Fate, WorkerEntry, WorkerRow};
 
 pub(super) use death::declare_dead;
 pub(super) use heartbeat::heartbeat;
@@ -25,10 +26,14 @@ UPDATE chrono_forge_workflows SET
     state = 0,
     wake_at = ?,
     locked_by = NULL,
-    lock_epoch = lock_epoch + 1,
+    lock_epoch = ((lock_epoch >> 32) + 1) << 32,
     crashes = crashes + ?,
     updated_at = ?
 WHERE id IN (SELECT value FROM json_each(?))";
+
+const LEAVE: &str = "
+UPDATE chrono_forge_workers SET stopped_at = ?
+WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -47,10 +52,11 @@ pub(super) fn register(
     worker: &WorkerEntry<'_>,
     now: Timestamp,
 ) -> QueryResult<WorkerId> {
+    let incarnation = Incarnation::draw();
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
         "INSERT INTO chrono_forge_workers
-            (name, host, pid, workflows, queues, started_at, heartbeat_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (name, host, pid, workflows, queues, started_at, heartbeat_at, incarnation)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         &[
             worker.name.into(),
             worker.host.into(),
@@ -59,11 +65,12 @@ pub(super) fn register(
             name_list(worker.queues).into(),
             now.into(),
             now.into(),
+            incarnation.0.into(),
         ],
     )
     .load(conn)?;
     rows.first()
-        .map(|(id,)| WorkerId(*id))
+        .map(|(id,)| WorkerId(*id, incarnation))
         .ok_or(diesel::result::Error::NotFound)
 }
 
@@ -73,11 +80,11 @@ pub(super) fn retire(
     worker: WorkerId,
     now: Timestamp,
 ) -> QueryResult<()> {
-    Stmt::<()>::new(
-        "UPDATE chrono_forge_workers SET stopped_at = ? WHERE id = ? AND stopped_at IS NULL",
-        &[now.into(), worker.0.into()],
-    )
-    .execute(conn)?;
+    let stop = [now.into(), worker.0.into(), worker.1.0.into()];
+    if Stmt::<()>::new(LEAVE, &stop).execute(conn)? == 0 {
+        // Declared dead meanwhile, or another life's: nothing here is its own.
+        return Ok(());
+    }
     let runs: Vec<i64> = held::runs(conn, worker)?
         .iter()
         .map(|run| run.id.0)
@@ -126,15 +133,29 @@ pub(super) fn release_orphans(
     Ok(held.len() as u64)
 }
 
+/// What became of a worker that no longer lives.
+fn fate(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<Fate> {
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
+        "SELECT incarnation FROM chrono_forge_workers WHERE id = ?",
+        &[worker.0.into()],
+    )
+    .load(conn)?;
+    Ok(fate_of(
+        worker,
+        rows.first().map(|(incarnation,)| *incarnation),
+    ))
+}
+
 /// Workers that have not stopped.
 pub(super) fn live(conn: &mut SqliteConnection) -> QueryResult<Vec<WorkerRow>> {
-    let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(
-        "SELECT id, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id",
+    let rows: Vec<(i64, i64, i64)> = Stmt::<(BigInt, BigInt, BigInt)>::new(
+        "SELECT id, incarnation, heartbeat_at FROM chrono_forge_workers
+        WHERE stopped_at IS NULL ORDER BY id",
         &[],
     )
     .load(conn)?;
-    let worker = |(id, at)| WorkerRow {
-        id: WorkerId(id),
+    let worker = |(id, incarnation, at)| WorkerRow {
+        id: WorkerId(id, Incarnation(incarnation)),
         heartbeat_at: instant(at),
     };
     Ok(rows.into_iter().map(worker).collect())
@@ -143,8 +164,8 @@ pub(super) fn live(conn: &mut SqliteConnection) -> QueryResult<Vec<WorkerRow>> {
 /// Whether a worker may hold runs.
 pub(super) fn is_alive(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<bool> {
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
-        "SELECT 1 FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL",
-        &[worker.0.into()],
+        "SELECT 1 FROM chrono_forge_workers WHERE id = ? AND incarnation = ? AND stopped_at IS NULL",
+        &[worker.0.into(), worker.1.0.into()],
     )
     .load(conn)?;
     Ok(!rows.is_empty())

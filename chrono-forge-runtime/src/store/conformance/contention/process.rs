@@ -133,7 +133,7 @@ impl<'a> Process<'a> {
     }
 
     fn leaf(&mut self, plan: Plan, run: &ClaimedRun) -> Plan {
-        if run.epoch == Epoch(1) && self.random.u32(..100) < self.stage.plot.failing {
+        if run.epoch.claims() == 1 && self.random.u32(..100) < self.stage.plot.failing {
             let failed = RunEnd::Failed {
                 at: at(40),
                 attempts: run.attempts + 1,

@@ -11,7 +11,10 @@ pub(crate) fn an_unlocked_run_is_due_and_its_holder_fenced(on: &dyn Backend) {
     assert_eq!((found.run, found.state), (run.id, RunState::Running));
     let row = forge.row(run.id);
     assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
-    assert_eq!((row.epoch, row.crashes, row.locked_by), (Epoch(2), 0, None));
+    assert_eq!(
+        (row.epoch.claims(), row.crashes, row.locked_by),
+        (2, 0, None)
+    );
     let beat = forge
         .writer
         .heartbeat(forge.worker, &[known(&run)], at(21))
@@ -20,7 +23,7 @@ pub(crate) fn an_unlocked_run_is_due_and_its_holder_fenced(on: &dyn Backend) {
     let late = forge.end(&run, done("1"));
     assert_eq!(late.outcomes[0].verdict, Verdict::Fenced);
     let again = forge.claim(at(20)).remove(0);
-    assert_eq!(again.epoch, Epoch(3));
+    assert_eq!(again.epoch.claims(), 3);
     let late = forge.end(&run, done("1"));
     assert_eq!(
         late.outcomes[0].verdict,

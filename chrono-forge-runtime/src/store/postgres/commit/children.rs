@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 
 use super::branch::{self, Rows};
 use super::{Batch, Trust, existing};
-use crate::record::{ChildRow, Dispatch, RunId, WorkerId};
+use crate::record::{ChildRow, Dispatch, Epoch, Nonce, RunId, WorkerId};
 use crate::store::postgres::bind::{instants, ints, opt_ints, texts};
 use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
@@ -25,7 +25,7 @@ INSERT INTO chrono_forge_workflows
      state, lock_epoch, locked_by, started_at, wake_at)
 SELECT v.id, v.workflow, v.key, v.queue, v.priority::smallint, v.args, v.parent, v.at, v.at,
     CASE WHEN v.holder IS NULL THEN 0 ELSE 1 END,
-    CASE WHEN v.holder IS NULL THEN 0 ELSE 1 END,
+    CASE WHEN v.holder IS NULL THEN 0 ELSE ? END,
     v.holder,
     CASE WHEN v.holder IS NOT NULL THEN v.at END,
     CASE WHEN v.holder IS NULL THEN v.at END
@@ -94,6 +94,7 @@ impl<'a> Batch<'a> {
                 child,
             })
             .collect();
+        let epoch = Epoch::first(Nonce::draw());
         let mut claims: BTreeMap<WorkerId, Vec<RunId>> = BTreeMap::new();
         for row in &rows {
             if !row.child.claimed {
@@ -103,12 +104,12 @@ impl<'a> Batch<'a> {
             let id = RunId(row.id);
             let worker = row.branch.plan.fence.worker;
             claims.entry(worker).or_default().push(id);
-            let run = claimed::child(id, row.branch.id, row.dispatch, row.child);
+            let run = claimed::child((id, epoch), row.branch.id, row.dispatch, row.child);
             self.applied.outcomes[row.branch.place].claimed.push(run);
         }
         // Two batches that insert the same keys wait for each other in one order.
         rows.sort_unstable_by_key(|row| (&*row.child.workflow, &*row.child.key));
-        insert(conn, &rows)?;
+        insert(conn, &rows, epoch)?;
         claims
             .iter()
             .try_for_each(|(worker, runs)| held::enter(conn, *worker, runs))
@@ -121,8 +122,9 @@ fn ids(conn: &mut PgConnection, count: usize) -> QueryResult<Vec<i64>> {
     Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
-fn insert(conn: &mut PgConnection, rows: &[Row<'_, '_>]) -> QueryResult<()> {
+fn insert(conn: &mut PgConnection, rows: &[Row<'_, '_>], epoch: Epoch) -> QueryResult<()> {
     let binds = [
+        epoch.0.into(),
         ints(rows.iter().map(|row| row.id)),
         texts(rows.iter().map(|row| &*row.child.workflow)),
         texts(rows.iter().map(|row| &*row.child.key)),

@@ -37,7 +37,7 @@ fn workers_claim_disjoint_runs() {
             if claims.runs.is_empty() {
                 return (worker, runs);
             }
-            assert!(claims.runs.iter().all(|run| run.epoch == Epoch(1)));
+            assert!(claims.runs.iter().all(|run| run.epoch.claims() == 1));
             runs.extend(claims.runs.iter().map(|run| run.id));
         }
     };

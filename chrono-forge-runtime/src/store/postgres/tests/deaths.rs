@@ -72,7 +72,7 @@ fn what_a_claim_under_way_gives_to_a_worker_is_recovered_too() {
         "BEGIN;
         SELECT id FROM chrono_forge_workers WHERE id = {worker} FOR KEY SHARE;
         UPDATE chrono_forge_workflows
-        SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1 WHERE id = {run};
+        SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1::bigint << 32 WHERE id = {run};
         INSERT INTO chrono_forge_claims (worker_id, run_ids) VALUES ({worker}, '{{{run}}}')"
     ));
     let mut other = forge.other_writer();
@@ -98,7 +98,7 @@ fn children_of_a_commit_that_was_under_way_are_recovered_too() {
         SELECT id FROM chrono_forge_workflows WHERE id = {} FOR NO KEY UPDATE;
         INSERT INTO chrono_forge_workflows
             (id, key, workflow, queue, priority, args, state, locked_by, lock_epoch, created_at, updated_at)
-        VALUES (900, 'p$b$s$0', 'child', 'default', 4, '0', 1, {worker}, 1, now(), now());
+        VALUES (900, 'p$b$s$0', 'child', 'default', 4, '0', 1, {worker}, 1::bigint << 32, now(), now());
         INSERT INTO chrono_forge_claims (worker_id, run_ids) VALUES ({worker}, '{{900}}')",
         parent.id
     ));
@@ -112,7 +112,7 @@ fn children_of_a_commit_that_was_under_way_are_recovered_too() {
     assert_eq!((recovered.due, recovered.poisoned), (2, 0));
     for run in [parent.id, RunId(900)] {
         let row = forge.row(run);
-        assert_eq!((row.state, row.epoch), (RunState::Idle, Epoch(2)));
+        assert_eq!((row.state, row.epoch.claims()), (RunState::Idle, 2));
         assert_eq!((row.wake_at, row.crashes), (Some(at(20)), 1));
     }
     assert_eq!(side.count("SELECT count(*) FROM chrono_forge_claims"), 0);
@@ -168,7 +168,7 @@ fn claims_that_are_entered_while_a_heartbeat_prunes_stay() {
     side.run(&format!(
         "BEGIN;
         UPDATE chrono_forge_workflows
-        SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1 WHERE id = {run};
+        SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1::bigint << 32 WHERE id = {run};
         INSERT INTO chrono_forge_claims (worker_id, run_ids) VALUES ({worker}, '{{{run}}}')"
     ));
     let beat = forge.writer.heartbeat(worker, &[known(&held)], at(3));
@@ -179,7 +179,7 @@ fn claims_that_are_entered_while_a_heartbeat_prunes_stay() {
     rows.sort();
     assert_eq!(rows, [held.id.to_string(), run.to_string()]);
     // One row is left of all of them, however often that is done.
-    let memory = [known(&held), (run, Epoch(1))];
+    let memory = [known(&held), (run, Epoch(1 << 32))];
     for _ in 0..2 {
         forge.writer.heartbeat(worker, &memory, at(4)).unwrap();
         assert_eq!(side.count("SELECT count(*) FROM chrono_forge_claims"), 1);

@@ -248,7 +248,7 @@ fn a_worker_that_is_being_declared_dead_is_given_no_children() {
         let free = side.free(RUNS, &[parent.id.0], LOCK);
         side.run(&format!(
             "UPDATE {WORKERS} SET stopped_at = now() WHERE id = {worker};
-            UPDATE {RUNS} SET state = 0, locked_by = NULL, lock_epoch = 2, wake_at = now()
+            UPDATE {RUNS} SET state = 0, locked_by = NULL, lock_epoch = 2::bigint << 32, wake_at = now()
             WHERE id = {};
             DELETE FROM chrono_forge_claims WHERE worker_id = {worker}",
             parent.id

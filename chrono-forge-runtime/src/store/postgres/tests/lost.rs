@@ -112,7 +112,7 @@ fn a_park_and_a_failure_are_written_once_and_told() {
         let verdict = &applied.outcomes[0].verdict;
         assert_eq!(*verdict, Verdict::Applied { woken: false }, "{cut:?}");
         let row = world.forge.row(run.id);
-        assert_eq!((row.locked_by, row.epoch), (None, Epoch(1)));
+        assert_eq!((row.locked_by, row.epoch.claims()), (None, 1));
         assert!(row.attempts <= 1);
         assert_eq!(world.forge.store.history(run.id, 10).unwrap().len(), 1);
     }
@@ -132,7 +132,7 @@ fn a_park_that_is_sent_again_after_the_next_claim_is_fenced() {
     // The store itself may have sent it again already.
     let _ = world.writer.apply(&plans, at(10));
     let again = world.forge.claim(at(10)).remove(0);
-    assert_eq!(again.epoch, Epoch(2));
+    assert_eq!(again.epoch.claims(), 2);
     let applied = world.writer.apply(&plans, at(11)).unwrap();
     assert_eq!(applied.outcomes[0].verdict, Verdict::Fenced);
     assert_eq!(world.forge.row(run.id).state, RunState::Running);
@@ -191,7 +191,7 @@ fn a_start_is_one_run_that_is_known_or_an_orphan() {
         );
         let is_known = !claims || matches!(answers[0], Started::Claimed(_));
         if !is_known {
-            assert_eq!(world.orphans(&[]), [(run, Epoch(1))]);
+            assert_eq!(world.orphans(&[]), [(run, world.forge.row(run).epoch)]);
         }
     }
 }
@@ -247,8 +247,8 @@ fn what_operators_do_is_done_once() {
         world.call(cut, |writer| writer.unlock("flow", "held", at(20)));
         let row = world.forge.row(held.id);
         assert_eq!(
-            (row.state, row.epoch),
-            (RunState::Idle, Epoch(2)),
+            (row.state, row.epoch.claims()),
+            (RunState::Idle, 2),
             "{cut:?}"
         );
         world.call(cut, |writer| writer.retry("flow", "failed", None, at(20)));

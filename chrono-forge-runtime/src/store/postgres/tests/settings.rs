@@ -38,7 +38,7 @@ fn a_death_sees_what_it_waited_for_whatever_the_isolation_of_the_role() {
                 "BEGIN;
                 SELECT id FROM chrono_forge_workers WHERE id = {worker} FOR KEY SHARE;
                 UPDATE chrono_forge_workflows
-                SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1 WHERE id = {run};
+                SET state = 1, wake_at = NULL, locked_by = {worker}, lock_epoch = 1::bigint << 32 WHERE id = {run};
                 INSERT INTO chrono_forge_claims (worker_id, run_ids) VALUES ({worker}, '{{{run}}}')"
             ));
             let mut other = PostgresStore::open(options).unwrap().writer().unwrap();

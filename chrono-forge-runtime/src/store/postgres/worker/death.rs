@@ -15,15 +15,14 @@ use crate::store::shared::held::{HeldRun, poisoned_and_due};
 use crate::store::{CrashLimits, Recovered};
 
 /// `FOR UPDATE`: changing `stopped_at` alone would not wait for those who are giving it something to hold.
-pub(super) const LOCK: &str =
-    "SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR UPDATE";
+pub(super) const LOCK: &str = "SELECT id FROM chrono_forge_workers WHERE id = ? AND incarnation = ? AND stopped_at IS NULL FOR UPDATE";
 
 /// The same if the lease has run out. The first bound is the caller's; by the second the server's own clock must
 /// agree, so that a caller whose clock has gone wrong kills nobody. A heartbeat that this clock
 /// has not reached was told by a clock of its own, and says nothing to it.
 pub(super) const LOCK_SILENT: &str = "
 SELECT id FROM chrono_forge_workers
-WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ? AND NOT heartbeat_at BETWEEN
+WHERE id = ? AND incarnation = ? AND stopped_at IS NULL AND heartbeat_at <= ? AND NOT heartbeat_at BETWEEN
     clock_timestamp() - ? * interval '1 microsecond' AND clock_timestamp()
 FOR UPDATE";
 
@@ -34,7 +33,7 @@ pub(super) const POISON: &str = "
 UPDATE chrono_forge_workflows SET
     state = 3,
     locked_by = NULL,
-    lock_epoch = lock_epoch + 1,
+    lock_epoch = ((lock_epoch >> 32) + 1) << 32,
     crashes = crashes + 1,
     attempts = attempts + 1,
     updated_at = ?
@@ -68,10 +67,15 @@ pub(in crate::store::postgres) fn declare_dead(
     now: Timestamp,
 ) -> QueryResult<Option<Recovered>> {
     let found: Vec<(i64,)> = match not_after {
-        None => Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into()]).load(conn)?,
+        None => Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into(), worker.1.0.into()]).load(conn)?,
         Some(not_after) => {
             let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
-            let binds = [worker.0.into(), not_after.into(), lease.into()];
+            let binds = [
+                worker.0.into(),
+                worker.1.0.into(),
+                not_after.into(),
+                lease.into(),
+            ];
             Stmt::<(BigInt,)>::new(LOCK_SILENT, &binds).load(conn)?
         }
     };
@@ -95,7 +99,8 @@ pub(in crate::store::postgres) fn retire(
     worker: WorkerId,
     now: Timestamp,
 ) -> QueryResult<()> {
-    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into()]).load(conn)?;
+    let found: Vec<(i64,)> =
+        Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into(), worker.1.0.into()]).load(conn)?;
     if found.is_empty() {
         return Ok(());
     }

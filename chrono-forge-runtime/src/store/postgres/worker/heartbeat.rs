@@ -12,8 +12,7 @@ use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
 use crate::store::shared::held::{Exception, heartbeat};
 
-pub(super) const RENEW: &str =
-    "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND stopped_at IS NULL";
+pub(super) const RENEW: &str = "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
 
 /// Of the runs that memory holds, those that need a word: lost or woken.
 pub(super) const EXCEPTIONS: &str = "
@@ -29,7 +28,8 @@ pub(in crate::store::postgres) fn renew(
     worker: WorkerId,
     now: Timestamp,
 ) -> QueryResult<bool> {
-    let renewed = Stmt::<()>::new(RENEW, &[now.into(), worker.0.into()]).execute(conn)?;
+    let binds = [now.into(), worker.0.into(), worker.1.0.into()];
+    let renewed = Stmt::<()>::new(RENEW, &binds).execute(conn)?;
     Ok(renewed > 0)
 }
 
@@ -43,6 +43,7 @@ pub(in crate::store::postgres) fn compare(
     if super::hold_alive(conn, [worker])?.is_empty() {
         return Ok(Heartbeat {
             worker_dead: true,
+            fate: super::fate(conn, worker)?,
             ..Heartbeat::default()
         });
     }

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::Batch;
 use super::branch;
 use super::existing;
-use crate::record::{ChildRow, Dispatch, RecordId, RunId, WorkerId};
+use crate::record::{ChildRow, Dispatch, Epoch, Nonce, RecordId, RunId, WorkerId};
 use crate::store::shared::claimed;
 use crate::store::shared::dispatch::{Branch, branches_of};
 use crate::store::sqlite::bind::Bind;
@@ -35,7 +35,7 @@ pub(super) const INSERT_CLAIMED: &str = "
 INSERT OR FAIL INTO chrono_forge_workflows
     (id, workflow, key, queue, priority, args, parent_execution_log_id, created_at, updated_at,
      started_at, locked_by, state, lock_epoch)
-VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)}";
+VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)}";
 
 impl Batch<'_> {
     /// Writes the dispatches of all plans.
@@ -73,6 +73,7 @@ impl Batch<'_> {
         let mut idle = statement::Batch::new(INSERT_IDLE);
         let mut claimed = statement::Batch::with_capacity(INSERT_CLAIMED, rows);
         let mut claims: BTreeMap<WorkerId, Vec<RunId>> = BTreeMap::new();
+        let epoch = Epoch::first(Nonce::draw());
         for branch in branches {
             let fence = branch.plan.fence;
             for ((dispatch, child), id) in branch.children.iter().zip(&mut ids) {
@@ -83,9 +84,10 @@ impl Batch<'_> {
                     self.applied.due = true;
                     continue;
                 }
-                claimed.push([a, b, c, d, e, f, g, h, i, at, fence.worker.0.into()]);
+                let (worker, lock) = (fence.worker.0.into(), epoch.0.into());
+                claimed.push([a, b, c, d, e, f, g, h, i, at, worker, lock]);
                 claims.entry(fence.worker).or_default().push(id);
-                let run = claimed::child(id, branch.id, dispatch, child);
+                let run = claimed::child((id, epoch), branch.id, dispatch, child);
                 self.applied.outcomes[branch.place].claimed.push(run);
             }
         }

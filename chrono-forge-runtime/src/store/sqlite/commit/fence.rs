@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::Batch;
-use crate::record::{Epoch, Fence, Plan, RunId, Verdict, WorkerId};
+use crate::record::{Fence, Plan, Verdict};
 use crate::store::sqlite::statement;
 
 /// Answers only the runs that are worth a word: lost ones, and woken ones. Not `state` but the lock
@@ -30,12 +30,12 @@ impl Batch<'_> {
             for (run, worker, epoch, held) in chunk.load::<(i64, i64, i64, i64)>(conn)? {
                 // The run is not enough: one that was taken back while a plan of its old pass waited may
                 // have a plan of its new one in the same batch.
-                let fence = Fence {
-                    run: RunId(run),
-                    worker: WorkerId(worker),
-                    epoch: Epoch(epoch),
+                let asked = (run, worker, epoch);
+                let is_asked = |plan: &Plan| {
+                    let Fence { run, worker, epoch } = plan.fence;
+                    (run.0, worker.0, epoch.0) == asked
                 };
-                let Some(place) = self.plans.iter().position(|plan| plan.fence == fence) else {
+                let Some(place) = self.plans.iter().position(is_asked) else {
                     continue;
                 };
                 let verdict = match held {

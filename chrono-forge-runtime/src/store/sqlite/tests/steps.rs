@@ -67,7 +67,7 @@ impl World {
     fn take(&self) -> (i32, usize) {
         let ids: Vec<i64> = (1..=DUE_RUNS as i64).collect();
         let ids = serde_json::to_string(&ids).unwrap();
-        self.steps(claim::TAKE, (1, 0, 0, ids))
+        self.steps(claim::TAKE, (1, 7, 0, 0, ids))
     }
 }
 

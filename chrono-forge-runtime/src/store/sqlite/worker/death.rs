@@ -12,14 +12,14 @@ use crate::store::{CrashLimits, Recovered};
 
 const STOP: &str = "
 UPDATE chrono_forge_workers SET stopped_at = ?
-WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ifnull(?, heartbeat_at)";
+WHERE id = ? AND incarnation = ? AND stopped_at IS NULL AND heartbeat_at <= ifnull(?, heartbeat_at)";
 
 /// The error row of a poisoned run counts as one more workflow-level failure.
 pub(super) const POISON: &str = "
 UPDATE chrono_forge_workflows SET
     state = 3,
     locked_by = NULL,
-    lock_epoch = lock_epoch + 1,
+    lock_epoch = ((lock_epoch >> 32) + 1) << 32,
     crashes = crashes + 1,
     attempts = attempts + 1,
     updated_at = ?
@@ -50,7 +50,12 @@ pub(in crate::store::sqlite) fn declare_dead(
     limits: CrashLimits,
     now: Timestamp,
 ) -> QueryResult<Option<Recovered>> {
-    let stop = [now.into(), worker.0.into(), not_after.into()];
+    let stop = [
+        now.into(),
+        worker.0.into(),
+        worker.1.0.into(),
+        not_after.into(),
+    ];
     if Stmt::<()>::new(STOP, &stop).execute(conn)? == 0 {
         return Ok(None);
     }

@@ -11,8 +11,7 @@ use crate::store::sqlite::bind::pair_list;
 use crate::store::sqlite::held;
 use crate::store::sqlite::statement::Stmt;
 
-const RENEW: &str =
-    "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND stopped_at IS NULL";
+const RENEW: &str = "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
 
 /// Of the runs that memory holds, those that need a word: lost or woken.
 pub(super) const EXCEPTIONS: &str = "
@@ -28,9 +27,11 @@ pub(in crate::store::sqlite) fn heartbeat(
     memory: &[(RunId, Epoch)],
     now: Timestamp,
 ) -> QueryResult<Heartbeat> {
-    if Stmt::<()>::new(RENEW, &[now.into(), worker.0.into()]).execute(conn)? == 0 {
+    let renew = [now.into(), worker.0.into(), worker.1.0.into()];
+    if Stmt::<()>::new(RENEW, &renew).execute(conn)? == 0 {
         return Ok(Heartbeat {
             worker_dead: true,
+            fate: super::fate(conn, worker)?,
             ..Heartbeat::default()
         });
     }

@@ -1,0 +1,1 @@
+ALTER TABLE chrono_forge_workers DROP COLUMN incarnation;
