@@ -8,6 +8,7 @@
 
 mod calls;
 mod disk;
+mod files;
 mod keys;
 mod opening;
 mod places;

@@ -1,0 +1,187 @@
+//! A database file that changes under a live engine: nothing is acknowledged that nobody will find again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_forge::prelude::*;
+use chrono_forge_tests::scenario::{Probe, World, scenario};
+
+use super::healthy;
+
+/// Runs until it is let go.
+#[workflow]
+async fn hanging(probe: State<Probe>) -> Result<()> {
+    step!("hang", {
+        probe.note("hangs");
+        probe.raised("go").await;
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+fn builder(world: &World) -> chrono_forge::Builder {
+    let builder = world.builder([healthy::NAME, hanging::NAME]);
+    let builder = builder.poll_interval(Duration::from_millis(20));
+    builder.heartbeat(Duration::from_millis(50))
+}
+
+/// A copy of the database as it is now, made as the manual says.
+fn copy(world: &World) -> PathBuf {
+    let copy = world.dir().join("copy.db");
+    let sql = format!("VACUUM INTO '{}'", copy.display());
+    world.rows().edit(&sql, &[]);
+    copy
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// Whatever is done to the file, calls end in an error that names it, waiting ones too, and nothing more is taken.
+async fn halts(world: &World, is_at_once: bool, change: impl FnOnce(&Path, &Path)) {
+    let forge = builder(world).open().await.unwrap();
+    let first = forge.start("first", healthy()).await.unwrap();
+    assert_eq!(first.result().await.unwrap(), 1);
+    let hangs = forge.start("hangs", hanging()).await.unwrap();
+    world.noted("hangs", 1).await;
+    let copy = copy(world);
+    let between = forge.start("between", healthy()).await.unwrap();
+    assert_eq!(between.result().await.unwrap(), 1);
+    let file = world.file();
+    change(&file, &copy);
+    if !is_at_once {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let name = file.display().to_string();
+    let refused = forge.start("after", healthy()).await;
+    let refused = refused.map(drop).expect_err("it is acknowledged");
+    assert!(refused.to_string().contains(&name), "{refused}");
+    let told = hangs.result().await.expect_err("it has no end");
+    assert!(told.to_string().contains(&name), "{told}");
+    // For good, and not only until the next look.
+    let again = forge.start("again", healthy()).await.map(drop);
+    assert!(
+        again
+            .expect_err("it is acknowledged")
+            .to_string()
+            .contains(&name)
+    );
+    forge.shutdown().await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_file_that_another_took_the_place_of_halts_the_engine(world: &World) {
+    halts(world, true, |file, copy| fs::rename(copy, file).unwrap()).await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_file_that_was_removed_halts_the_engine(world: &World) {
+    halts(world, true, |file, _| fs::remove_file(file).unwrap()).await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_file_that_a_copy_was_written_over_halts_the_engine(world: &World) {
+    halts(world, false, |file, copy| {
+        drop(fs::copy(copy, file).unwrap())
+    })
+    .await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_file_that_was_cut_short_halts_the_engine(world: &World) {
+    halts(world, false, |file, _| {
+        let opened = fs::OpenOptions::new().write(true).open(file).unwrap();
+        opened.set_len(0).unwrap();
+    })
+    .await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_log_that_was_removed_halts_the_engine(world: &World) {
+    halts(world, true, |file, _| {
+        fs::remove_file(beside(file, "-wal")).unwrap()
+    })
+    .await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn who_only_waits_is_told_of_the_file_too(world: &World) {
+    let forge = builder(world).open().await.unwrap();
+    let client = world.client().await;
+    let hangs = client.start("hangs", hanging()).await.unwrap();
+    world.noted("hangs", 1).await;
+    let file = world.file();
+    fs::rename(&file, world.dir().join("away.db")).unwrap();
+    let name = file.display().to_string();
+    let told = hangs.result().await.expect_err("it has no end");
+    assert!(told.to_string().contains(&name), "{told}");
+    assert!(!file.exists(), "no empty file takes its place");
+    drop((forge, client));
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn checkpoints_and_vacuums_of_others_halt_nothing(world: &World) {
+    let forge = builder(world).open().await.unwrap();
+    for round in 0..3 {
+        for nth in 0..5 {
+            let run = forge
+                .start(&format!("{round} {nth}"), healthy())
+                .await
+                .unwrap();
+            assert_eq!(run.result().await.unwrap(), 1);
+        }
+        // A statement that answers a row is no edit.
+        let _ = world
+            .rows()
+            .number("SELECT count(*) FROM pragma_wal_checkpoint");
+        world.rows().edit(
+            "CREATE TABLE IF NOT EXISTS of_the_application (it TEXT)",
+            &[],
+        );
+        world.rows().edit("VACUUM", &[]);
+    }
+    assert_eq!(
+        forge
+            .start("last", healthy())
+            .await
+            .unwrap()
+            .result()
+            .await
+            .unwrap(),
+        1
+    );
+    forge.shutdown().await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_malformed_file_that_nobody_closed_is_refused_by_name(world: &World) {
+    let file = world.file();
+    {
+        let forge = builder(world).open().await.unwrap();
+        for nth in 0..50 {
+            let run = forge.start(&format!("{nth}"), healthy()).await.unwrap();
+            assert_eq!(run.result().await.unwrap(), 1);
+        }
+        forge.shutdown().await;
+    }
+    // Pages in the midst of it are of no use, and the log of a process that was killed is there.
+    let mut bytes = fs::read(&file).unwrap();
+    let (from, to) = (bytes.len() / 3, bytes.len() / 3 * 2);
+    bytes[from..to].fill(0xa5);
+    fs::write(&file, bytes).unwrap();
+    fs::write(beside(&file, "-wal"), [0_u8; 32]).unwrap();
+    let error = builder(world)
+        .open()
+        .await
+        .map(drop)
+        .expect_err("it is served");
+    assert!(
+        error.to_string().contains(&file.display().to_string()),
+        "{error}"
+    );
+    assert!(error.to_string().contains("malformed"), "{error}");
+}
