@@ -13,8 +13,8 @@ mod pipeline;
 mod queue;
 mod threads;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -42,6 +42,11 @@ pub trait CommitObserver: Send + Sync {
     /// On the commit thread, before its next transaction: what became of these plans. Children that were
     /// inserted already claimed should be known to memory soon, since heartbeats compare.
     fn committed(&self, plans: &[Plan], applied: &Applied);
+
+    /// On a commit thread that ends: nothing helps against this while the engine lives.
+    fn stopped(&self, reason: &StoreError) {
+        let _ = reason;
+    }
 }
 
 /// Bounds of one transaction.
@@ -76,6 +81,8 @@ pub struct Backlog {
 /// The pipeline's handle: submit and go on.
 pub struct Committer {
     queues: Queues,
+    /// Why it was halted, if it was for a reason that callers are to be told.
+    reason: OnceLock<StoreError>,
 }
 
 impl Committer {
@@ -97,7 +104,8 @@ impl Committer {
             queues,
         };
         let (queues, threads) = threads::start(store, executes, limits, surround, runtime)?;
-        Ok((Self { queues }, threads))
+        let reason = OnceLock::new();
+        Ok((Self { queues, reason }, threads))
     }
 
     /// Queues a plan. `number` grows with each plan of one pass; all of them are urgent, or none is.
@@ -155,7 +163,7 @@ impl Committer {
                 let _ = reply.send(started);
             }),
         );
-        answer.await.unwrap_or_else(|_| Err(closed("start")))
+        answer.await.unwrap_or_else(|_| Err(self.closed("start")))
     }
 
     /// Runs a write of its own. It waits for no batch where writers work beside each other; elsewhere it
@@ -165,7 +173,7 @@ impl Committer {
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        ask(self.queues.control(), name, work).await
+        self.ask(self.queues.control(), name, work).await
     }
 
     /// As [`Committer::call`], for what keeps the worker alive: it does not wait for other calls either,
@@ -175,7 +183,7 @@ impl Committer {
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        ask(self.queues.liveness(), name, work).await
+        self.ask(self.queues.liveness(), name, work).await
     }
 
     /// Waits until every plan and start that was queued until now is written.
@@ -221,28 +229,49 @@ impl Committer {
         self.queues.all().for_each(Queue::close);
     }
 
+    /// As [`Committer::halt`]; whoever calls, or has called and waits, is told this.
+    pub fn halt_for(&self, reason: &StoreError) {
+        let _ = self.reason.set(reason.clone());
+        self.halt();
+    }
+
+    /// Why it was halted, if callers are to be told.
+    #[must_use]
+    pub fn reason(&self) -> Option<&StoreError> {
+        self.reason.get()
+    }
+
+    fn closed(&self, operation: &'static str) -> StoreError {
+        let halted = self.reason.get().map(|reason| StoreError {
+            operation,
+            ..reason.clone()
+        });
+        halted.unwrap_or_else(|| closed(operation))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        queue: &Queue,
+        name: &'static str,
+        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let (reply, answer) = oneshot::channel();
+        let run = move |writer: Option<&mut dyn Writer>| {
+            if let Some(writer) = writer {
+                let _ = reply.send(work(writer));
+            }
+        };
+        queue.push_call(Call {
+            name,
+            run: Box::new(run),
+        });
+        answer.await.unwrap_or_else(|_| Err(self.closed(name)))
+    }
+
     /// Ends the threads now; what is queued is dropped unacknowledged, as a crash would.
     pub fn halt(&self) {
         self.queues.all().for_each(Queue::halt);
     }
-}
-
-async fn ask<T: Send + 'static>(
-    queue: &Queue,
-    name: &'static str,
-    work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
-) -> StoreResult<T> {
-    let (reply, answer) = oneshot::channel();
-    let run = move |writer: Option<&mut dyn Writer>| {
-        if let Some(writer) = writer {
-            let _ = reply.send(work(writer));
-        }
-    };
-    queue.push_call(Call {
-        name,
-        run: Box::new(run),
-    });
-    answer.await.unwrap_or_else(|_| Err(closed(name)))
 }
 
 fn closed(operation: &'static str) -> StoreError {

@@ -129,7 +129,7 @@ impl Pipeline {
                 }
             }
             // One start that cannot be written must not take the others with it.
-            Err(error) if starts.len() > 1 && !error.is_transient() => {
+            Err(error) if starts.len() > 1 && !error.is_transient() && !error.ends_the_engine() => {
                 for (start, reply) in starts.into_iter().zip(replies) {
                     self.start(vec![(start, reply)])?;
                 }
@@ -138,6 +138,7 @@ impl Pipeline {
                 for reply in replies {
                     reply(Err(error.clone()));
                 }
+                self.survive(&error)?;
             }
         }
         Ok(())
@@ -178,6 +179,7 @@ impl Pipeline {
                 self.bisect(batch, error)
             }
             Err(error) => {
+                self.survive(&error)?;
                 let what = "a commit failed; trying the same bytes again";
                 self.trouble.tell(&error, what);
                 let obstacle = error.needs_mending().then_some(error);
@@ -186,6 +188,15 @@ impl Pipeline {
                 Ok(())
             }
         }
+    }
+
+    /// Stops at what nothing helps against while this engine lives.
+    fn survive(&self, error: &StoreError) -> Result<(), Halted> {
+        if error.ends_the_engine() {
+            self.around.observer.stopped(error);
+            return Err(Halted);
+        }
+        Ok(())
     }
 
     /// Keeps a batch for its next try, which comes after this pause.

@@ -20,7 +20,7 @@ use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Epoch, Plan, RunId, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
-use crate::telemetry::Trouble;
+use crate::telemetry::{TARGET, Trouble};
 
 /// The engine of one process.
 pub struct Host {
@@ -285,6 +285,17 @@ impl Host {
         self.committer().obstacle(is_held.then_some(run))
     }
 
+    /// Stops for good, for this reason: nothing more begins or is acknowledged, and every call is told why.
+    pub fn halt(&self, reason: &StoreError) {
+        if self.committer().reason().is_none() {
+            tracing::error!(target: TARGET, error = %reason, "the engine has stopped");
+        }
+        self.committer().halt_for(reason);
+        self.crash();
+        // Who waits for a result asks the store, which says why there is none.
+        self.hub.close();
+    }
+
     /// Behaves as a killed process would: nothing more is written or acknowledged.
     pub fn crash(&self) {
         self.closing.store(true, Ordering::Release);
@@ -296,6 +307,10 @@ impl Host {
 }
 
 impl CommitObserver for Host {
+    fn stopped(&self, reason: &StoreError) {
+        self.halt(reason);
+    }
+
     fn committed(&self, plans: &[Plan], applied: &Applied) {
         for (plan, outcome) in plans.iter().zip(&applied.outcomes) {
             if !outcome.claimed.is_empty() {

@@ -180,6 +180,9 @@ impl Pulse {
                         tracing::info!(target: TARGET, ?outage, "the heartbeat succeeds again");
                     }
                 }
+                Err(Error::Store(error)) if error.ends_the_engine() => {
+                    return self.host().halt(&error);
+                }
                 Err(error) => {
                     next = Instant::now() + interval / RETRY_PART;
                     if self.trouble.is_worth_telling() {

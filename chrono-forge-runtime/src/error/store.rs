@@ -20,6 +20,9 @@ pub enum StoreErrorKind {
     Refused,
     /// The file is not a database, is not writable, or its content cannot be read.
     Corrupt,
+    /// The database file is no longer the one that was opened: it was replaced, written over, cut short or removed.
+    /// The engine has stopped; the message names the file.
+    Replaced,
     /// The schema is newer than this binary knows, or older and may not be migrated here.
     Schema,
     /// The engine was shut down.
@@ -40,6 +43,12 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.kind == StoreErrorKind::Transient
+    }
+
+    /// Whether nothing helps while this engine lives.
+    #[must_use]
+    pub(crate) fn ends_the_engine(&self) -> bool {
+        self.kind == StoreErrorKind::Replaced
     }
 
     /// Whether the same bytes succeed only once somebody has mended the database, or the way to it.

@@ -14,8 +14,10 @@ mod connection;
 mod failures;
 mod fault;
 mod held;
+mod identity;
 pub mod location;
 mod locks;
+mod opening;
 mod pool;
 mod queue;
 mod records;
@@ -53,6 +55,7 @@ use crate::record::{
     Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
 };
 use connection::Purpose;
+use identity::Identity;
 pub use location::{Location, LocationError};
 use locks::LockFiles;
 use pool::Readers;
@@ -94,6 +97,7 @@ pub struct SqliteStore {
     /// The last answer of [`Store::foreign_changes`].
     changes: AtomicI64,
     company: Company,
+    identity: Identity,
 }
 
 impl SqliteStore {
@@ -104,15 +108,23 @@ impl SqliteStore {
         }
         let url = address(&options.location)?;
         let patience = options.busy_timeout;
-        let mut conn = connection::open(url, Purpose::Write, patience)?;
+        let (mut conn, identity) = match &options.location {
+            Location::Memory => (connection::open(url, Purpose::Write, patience)?, None),
+            Location::File(path) => (opening::open(path, url, patience)?, Some(path)),
+        };
         schema::ensure(&mut conn, options.migrate, patience)?;
+        let identity = match identity {
+            None => Identity::none(),
+            Some(path) => Identity::of(path, &mut conn)?,
+        };
         let readers = (options.location != Location::Memory)
-            .then(|| Readers::new(url.to_owned(), options.readers, patience));
+            .then(|| Readers::new(url.to_owned(), options.readers, patience, identity.clone()));
         Ok(Self {
             writing: Shared::new(conn),
             readers,
             changes: AtomicI64::new(0),
             company: Company::default(),
+            identity,
             options,
         })
     }
@@ -179,6 +191,7 @@ impl Store for SqliteStore {
             self.writing.clone(),
             self.options.busy_timeout,
             self.company.clone(),
+            self.identity.clone(),
         )))
     }
 

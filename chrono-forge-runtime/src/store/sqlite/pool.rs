@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use super::connection::{self, Purpose};
 use super::fault;
+use super::identity::Identity;
 use crate::store::StoreResult;
 use crate::store::shared::pool::Pool;
 
@@ -14,14 +15,16 @@ pub(super) struct Readers {
     url: String,
     patience: Duration,
     pool: Pool<SqliteConnection>,
+    identity: Identity,
 }
 
 impl Readers {
-    pub(super) fn new(url: String, most: u32, patience: Duration) -> Self {
+    pub(super) fn new(url: String, most: u32, patience: Duration, identity: Identity) -> Self {
         Self {
             url,
             patience,
             pool: Pool::new(most),
+            identity,
         }
     }
 
@@ -36,10 +39,16 @@ impl Readers {
         operation: &'static str,
         mut read: impl FnMut(&mut SqliteConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
+        self.identity.glance(operation)?;
         let mut lent = self.pool.lend();
         let mut conn = match lent.conn.take() {
             Some(conn) => conn,
-            None => connection::open(&self.url, Purpose::Read, self.patience)?,
+            None => {
+                self.identity.look(operation)?;
+                let conn = connection::open(&self.url, Purpose::Read, self.patience)?;
+                self.identity.look(operation)?;
+                conn
+            }
         };
         let value = connection::patiently(self.patience, || read(&mut conn))
             .map_err(|error| fault::statement(operation, &error))?;

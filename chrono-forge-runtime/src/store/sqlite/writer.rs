@@ -6,6 +6,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::identity::Identity;
 use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
@@ -39,14 +40,21 @@ pub(super) struct SqliteWriter {
     conn: Shared,
     patience: Duration,
     turns: Turns,
+    identity: Identity,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(conn: Shared, patience: Duration, company: Company) -> Self {
+    pub(super) fn new(
+        conn: Shared,
+        patience: Duration,
+        company: Company,
+        identity: Identity,
+    ) -> Self {
         Self {
             conn,
             patience,
             turns: Turns::new(company),
+            identity,
         }
     }
 
@@ -56,8 +64,11 @@ impl SqliteWriter {
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
         self.turns.await_turn();
-        let done = connection::immediate(&mut self.conn.lock(), self.patience, write);
+        let mut conn = self.conn.lock();
+        let done = connection::immediate(&mut conn, self.patience, write);
         self.turns.note_commit();
+        // Also of what failed: a file that was written over is malformed, and this says why.
+        self.identity.verify(operation, &mut conn)?;
         done.map_err(|error| fault::statement(operation, &error))
     }
 }
@@ -65,8 +76,10 @@ impl SqliteWriter {
 impl Writer for SqliteWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
         self.turns.await_turn();
-        let done = commit::apply(&mut self.conn.lock(), self.patience, plans, now);
+        let mut conn = self.conn.lock();
+        let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
+        self.identity.verify("apply", &mut conn)?;
         done.map_err(|error| fault::statement("apply", &error))
     }
 

@@ -1,0 +1,250 @@
+//! Which file this store serves, and whether the path still names it.
+//!
+//! SQLite goes on with a file that was renamed over, removed, or written over by a copy, and says nothing: what it
+//! commits is in a file that nobody will find again, or in the midst of another one. So each transaction is followed
+//! by a look at the file and its log, before it is acknowledged, and once they are others nothing is any more.
+//!
+//! What a look sees, by what the file system says of the path (two calls, no descriptor: closing one would drop the
+//! locks that SQLite holds in this process):
+//!
+//! - the file or its log is missing, or is another one (device and inode);
+//! - the file is shorter than it was, or longer than the database, which SQLite never makes it.
+//!
+//! Only when the file's length or its instant of change differ, mostly after a checkpoint, is page 1 read as it is in
+//! the file. The schema's version there is that of the database, or an older one that the next checkpoint brings up to
+//! date; a copy that SQLite has made (`VACUUM INTO`, `.backup`) has another one. Nobody sees a copy of the file's own
+//! bytes that has its length: either it is all the same, since the log has the rest, or the schema is of the same
+//! version.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::statement::Stmt;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::store::StoreResult;
+
+/// Who only reads looks at the file this often.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A page that is being written may read torn, so what looks wrong is looked at again.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
+/// See the module. In memory there is nothing to look at.
+#[derive(Clone)]
+pub(super) struct Identity(Option<Arc<Watched>>);
+
+struct Watched {
+    path: PathBuf,
+    log: PathBuf,
+    seen: Mutex<Seen>,
+    /// Set once and for good.
+    lost: OnceLock<String>,
+}
+
+struct Seen {
+    file: Place,
+    log: Option<Place>,
+    length: u64,
+    changed: (i64, i64),
+    /// The schema's version on page 1 of the file.
+    version: i64,
+    looked: Instant,
+}
+
+/// What tells a file from another.
+type Place = (u64, u64);
+
+impl Identity {
+    /// Nothing is looked at.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// That of the file which this connection has opened.
+    pub(super) fn of(path: &Path, conn: &mut SqliteConnection) -> StoreResult<Self> {
+        let failed = |error: std::io::Error| {
+            let message = format!("{}: {error}", path.display());
+            StoreError::new("open", StoreErrorKind::Corrupt, message)
+        };
+        // Page 1 of a file that was never checkpointed says nothing yet.
+        let _ = numbers(conn, "SELECT busy FROM pragma_wal_checkpoint('PASSIVE')");
+        let found = std::fs::metadata(path).map_err(failed)?;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        let seen = Seen {
+            file: place(&found),
+            log: std::fs::metadata(&log).ok().as_ref().map(place),
+            length: found.len(),
+            changed: (found.mtime(), found.mtime_nsec()),
+            version: version_in(path).unwrap_or(0),
+            looked: Instant::now(),
+        };
+        Ok(Self(Some(Arc::new(Watched {
+            path: path.to_owned(),
+            log,
+            seen: Mutex::new(seen),
+            lost: OnceLock::new(),
+        }))))
+    }
+
+    /// After a transaction and before it is acknowledged.
+    pub(super) fn verify(
+        &self,
+        operation: &'static str,
+        conn: &mut SqliteConnection,
+    ) -> StoreResult<()> {
+        match &self.0 {
+            Some(watched) => watched
+                .verify(Some(conn))
+                .map_err(|lost| refusal(operation, lost)),
+            None => Ok(()),
+        }
+    }
+
+    /// Before a connection is opened, which might create the file anew.
+    pub(super) fn look(&self, operation: &'static str) -> StoreResult<()> {
+        match &self.0 {
+            Some(watched) => watched
+                .verify(None)
+                .map_err(|lost| refusal(operation, lost)),
+            None => Ok(()),
+        }
+    }
+
+    /// Before a read: what others have found, and a look now and then.
+    pub(super) fn glance(&self, operation: &'static str) -> StoreResult<()> {
+        let Some(watched) = &self.0 else {
+            return Ok(());
+        };
+        if let Some(lost) = watched.lost.get() {
+            return Err(refusal(operation, lost));
+        }
+        let is_due = watched.seen().looked.elapsed() >= LOOK_EVERY;
+        match is_due {
+            true => self.look(operation),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Watched {
+    /// With a connection, what SQLite knows of the file is compared with it, too.
+    fn verify(&self, conn: Option<&mut SqliteConnection>) -> Result<(), &str> {
+        if self.lost.get().is_none()
+            && let Some(what) = self.difference(conn)
+        {
+            let path = self.path.display();
+            let _ = self.lost.set(format!(
+                "{path} is no longer the file that this engine opened: {what}. What was acknowledged since then is \
+                 in the old file, if anywhere, so nothing is acknowledged any more: stop this process, put the file \
+                 in its place that is to be served, and open it again"
+            ));
+        }
+        match self.lost.get() {
+            Some(lost) => Err(lost),
+            None => Ok(()),
+        }
+    }
+
+    fn difference(&self, conn: Option<&mut SqliteConnection>) -> Option<String> {
+        let found = match std::fs::metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Some("it was removed or renamed".to_owned());
+            }
+            // A directory that cannot be searched, a network that is away: says nothing about the file.
+            Err(_) => return None,
+        };
+        let mut seen = self.seen();
+        seen.looked = Instant::now();
+        if place(&found) != seen.file {
+            return Some("another one has taken its place".to_owned());
+        }
+        let log = std::fs::metadata(&self.log).ok().as_ref().map(place);
+        if seen.log.is_some() && log != seen.log {
+            let log = self.log.display();
+            return Some(format!("its log, {log}, was removed or replaced"));
+        }
+        seen.log = log;
+        let changed = (found.mtime(), found.mtime_nsec());
+        let conn = match conn {
+            Some(conn) if (found.len(), changed) != (seen.length, seen.changed) => conn,
+            _ => return None,
+        };
+        let mut wrong = self.content(conn, &mut seen);
+        if wrong.is_some() {
+            std::thread::sleep(SECOND_LOOK);
+            wrong = self.content(conn, &mut seen);
+        }
+        wrong
+    }
+
+    /// Compares what the file holds with what SQLite knows, which looked first: a file that others write grows only
+    /// after the database did.
+    fn content(&self, conn: &mut SqliteConnection, seen: &mut Seen) -> Option<String> {
+        let found = std::fs::metadata(&self.path).ok()?;
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let size = numbers(conn, sql);
+        let ours = numbers(conn, "SELECT schema_version FROM pragma_schema_version");
+        let length = found.len();
+        // Where SQLite cannot read it either, a file that has shrunk was not made so by it.
+        let size = size.map_or(seen.length, i64::cast_unsigned);
+        if length < seen.length && size >= seen.length || length > seen.length && length > size {
+            return Some("it was cut short or written over".to_owned());
+        }
+        let ours = ours?;
+        let version = version_in(&self.path);
+        let Some(version) = version.filter(|version| (seen.version..=ours).contains(version))
+        else {
+            return Some("a copy was written over it".to_owned());
+        };
+        seen.length = length;
+        seen.changed = (found.mtime(), found.mtime_nsec());
+        seen.version = version;
+        None
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(file: &Metadata) -> Place {
+    (file.dev(), file.ino())
+}
+
+fn refusal(operation: &'static str, lost: &str) -> StoreError {
+    StoreError::new(operation, StoreErrorKind::Replaced, lost)
+}
+
+/// The schema's version as page 1 of the file has it, whatever the log says. Through SQLite: it keeps the locks that
+/// this process has on the file when such a connection is closed.
+fn version_in(path: &Path) -> Option<i64> {
+    let mut url = "file:".to_owned();
+    for character in path.to_str()?.chars() {
+        match character {
+            '%' => url.push_str("%25"),
+            '?' => url.push_str("%3f"),
+            '#' => url.push_str("%23"),
+            other => url.push(other),
+        }
+    }
+    url.push_str("?mode=ro&immutable=1");
+    let mut conn = SqliteConnection::establish(&url).ok()?;
+    numbers(
+        &mut conn,
+        "SELECT schema_version FROM pragma_schema_version",
+    )
+}
+
+fn numbers(conn: &mut SqliteConnection, sql: &'static str) -> Option<i64> {
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(sql, &[]).load(conn).ok()?;
+    rows.first().map(|(number,)| *number)
+}
