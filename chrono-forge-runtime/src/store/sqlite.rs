@@ -43,14 +43,15 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
+use super::shared::arrivals::Arrivals;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
     WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
-    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, FailurePage, FailurePlace,
-    Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
+    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
+    FailurePlace, Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
 };
 use connection::Purpose;
 pub use location::{Location, LocationError};
@@ -94,6 +95,7 @@ pub struct SqliteStore {
     /// The last answer of [`Store::foreign_changes`].
     changes: AtomicI64,
     company: Company,
+    arrivals: Arrivals,
 }
 
 impl SqliteStore {
@@ -106,6 +108,11 @@ impl SqliteStore {
         let patience = options.busy_timeout;
         let mut conn = connection::open(url, Purpose::Write, patience)?;
         schema::ensure(&mut conn, options.migrate, patience)?;
+        let arrivals = Arrivals::default();
+        let latest = queue::latest_arrival(&mut conn);
+        if let Some(latest) = latest.map_err(|error| fault::statement("open", &error))? {
+            arrivals.found(latest);
+        }
         let readers = (options.location != Location::Memory)
             .then(|| Readers::new(url.to_owned(), options.readers, patience));
         Ok(Self {
@@ -113,6 +120,7 @@ impl SqliteStore {
             readers,
             changes: AtomicI64::new(0),
             company: Company::default(),
+            arrivals,
             options,
         })
     }
@@ -179,6 +187,7 @@ impl Store for SqliteStore {
             self.writing.clone(),
             self.options.busy_timeout,
             self.company.clone(),
+            self.arrivals.clone(),
         )))
     }
 
@@ -329,7 +338,7 @@ impl Store for SqliteStore {
         self.read("pending", |conn| records::pending(conn, run, limit))
     }
 
-    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>> {
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>> {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows)
         })

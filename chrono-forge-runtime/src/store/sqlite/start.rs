@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use jiff::Timestamp;
 
 use super::statement::Batch;
 use super::{held, sequence, worker};
 use crate::record::{RunId, WorkerId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::claimed;
 use crate::store::{Start, Started};
 
@@ -27,7 +27,7 @@ VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
 pub(super) fn start(
     conn: &mut SqliteConnection,
     starts: &[Start],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<Started>> {
     let mut known = find(conn, starts)?;
     let mut ids = sequence::next_runs(conn, starts.len())?;
@@ -53,7 +53,7 @@ pub(super) fn start(
             None => Started::Inserted(id),
             Some(worker) => {
                 claims.entry(worker).or_default().push(id);
-                Started::Claimed(Box::new(claimed::top_level(id, start, now)))
+                Started::Claimed(Box::new(claimed::top_level(id, start, now.at)))
             }
         });
     }
@@ -86,7 +86,7 @@ fn push<'a>(
     id: RunId,
     start: &'a Start,
     holder: Option<WorkerId>,
-    now: Timestamp,
+    now: Now,
 ) {
     let held = holder.is_some();
     insert.push([
@@ -99,9 +99,9 @@ fn push<'a>(
         now.into(),
         now.into(),
         held.into(),
-        (!held).then_some(now).into(),
+        (!held).then_some(now.due).into(),
         holder.map(|worker| worker.0).into(),
         held.into(),
-        held.then_some(now).into(),
+        held.then_some(now.at).into(),
     ]);
 }

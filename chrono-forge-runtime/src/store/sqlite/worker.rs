@@ -13,6 +13,7 @@ use super::bind::{id_list, instant, name_list, pair_list};
 use super::held;
 use super::statement::Stmt;
 use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::shared::arrivals::Now;
 use crate::store::{WorkerEntry, WorkerRow};
 
 pub(super) use death::declare_dead;
@@ -68,11 +69,7 @@ pub(super) fn register(
 }
 
 /// Stops a worker that leaves by itself: what it holds becomes due and counts no crash.
-pub(super) fn retire(
-    conn: &mut SqliteConnection,
-    worker: WorkerId,
-    now: Timestamp,
-) -> QueryResult<()> {
+pub(super) fn retire(conn: &mut SqliteConnection, worker: WorkerId, now: Now) -> QueryResult<()> {
     Stmt::<()>::new(
         "UPDATE chrono_forge_workers SET stopped_at = ? WHERE id = ? AND stopped_at IS NULL",
         &[now.into(), worker.0.into()],
@@ -91,7 +88,7 @@ pub(super) fn hand_back(
     conn: &mut SqliteConnection,
     runs: &[i64],
     crashes: i64,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     if runs.is_empty() {
         return Ok(());
@@ -99,7 +96,7 @@ pub(super) fn hand_back(
     let list = id_list(runs.iter().copied());
     Stmt::<()>::new(
         HAND_BACK,
-        &[now.into(), crashes.into(), now.into(), list.into()],
+        &[now.due.into(), crashes.into(), now.into(), list.into()],
     )
     .execute(conn)
     .map(drop)
@@ -116,7 +113,7 @@ pub(super) fn release_orphans(
     conn: &mut SqliteConnection,
     worker: WorkerId,
     orphans: &[(RunId, Epoch)],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<u64> {
     let pairs = pair_list(orphans.iter().map(|(run, epoch)| (run.0, epoch.0)));
     let held: Vec<(i64,)> =

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
+use crate::store::shared::arrivals::Arrivals;
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
     Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, WorkerEntry, Writer,
@@ -39,14 +40,21 @@ pub(super) struct SqliteWriter {
     conn: Shared,
     patience: Duration,
     turns: Turns,
+    pub(super) arrivals: Arrivals,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(conn: Shared, patience: Duration, company: Company) -> Self {
+    pub(super) fn new(
+        conn: Shared,
+        patience: Duration,
+        company: Company,
+        arrivals: Arrivals,
+    ) -> Self {
         Self {
             conn,
             patience,
             turns: Turns::new(company),
+            arrivals,
         }
     }
 
@@ -64,6 +72,7 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
+        let now = self.arrivals.at(now);
         self.turns.await_turn();
         let done = commit::apply(&mut self.conn.lock(), self.patience, plans, now);
         self.turns.note_commit();
@@ -71,14 +80,19 @@ impl Writer for SqliteWriter {
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
+        let now = self.arrivals.at(now);
         self.write("start", |conn| start::start(conn, starts, now))
     }
 
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {
-        self.write("claim_due", |conn| claim::claim_due(conn, request))
+        let instants_first = self.arrivals.turn();
+        self.write("claim_due", |conn| {
+            claim::claim_due(conn, request, instants_first)
+        })
     }
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
+        let now = self.arrivals.at(now);
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
     }
 
@@ -89,6 +103,7 @@ impl Writer for SqliteWriter {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
+        let now = self.arrivals.at(now);
         self.write("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
@@ -99,12 +114,14 @@ impl Writer for SqliteWriter {
         page: &BlockedPage<'_>,
         now: Timestamp,
     ) -> StoreResult<RetriedPage> {
+        let now = self.arrivals.at(now);
         self.write("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
         })
     }
 
     fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
+        let now = self.arrivals.at(now);
         self.write("unlock", |conn| {
             recovery::unlock(conn, (workflow, key), now)
         })
@@ -141,6 +158,7 @@ impl Writer for SqliteWriter {
     }
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
+        let now = self.arrivals.at(now);
         self.write("recount_branch", |conn| audits::recount(conn, branch, now))
     }
 
@@ -149,6 +167,7 @@ impl Writer for SqliteWriter {
         findings: &[AuditFinding],
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
+        let now = self.arrivals.at(now);
         self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
@@ -185,6 +204,7 @@ impl Writer for SqliteWriter {
         orphans: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<u64> {
+        let now = self.arrivals.at(now);
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -200,12 +220,14 @@ impl Writer for SqliteWriter {
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
+        let now = self.arrivals.at(now);
         self.write("declare_dead", |conn| {
             worker::declare_dead(conn, worker, not_after, limits, now)
         })
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
+        let now = self.arrivals.at(now);
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))
     }
 

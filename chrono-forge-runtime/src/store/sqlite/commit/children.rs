@@ -77,12 +77,12 @@ impl Batch<'_> {
             let fence = branch.plan.fence;
             for ((dispatch, child), id) in branch.children.iter().zip(&mut ids) {
                 let [a, b, c, d, e, f, g, h, i] = columns(id, branch.id, dispatch, child);
-                let at = dispatch.at.into();
                 if !child.claimed {
-                    idle.push([a, b, c, d, e, f, g, h, i, at]);
+                    idle.push([a, b, c, d, e, f, g, h, i, self.now.due.into()]);
                     self.applied.due = true;
                     continue;
                 }
+                let at = dispatch.at.into();
                 claimed.push([a, b, c, d, e, f, g, h, i, at, fence.worker.0.into()]);
                 claims.entry(fence.worker).or_default().push(id);
                 let run = claimed::child(id, branch.id, dispatch, child);
