@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod copy;
+pub mod due;
 pub mod ids;
 pub mod notes;
 pub mod plan;
@@ -19,6 +20,7 @@ pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
 pub use copy::{BranchName, ErrorCopy, RecordCopy, RunCopy, RunParts};
+pub use due::Due;
 pub use ids::{ClaimId, Epoch, Incarnation, Nonce, RecordId, RunId, WorkerId};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{

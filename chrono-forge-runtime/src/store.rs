@@ -6,7 +6,8 @@
 //! [`Store`] from blocking threads.
 //!
 //! Instants come in as arguments: a store that has a clock of its own (PostgreSQL) corrects for
-//! it, SQLite lives on the host's.
+//! it, SQLite lives on the host's. "Due at once" is no instant, and needs no clock: see [`Due`]. Who became so
+//! before others goes before them, whatever the clock said meanwhile.
 
 mod answer;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use jiff::Timestamp;
 
 use crate::record::{
     AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
-    Epoch, FailurePage, FailurePlace, Json, OutputRow, PendingRow, Plan, RecordId, RecordRow,
+    Due, Epoch, FailurePage, FailurePlace, Json, OutputRow, PendingRow, Plan, RecordId, RecordRow,
     Recount, RunId, RunRow, SpawnPath, WorkerId,
 };
 
@@ -117,9 +118,9 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
         keys: &[String],
     ) -> StoreResult<Vec<String>>;
 
-    /// The earliest instant at which one of these workflows' idle runs becomes due, one index
-    /// look-up per queue, level and workflow.
-    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>>;
+    /// When the first of these workflows' idle runs becomes due, one index look-up per queue, level and
+    /// workflow.
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>>;
 
     /// Failed, stalled and canceled children of all branches of a run, by branch and in order of
     /// dispatch: at most `limit`. Costs what it answers, however many children there are and however

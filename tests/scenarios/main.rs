@@ -21,6 +21,7 @@ mod faults;
 mod foreign;
 mod gates;
 mod keyset;
+mod leaps;
 mod merge;
 mod nested;
 mod pagers;

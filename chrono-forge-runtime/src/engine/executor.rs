@@ -16,7 +16,7 @@ use crate::clock::{after, ceil_to_micros};
 use crate::commit::Backlog;
 use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
-use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
+use crate::record::{ClaimedRun, Due, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
 
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
 const RESULT_BYTES_EAGER: u64 = 4 << 10;
@@ -102,7 +102,6 @@ fn conclude(pass: &Arc<Pass>, ending: Ending) {
             to_retry,
             dropped_foreign,
         } => {
-            let wake_at = wake_at.map(ceil_to_micros);
             pass.ledger().returns = to_retry;
             end(
                 pass,
@@ -206,7 +205,11 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
         }
         Decision::Retry { delay, counts } => {
             let attempts = pass.run.attempts + 1;
-            let wake_at = ceil_to_micros(after(now, delay));
+            // What waits for no time is tried again whatever the clock says.
+            let wake_at = match delay.is_zero() {
+                true => Due::AtOnce { since: now },
+                false => Due::At(ceil_to_micros(after(now, delay))),
+            };
             let retry_counts = counts.to_json();
             let retrying = RunEnd::Retrying {
                 wake_at,

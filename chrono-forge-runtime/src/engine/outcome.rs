@@ -19,7 +19,7 @@ pub enum Ending {
     Broken(DefinitionError),
     /// Nothing to do but wait.
     Parked {
-        wake_at: Option<jiff::Timestamp>,
+        wake_at: Option<crate::record::Due>,
         to_retry: bool,
         dropped_foreign: bool,
     },

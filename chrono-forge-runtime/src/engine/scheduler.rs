@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::host::Host;
-use crate::clock::until;
-use crate::record::ClaimedRun;
+use crate::record::{ClaimedRun, Due};
 use crate::store::{ClaimRequest, Claims, Room, StoreResult};
 use crate::telemetry::{TARGET, Trouble};
 
@@ -117,7 +114,7 @@ impl Scheduler {
         // Already due, and yet the claim took nothing: another worker is at it, or a quarantined
         // run waits for its turn. Do not spin.
         let at_least = match next {
-            Some(at) if until(self.host.clock.now(), at).is_zero() => Duration::from_millis(10),
+            Some(due) if due.is_due(self.host.clock.now()) => Duration::from_millis(10),
             _ => Duration::ZERO,
         };
         let due = async {
@@ -132,7 +129,11 @@ impl Scheduler {
     }
 
     /// Sleeps until this instant, or the one of a run that is parked meanwhile.
-    async fn sleep_until_due(&self, known: Option<Timestamp>) {
+    async fn sleep_until_due(&self, known: Option<Due>) {
+        if let Some(Due::AtOnce { .. }) = known {
+            return;
+        }
+        let known = known.and_then(Due::instant);
         loop {
             let next = [known, self.host.alarm.next()].into_iter().flatten().min();
             let sleep = async {
@@ -148,7 +149,7 @@ impl Scheduler {
         }
     }
 
-    async fn next_wake(&self) -> Option<Timestamp> {
+    async fn next_wake(&self) -> Option<Due> {
         let queues: Vec<String> = self
             .host
             .config

@@ -9,8 +9,8 @@ mod spelling;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RecordState, RunState};
-use spelling::{instant, maybe_instant};
+use super::{Due, RecordState, RunState};
+use spelling::{instant, maybe_due, maybe_instant};
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +26,8 @@ pub struct RunCopy {
     pub level: i16,
     #[serde(with = "spelling::run_state")]
     pub state: RunState,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "maybe_instant"
-    )]
-    pub wake_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_due")]
+    pub wake_at: Option<Due>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wake_requested: bool,
     /// Kept, because 0 means that no pass has begun, and whoever claims such a run does not look for records.
@@ -169,7 +165,7 @@ impl RunCopy {
     pub fn released(mut self, now: Timestamp) -> Self {
         if self.state == RunState::Running {
             self.state = RunState::Idle;
-            self.wake_at = Some(now);
+            self.wake_at = Some(Due::AtOnce { since: now });
             self.wake_requested = false;
         }
         self

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ClaimedRun, Epoch, Json, Level, RecordId, RecordState, RunId, WorkerId};
+use super::{ClaimedRun, Due, Epoch, Json, Level, RecordId, RecordState, RunId, WorkerId};
 
 /// Who writes: a write whose fence no longer matches the run's row changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,12 +184,12 @@ pub enum RunEnd {
     /// Nothing to do but wait: idle until `wake_at`, or until woken. Due at once when a wake-up
     /// came meanwhile. `dropped_foreign` notes in `options` that the park dropped a foreign await.
     Parked {
-        wake_at: Option<Timestamp>,
+        wake_at: Option<Due>,
         dropped_foreign: bool,
     },
     /// The body failed and will replay: idle until `wake_at`, with its attempt and budget on the row.
     Retrying {
-        wake_at: Timestamp,
+        wake_at: Due,
         attempts: u32,
         retry_counts: Json,
     },

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Epoch, Json, Level, RecordId, RunId};
+use super::{Due, Epoch, Json, Level, RecordId, RunId};
 
 /// Where a run stands. The numbers are those of the `state` column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,7 +101,7 @@ pub struct RunRow {
     pub output: Option<Json>,
     pub options: Json,
     pub state: RunState,
-    pub wake_at: Option<Timestamp>,
+    pub wake_at: Option<Due>,
     pub wake_requested: bool,
     pub locked_by: Option<i64>,
     pub epoch: Epoch,

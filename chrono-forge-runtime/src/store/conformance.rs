@@ -12,6 +12,7 @@ mod claims;
 mod commits;
 mod contention;
 mod dispatch;
+mod due;
 pub(crate) mod fixture;
 mod liveness;
 mod races;
@@ -75,6 +76,14 @@ macro_rules! conformance {
                 seal_park_and_last_child_may_share_a_batch_in_any_order,
                 a_failed_or_stalled_child_keeps_its_parent_waiting_until_it_completes,
                 more_children_than_one_statement_holds;
+            due:
+                what_never_had_a_deadline_is_due_whatever_the_clock_says,
+                a_wait_for_an_instant_ends_when_the_clock_reaches_it,
+                ten_thousand_due_runs_are_claimed_in_the_order_of_their_arrival_across_leaps,
+                of_due_runs_the_one_that_has_waited_longest_goes_first_whatever_it_waits_for,
+                neither_kind_of_due_runs_starves_the_other,
+                what_an_older_binary_wrote_is_due_when_its_instant_has_passed,
+                the_age_of_what_waits_is_told_whatever_it_waits_for;
             wakes:
                 an_idle_run_becomes_due,
                 a_run_that_is_due_already_keeps_its_place,

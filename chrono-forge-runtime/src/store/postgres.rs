@@ -42,6 +42,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared::arrivals::Arrivals;
 use super::shared::pool::Pool;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
@@ -49,8 +50,8 @@ use super::{
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
-    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, FailurePage, FailurePlace,
-    Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
+    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
+    FailurePlace, Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
 };
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
@@ -62,6 +63,7 @@ pub struct PostgresStore {
     source: Source,
     readers: Pool<Session>,
     marks: Arc<claim::Marks>,
+    arrivals: Arrivals,
 }
 
 impl PostgresStore {
@@ -100,8 +102,12 @@ impl PostgresStore {
             source,
             readers,
             marks: Arc::default(),
+            arrivals: Arrivals::default(),
         };
         doubts::tell(&store.read("open", doubts::find)?);
+        if let Some(latest) = store.read("open", queue::latest_arrival)? {
+            store.arrivals.found(latest);
+        }
         Ok(store)
     }
 
@@ -151,7 +157,11 @@ impl Store for PostgresStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        Ok(Box::new(PostgresWriter::open(&self.source, &self.marks)?))
+        Ok(Box::new(PostgresWriter::open(
+            &self.source,
+            &self.marks,
+            &self.arrivals,
+        )?))
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
@@ -284,7 +294,7 @@ impl Store for PostgresStore {
         self.read("pending", |conn| records::pending(conn, run, limit))
     }
 
-    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>> {
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>> {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows, &self.marks)
         })

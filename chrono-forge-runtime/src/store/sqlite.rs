@@ -45,14 +45,15 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
+use super::shared::arrivals::Arrivals;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
     WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
-    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, FailurePage, FailurePlace,
-    Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
+    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
+    FailurePlace, Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
 };
 use connection::Purpose;
 use identity::Identity;
@@ -98,6 +99,7 @@ pub struct SqliteStore {
     changes: AtomicI64,
     company: Company,
     identity: Identity,
+    arrivals: Arrivals,
 }
 
 impl SqliteStore {
@@ -117,6 +119,11 @@ impl SqliteStore {
             None => Identity::none(),
             Some(path) => Identity::of(path, &mut conn)?,
         };
+        let arrivals = Arrivals::default();
+        let latest = queue::latest_arrival(&mut conn);
+        if let Some(latest) = latest.map_err(|error| fault::statement("open", &error))? {
+            arrivals.found(latest);
+        }
         let readers = (options.location != Location::Memory)
             .then(|| Readers::new(url.to_owned(), options.readers, patience, identity.clone()));
         Ok(Self {
@@ -125,6 +132,7 @@ impl SqliteStore {
             changes: AtomicI64::new(0),
             company: Company::default(),
             identity,
+            arrivals,
             options,
         })
     }
@@ -192,6 +200,7 @@ impl Store for SqliteStore {
             self.options.busy_timeout,
             self.company.clone(),
             self.identity.clone(),
+            self.arrivals.clone(),
         )))
     }
 
@@ -342,7 +351,7 @@ impl Store for SqliteStore {
         self.read("pending", |conn| records::pending(conn, run, limit))
     }
 
-    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Timestamp>> {
+    fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>> {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows)
         })

@@ -17,8 +17,8 @@ use super::{History, Kind, OpId, Place, Turn};
 use crate::engine::slots::Reservation;
 use crate::error::DefinitionError;
 use crate::record::{
-    ClaimedRun, ErrorRow, Fence, Json, Level, Notes, Plan, Record, RecordId, RecordState, RunEnd,
-    Withdrawal,
+    ClaimedRun, Due, ErrorRow, Fence, Json, Level, Notes, Plan, Record, RecordId, RecordState,
+    RunEnd, Withdrawal,
 };
 
 /// Context entries written (or removed: `None`) by one attempt.
@@ -40,7 +40,7 @@ pub enum Move {
     },
     /// Nothing to do but wait: let go of the worker.
     Park {
-        wake_at: Option<Timestamp>,
+        wake_at: Option<Due>,
         /// What comes first is another attempt at what failed.
         to_retry: bool,
         dropped_foreign: bool,
@@ -410,8 +410,8 @@ impl Ledger {
         }
         self.tells = self.refused;
         self.wake_at = match &end {
-            RunEnd::Parked { wake_at, .. } => *wake_at,
-            RunEnd::Retrying { wake_at, .. } => Some(*wake_at),
+            RunEnd::Parked { wake_at, .. } => wake_at.and_then(Due::instant),
+            RunEnd::Retrying { wake_at, .. } => wake_at.instant(),
             _ => None,
         };
         self.draft.plan.errors.extend(errors);

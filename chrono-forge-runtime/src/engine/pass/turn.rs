@@ -9,7 +9,7 @@ use super::operation::{Execution, Kind, Operation, Phase, WaitUntil};
 use super::{OpId, Place};
 use crate::clock::{after, ceil_to_micros};
 use crate::error::DefinitionError;
-use crate::record::{BranchRow, Record};
+use crate::record::{BranchRow, Due, Record};
 
 /// How long a park waits for a future that the engine does not know, and how long a woken step may
 /// stay unpolled before it no longer counts as executing.
@@ -353,7 +353,10 @@ impl Ledger {
             };
         }
         Move::Park {
-            wake_at: if unfinished { Some(sight.now) } else { wake_at },
+            wake_at: match unfinished {
+                true => Some(Due::AtOnce { since: sight.now }),
+                false => wake_at.map(Due::At),
+            },
             to_retry: !unfinished && self.next_is_a_retry(),
             dropped_foreign: foreign && !self.draining,
         }

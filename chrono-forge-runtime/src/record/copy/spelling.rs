@@ -41,6 +41,27 @@ pub(super) mod maybe_instant {
     }
 }
 
+/// When a run is due, if it is: as it is stored, so that files of older versions mean what they meant.
+pub(super) mod maybe_due {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::record::Due;
+
+    pub(in crate::record::copy) fn serialize<S: Serializer>(
+        due: &Option<Due>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        due.map(Due::to_micros).serialize(serializer)
+    }
+
+    pub(in crate::record::copy) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Due>, D::Error> {
+        let micros = Option::<i64>::deserialize(deserializer)?;
+        Ok(micros.map(Due::of_micros))
+    }
+}
+
 macro_rules! state {
     ($(#[$doc:meta])* $module:ident, $state:ident) => {
         $(#[$doc])*

@@ -26,7 +26,7 @@ pub(crate) fn a_start_inserts_once_and_changes_nothing_after(on: &dyn Backend) {
         (&*row.args, row.level, row.created_at),
         (r#"{"a":1}"#, Level(1), at(1))
     );
-    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(1))));
+    assert_eq!((row.state, row.wake_at), (RunState::Idle, since(1)));
 }
 
 pub(crate) fn one_key_may_name_runs_of_several_workflows(on: &dyn Backend) {

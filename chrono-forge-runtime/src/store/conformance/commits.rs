@@ -269,13 +269,16 @@ pub(crate) fn a_stalled_run_names_its_step_and_a_retrying_one_keeps_its_budget(o
     forge.end(
         &retrying,
         RunEnd::Retrying {
-            wake_at: at(60),
+            wake_at: at(60).into(),
             attempts: 3,
             retry_counts,
         },
     );
     let row = forge.row(retrying.id);
-    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(60))));
+    assert_eq!(
+        (row.state, row.wake_at),
+        (RunState::Idle, Some(Due::At(at(60))))
+    );
     assert_eq!((row.attempts, &*row.retry_counts), (3, r#"{"0":1}"#));
     let again = forge.claim(at(60)).remove(0);
     assert_eq!((again.attempts, &*again.retry_counts), (3, r#"{"0":1}"#));
@@ -311,10 +314,7 @@ pub(crate) fn a_released_run_is_due_at_once_and_unharmed(on: &dyn Backend) {
     let run = forge.running("p");
     assert!(forge.end(&run, RunEnd::Released { at: at(10) }).due);
     let row = forge.row(run.id);
-    assert_eq!(
-        (row.attempts, row.crashes, row.wake_at),
-        (0, 0, Some(at(10)))
-    );
+    assert_eq!((row.attempts, row.crashes, row.wake_at), (0, 0, since(10)));
     assert_eq!(forge.claim(at(10)).len(), 1);
 }
 

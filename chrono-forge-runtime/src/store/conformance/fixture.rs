@@ -27,6 +27,19 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
+/// Due at once, and waiting since this instant.
+pub(crate) fn since(seconds: i64) -> Option<Due> {
+    Some(Due::AtOnce { since: at(seconds) })
+}
+
+/// The second in which a run that is due at once has arrived; those of one instant may be a few microseconds apart.
+pub(crate) fn arrived(due: Option<Due>) -> Option<Timestamp> {
+    match due {
+        Some(Due::AtOnce { since }) => Timestamp::from_second(since.as_second()).ok(),
+        _ => None,
+    }
+}
+
 pub(crate) fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -295,7 +308,7 @@ pub(crate) fn done(output: &str) -> RunEnd {
 
 pub(crate) fn parked(wake_at: Option<Timestamp>) -> RunEnd {
     RunEnd::Parked {
-        wake_at,
+        wake_at: wake_at.map(Due::At),
         dropped_foreign: false,
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn a_worker_lives_until_it_retires(on: &dyn Backend) {
     assert!(forge.store.live_workers().unwrap().is_empty());
     for run in [run, direct.id] {
         let row = forge.row(run);
-        assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(9))));
+        assert_eq!((row.state, row.wake_at), (RunState::Idle, since(9)));
         assert_eq!(
             (row.epoch.claims(), row.crashes, row.locked_by),
             (2, 0, None)
@@ -80,7 +80,7 @@ pub(crate) fn the_runs_of_a_dead_worker_become_due_with_one_more_crash(on: &dyn 
     assert_eq!((recovered.due, recovered.poisoned), (2, 0));
     for run in [&parent, &children[1]] {
         let row = forge.row(run.id);
-        assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
+        assert_eq!((row.state, row.wake_at), (RunState::Idle, since(20)));
         assert_eq!((row.epoch.claims(), row.crashes), (2, 1));
         let late = forge.end(run, done("1"));
         assert_eq!(late.outcomes[0].verdict, Verdict::Fenced);
@@ -168,7 +168,7 @@ pub(crate) fn a_heartbeat_hands_back_what_memory_does_not_know(on: &dyn Backend)
     let row = forge.row(orphan.id);
     assert_eq!(
         (row.state, row.wake_at, row.crashes),
-        (RunState::Idle, Some(at(4)), 0)
+        (RunState::Idle, since(4), 0)
     );
     assert_eq!(
         forge.end(&orphan, done("1")).outcomes[0].verdict,

@@ -100,7 +100,10 @@ fn is_done(answer: &Rearmed) -> bool {
 /// The run is due, once, with its step re-armed; it completes.
 fn goes_on(forge: &mut Forge, run: &ClaimedRun) {
     let row = forge.row(run.id);
-    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
+    assert_eq!(
+        (row.state, arrived(row.wake_at)),
+        (RunState::Idle, Some(at(20)))
+    );
     assert_eq!((row.epoch.claims(), row.stalled_by), (1, None));
     let history = forge.store.history(run.id, 0).unwrap();
     assert_eq!(

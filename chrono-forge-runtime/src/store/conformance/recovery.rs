@@ -83,7 +83,7 @@ pub(crate) fn a_retried_run_is_idle_due_and_as_good_as_new(on: &dyn Backend) {
     assert_eq!(forge.blocked(), 1);
     assert_eq!(forge.rearmed("p", None), ["step$a"]);
     let row = forge.row(run);
-    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
+    assert_eq!((row.state, row.wake_at), (RunState::Idle, since(20)));
     assert_eq!((row.stalled_by, row.crashes), (None, 0));
     assert_eq!((&*row.retry_counts, row.epoch.claims()), ("{}", 1));
     assert_eq!(forge.blocked(), 0);
@@ -98,7 +98,7 @@ pub(crate) fn a_second_retry_is_refused_and_changes_nothing(on: &dyn Backend) {
     let refused = Rearmed::NotRetryable(RunState::Idle);
     let later = forge.writer.retry("flow", "p", None, at(30)).unwrap();
     assert_eq!(later, Some(refused));
-    assert_eq!(forge.row(run).wake_at, Some(at(20)));
+    assert_eq!(forge.row(run).wake_at, since(20));
 }
 
 pub(crate) fn other_states_are_refused_and_nobody_is_none(on: &dyn Backend) {

@@ -11,14 +11,14 @@ pub(crate) fn an_idle_run_becomes_due(on: &dyn Backend) {
     let woken = forge.writer.wake("flow", "p", at(20)).unwrap().unwrap();
     assert_eq!((woken.run, woken.state), (run.id, RunState::Idle));
     let row = forge.row(run.id);
-    assert_eq!((row.wake_at, row.wake_requested), (Some(at(20)), false));
+    assert_eq!((row.wake_at, row.wake_requested), (since(20), false));
 }
 
 pub(crate) fn a_run_that_is_due_already_keeps_its_place(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let run = forge.start_at("p", 1, at(5));
     forge.writer.wake("flow", "p", at(20)).unwrap();
-    assert_eq!(forge.row(run).wake_at, Some(at(5)));
+    assert_eq!(forge.row(run).wake_at, since(5));
 }
 
 pub(crate) fn a_running_run_is_told_with_its_next_commit_until_it_consumes_the_wake_up(
@@ -55,7 +55,7 @@ pub(crate) fn a_park_that_meets_a_wake_up_is_due_at_once(on: &dyn Backend) {
     let applied = forge.end(&run, parked(Some(at(3600))));
     assert!(applied.due);
     let row = forge.row(run.id);
-    assert_eq!((row.wake_at, row.wake_requested), (Some(at(10)), true));
+    assert_eq!((row.wake_at, row.wake_requested), (since(10), true));
     let again = forge.claim(at(10)).remove(0);
     assert_eq!(again.epoch.claims(), 2);
     assert!(!again.fresh);

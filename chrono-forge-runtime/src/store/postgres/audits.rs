@@ -20,6 +20,7 @@ use super::bind::{Bind, instant, instants, ints, stored};
 use super::statement::Stmt;
 use crate::record::{AuditFinding, RecordId, RunId};
 use crate::store::AuditWork;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::audits;
 use crate::store::shared::codes::signed;
 
@@ -98,7 +99,7 @@ pub(super) fn work(
 pub(super) fn record(
     conn: &mut PgConnection,
     findings: &[AuditFinding],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<RunId>> {
     let over = findings.iter().filter(|finding| finding.is_over);
     let over: Vec<RecordId> = over.map(|finding| finding.branch).collect();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use diesel::data_types::PgTimestamp;
 use jiff::Timestamp;
 
+use crate::record::Due;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::end;
 
 /// Microseconds from 1970, where our instants begin, to 2000, where PostgreSQL's do.
@@ -51,6 +53,12 @@ impl From<bool> for Bind<'_> {
 impl From<Timestamp> for Bind<'_> {
     fn from(value: Timestamp) -> Self {
         Self::Instant(stored(value))
+    }
+}
+
+impl From<Now> for Bind<'_> {
+    fn from(value: Now) -> Self {
+        value.at.into()
     }
 }
 
@@ -150,6 +158,16 @@ pub(super) fn micros<'a>(values: impl IntoIterator<Item = Option<i64>>) -> Bind<
 /// An instant as it is stored: rounded down to whole microseconds.
 pub(super) fn stored(at: Timestamp) -> PgTimestamp {
     in_range(at.as_microsecond())
+}
+
+/// When a run is due, in microseconds from 1970, as it is stored.
+pub(super) fn due<'a>(micros: i64) -> Bind<'a> {
+    Bind::Instant(in_range(micros))
+}
+
+/// When a run is due, of a stored value.
+pub(super) fn due_of(stored: PgTimestamp) -> Due {
+    Due::of_micros(stored.0.saturating_add(EPOCH_MICROS))
 }
 
 /// Microseconds from 1970 as they are stored.

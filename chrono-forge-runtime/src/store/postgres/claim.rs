@@ -16,12 +16,19 @@ use jiff::Timestamp;
 
 use super::bind::{Bind, instant, instants, ints, names, texts};
 use super::statement::Stmt;
-use crate::record::{ClaimedRun, Nonce, WorkerId};
+use crate::record::{ClaimedRun, Due, Nonce, WorkerId};
 use crate::store::shared::claim::{DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 pub(super) use marks::{Marks, Range};
 
-/// The nesting of the loops is the order of the answer: what was asked for, levels, workflows, then the instant.
+/// The nesting of the loops is the order of the answer: what was asked for, levels, workflows, then how long runs
+/// wait. In the index what is due at once comes before every instant, so each range is read in three parts: instants that
+/// are longer ago than the first run at once has waited (`longest`), what is due at once, and the other instants that have
+/// come. Whoever is in the middle goes first in the next claim. A run in front that may not be taken holds up nobody.
+/// `OFFSET 0` keeps the planner from looking there once for each part that asks.
+/// After a clock was set back the first has arrived in the future, which tells nothing: then the two kinds go first by
+/// turns, and neither starves.
+///
 /// Each `LIMIT` ends its loop early and keeps the planner from changing the nesting. A level that nothing waits in is
 /// left after one look, however many workflows are served; one that has marks is looked at by them, since its own
 /// beginning may be behind a million dead entries.
@@ -38,6 +45,9 @@ WITH worker AS MATERIALIZED (
     SELECT d.id, d.crashes, d.wake_at, d.lock_epoch, row_number() OVER () AS place,
         count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects
     FROM worker
+    CROSS JOIN (
+        SELECT ?::timestamptz AS now, ?::bigint AS healthy_below, ?::boolean AS instants_first
+    ) AS asked
     CROSS JOIN unnest(?, ?) WITH ORDINALITY AS visit (queue, most, place)
     CROSS JOIN LATERAL (
         SELECT of_level.*
@@ -54,15 +64,39 @@ WITH worker AS MATERIALIZED (
             ) AS something_waits
             CROSS JOIN unnest(?) AS name (value)
             CROSS JOIN LATERAL (
+                SELECT coalesce(max(m.at) FILTER (WHERE m.at < '0001-01-01 00:00:00+00 BC'), '-infinity') AS at_once,
+                    coalesce(max(m.at) FILTER (WHERE m.at >= '0001-01-01 00:00:00+00 BC'), '0001-01-01 00:00:00+00 BC') AS instant
+                FROM mark AS m
+                WHERE m.queue = visit.queue AND m.level = level.value AND m.workflow = name.value
+            ) AS came_to
+            CROSS JOIN LATERAL (
+                SELECT coalesce((
+                    SELECT f.wake_at + interval '35063280 hours'
+                    FROM chrono_forge_workflows AS f
+                    WHERE f.queue = visit.queue AND f.priority = level.value::smallint
+                        AND f.workflow = name.value AND f.wake_at < '0001-01-01 00:00:00+00 BC'
+                        AND f.wake_at >= came_to.at_once AND f.crashes < asked.healthy_below
+                    ORDER BY f.wake_at LIMIT 1
+                ), 'infinity') AS since
+                OFFSET 0
+            ) AS front
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN front.since <= asked.now OR asked.instants_first
+                    THEN front.since ELSE timestamptz '0001-01-01 00:00:00+00 BC' - interval '1 us' END AS since
+                OFFSET 0
+            ) AS longest
+            CROSS JOIN LATERAL (VALUES
+                (came_to.instant, least(longest.since, asked.now)),
+                (came_to.at_once, timestamptz '0001-01-01 00:00:00+00 BC' - interval '1 us'),
+                (greatest(came_to.instant, longest.since + interval '1 us'), asked.now)
+            ) AS part (first, last)
+            CROSS JOIN LATERAL (
                 SELECT w.id, w.crashes, w.wake_at, w.lock_epoch
                 FROM chrono_forge_workflows AS w
                 WHERE w.queue = visit.queue AND w.priority = level.value::smallint
-                    AND w.workflow = name.value AND w.wake_at <= ? AND w.wake_at >= coalesce((
-                        SELECT m.at FROM mark AS m
-                        WHERE m.queue = visit.queue AND m.level = level.value
-                            AND m.workflow = name.value
-                    ), '-infinity')
-                    AND w.state = 0 AND (w.crashes < ? OR ?)
+                    AND w.workflow = name.value
+                    AND w.wake_at >= part.first AND w.wake_at <= part.last
+                    AND w.state = 0 AND w.crashes < asked.healthy_below
                 ORDER BY w.wake_at
                 LIMIT visit.most
                 FOR NO KEY UPDATE SKIP LOCKED
@@ -96,7 +130,7 @@ FROM taken ORDER BY place";
 pub(super) const IS_ALIVE: &str =
     "SELECT id FROM chrono_forge_workers WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
 
-type Due = (
+type Columns = (
     (
         BigInt,
         Text,
@@ -114,23 +148,27 @@ type Due = (
     Timestamptz,
 );
 
-/// Runs that a claim has taken, and the instants at which they were due.
+/// Runs that a claim has taken, and their places in the index.
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) claims: Claims,
-    due_since: Vec<Timestamp>,
+    places: Vec<Timestamp>,
 }
 
 impl Taken {
     /// Moves the marks; once the claim is committed.
     pub(super) fn note(&self, marks: &Marks) {
-        let range = |run: &ClaimedRun| Range {
-            queue: run.queue.clone(),
-            level: run.level,
-            workflow: run.workflow.clone(),
+        let range = |(run, at): (&ClaimedRun, Timestamp)| {
+            let range = Range {
+                queue: run.queue.clone(),
+                level: run.level,
+                workflow: run.workflow.clone(),
+                at_once: matches!(Due::of_micros(at.as_microsecond()), Due::AtOnce { .. }),
+            };
+            (range, at)
         };
-        let ranges = self.claims.runs.iter().map(range);
-        marks.took(ranges.zip(self.due_since.iter().copied()));
+        let runs = self.claims.runs.iter();
+        marks.took(runs.zip(self.places.iter().copied()).map(range));
     }
 }
 
@@ -138,37 +176,37 @@ impl Taken {
 pub(super) fn claim_due(
     conn: &mut PgConnection,
     request: &ClaimRequest<'_>,
+    instants_first: bool,
     marks: &Marks,
 ) -> QueryResult<Taken> {
     let known = marks.list();
     if !known.is_empty() && !marks.whole_is_due(Instant::now()) {
-        return look(conn, request, &known);
+        return look(conn, request, (&known, instants_first));
     }
     let begun = Instant::now();
-    let taken = look(conn, request, &[]);
+    let taken = look(conn, request, (&[], instants_first));
     // One that was cut off for its length counts, too: the next looks begin at the marks.
     let ended = Instant::now();
     marks.looked_whole(ended, ended - begun);
     taken
 }
 
+/// Where looks begin, and whether runs whose instant has come go first where nothing else decides.
+type Look<'a> = (&'a [(Range, Timestamp)], bool);
+
 /// Looks, and looks further if runs that must wait for quarantine stood in front of others.
-fn look(
-    conn: &mut PgConnection,
-    request: &ClaimRequest<'_>,
-    marks: &[(Range, Timestamp)],
-) -> QueryResult<Taken> {
+fn look(conn: &mut PgConnection, request: &ClaimRequest<'_>, how: Look<'_>) -> QueryResult<Taken> {
     let mut visits = Visits::new(request);
     let mut taken = Taken::default();
     take(
         conn,
         request,
-        (&visits, marks, request.quarantine_slot),
+        (&visits, how, request.quarantine_slot),
         &mut taken,
     )?;
     let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
     if taken.claims.runs.iter().any(is_suspect) && visits.subtract(&taken.claims.runs) {
-        take(conn, request, (&visits, marks, false), &mut taken)?;
+        take(conn, request, (&visits, how, false), &mut taken)?;
     }
     if taken.claims.runs.is_empty() {
         taken.claims.worker_dead = !is_alive(conn, request.worker)?;
@@ -179,10 +217,11 @@ fn look(
 fn take(
     conn: &mut PgConnection,
     request: &ClaimRequest<'_>,
-    (visits, marks, quarantine): (&Visits<'_>, &[(Range, Timestamp)], bool),
+    (visits, (marks, instants_first), quarantine): (&Visits<'_>, Look<'_>, bool),
     taken: &mut Taken,
 ) -> QueryResult<()> {
     let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
+    let healthy_below = if quarantine { u32::MAX } else { suspect_from };
     let nonce = Nonce::draw();
     let binds: [Bind<'_>; 20] = [
         request.worker.0.into(),
@@ -192,14 +231,14 @@ fn take(
         texts(marks.iter().map(|(range, _)| &*range.workflow)),
         instants(marks.iter().map(|(_, at)| *at)),
         suspect_from.into(),
+        now.into(),
+        healthy_below.into(),
+        instants_first.into(),
         texts(visits.rooms.iter().map(|(queue, _)| *queue)),
         ints(visits.rooms.iter().map(|(_, most)| *most)),
         ints(visits.levels.iter().map(|(visit, _)| *visit)),
         ints(visits.levels.iter().map(|(_, level)| *level)),
         names(request.workflows),
-        now.into(),
-        suspect_from.into(),
-        quarantine.into(),
         nonce.bits().into(),
         now.into(),
         now.into(),
@@ -207,11 +246,11 @@ fn take(
         request.worker.0.into(),
     ];
     type Row = (DueRow, String, PgTimestamp, PgTimestamp);
-    let rows: Vec<Row> = Stmt::<Due>::new(CLAIM, &binds).load(conn)?;
-    for (row, queue, created_at, due_since) in rows {
+    let rows: Vec<Row> = Stmt::<Columns>::new(CLAIM, &binds).load(conn)?;
+    for (row, queue, created_at, place) in rows {
         let run = claimed(row, nonce, queue, instant(created_at));
         taken.claims.runs.push(run);
-        taken.due_since.push(instant(due_since));
+        taken.places.push(instant(place));
     }
     Ok(())
 }

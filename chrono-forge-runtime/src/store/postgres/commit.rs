@@ -28,11 +28,11 @@ use std::collections::BTreeMap;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error;
-use jiff::Timestamp;
 
 use crate::record::{Plan, PlanOutcome, RunEnd, Verdict};
 use crate::store::Applied;
 use crate::store::postgres::fault;
+use crate::store::shared::arrivals::Now;
 pub(super) use brief::Brief;
 
 /// For the tests of query plans.
@@ -99,7 +99,7 @@ impl Approach {
 pub(super) fn apply(
     conn: &mut PgConnection,
     plans: &[Plan],
-    now: Timestamp,
+    now: Now,
     approach: &mut Approach,
 ) -> QueryResult<Applied> {
     let mut batch = Batch::new(plans, now);
@@ -121,7 +121,14 @@ pub(super) fn is_worth_beginning_again(error: &Error) -> bool {
 
 /// The answer for plans that were all written as they are, with what is left on their runs.
 pub(super) fn written(plans: &[Plan], woken: &[(i64, bool)]) -> Applied {
-    let mut applied = Batch::new(plans, Timestamp::UNIX_EPOCH).applied;
+    let outcome = |_| PlanOutcome {
+        verdict: Verdict::Applied { woken: false },
+        claimed: Vec::new(),
+    };
+    let mut applied = Applied {
+        outcomes: plans.iter().map(outcome).collect(),
+        ..Applied::default()
+    };
     for (plan, outcome) in plans.iter().zip(&mut applied.outcomes) {
         let is_woken = |(run, woken): &(i64, bool)| *woken && *run == plan.fence.run.0;
         if woken.iter().any(is_woken) {
@@ -134,7 +141,7 @@ pub(super) fn written(plans: &[Plan], woken: &[(i64, bool)]) -> Applied {
 /// A batch on its way into the database.
 struct Batch<'a> {
     plans: &'a [Plan],
-    now: Timestamp,
+    now: Now,
     applied: Applied,
     /// Plans whose rows are to be written: neither refused nor found written.
     live: Vec<bool>,
@@ -145,7 +152,7 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(plans: &'a [Plan], now: Timestamp) -> Self {
+    fn new(plans: &'a [Plan], now: Now) -> Self {
         let outcome = |_| PlanOutcome {
             verdict: Verdict::Applied { woken: false },
             claimed: Vec::new(),

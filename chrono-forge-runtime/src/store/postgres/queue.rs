@@ -6,10 +6,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
 use jiff::Timestamp;
 
-use super::bind::{instant, instants, ints, names, texts};
+use super::bind::{due_of, instant, instants, ints, names, texts};
 use super::claim::Marks;
 use super::statement::Stmt;
-use crate::record::Level;
+use crate::record::{Due, Level};
 use crate::store::UnservedRow;
 
 /// One look-up at the front of each range, and one for each level that nothing waits in; where a claim would
@@ -30,12 +30,19 @@ CROSS JOIN LATERAL (
 ) AS something_waits
 CROSS JOIN unnest(?) AS name (value)
 CROSS JOIN LATERAL (
+    SELECT coalesce(max(m.at) FILTER (WHERE m.at < '0001-01-01 00:00:00+00 BC'), '-infinity') AS at_once,
+        coalesce(max(m.at) FILTER (WHERE m.at >= '0001-01-01 00:00:00+00 BC'), '0001-01-01 00:00:00+00 BC') AS instant
+    FROM mark AS m
+    WHERE m.queue = queue.value AND m.level = level.value AND m.workflow = name.value
+) AS came_to
+CROSS JOIN LATERAL (VALUES
+    (came_to.at_once, timestamptz '0001-01-01 00:00:00+00 BC' - interval '1 us'),
+    (came_to.instant, 'infinity')
+) AS part (first, last)
+CROSS JOIN LATERAL (
     SELECT w.wake_at FROM chrono_forge_workflows AS w
     WHERE w.queue = queue.value AND w.priority = level.value::smallint AND w.workflow = name.value
-        AND w.wake_at >= coalesce((
-            SELECT m.at FROM mark AS m
-            WHERE m.queue = queue.value AND m.level = level.value AND m.workflow = name.value
-        ), '-infinity')
+        AND w.wake_at >= part.first AND w.wake_at <= part.last
     ORDER BY w.wake_at LIMIT 1
 ) AS w";
 
@@ -83,13 +90,39 @@ WHERE wake_at <= ? AND workflow <> ALL(?)
 ORDER BY workflow LIMIT ?"
 );
 
+/// The last of each range that is due at once.
+pub(super) const LATEST: &str = concat!(
+    fronts!(),
+    "
+SELECT max((
+    SELECT n.wake_at FROM chrono_forge_workflows AS n
+    WHERE n.queue = f.queue AND n.priority = f.priority AND n.workflow = f.workflow
+        AND n.wake_at < '0001-01-01 00:00:00+00 BC'
+    ORDER BY n.wake_at DESC LIMIT 1
+))
+FROM front AS f"
+);
+
+/// A range begins with what is due at once; what has waited for an instant may be older.
 pub(super) const UNSERVED: &str = concat!(
     fronts!(),
     "
-SELECT f.workflow, f.queue, min(f.wake_at), EXISTS (
-    SELECT 1 FROM chrono_forge_workers AS w
-    WHERE w.stopped_at IS NULL AND f.workflow IN (SELECT json_array_elements_text(w.workflows::json))
-)
+SELECT f.workflow, f.queue,
+    min(least(
+        CASE WHEN f.wake_at < '0001-01-01 00:00:00+00 BC' THEN f.wake_at + interval '35063280 hours'
+            ELSE f.wake_at END,
+        (
+            SELECT n.wake_at FROM chrono_forge_workflows AS n
+            WHERE n.queue = f.queue AND n.priority = f.priority AND n.workflow = f.workflow
+                AND n.wake_at >= '0001-01-01 00:00:00+00 BC'
+            ORDER BY n.wake_at LIMIT 1
+        )
+    )),
+    EXISTS (
+        SELECT 1 FROM chrono_forge_workers AS w
+        WHERE w.stopped_at IS NULL
+            AND f.workflow IN (SELECT json_array_elements_text(w.workflows::json))
+    )
 FROM front AS f
 WHERE f.wake_at <= ? AND NOT EXISTS (
     SELECT 1 FROM chrono_forge_workers AS w
@@ -103,15 +136,15 @@ ORDER BY f.workflow, f.queue LIMIT ?"
 
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[NEXT_WAKE, RANGES, UNSERVED];
+pub(super) const STATEMENTS: &[&str] = &[NEXT_WAKE, RANGES, LATEST, UNSERVED];
 
-/// The earliest instant at which one of these runs becomes due.
+/// When the first of these runs becomes due.
 pub(super) fn next_wake(
     conn: &mut PgConnection,
     queues: &[String],
     workflows: &[String],
     marks: &Marks,
-) -> QueryResult<Option<Timestamp>> {
+) -> QueryResult<Option<Due>> {
     let marks = marks.list();
     let binds = [
         texts(marks.iter().map(|(range, _)| &*range.queue)),
@@ -124,7 +157,16 @@ pub(super) fn next_wake(
     ];
     let rows: Vec<(Option<PgTimestamp>,)> =
         Stmt::<(Nullable<Timestamptz>,)>::new(NEXT_WAKE, &binds).load(conn)?;
-    Ok(rows.first().and_then(|(at,)| at.map(instant)))
+    Ok(rows.first().and_then(|(at,)| at.map(due_of)))
+}
+
+/// The latest arrival of a run that is due at once, as it is stored.
+pub(super) fn latest_arrival(conn: &mut PgConnection) -> QueryResult<Option<i64>> {
+    let rows: Vec<(Option<PgTimestamp>,)> =
+        Stmt::<(Nullable<Timestamptz>,)>::new(LATEST, &[]).load(conn)?;
+    Ok(rows
+        .first()
+        .and_then(|(at,)| at.map(|at| due_of(at).to_micros())))
 }
 
 /// Names beside `workflows` that have due runs.

@@ -13,11 +13,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
 use jiff::Timestamp;
 
-use super::bind::{Bind, instant, ints};
+use super::bind::{Bind, due, instant, ints};
 use super::runs::newest_error;
 use super::statement::Stmt;
 use super::{runs, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
 
@@ -112,7 +113,7 @@ pub(super) fn retry(
     conn: &mut PgConnection,
     (workflow, key): (&str, &str),
     names: Option<&[String]>,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Rearmed>> {
     let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
@@ -141,7 +142,7 @@ fn in_order<'a>(runs: &[RunId]) -> Bind<'a> {
 pub(super) fn retry_blocked(
     conn: &mut PgConnection,
     page: &BlockedPage<'_>,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<RetriedPage> {
     let limits = [page.after.0.into(), page.limit.into()];
     let found = match page.branch {
@@ -214,13 +215,13 @@ fn rearm(
     conn: &mut PgConnection,
     runs: &[RunId],
     records: &[RecordId],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     if runs.is_empty() {
         return Ok(());
     }
     records::rearm(conn, records)?;
-    let binds = [now.into(), now.into(), in_order(runs)];
+    let binds = [due(now.due), now.into(), in_order(runs)];
     Stmt::<()>::new(RESUME, &binds).execute(conn)?;
     let binds = [in_order(runs)];
     Stmt::<()>::new(UNBLOCK, &binds).execute(conn).map(drop)
@@ -230,7 +231,7 @@ fn rearm(
 pub(super) fn unlock(
     conn: &mut PgConnection,
     identity: (&str, &str),
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Found>> {
     let found = locked(conn, identity)?;
     if let Some(Found { run, state, .. }) = found

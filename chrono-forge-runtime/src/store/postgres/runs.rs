@@ -5,7 +5,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 
-use super::bind::{Bind, instant};
+use super::bind::{Bind, due_of, instant};
 use super::statement::Stmt;
 use crate::record::{Epoch, RecordId, RunId, RunRow};
 use crate::store::Found;
@@ -144,7 +144,7 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         output: output.map(Into::into),
         options: options.into(),
         state: state(code)?,
-        wake_at: wake_at.map(instant),
+        wake_at: wake_at.map(due_of),
         wake_requested,
         locked_by,
         epoch: Epoch(epoch),

@@ -6,11 +6,11 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use jiff::Timestamp;
 
-use super::bind::{ints, opt_ints, texts};
+use super::bind::{due, ints, opt_ints, texts};
 use super::statement::Stmt;
 use crate::record::{Epoch, Nonce, RunId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::claimed;
 use crate::store::{Start, Started};
 
@@ -31,9 +31,9 @@ WITH alive AS MATERIALIZED (
         CASE WHEN a.id IS NULL THEN 0 ELSE ? END,
         a.id,
         CASE WHEN a.id IS NOT NULL THEN v.at END,
-        CASE WHEN a.id IS NULL THEN v.at END
+        CASE WHEN a.id IS NULL THEN v.due END
     FROM (
-        SELECT *, ?::timestamptz AS at
+        SELECT *, ?::timestamptz AS at, ?::timestamptz AS due
         FROM unnest(?, ?, ?, ?, ?, ?, ?) AS u (workflow, key, queue, priority, args, holder, life)
     ) AS v
     LEFT JOIN alive AS a ON a.id = v.holder AND a.incarnation = v.life
@@ -63,7 +63,7 @@ type Identity = (String, String);
 pub(super) fn start(
     conn: &mut PgConnection,
     starts: &[Start],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<Started>> {
     let epoch = Epoch::first(Nonce::draw());
     let mut fresh = insert(conn, starts, epoch, now)?;
@@ -78,7 +78,7 @@ pub(super) fn start(
                 Some(match holder {
                     None => Started::Inserted(id),
                     Some(_) => {
-                        Started::Claimed(Box::new(claimed::top_level((id, epoch), start, now)))
+                        Started::Claimed(Box::new(claimed::top_level((id, epoch), start, now.at)))
                     }
                 })
             }
@@ -107,7 +107,7 @@ fn insert(
     conn: &mut PgConnection,
     starts: &[Start],
     epoch: Epoch,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<HashMap<Identity, (RunId, Option<i64>)>> {
     let holders = || starts.iter().map(|start| start.claim);
     let workers: BTreeSet<i64> = holders().flatten().map(|worker| worker.0).collect();
@@ -115,6 +115,7 @@ fn insert(
         ints(workers),
         epoch.0.into(),
         now.into(),
+        due(now.due),
         texts(starts.iter().map(|start| &*start.workflow)),
         texts(starts.iter().map(|start| &*start.key)),
         texts(starts.iter().map(|start| &*start.queue)),

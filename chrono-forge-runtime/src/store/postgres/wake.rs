@@ -3,19 +3,24 @@
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt};
-use jiff::Timestamp;
 
-use super::bind::ints;
+use super::bind::{due, ints};
 use super::runs;
 use super::statement::Stmt;
 use crate::record::{RunId, RunState};
+use crate::store::shared::arrivals::Now;
 use crate::store::{Found, Woken};
 
-/// A run that is due already keeps its place in the queue (`least` passes over null). Whoever has the row locked
+/// A run that is due already keeps its place in the queue: what it waited for was an instant that is as long ago, or
+/// nothing. One that is to wait on is due from now on (`least` passes over null). Whoever has the row locked
 /// is waited for, and the row then read anew: a park either sees the flag or is made due.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows AS w SET
-    wake_at = CASE WHEN w.state = 0 THEN least(w.wake_at, ?) END,
+    wake_at = CASE WHEN w.state = 0 THEN least(
+        CASE WHEN w.wake_at < '0001-01-01 00:00:00+00 BC' THEN w.wake_at
+            ELSE w.wake_at - interval '35063280 hours' END,
+        ?
+    ) END,
     wake_requested = w.wake_requested OR w.state = 1,
     updated_at = ?
 FROM unnest(?) AS v (id)
@@ -27,7 +32,7 @@ RETURNING w.id, w.state";
 pub(super) fn rouse(
     conn: &mut PgConnection,
     runs: &[i64],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<(RunId, RunState)>> {
     if runs.is_empty() {
         return Ok(Vec::new());
@@ -35,7 +40,7 @@ pub(super) fn rouse(
     let mut ids = runs.to_vec();
     ids.sort_unstable();
     ids.dedup();
-    let binds = [now.into(), now.into(), ints(ids)];
+    let binds = [due(now.due), now.into(), ints(ids)];
     let rows: Vec<(i64, i16)> = Stmt::<(BigInt, SmallInt)>::new(ROUSE, &binds).load(conn)?;
     let woken = |(id, code)| Ok((RunId(id), runs::state(code)?));
     rows.into_iter().map(woken).collect()
@@ -46,7 +51,7 @@ pub(super) fn wake(
     conn: &mut PgConnection,
     workflow: &str,
     key: &str,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Woken>> {
     let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);

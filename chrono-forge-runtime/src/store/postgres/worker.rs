@@ -15,9 +15,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use jiff::Timestamp;
 
-use super::bind::{instant, ints};
+use super::bind::{due, instant, ints};
 use super::statement::Stmt;
 use crate::record::{Epoch, Incarnation, RunId, WorkerId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::held::fate_of;
 use crate::store::{Fate, WorkerEntry, WorkerRow};
 
@@ -123,13 +124,13 @@ pub(super) fn hand_back(
     conn: &mut PgConnection,
     runs: &[i64],
     crashes: i64,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     if runs.is_empty() {
         return Ok(());
     }
     let runs = ints(runs.iter().copied());
-    Stmt::<()>::new(HAND_BACK, &[now.into(), crashes.into(), now.into(), runs])
+    Stmt::<()>::new(HAND_BACK, &[due(now.due), crashes.into(), now.into(), runs])
         .execute(conn)
         .map(drop)
 }
@@ -139,11 +140,11 @@ pub(super) fn release_orphans(
     conn: &mut PgConnection,
     worker: WorkerId,
     orphans: &[(RunId, Epoch)],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<u64> {
     let orphans: BTreeSet<_> = orphans.iter().collect();
     let binds = [
-        now.into(),
+        due(now.due),
         now.into(),
         ints(orphans.iter().map(|(run, _)| run.0)),
         ints(orphans.iter().map(|(_, epoch)| epoch.0)),

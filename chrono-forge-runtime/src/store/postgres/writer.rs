@@ -11,6 +11,7 @@ use super::commit::{Approach, Brief};
 use super::connection::{PATIENCE, Purpose, Session, Source};
 use super::{audits, claim, commit, notify, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
+use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
     Rearmed, Recovered, RetriedPage, Start, Started, StoreError, StoreErrorKind, StoreResult,
@@ -27,11 +28,16 @@ pub(super) struct PostgresWriter {
     schema: String,
     lease: Duration,
     marks: Arc<claim::Marks>,
+    arrivals: Arrivals,
 }
 
 impl PostgresWriter {
     /// A writer whose connection is open.
-    pub(super) fn open(source: &Source, marks: &Arc<claim::Marks>) -> StoreResult<Self> {
+    pub(super) fn open(
+        source: &Source,
+        marks: &Arc<claim::Marks>,
+        arrivals: &Arrivals,
+    ) -> StoreResult<Self> {
         let mut session = source.session(Purpose::Write);
         session.connect()?;
         Ok(Self {
@@ -40,12 +46,13 @@ impl PostgresWriter {
             schema: source.options.schema.clone(),
             lease: source.options.lease,
             marks: Arc::clone(marks),
+            arrivals: arrivals.clone(),
         })
     }
 
     /// The whole way, in a transaction. The pipeline keeps the batch and tries it again: it also serves what cannot wait
     /// meanwhile.
-    fn apply_all(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
+    fn apply_all(&mut self, plans: &[Plan], now: Now) -> StoreResult<Applied> {
         let mut approach = Approach::FIRST;
         for _ in 0..COLLISIONS_MAX {
             let mut is_in_the_way = false;
@@ -88,6 +95,7 @@ impl PostgresWriter {
 
 impl Writer for PostgresWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
+        let now = self.arrivals.at(now);
         let Some(brief) = Brief::of(plans) else {
             return self.apply_all(plans, now);
         };
@@ -103,20 +111,23 @@ impl Writer for PostgresWriter {
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
+        let now = self.arrivals.at(now);
         self.session
             .single("start", PATIENCE, |conn| start::start(conn, starts, now))
     }
 
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {
         let marks = Arc::clone(&self.marks);
+        let instants_first = self.arrivals.turn();
         let taken = self.session.single("claim_due", PATIENCE, |conn| {
-            claim::claim_due(conn, request, &marks)
+            claim::claim_due(conn, request, instants_first, &marks)
         })?;
         taken.note(&marks);
         Ok(taken.claims)
     }
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
+        let now = self.arrivals.at(now);
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
     }
 
@@ -127,6 +138,7 @@ impl Writer for PostgresWriter {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
+        let now = self.arrivals.at(now);
         self.write_once("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
@@ -137,12 +149,14 @@ impl Writer for PostgresWriter {
         page: &BlockedPage<'_>,
         now: Timestamp,
     ) -> StoreResult<RetriedPage> {
+        let now = self.arrivals.at(now);
         self.write_once("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
         })
     }
 
     fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
+        let now = self.arrivals.at(now);
         self.write_once("unlock", |conn| {
             recovery::unlock(conn, (workflow, key), now)
         })
@@ -179,6 +193,7 @@ impl Writer for PostgresWriter {
     }
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
+        let now = self.arrivals.at(now);
         self.write("recount_branch", |conn| audits::recount(conn, branch, now))
     }
 
@@ -187,6 +202,7 @@ impl Writer for PostgresWriter {
         findings: &[AuditFinding],
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
+        let now = self.arrivals.at(now);
         self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
@@ -227,6 +243,7 @@ impl Writer for PostgresWriter {
         orphans: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<u64> {
+        let now = self.arrivals.at(now);
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -242,6 +259,7 @@ impl Writer for PostgresWriter {
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
+        let now = self.arrivals.at(now);
         let bounds = (self.lease, limits);
         self.write("declare_dead", |conn| {
             worker::declare_dead(conn, worker, not_after, bounds, now)
@@ -249,6 +267,7 @@ impl Writer for PostgresWriter {
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
+        let now = self.arrivals.at(now);
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))
     }
 

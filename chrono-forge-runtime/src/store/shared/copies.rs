@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::codes::{count, level, record_state, run_state, unsigned};
-use crate::record::{BranchName, ErrorCopy, RecordCopy, RunCopy, RunId};
+use crate::record::{BranchName, Due, ErrorCopy, RecordCopy, RunCopy, RunId};
 
 type MaybeText = Option<String>;
 
@@ -51,7 +51,7 @@ pub(in crate::store) fn run_copy<I>(
         queue,
         level: level(priority).0,
         state: run_state(code)?,
-        wake_at: wake_at.map(&instant),
+        wake_at: wake_at.map(|at| Due::of_micros(instant(at).as_microsecond())),
         wake_requested: wake_requested != 0,
         epoch,
         attempts: count(attempts),

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::record::{RunEnd, RunState};
+use super::arrivals::Now;
+use crate::record::{Due, RunEnd, RunState};
 
 /// See the module; instants are microseconds.
 pub(in crate::store) struct EndRow<'a> {
@@ -16,7 +17,12 @@ pub(in crate::store) struct EndRow<'a> {
 
 impl<'a> EndRow<'a> {
     /// What this end leaves; a completion also leaves its output. `woken`: a wake-up came during the pass.
-    pub(in crate::store) fn of(end: &'a RunEnd, woken: bool, now: Timestamp) -> Self {
+    pub(in crate::store) fn of(end: &'a RunEnd, woken: bool, now: Now) -> Self {
+        // What is due at once has arrived with this commit.
+        let stored = |due: Due| match due {
+            Due::AtOnce { .. } => now.due,
+            Due::At(_) => due.to_micros(),
+        };
         let row = Self::new;
         match end {
             RunEnd::Completed { .. } => row(RunState::Completed),
@@ -26,9 +32,9 @@ impl<'a> EndRow<'a> {
                 dropped_foreign,
             } => Self {
                 wake_at: if woken {
-                    Some(now.as_microsecond())
+                    Some(now.due)
                 } else {
-                    wake_at.map(deadline)
+                    wake_at.map(stored)
                 },
                 dropped_foreign: *dropped_foreign,
                 ..row(RunState::Idle)
@@ -38,13 +44,13 @@ impl<'a> EndRow<'a> {
                 attempts,
                 retry_counts,
             } => Self {
-                wake_at: Some(deadline(*wake_at)),
+                wake_at: Some(stored(*wake_at)),
                 attempts: Some(*attempts),
                 retry_counts: Some(retry_counts),
                 ..row(RunState::Idle)
             },
-            RunEnd::Released { at } => Self {
-                wake_at: Some(at.as_microsecond()),
+            RunEnd::Released { .. } => Self {
+                wake_at: Some(now.due),
                 ..row(RunState::Idle)
             },
             RunEnd::Failed { attempts, .. } => Self {
@@ -70,7 +76,7 @@ impl<'a> EndRow<'a> {
     }
 }
 
-/// A deadline in microseconds, rounded up: nothing may become due before its instant.
+/// A deadline of a record in microseconds, rounded up: nothing may become due before its instant.
 pub(in crate::store) fn deadline(at: Timestamp) -> i64 {
     let micros = at.as_microsecond();
     let ahead = at.as_nanosecond() > i128::from(micros) * 1_000;

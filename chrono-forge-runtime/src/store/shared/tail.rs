@@ -1,8 +1,8 @@
 //! Which records a retry re-arms: those at the tail of the history, or those that were named.
 
 use diesel::QueryResult;
-use jiff::Timestamp;
 
+use super::arrivals::Now;
 use crate::record::{RecordId, RecordState, RunId, RunState};
 use crate::store::Rearmed;
 
@@ -41,7 +41,7 @@ pub(in crate::store) struct Records<C> {
     /// As a refusal names them.
     pub(in crate::store) failed: fn(&mut C, RunId) -> QueryResult<Vec<String>>,
     /// Re-arms these runs with these records.
-    pub(in crate::store) rearm: fn(&mut C, &[RunId], &[RecordId], Timestamp) -> QueryResult<()>,
+    pub(in crate::store) rearm: fn(&mut C, &[RunId], &[RecordId], Now) -> QueryResult<()>,
 }
 
 impl<C> Records<C> {
@@ -52,7 +52,7 @@ impl<C> Records<C> {
         conn: &mut C,
         (run, state): (RunId, RunState),
         names: Option<&[String]>,
-        now: Timestamp,
+        now: Now,
     ) -> QueryResult<Rearmed> {
         if !matches!(state, RunState::Failed | RunState::Stalled) {
             return Ok(Rearmed::NotRetryable(state));

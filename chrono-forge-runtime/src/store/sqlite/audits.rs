@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use super::bind::instant;
 use super::statement::{Batch, Stmt};
 use crate::record::{AuditClaim, AuditFinding, BranchSample, RecordId, RunId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::audits::{self, AuditRow, few_children};
 use crate::store::shared::codes::{signed, unsigned};
 use crate::store::{AuditRequest, AuditScope, AuditWork};
@@ -214,7 +215,7 @@ fn load(conn: &mut SqliteConnection, statement: Stmt<'_, Columns>) -> QueryResul
 pub(super) fn record(
     conn: &mut SqliteConnection,
     findings: &[AuditFinding],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<RunId>> {
     let over: Vec<RecordId> = findings
         .iter()

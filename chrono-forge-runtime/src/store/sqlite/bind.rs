@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::store::shared::arrivals::Now;
+
 /// One bound value; text is borrowed from the plan that carries it.
 pub(super) enum Bind<'a> {
     Null,
@@ -33,6 +35,12 @@ impl From<bool> for Bind<'_> {
 impl From<Timestamp> for Bind<'_> {
     fn from(value: Timestamp) -> Self {
         Self::Int(value.as_microsecond())
+    }
+}
+
+impl From<Now> for Bind<'_> {
+    fn from(value: Now) -> Self {
+        value.at.into()
     }
 }
 
@@ -66,6 +74,7 @@ impl<'a, T: Into<Bind<'a>>> From<Option<T>> for Bind<'a> {
     }
 }
 
+/// A deadline in microseconds, rounded up: nothing may become due before its instant.
 pub(super) use crate::store::shared::end::deadline;
 
 /// The instant of a stored value. What no clock can have written reads as the nearest instant.

@@ -13,22 +13,60 @@ use crate::record::{ClaimedRun, Level, Nonce, RunId};
 use crate::store::shared::claim::{DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 
-/// The nesting of the loops is the order of the answer: levels, then workflows, then the instant.
+/// Since when the run waits that is due at once and goes first in its range: whoever waited for an instant that is
+/// longer ago goes before it. A run in front that may not be taken holds up nobody. After a clock was set back it has
+/// arrived in the future, which tells nothing: then the two kinds go first by turns, and neither starves.
+macro_rules! longest {
+    () => {
+        "(
+        SELECT iif(since > queue.now AND NOT queue.instants_first, -62167219200000001, since)
+        FROM (SELECT ifnull((
+            SELECT f.wake_at + 126227808000000000
+            FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+            WHERE f.queue = queue.value AND f.priority = level.value AND f.workflow = name.value
+                AND f.wake_at < -62167219200000000 AND +f.crashes < queue.healthy_below
+            ORDER BY f.wake_at LIMIT 1
+        ), 9000000000000000000) AS since)
+    )"
+    };
+}
+
+/// The nesting of the loops is the order of the answer: levels, then workflows, then how long runs wait. In the index
+/// what is due at once comes before every instant, so each range is read in two parts: instants that are longer ago than
+/// the first run at once has waited, then everything else. Whoever is in the middle goes first in the next claim.
+///
 /// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index. A level
-/// that nothing waits in is left after one look, however many workflows are served.
-pub(super) const DUE: &str = "
+/// that nothing waits in is left after one look, however many workflows are served, and so is a range.
+pub(super) const DUE: &str = concat!(
+    "
 SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
     w.crashes, w.parent_execution_log_id, w.created_at
-FROM (SELECT ? AS value) AS queue
+FROM (SELECT ? AS value, ? AS now, ? AS healthy_below, ? AS instants_first) AS queue
 CROSS JOIN json_each(?) AS level
 CROSS JOIN json_each(?) AS name
+CROSS JOIN (VALUES (0), (1)) AS part
 CROSS JOIN chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
     ON w.queue = queue.value AND w.priority = level.value AND w.workflow = name.value
-WHERE w.wake_at <= ? AND +w.state = 0 AND (
-    SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
-    WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
-) = 1
-LIMIT ?";
+WHERE w.wake_at >= iif(part.column1 = 0, -62167219200000000, -9223372036854775808)
+    AND w.wake_at <= iif(part.column1 = 0, min(",
+    longest!(),
+    ", queue.now), queue.now)
+    AND (part.column1 = 0 OR w.wake_at < -62167219200000000 OR w.wake_at > ",
+    longest!(),
+    ")
+    AND +w.state = 0
+    AND (
+        SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+        WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
+    ) = 1
+    AND (
+        SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
+        WHERE f.queue = queue.value AND f.priority = level.value AND f.workflow = name.value
+            AND f.wake_at IS NOT NULL
+        LIMIT 1
+    ) = 1
+LIMIT ?"
+);
 
 pub(super) const TAKE: &str = "
 UPDATE chrono_forge_workflows SET
@@ -61,6 +99,7 @@ type Due = (
 pub(super) fn claim_due(
     conn: &mut SqliteConnection,
     request: &ClaimRequest<'_>,
+    instants_first: bool,
 ) -> QueryResult<Claims> {
     if !worker::is_alive(conn, request.worker)? {
         return Ok(Claims {
@@ -73,7 +112,7 @@ pub(super) fn claim_due(
     let mut quarantine = request.quarantine_slot;
     for room in request.queues {
         for (levels, limit) in visits(room, request.lowest_first) {
-            let from = (&*room.queue, &*levels, limit);
+            let from = (&*room.queue, &*levels, limit, instants_first);
             claims
                 .runs
                 .extend(due(conn, (request, nonce), from, &mut quarantine)?);
@@ -102,7 +141,7 @@ pub(super) fn claim_due(
 fn due(
     conn: &mut SqliteConnection,
     (request, nonce): (&ClaimRequest<'_>, Nonce),
-    (queue, levels, limit): (&str, &[Level], u32),
+    (queue, levels, limit, instants_first): (&str, &[Level], u32, bool),
     quarantine: &mut bool,
 ) -> QueryResult<Vec<ClaimedRun>> {
     if limit == 0 {
@@ -111,11 +150,17 @@ fn due(
     let wanted = limit as usize;
     let mut window = i64::from(limit);
     loop {
-        let binds: [Bind<'_>; 5] = [
+        let healthy_below = match *quarantine {
+            true => u32::MAX,
+            false => request.quarantine_from,
+        };
+        let binds: [Bind<'_>; 7] = [
             queue.into(),
+            request.now.into(),
+            healthy_below.into(),
+            instants_first.into(),
             id_list(levels.iter().map(|level| level.0.into())).into(),
             name_list(request.workflows).into(),
-            request.now.into(),
             window.into(),
         ];
         let rows: Vec<(DueRow, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;

@@ -18,12 +18,12 @@ mod run;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use jiff::Timestamp;
 
 use super::connection::immediate;
 use super::fault;
 use crate::record::{Plan, PlanOutcome, Verdict};
 use crate::store::Applied;
+use crate::store::shared::arrivals::Now;
 use children::Trust;
 
 /// For the tests of query plans.
@@ -50,7 +50,7 @@ pub(super) fn apply(
     conn: &mut SqliteConnection,
     patience: Duration,
     plans: &[Plan],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Applied> {
     let mut attempt = |trust| {
         immediate(conn, patience, |conn| {
@@ -67,12 +67,12 @@ pub(super) fn apply(
 /// A batch on its way into the database.
 struct Batch<'a> {
     plans: &'a [Plan],
-    now: Timestamp,
+    now: Now,
     applied: Applied,
 }
 
 impl<'a> Batch<'a> {
-    fn new(plans: &'a [Plan], now: Timestamp) -> Self {
+    fn new(plans: &'a [Plan], now: Now) -> Self {
         let outcome = |_| PlanOutcome {
             verdict: Verdict::Applied { woken: false },
             claimed: Vec::new(),

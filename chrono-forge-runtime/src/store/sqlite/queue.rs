@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::bind::{id_list, instant, name_list};
 use super::statement::Stmt;
-use crate::record::Level;
+use crate::record::{Due, Level};
 use crate::store::UnservedRow;
 
 /// One look-up at the front of each range, and one for each level that nothing waits in.
@@ -69,13 +69,39 @@ WHERE wake_at <= ? AND workflow NOT IN (SELECT value FROM json_each(?))
 ORDER BY workflow LIMIT ?"
 );
 
+/// The last of each range that is due at once.
+pub(super) const LATEST: &str = concat!(
+    fronts!(),
+    "
+SELECT max((
+    SELECT n.wake_at
+    FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
+    WHERE n.queue = f.queue AND n.priority = f.priority AND n.workflow = f.workflow
+        AND n.wake_at < -62167219200000000
+    ORDER BY n.wake_at DESC LIMIT 1
+))
+FROM front AS f"
+);
+
+/// A range begins with what is due at once; what has waited for an instant may be older.
 pub(super) const UNSERVED: &str = concat!(
     fronts!(),
     "
-SELECT f.workflow, f.queue, min(f.wake_at), EXISTS (
-    SELECT 1 FROM chrono_forge_workers AS w
-    WHERE w.stopped_at IS NULL AND f.workflow IN (SELECT value FROM json_each(w.workflows))
-)
+SELECT f.workflow, f.queue,
+    min(min(
+        iif(f.wake_at < -62167219200000000, f.wake_at + 126227808000000000, f.wake_at),
+        ifnull((
+            SELECT n.wake_at
+            FROM chrono_forge_workflows AS n INDEXED BY chrono_forge_workflows_ready
+            WHERE n.queue = f.queue AND n.priority = f.priority AND n.workflow = f.workflow
+                AND n.wake_at >= -62167219200000000
+            ORDER BY n.wake_at LIMIT 1
+        ), 9000000000000000000)
+    )),
+    EXISTS (
+        SELECT 1 FROM chrono_forge_workers AS w
+        WHERE w.stopped_at IS NULL AND f.workflow IN (SELECT value FROM json_each(w.workflows))
+    )
 FROM front AS f
 WHERE f.wake_at <= ? AND NOT EXISTS (
     SELECT 1 FROM chrono_forge_workers AS w
@@ -87,12 +113,12 @@ GROUP BY f.workflow, f.queue
 ORDER BY f.workflow, f.queue LIMIT ?"
 );
 
-/// The earliest instant at which one of these runs becomes due.
+/// When the first of these runs becomes due.
 pub(super) fn next_wake(
     conn: &mut SqliteConnection,
     queues: &[String],
     workflows: &[String],
-) -> QueryResult<Option<Timestamp>> {
+) -> QueryResult<Option<Due>> {
     let levels = id_list(Level::all().map(|level| level.0.into()));
     let binds = [
         name_list(queues).into(),
@@ -101,7 +127,13 @@ pub(super) fn next_wake(
     ];
     let rows: Vec<(Option<i64>,)> =
         Stmt::<(Nullable<BigInt>,)>::new(NEXT_WAKE, &binds).load(conn)?;
-    Ok(rows.first().and_then(|(at,)| at.map(instant)))
+    Ok(rows.first().and_then(|(at,)| at.map(Due::of_micros)))
+}
+
+/// The latest arrival of a run that is due at once, as it is stored.
+pub(super) fn latest_arrival(conn: &mut SqliteConnection) -> QueryResult<Option<i64>> {
+    let rows: Vec<(Option<i64>,)> = Stmt::<(Nullable<BigInt>,)>::new(LATEST, &[]).load(conn)?;
+    Ok(rows.first().and_then(|(latest,)| *latest))
 }
 
 /// Names beside `workflows` that have due runs.

@@ -13,6 +13,7 @@ use super::bind::instant;
 use super::statement::{Batch, Stmt};
 use super::{runs, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
 
@@ -67,12 +68,12 @@ WHERE id IN (VALUES {(?)}) AND +state = 2";
 const RESUME: &str = "
 UPDATE chrono_forge_workflows SET
     state = 0,
-    wake_at = v.column2,
+    wake_at = v.column3,
     stalled_by = NULL,
     retry_counts = json_object(),
     crashes = 0,
     updated_at = v.column2
-FROM (VALUES {(?, ?)}) AS v
+FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN (3, 4)";
 
 const UNBLOCK: &str = "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
@@ -111,7 +112,7 @@ pub(super) fn retry(
     conn: &mut SqliteConnection,
     (workflow, key): (&str, &str),
     names: Option<&[String]>,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Rearmed>> {
     let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);
@@ -123,7 +124,7 @@ pub(super) fn retry(
 pub(super) fn retry_blocked(
     conn: &mut SqliteConnection,
     page: &BlockedPage<'_>,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<RetriedPage> {
     let blocked = blocked(conn, page)?;
     let runs: Vec<RunId> = blocked
@@ -170,7 +171,7 @@ fn rearm(
     conn: &mut SqliteConnection,
     runs: &[RunId],
     records: &[RecordId],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     let mut rearm = Batch::with_capacity(REARM, records.len());
     for record in records {
@@ -180,7 +181,7 @@ fn rearm(
     let mut resume = Batch::with_capacity(RESUME, runs.len());
     let mut unblock = Batch::with_capacity(UNBLOCK, runs.len());
     for run in runs {
-        resume.push([run.0.into(), now.into()]);
+        resume.push([run.0.into(), now.into(), now.due.into()]);
         unblock.push([run.0.into()]);
     }
     resume.execute(conn)?;
@@ -191,7 +192,7 @@ fn rearm(
 pub(super) fn unlock(
     conn: &mut SqliteConnection,
     (workflow, key): (&str, &str),
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Found>> {
     let Some(found) = runs::identify(conn, workflow, key)? else {
         return Ok(None);

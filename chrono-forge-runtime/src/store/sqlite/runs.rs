@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::bind::{Bind, instant};
 use super::statement::Stmt;
-use crate::record::{Epoch, RecordId, RunId, RunRow};
+use crate::record::{Due, Epoch, RecordId, RunId, RunRow};
 use crate::store::Found;
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
 
@@ -132,7 +132,7 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         output: output.map(Into::into),
         options: options.into(),
         state: state(code)?,
-        wake_at: wake_at.map(instant),
+        wake_at: wake_at.map(Due::of_micros),
         wake_requested: wake_requested != 0,
         locked_by,
         epoch: Epoch(epoch),

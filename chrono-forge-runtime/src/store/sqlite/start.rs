@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use jiff::Timestamp;
 
 use super::statement::Batch;
 use super::{held, sequence, worker};
 use crate::record::{Epoch, Nonce, RunId, WorkerId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::claimed;
 use crate::store::{Start, Started};
 
@@ -27,7 +27,7 @@ VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
 pub(super) fn start(
     conn: &mut SqliteConnection,
     starts: &[Start],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<Started>> {
     let mut known = find(conn, starts)?;
     let epoch = Epoch::first(Nonce::draw());
@@ -54,7 +54,7 @@ pub(super) fn start(
             None => Started::Inserted(id),
             Some(worker) => {
                 claims.entry(worker).or_default().push(id);
-                Started::Claimed(Box::new(claimed::top_level((id, epoch), start, now)))
+                Started::Claimed(Box::new(claimed::top_level((id, epoch), start, now.at)))
             }
         });
     }
@@ -87,7 +87,7 @@ fn push<'a>(
     (id, epoch): (RunId, Epoch),
     start: &'a Start,
     holder: Option<WorkerId>,
-    now: Timestamp,
+    now: Now,
 ) {
     let held = holder.is_some();
     insert.push([
@@ -100,9 +100,9 @@ fn push<'a>(
         now.into(),
         now.into(),
         held.into(),
-        (!held).then_some(now).into(),
+        (!held).then_some(now.due).into(),
         holder.map(|worker| worker.0).into(),
         if held { epoch.0 } else { 0 }.into(),
-        held.then_some(now).into(),
+        held.then_some(now.at).into(),
     ]);
 }

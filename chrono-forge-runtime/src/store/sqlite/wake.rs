@@ -2,20 +2,22 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use jiff::Timestamp;
 
 use super::runs;
 use super::statement::Batch;
 use crate::record::{RunId, RunState};
+use crate::store::shared::arrivals::Now;
 use crate::store::{Found, Woken};
 
-/// A run that is due already keeps its place in the queue.
+/// A run that is due already keeps its place in the queue: what it waited for was an instant that is as long ago, or
+/// nothing. One that is to wait on is due from now on.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows SET
-    wake_at = iif(state = 0, min(ifnull(wake_at, v.column2), v.column2), NULL),
+    wake_at = iif(state = 0, min(ifnull(iif(wake_at < -62167219200000000, wake_at,
+        wake_at - 126227808000000000), v.column3), v.column3), NULL),
     wake_requested = iif(state = 1, 1, wake_requested),
     updated_at = v.column2
-FROM (VALUES {(?, ?)}) AS v
+FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN (0, 1)
 RETURNING id, state";
 
@@ -23,11 +25,11 @@ RETURNING id, state";
 pub(super) fn rouse(
     conn: &mut SqliteConnection,
     runs: &[i64],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Vec<(RunId, RunState)>> {
     let mut batch = Batch::with_capacity(ROUSE, runs.len());
     for run in runs {
-        batch.push([(*run).into(), now.into()]);
+        batch.push([(*run).into(), now.into(), now.due.into()]);
     }
     let mut woken = Vec::new();
     for chunk in batch.chunks::<(BigInt, BigInt)>() {
@@ -48,7 +50,7 @@ pub(super) fn wake(
     conn: &mut SqliteConnection,
     workflow: &str,
     key: &str,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Woken>> {
     let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
         return Ok(None);

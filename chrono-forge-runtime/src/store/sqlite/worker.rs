@@ -13,6 +13,7 @@ use super::bind::{id_list, instant, name_list, pair_list};
 use super::held;
 use super::statement::Stmt;
 use crate::record::{Epoch, Incarnation, RunId, WorkerId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::held::fate_of;
 use crate::store::{Fate, WorkerEntry, WorkerRow};
 
@@ -75,11 +76,7 @@ pub(super) fn register(
 }
 
 /// Stops a worker that leaves by itself: what it holds becomes due and counts no crash.
-pub(super) fn retire(
-    conn: &mut SqliteConnection,
-    worker: WorkerId,
-    now: Timestamp,
-) -> QueryResult<()> {
+pub(super) fn retire(conn: &mut SqliteConnection, worker: WorkerId, now: Now) -> QueryResult<()> {
     let stop = [now.into(), worker.0.into(), worker.1.0.into()];
     if Stmt::<()>::new(LEAVE, &stop).execute(conn)? == 0 {
         // Declared dead meanwhile, or another life's: nothing here is its own.
@@ -98,7 +95,7 @@ pub(super) fn hand_back(
     conn: &mut SqliteConnection,
     runs: &[i64],
     crashes: i64,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     if runs.is_empty() {
         return Ok(());
@@ -106,7 +103,7 @@ pub(super) fn hand_back(
     let list = id_list(runs.iter().copied());
     Stmt::<()>::new(
         HAND_BACK,
-        &[now.into(), crashes.into(), now.into(), list.into()],
+        &[now.due.into(), crashes.into(), now.into(), list.into()],
     )
     .execute(conn)
     .map(drop)
@@ -123,7 +120,7 @@ pub(super) fn release_orphans(
     conn: &mut SqliteConnection,
     worker: WorkerId,
     orphans: &[(RunId, Epoch)],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<u64> {
     let pairs = pair_list(orphans.iter().map(|(run, epoch)| (run.0, epoch.0)));
     let held: Vec<(i64,)> =

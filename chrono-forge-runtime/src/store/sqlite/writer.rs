@@ -10,6 +10,7 @@ use super::identity::Identity;
 use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
+use crate::store::shared::arrivals::Arrivals;
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
     Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, WorkerEntry, Writer,
@@ -41,6 +42,7 @@ pub(super) struct SqliteWriter {
     patience: Duration,
     turns: Turns,
     identity: Identity,
+    pub(super) arrivals: Arrivals,
 }
 
 impl SqliteWriter {
@@ -49,12 +51,14 @@ impl SqliteWriter {
         patience: Duration,
         company: Company,
         identity: Identity,
+        arrivals: Arrivals,
     ) -> Self {
         Self {
             conn,
             patience,
             turns: Turns::new(company),
             identity,
+            arrivals,
         }
     }
 
@@ -75,6 +79,7 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
+        let now = self.arrivals.at(now);
         self.turns.await_turn();
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
@@ -84,14 +89,19 @@ impl Writer for SqliteWriter {
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
+        let now = self.arrivals.at(now);
         self.write("start", |conn| start::start(conn, starts, now))
     }
 
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {
-        self.write("claim_due", |conn| claim::claim_due(conn, request))
+        let instants_first = self.arrivals.turn();
+        self.write("claim_due", |conn| {
+            claim::claim_due(conn, request, instants_first)
+        })
     }
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
+        let now = self.arrivals.at(now);
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
     }
 
@@ -102,6 +112,7 @@ impl Writer for SqliteWriter {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
+        let now = self.arrivals.at(now);
         self.write("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
@@ -112,12 +123,14 @@ impl Writer for SqliteWriter {
         page: &BlockedPage<'_>,
         now: Timestamp,
     ) -> StoreResult<RetriedPage> {
+        let now = self.arrivals.at(now);
         self.write("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
         })
     }
 
     fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
+        let now = self.arrivals.at(now);
         self.write("unlock", |conn| {
             recovery::unlock(conn, (workflow, key), now)
         })
@@ -154,6 +167,7 @@ impl Writer for SqliteWriter {
     }
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
+        let now = self.arrivals.at(now);
         self.write("recount_branch", |conn| audits::recount(conn, branch, now))
     }
 
@@ -162,6 +176,7 @@ impl Writer for SqliteWriter {
         findings: &[AuditFinding],
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
+        let now = self.arrivals.at(now);
         self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
@@ -198,6 +213,7 @@ impl Writer for SqliteWriter {
         orphans: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<u64> {
+        let now = self.arrivals.at(now);
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -213,12 +229,14 @@ impl Writer for SqliteWriter {
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
+        let now = self.arrivals.at(now);
         self.write("declare_dead", |conn| {
             worker::declare_dead(conn, worker, not_after, limits, now)
         })
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
+        let now = self.arrivals.at(now);
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))
     }
 

@@ -85,10 +85,10 @@ pub(crate) fn a_counter_that_is_too_high_is_set_right_and_the_parent_goes_on(on:
     );
     assert_eq!((repair.pending, repair.count.unfinished), (1, 0));
     assert_eq!(forge.counters(parent.id), (3, 0));
-    assert_eq!(forge.row(parent.id).wake_at, Some(at(20)));
+    assert_eq!(forge.row(parent.id).wake_at, since(20));
     let again = forge.writer.recount_branch(branch, at(21)).unwrap();
     assert!(!again.unwrap().repaired, "twice is once");
-    assert_eq!(forge.row(parent.id).wake_at, Some(at(20)));
+    assert_eq!(forge.row(parent.id).wake_at, since(20));
     let states = forge.store.branch_states(parent.id, 9).unwrap();
     assert_eq!(states[0].1.repairs, 1);
 }

@@ -239,7 +239,7 @@ pub(crate) fn a_parent_whose_wake_up_was_lost_is_woken_once(on: &dyn Backend) {
     let over = finding(&claim, 0);
     let woken = forge.writer.record_audits(&[over], at(40)).unwrap();
     assert_eq!(woken, [parent.id]);
-    assert_eq!(forge.row(parent.id).wake_at, Some(at(40)));
+    assert_eq!(forge.row(parent.id).wake_at, since(40));
     let again = forge.writer.record_audits(&[over], at(41)).unwrap();
     assert!(again.is_empty(), "it is due already");
     assert_eq!(audits(&forge), 0);

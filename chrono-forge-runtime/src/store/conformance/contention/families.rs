@@ -78,5 +78,5 @@ pub(crate) fn the_children_of_a_large_branch_are_counted_by_many_writers(on: &dy
     assert_eq!(woken.iter().sum::<usize>(), 1, "{woken:?}");
     assert_eq!(forge.counters(parent.id), (CHILDREN.into(), 0));
     let row = forge.row(parent.id);
-    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(10))));
+    assert_eq!((row.state, row.wake_at), (RunState::Idle, since(10)));
 }

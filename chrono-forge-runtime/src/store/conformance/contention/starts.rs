@@ -55,7 +55,7 @@ pub(crate) fn a_start_whose_reply_was_lost_is_found(on: &dyn Backend) {
     assert_eq!(forge.release(&beat.orphans, at(3)), 1);
     assert_eq!(forge.release(&beat.orphans, at(4)), 0, "once");
     let row = forge.row(run.id);
-    assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(3))));
+    assert_eq!((row.state, row.wake_at), (RunState::Idle, since(3)));
     assert_eq!((row.epoch.claims(), row.crashes), (2, 0));
 }
 

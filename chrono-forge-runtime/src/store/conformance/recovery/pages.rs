@@ -34,7 +34,7 @@ pub(crate) fn pages_walk_the_blocked_runs_once_each(on: &dyn Backend) {
     }
     assert_eq!(seen, [1, 1, 1, 0]);
     let states = forge.lines("state, wake_at", "chrono_forge_workflows ORDER BY id");
-    let due = format!("0 {}", at(20).as_microsecond());
+    let due = format!("0 {}", since(20).unwrap().to_micros());
     assert_eq!(states, [&due, "3 -", &due, "3 -", &due]);
     assert_eq!(forge.blocked(), 2);
     let armed = forge.lines("state", "chrono_forge_execution_logs ORDER BY workflow_id");

@@ -10,12 +10,12 @@
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
-use jiff::Timestamp;
 
 use super::children;
 use crate::record::{RecordId, Recount, RunId};
 use crate::store::postgres::statement::Stmt;
 use crate::store::postgres::wake;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::audits::BranchFound;
 use crate::store::shared::codes::signed;
 
@@ -45,7 +45,7 @@ const ALL: (RunId, RunId) = (RunId(0), RunId(i64::MAX));
 pub(in crate::store::postgres) fn recount(
     conn: &mut PgConnection,
     branch: RecordId,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Recount>> {
     Stmt::<(BigInt,)>::new(PARENT, &[branch.0.into()]).load::<(i64,)>(conn)?;
     type Columns = (BigInt, Text, SmallInt, BigInt, BigInt);

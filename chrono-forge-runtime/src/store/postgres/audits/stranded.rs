@@ -7,12 +7,12 @@
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt};
-use jiff::Timestamp;
 
 use crate::record::RecordId;
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::statement::Stmt;
 use crate::store::postgres::wake;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::audits::{Over, Parents};
 
 pub(super) const PARENTS: &str = "
@@ -39,11 +39,7 @@ WHERE (w.state = 1 OR w.state = 0 AND (w.wake_at IS NULL OR w.wake_at > ?))
 ORDER BY w.id";
 
 /// Wakes the stranded parents of these branches.
-pub(super) fn wake(
-    conn: &mut PgConnection,
-    over: &[RecordId],
-    now: Timestamp,
-) -> QueryResult<Parents> {
+pub(super) fn wake(conn: &mut PgConnection, over: &[RecordId], now: Now) -> QueryResult<Parents> {
     if over.is_empty() {
         return Ok(Parents::default());
     }

@@ -26,12 +26,13 @@ const SHARE: u32 = 20;
 /// The longest that a run may lie before its mark unseen.
 const WHOLE_EVERY_MAX: Duration = Duration::from_secs(5);
 
-/// Runs of one queue, level and workflow, by the instant at which they are due.
+/// Runs of one queue, level and workflow, by when they are due: those at once, or those that waited for an instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store::postgres) struct Range {
     pub(in crate::store::postgres) queue: String,
     pub(in crate::store::postgres) level: Level,
     pub(in crate::store::postgres) workflow: String,
+    pub(in crate::store::postgres) at_once: bool,
 }
 
 /// See the module. One for all connections of the process.
@@ -47,7 +48,7 @@ struct State {
 
 struct Progress {
     taken: u64,
-    /// The last instant at which one of them was due.
+    /// The last place of one of them, as it is stored.
     at: Timestamp,
 }
 
@@ -108,6 +109,7 @@ mod tests {
             queue: "default".to_owned(),
             level: Level(4),
             workflow: workflow.to_owned(),
+            at_once: true,
         }
     }
 

@@ -9,9 +9,10 @@ use diesel::sql_types::BigInt;
 use super::branch::{self, Rows};
 use super::{Batch, Trust, existing};
 use crate::record::{ChildRow, Dispatch, Epoch, Nonce, RunId, WorkerId};
-use crate::store::postgres::bind::{instants, ints, opt_ints, texts};
+use crate::store::postgres::bind::{due, instants, ints, opt_ints, texts};
 use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::claimed;
 use crate::store::shared::dispatch::Branch;
 
@@ -28,8 +29,9 @@ SELECT v.id, v.workflow, v.key, v.queue, v.priority::smallint, v.args, v.parent,
     CASE WHEN v.holder IS NULL THEN 0 ELSE ? END,
     v.holder,
     CASE WHEN v.holder IS NOT NULL THEN v.at END,
-    CASE WHEN v.holder IS NULL THEN v.at END
-FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS v
+    CASE WHEN v.holder IS NULL THEN due.at END
+FROM (SELECT ?::timestamptz) AS due (at)
+CROSS JOIN unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS v
     (id, workflow, key, queue, priority, args, parent, at, holder)";
 
 /// A child and where it belongs.
@@ -109,7 +111,7 @@ impl<'a> Batch<'a> {
         }
         // Two batches that insert the same keys wait for each other in one order.
         rows.sort_unstable_by_key(|row| (&*row.child.workflow, &*row.child.key));
-        insert(conn, &rows, epoch)?;
+        insert(conn, &rows, epoch, self.now)?;
         claims
             .iter()
             .try_for_each(|(worker, runs)| held::enter(conn, *worker, runs))
@@ -122,9 +124,15 @@ fn ids(conn: &mut PgConnection, count: usize) -> QueryResult<Vec<i64>> {
     Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
-fn insert(conn: &mut PgConnection, rows: &[Row<'_, '_>], epoch: Epoch) -> QueryResult<()> {
+fn insert(
+    conn: &mut PgConnection,
+    rows: &[Row<'_, '_>],
+    epoch: Epoch,
+    now: Now,
+) -> QueryResult<()> {
     let binds = [
         epoch.0.into(),
+        due(now.due),
         ints(rows.iter().map(|row| row.id)),
         texts(rows.iter().map(|row| &*row.child.workflow)),
         texts(rows.iter().map(|row| &*row.child.key)),

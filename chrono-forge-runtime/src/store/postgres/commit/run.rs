@@ -9,11 +9,12 @@ use diesel::sql_types::{Array, BigInt};
 
 use super::Batch;
 use super::fence::is_bare_completion;
-use crate::record::{Plan, RunEnd, Verdict};
+use crate::record::{Due, Plan, RunEnd, Verdict};
 use crate::store::postgres::bind::{
     bools, instants, ints, micros, opt_instants, opt_ints, opt_texts, texts,
 };
 use crate::store::postgres::statement::Stmt;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::end::EndRow;
 
 /// Checks the fence, and is the lock. `wake_at` is null already: the run is running. No index names a column
@@ -121,8 +122,11 @@ impl Batch<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        let now = self.now.as_microsecond();
-        let due = |end: &EndRow<'_>| end.wake_at.is_some_and(|at| at <= now);
+        let now = self.now.at;
+        let due = |end: &EndRow<'_>| {
+            let due = end.wake_at.map(Due::of_micros);
+            due.is_some_and(|due| due.is_due(now))
+        };
         self.applied.due |= changes.iter().filter_map(|(_, end)| end.as_ref()).any(due);
         change(conn, &changes, self.now)
     }
@@ -137,7 +141,7 @@ fn named(numbers: &[i64], places: &[usize]) -> Vec<usize> {
 fn change(
     conn: &mut PgConnection,
     changes: &[(&Plan, Option<EndRow<'_>>)],
-    now: jiff::Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     let plans = || changes.iter().map(|(plan, _)| *plan);
     let ends = || changes.iter().map(|(_, end)| end.as_ref());
@@ -155,7 +159,7 @@ fn change(
         bools(plans().map(|plan| plan.progress)),
         opt_ints(plans().map(|plan| plan.level.map(|level| level.0.into()))),
         opt_instants(plans().map(|plan| Some(completion(plan)?.1))),
-        instants(plans().map(|plan| completion(plan).map_or(now, |(_, at)| at))),
+        instants(plans().map(|plan| completion(plan).map_or(now.at, |(_, at)| at))),
     ];
     Stmt::<()>::new(CHANGE, &binds).execute(conn).map(drop)
 }

@@ -113,7 +113,7 @@ fn children_of_a_commit_that_was_under_way_are_recovered_too() {
     for run in [parent.id, RunId(900)] {
         let row = forge.row(run);
         assert_eq!((row.state, row.epoch.claims()), (RunState::Idle, 2));
-        assert_eq!((row.wake_at, row.crashes), (Some(at(20)), 1));
+        assert_eq!((row.wake_at, row.crashes), (since(20), 1));
     }
     assert_eq!(side.count("SELECT count(*) FROM chrono_forge_claims"), 0);
 }

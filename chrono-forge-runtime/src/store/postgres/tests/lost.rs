@@ -80,7 +80,7 @@ fn a_completion_is_written_once_and_told() {
         }
         assert_eq!(world.forge.counters(parent.id), (2, 0), "{cut:?}");
         let row = world.forge.row(parent.id);
-        assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(10))));
+        assert_eq!((row.state, row.wake_at), (RunState::Idle, since(10)));
         for child in &children {
             assert_eq!(world.forge.row(child.id).state, RunState::Completed);
             assert_eq!(world.forge.store.history(child.id, 10).unwrap().len(), 1);
@@ -253,7 +253,7 @@ fn what_operators_do_is_done_once() {
         );
         world.call(cut, |writer| writer.retry("flow", "failed", None, at(20)));
         let row = world.forge.row(failed.id);
-        assert_eq!((row.state, row.wake_at), (RunState::Idle, Some(at(20))));
+        assert_eq!((row.state, row.wake_at), (RunState::Idle, since(20)));
         assert_eq!(world.forge.count("chrono_forge_blocked"), 0);
         let worker = world.forge.worker;
         let dead = world.call(cut, |writer| {

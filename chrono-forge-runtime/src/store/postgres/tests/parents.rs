@@ -26,7 +26,7 @@ fn a_busy_parent_is_waited_for_without_its_branch() {
     });
     assert_eq!(last.parents_woken, [parent.id]);
     assert_eq!(forge.counters(parent.id), (1, 0));
-    assert_eq!(forge.row(parent.id).wake_at, Some(at(10)));
+    assert_eq!(forge.row(parent.id).wake_at, since(10));
     assert_eq!(forge.row(child.id).state, RunState::Completed);
 }
 

@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use jiff::Timestamp;
 
-use crate::record::{ErrorCopy, RecordCopy, RecordId, RunCopy, RunId};
-use crate::store::postgres::bind::{Bind, instant, instants, ints, stored, texts};
+use crate::record::{Due, ErrorCopy, RecordCopy, RecordId, RunCopy, RunId};
+use crate::store::postgres::bind::{Bind, instant, instants, ints, micros, stored, texts};
 use crate::store::postgres::statement::Stmt;
 use crate::store::shared::codes::signed;
 use crate::store::shared::import::{ImportTables, KnownRun, Name, NewRun};
@@ -220,7 +220,7 @@ fn run_columns<'a>(rows: &[NewRun<'a>], now: Timestamp) -> Vec<Bind<'a>> {
         text(|run| &run.queue),
         int(|new| new.run.level.into()),
         int(|new| new.run.state as i64),
-        maybe_instant(|run| run.wake_at),
+        micros(rows.iter().map(|new| new.run.wake_at.map(Due::to_micros))),
         Bind::Bools(rows.iter().map(|new| new.run.wake_requested).collect()),
         int(|new| new.run.epoch),
         int(|new| new.run.attempts.into()),

@@ -11,6 +11,7 @@ use crate::record::WorkerId;
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::held::{HeldRun, poisoned_and_due};
 use crate::store::{CrashLimits, Recovered};
 
@@ -64,7 +65,7 @@ pub(in crate::store::postgres) fn declare_dead(
     worker: WorkerId,
     not_after: Option<Timestamp>,
     (lease, limits): (Duration, CrashLimits),
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Recovered>> {
     let found: Vec<(i64,)> = match not_after {
         None => Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into(), worker.1.0.into()]).load(conn)?,
@@ -97,7 +98,7 @@ pub(in crate::store::postgres) fn declare_dead(
 pub(in crate::store::postgres) fn retire(
     conn: &mut PgConnection,
     worker: WorkerId,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     let found: Vec<(i64,)> =
         Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into(), worker.1.0.into()]).load(conn)?;
@@ -118,7 +119,7 @@ pub(in crate::store::postgres) fn retire(
 fn stop(
     conn: &mut PgConnection,
     worker: WorkerId,
-    now: Timestamp,
+    now: Now,
     mut recover: impl FnMut(&mut PgConnection, &[HeldRun]) -> QueryResult<()>,
 ) -> QueryResult<()> {
     Stmt::<()>::new(STOP, &[now.into(), worker.0.into()]).execute(conn)?;
@@ -131,12 +132,7 @@ fn stop(
     }
 }
 
-fn poison(
-    conn: &mut PgConnection,
-    runs: &[i64],
-    limits: CrashLimits,
-    now: Timestamp,
-) -> QueryResult<()> {
+fn poison(conn: &mut PgConnection, runs: &[i64], limits: CrashLimits, now: Now) -> QueryResult<()> {
     if runs.is_empty() {
         return Ok(());
     }

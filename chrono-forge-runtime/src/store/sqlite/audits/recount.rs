@@ -6,10 +6,10 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use jiff::Timestamp;
 
 use super::children;
 use crate::record::{RecordId, Recount, RunId};
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::audits::BranchFound;
 use crate::store::shared::codes::signed;
 use crate::store::sqlite::statement::Stmt;
@@ -34,7 +34,7 @@ const ALL: (RunId, RunId) = (RunId(0), RunId(i64::MAX));
 pub(in crate::store::sqlite) fn recount(
     conn: &mut SqliteConnection,
     branch: RecordId,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Recount>> {
     type Columns = (BigInt, Text, BigInt, BigInt, BigInt);
     let rows: Vec<(i64, String, i64, i64, i64)> =

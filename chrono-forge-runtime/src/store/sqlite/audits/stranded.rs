@@ -5,9 +5,9 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use jiff::Timestamp;
 
 use crate::record::RecordId;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::audits::{Over, Parents};
 use crate::store::sqlite::statement::Batch;
 use crate::store::sqlite::wake;
@@ -38,7 +38,7 @@ WHERE (+w.state = 1 OR +w.state = 0 AND (w.wake_at IS NULL OR +w.wake_at > v.col
 pub(super) fn wake(
     conn: &mut SqliteConnection,
     over: &[RecordId],
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Parents> {
     let mut rows: Vec<(i64, i64)> = Vec::new();
     let mut batch = Batch::with_capacity(PARENTS, over.len());

@@ -78,12 +78,12 @@ impl Batch<'_> {
             let fence = branch.plan.fence;
             for ((dispatch, child), id) in branch.children.iter().zip(&mut ids) {
                 let [a, b, c, d, e, f, g, h, i] = columns(id, branch.id, dispatch, child);
-                let at = dispatch.at.into();
                 if !child.claimed {
-                    idle.push([a, b, c, d, e, f, g, h, i, at]);
+                    idle.push([a, b, c, d, e, f, g, h, i, self.now.due.into()]);
                     self.applied.due = true;
                     continue;
                 }
+                let at = dispatch.at.into();
                 let (worker, lock) = (fence.worker.0.into(), epoch.0.into());
                 claimed.push([a, b, c, d, e, f, g, h, i, at, worker, lock]);
                 claims.entry(fence.worker).or_default().push(id);

@@ -7,7 +7,7 @@
 use diesel::prelude::*;
 
 use super::Batch;
-use crate::record::RunEnd;
+use crate::record::{Due, RunEnd};
 use crate::store::shared::claimed::NO_COUNTS;
 use crate::store::shared::end::EndRow;
 use crate::store::sqlite::statement;
@@ -92,7 +92,7 @@ impl Batch<'_> {
             let row = EndRow::of(end, self.is_woken(place), self.now);
             due |= row
                 .wake_at
-                .is_some_and(|at| at <= self.now.as_microsecond());
+                .is_some_and(|due| Due::of_micros(due).is_due(self.now.at));
             batch.push([
                 plan.fence.run.0.into(),
                 (row.state as i64).into(),

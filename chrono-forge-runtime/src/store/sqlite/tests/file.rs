@@ -146,7 +146,7 @@ fn a_database_in_memory_does_the_same_without_files() {
         store
             .next_wake(&names(&["default"]), &names(&["flow"]))
             .unwrap(),
-        Some(at(1))
+        since(1)
     );
 }
 

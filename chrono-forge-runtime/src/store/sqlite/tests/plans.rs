@@ -92,8 +92,11 @@ fn no_statement_walks_a_table_that_grows() {
 fn claims_and_wake_look_ups_are_index_ranges() {
     let due = plan(claim::DUE);
     let range = "INDEX chrono_forge_workflows_ready \
+                 (queue=? AND priority=? AND workflow=? AND wake_at>? AND wake_at<?)";
+    assert!(due.contains(&format!("w USING {range}")), "{due}");
+    let front = "f USING INDEX chrono_forge_workflows_ready \
                  (queue=? AND priority=? AND workflow=? AND wake_at<?)";
-    assert!(due.contains(range), "{due}");
+    assert!(due.contains(front), "{due}");
     let next = plan(queue::NEXT_WAKE);
     for plan in [&due, &next] {
         let look = "f USING COVERING INDEX chrono_forge_workflows_ready (queue=? AND priority=?)";
@@ -236,16 +239,19 @@ fn what_repeats_have_written_is_no_part_of_a_range_that_is_read() {
 
 #[test]
 fn the_start_up_report_steps_from_range_to_range() {
-    let ranges = plan(queue::RANGES);
-    for columns in [
-        "queue=? AND priority=? AND workflow>?",
-        "queue=? AND priority>?",
-        "queue>?",
-    ] {
-        let step = format!("INDEX chrono_forge_workflows_ready ({columns})");
-        assert!(ranges.contains(&step), "{ranges}");
+    for sql in [queue::RANGES, queue::UNSERVED, queue::LATEST] {
+        let ranges = plan(sql);
+        for columns in [
+            "queue=? AND priority=? AND workflow>?",
+            "queue=? AND priority>?",
+            "queue>?",
+        ] {
+            let step = format!("INDEX chrono_forge_workflows_ready ({columns})");
+            assert!(ranges.contains(&step), "{ranges}");
+        }
+        assert!(!ranges.contains("TEMP B-TREE FOR LAST"), "{ranges}");
+        assert!(!ranges.contains("SCAN n"), "{ranges}");
     }
-    assert!(!ranges.contains("TEMP B-TREE FOR LAST"), "{ranges}");
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl World {
 
     fn claim(&self, workflows: &[&str]) -> (i32, usize) {
         let now = at(60).as_microsecond();
-        let bound = ("default", levels(), json(workflows), now, 100);
+        let names = json(workflows);
+        let bound = ("default", now, u32::MAX, true, levels(), names, 100);
         self.steps(claim::DUE, bound)
     }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use crate::record::{ErrorCopy, RecordCopy, RecordId, RunCopy, RunId};
+use crate::record::{Due, ErrorCopy, RecordCopy, RecordId, RunCopy, RunId};
 use crate::store::shared::codes::signed;
 use crate::store::shared::import::{ImportTables, KnownRun, Name, NewRun};
 use crate::store::sqlite::bind::{Bind, instant};
@@ -153,7 +153,7 @@ fn run_values<'a>(new: &NewRun<'a>, now: Timestamp) -> [Bind<'a>; 24] {
         (&run.queue).into(),
         i64::from(run.level).into(),
         (run.state as i64).into(),
-        run.wake_at.into(),
+        run.wake_at.map(Due::to_micros).into(),
         run.wake_requested.into(),
         run.epoch.into(),
         run.attempts.into(),

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use crate::record::WorkerId;
+use crate::store::shared::arrivals::Now;
 use crate::store::shared::held::poisoned_and_due;
 use crate::store::sqlite::bind::id_list;
 use crate::store::sqlite::held;
@@ -48,7 +49,7 @@ pub(in crate::store::sqlite) fn declare_dead(
     worker: WorkerId,
     not_after: Option<Timestamp>,
     limits: CrashLimits,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<Option<Recovered>> {
     let stop = [
         now.into(),
@@ -73,7 +74,7 @@ fn poison(
     conn: &mut SqliteConnection,
     runs: &[i64],
     limits: CrashLimits,
-    now: Timestamp,
+    now: Now,
 ) -> QueryResult<()> {
     if runs.is_empty() {
         return Ok(());

@@ -80,7 +80,14 @@ fn fill(side: &mut Side, runs: i64) {
         SELECT id, 1, 3, now() FROM chrono_forge_workflows WHERE state = 3 ORDER BY id"
     ));
     for (workflow, key, level, wake_at, parent, count) in [
-        ("child", "other$b$s$", 10, "now()", "2", due),
+        (
+            "child",
+            "other$b$s$",
+            10,
+            "now() - interval '35063280 hours'",
+            "2",
+            due,
+        ),
         (
             "flow",
             "asleep",
@@ -89,7 +96,14 @@ fn fill(side: &mut Side, runs: i64) {
             "NULL",
             asleep,
         ),
-        ("nobodys", "due", 1, "now()", "NULL", nobodys),
+        (
+            "nobodys",
+            "due",
+            1,
+            "now() - interval '35063280 hours'",
+            "NULL",
+            nobodys,
+        ),
     ] {
         side.run(&format!(
             "INSERT INTO chrono_forge_workflows

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::crowd::{Crowd, PARENT};
 use crate::record::*;
 use crate::store::conformance::fixture::*;
+use crate::store::postgres::queue;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
 use crate::store::postgres::tests::side::Side;
 use crate::store::transfer::Exports;
@@ -54,6 +55,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
         store.live_workers().unwrap();
+        crowd.store.read("open", queue::latest_arrival).unwrap();
         store.database_now().unwrap();
         exports(&crowd.store);
     })

@@ -13,6 +13,7 @@ use crate::store::postgres::connection::Purpose;
 use crate::store::postgres::{
     audits, claim, failures, queue, records, recovery, results, runs, worker,
 };
+use crate::store::shared::arrivals::Arrivals;
 use crate::store::*;
 
 #[derive(QueryableByName)]
@@ -153,7 +154,7 @@ fn claims(conn: &mut PgConnection, worker: WorkerId) {
             quarantine_from: LIMITS.quarantine_from,
         };
         let touched = rows(conn, |conn| {
-            let taken = claim::claim_due(conn, &request, &marks)?;
+            let taken = claim::claim_due(conn, &request, true, &marks)?;
             assert_eq!(taken.claims.runs.len() as u32, most);
             Ok(())
         });
@@ -172,7 +173,9 @@ fn retries(conn: &mut PgConnection) {
         until: at(1_000_000),
         limit: 20,
     };
-    let touched = rows(conn, |conn| recovery::retry_blocked(conn, &page, at(0)));
+    let touched = rows(conn, |conn| {
+        recovery::retry_blocked(conn, &page, Arrivals::default().at(at(0)))
+    });
     assert!(
         touched <= 3 * bound(20),
         "retry_blocked touches {touched} rows"
