@@ -21,6 +21,7 @@ mod faults;
 mod foreign;
 mod gates;
 mod keyset;
+mod liveness;
 mod merge;
 mod nested;
 mod pagers;
