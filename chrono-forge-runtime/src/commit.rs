@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use std::sync::mpsc;
+
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -169,13 +171,18 @@ impl Committer {
     }
 
     /// As [`Committer::call`], for what keeps the worker alive: it does not wait for other calls either,
-    /// where writers work beside each other.
-    pub async fn call_alive<T: Send + 'static>(
+    /// where writers work beside each other. Blocks, so that it needs no runtime.
+    pub fn call_alive<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        ask(self.queues.liveness(), name, work).await
+        let (reply, answer) = mpsc::sync_channel(1);
+        push(self.queues.liveness(), name, work, move |done| {
+            // Whoever asked waits for it, unless its thread has died.
+            let _ = reply.send(done);
+        });
+        answer.recv().unwrap_or_else(|_| Err(closed(name)))
     }
 
     /// Waits until every plan and start that was queued until now is written.
@@ -233,16 +240,27 @@ async fn ask<T: Send + 'static>(
     work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
 ) -> StoreResult<T> {
     let (reply, answer) = oneshot::channel();
+    push(queue, name, work, move |done| {
+        let _ = reply.send(done);
+    });
+    answer.await.unwrap_or_else(|_| Err(closed(name)))
+}
+
+fn push<T>(
+    queue: &Queue,
+    name: &'static str,
+    work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+    reply: impl FnOnce(StoreResult<T>) + Send + 'static,
+) {
     let run = move |writer: Option<&mut dyn Writer>| {
         if let Some(writer) = writer {
-            let _ = reply.send(work(writer));
+            reply(work(writer));
         }
     };
     queue.push_call(Call {
         name,
         run: Box::new(run),
     });
-    answer.await.unwrap_or_else(|_| Err(closed(name)))
 }
 
 fn closed(operation: &'static str) -> StoreError {
