@@ -8,7 +8,7 @@ pub mod database;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -50,30 +50,39 @@ async fn sleep_until(now: impl Fn() -> Timestamp, deadline: Timestamp) {
 /// How long one sleep trusts the wall clock.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
-/// An instant to measure from on a clock that counts suspend: the longer of two. The monotonic clock stops
-/// while the machine is suspended, the wall clock may be set back.
+/// An instant to measure from on a clock that nobody can set and that counts suspend, where the system has one; the
+/// monotonic clock of the others.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    instant: Instant,
-    wall: SystemTime,
-}
+pub struct Moment(Duration);
 
 impl Moment {
     /// This one.
     #[must_use]
     pub fn now() -> Self {
-        Self {
-            instant: Instant::now(),
-            wall: SystemTime::now(),
-        }
+        Self(since_boot())
     }
 
     /// How long it is ago.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        let wall = self.wall.elapsed().unwrap_or_default();
-        self.instant.elapsed().max(wall)
+        since_boot().saturating_sub(self.0)
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    // Neither is ever negative.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn since_boot() -> Duration {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGUN.elapsed()
 }
 
 /// The time from `now` to `deadline`, zero once it has passed.

@@ -14,7 +14,7 @@ mod queue;
 mod threads;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -177,13 +177,18 @@ impl Committer {
     }
 
     /// As [`Committer::call`], for what keeps the worker alive: it does not wait for other calls either,
-    /// where writers work beside each other.
-    pub async fn call_alive<T: Send + 'static>(
+    /// where writers work beside each other. Blocks, so that it needs no runtime.
+    pub fn call_alive<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.ask(self.queues.liveness(), name, work).await
+        let (reply, answer) = mpsc::sync_channel(1);
+        push(self.queues.liveness(), name, work, move |done| {
+            // Whoever asked waits for it, unless its thread has died.
+            let _ = reply.send(done);
+        });
+        answer.recv().unwrap_or_else(|_| Err(self.closed(name)))
     }
 
     /// Waits until every plan and start that was queued until now is written.
@@ -256,14 +261,8 @@ impl Committer {
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
-        let run = move |writer: Option<&mut dyn Writer>| {
-            if let Some(writer) = writer {
-                let _ = reply.send(work(writer));
-            }
-        };
-        queue.push_call(Call {
-            name,
-            run: Box::new(run),
+        push(queue, name, work, move |done| {
+            let _ = reply.send(done);
         });
         answer.await.unwrap_or_else(|_| Err(self.closed(name)))
     }
@@ -272,6 +271,23 @@ impl Committer {
     pub fn halt(&self) {
         self.queues.all().for_each(Queue::halt);
     }
+}
+
+fn push<T>(
+    queue: &Queue,
+    name: &'static str,
+    work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+    reply: impl FnOnce(StoreResult<T>) + Send + 'static,
+) {
+    let run = move |writer: Option<&mut dyn Writer>| {
+        if let Some(writer) = writer {
+            reply(work(writer));
+        }
+    };
+    queue.push_call(Call {
+        name,
+        run: Box::new(run),
+    });
 }
 
 fn closed(operation: &'static str) -> StoreError {

@@ -22,6 +22,7 @@ mod foreign;
 mod gates;
 mod keyset;
 mod leaps;
+mod liveness;
 mod merge;
 mod nested;
 mod pagers;

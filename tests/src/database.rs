@@ -164,19 +164,34 @@ impl Database {
     /// When somebody else writes for ever.
     #[must_use]
     pub fn hold_writes(&self) -> Hold {
+        // Reads go on, as they do on a file.
+        self.hold(
+            "LOCK TABLE chrono_forge_workflows, chrono_forge_execution_logs IN EXCLUSIVE MODE",
+        )
+    }
+
+    /// As a migration does that takes its time: nobody writes, no worker can renew its lease, and on a server nobody
+    /// reads either.
+    ///
+    /// # Panics
+    /// When the database cannot be locked.
+    #[must_use]
+    pub fn hold_workers(&self) -> Hold {
+        self.hold("LOCK TABLE chrono_forge_workflows, chrono_forge_workers")
+    }
+
+    /// A file can only be locked as a whole.
+    fn hold(&self, tables: &str) -> Hold {
         let look = match &self.kind {
             Kind::Sqlite => self.look(),
             #[cfg(feature = "postgres")]
             Kind::Postgres(schema) => Look::of_server(&schema.connect()),
         };
-        look.script(match &self.kind {
-            Kind::Sqlite => "BEGIN IMMEDIATE",
-            // Reads go on, as they do on a file.
-            #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => {
-                "BEGIN; LOCK TABLE chrono_forge_workflows, chrono_forge_execution_logs IN EXCLUSIVE MODE"
-            }
-        });
+        let lock = match self.backend() {
+            Backend::Sqlite => "BEGIN IMMEDIATE".to_owned(),
+            Backend::Postgres => format!("BEGIN; {tables}"),
+        };
+        look.script(&lock);
         Hold(look)
     }
 

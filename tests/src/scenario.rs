@@ -121,6 +121,12 @@ impl World {
         self.database.hold_writes()
     }
 
+    /// No worker can renew its lease as long as this is held; see [`Database::hold_workers`].
+    #[must_use]
+    pub fn hold_workers(&self) -> Hold {
+        self.database.hold_workers()
+    }
+
     /// The URL of the database.
     #[must_use]
     pub fn url(&self) -> String {

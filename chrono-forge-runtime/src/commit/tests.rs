@@ -109,7 +109,7 @@ impl Bench {
     async fn beat(&self) {
         let beat = |w: &mut dyn Writer| w.heartbeat(WorkerId(1, Incarnation(0)), &[], now());
         let beat = self.committer.call_alive("heartbeat", beat);
-        tokio::time::timeout(HANGS, beat).await.unwrap().unwrap();
+        beat.unwrap();
     }
 }
 

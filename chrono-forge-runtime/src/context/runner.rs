@@ -62,7 +62,7 @@ impl<'a> Runner<'a> {
             // The last look before the effect: the body before it may have taken its time, or the process
             // may have been stopped.
             if !op.pass.host.is_trusted() {
-                op.pass.lose();
+                op.pass.postpone(id);
                 return Poll::Pending;
             }
         }

@@ -29,10 +29,6 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
-            // After a stop of the whole process this is the first that it does: no effect may begin.
-            if let Some(ending) = untrusted(pass) {
-                return ending;
-            }
             let polled = pass
                 .scope(|| panics::catch(|| body.as_mut().poll(&mut Context::from_waker(&waker))));
             quiet_since = Instant::now();
@@ -59,6 +55,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             real_now: Instant::now(),
             quiet_since,
             root_cloned: pass.root.has_clones(),
+            may_begin: pass.host.is_trusted(),
         };
         let next = pass.next_move(sight);
         poll = matches!(next, Move::Poll);
@@ -82,19 +79,8 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     }
 }
 
-/// Somebody may soon declare this worker dead: start nothing, drop the pass.
-fn untrusted(pass: &Pass) -> Option<Ending> {
-    if pass.host.is_trusted() {
-        return None;
-    }
-    pass.ledger().lost = true;
-    Some(Ending::Lost)
-}
-
+/// Never because the lease is in doubt: what has ended meanwhile is submitted, and the fence decides.
 fn interrupted(pass: &Pass) -> Option<Ending> {
-    if let Some(ending) = untrusted(pass) {
-        return Some(ending);
-    }
     let ledger = pass.ledger();
     if ledger.lost {
         return Some(Ending::Lost);

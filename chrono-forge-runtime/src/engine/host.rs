@@ -42,8 +42,12 @@ pub struct Host {
     pub alarm: Alarm,
     /// Nothing new begins.
     pub closing: AtomicBool,
-    /// The worker has left, or is about to: no lease is renewed any more.
+    /// The worker has left, or is about to: no lease is renewed any more. Set by [`Host::end`].
     pub over: AtomicBool,
+    /// The thread that renews the lease.
+    pulse: OnceLock<std::thread::Thread>,
+    /// Somebody found the lease in doubt since it was renewed last.
+    doubted: AtomicBool,
     committer: OnceLock<Committer>,
     runtime: tokio::runtime::Handle,
     /// A place for each connection that reads.
@@ -94,6 +98,8 @@ impl Host {
             alarm: Alarm::default(),
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            pulse: OnceLock::new(),
+            doubted: AtomicBool::new(false),
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
@@ -150,6 +156,13 @@ impl Host {
     /// then on, however late its answer came.
     pub fn renewed(&self, asked: Moment) {
         *self.renewal() = Some(asked);
+        if self.doubted.swap(false, Ordering::SeqCst) {
+            // Whatever was kept from beginning looks again.
+            for pass in self.holdings.all_passes() {
+                pass.trusted_again();
+            }
+            self.work.notify_one();
+        }
     }
 
     /// Time since the lease was renewed.
@@ -158,10 +171,16 @@ impl Host {
         renewed.map_or(Duration::MAX, |moment| moment.elapsed())
     }
 
-    /// Whether the worker may still start effects: past two thirds of its lease it may not, since
-    /// somebody else may soon declare it dead.
+    /// Whether the worker may begin something: past two thirds of its lease it may not, since somebody else may
+    /// soon declare it dead. Who is kept from beginning is told once the lease is renewed, if it holds a pass.
     pub fn is_trusted(&self) -> bool {
-        !self.config.worker || self.since_renewal() < self.config.lease * 2 / 3
+        let is_fresh = || self.since_renewal() < self.config.lease * 2 / 3;
+        if !self.config.worker || is_fresh() {
+            return true;
+        }
+        self.doubted.store(true, Ordering::SeqCst);
+        // Renewed in between, perhaps, by somebody who did not see the doubt.
+        is_fresh()
     }
 
     fn renewal(&self) -> MutexGuard<'_, Option<Moment>> {
@@ -296,10 +315,24 @@ impl Host {
         self.hub.close();
     }
 
+    /// The thread that calls this renews the lease from now on; it is unparked at the end.
+    pub fn beats_here(&self) {
+        // A second one would be a bug of `open`; the first stays.
+        let _ = self.pulse.set(std::thread::current());
+    }
+
+    /// No lease is renewed any more.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        if let Some(pulse) = self.pulse.get() {
+            pulse.unpark();
+        }
+    }
+
     /// Behaves as a killed process would: nothing more is written or acknowledged.
     pub fn crash(&self) {
         self.closing.store(true, Ordering::Release);
-        self.over.store(true, Ordering::Release);
+        self.end();
         self.committer().halt();
         self.lose_all();
         self.keep_lock(None);

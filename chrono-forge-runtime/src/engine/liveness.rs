@@ -33,24 +33,21 @@
 //!
 //! All of this follows real time, never the workflow clock: it is about processes.
 
+pub mod pulse;
 pub mod watch;
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::host::Host;
-use crate::clock::{Moment, after};
+use crate::clock::after;
 use crate::error::Error;
-use crate::record::{Epoch, RunId, WorkerId};
-use crate::store::{Fate, Heartbeat, Store, StoreResult, WorkerEntry, WorkerLocks, WorkerRow};
-use crate::telemetry::{TARGET, Trouble};
+use crate::record::WorkerId;
+use crate::store::{Store, StoreResult, WorkerLocks, WorkerRow};
+use pulse::Pulse;
 use watch::Watch;
-
-/// A heartbeat that failed is tried again after this part of the interval.
-const RETRY_PART: u32 = 5;
 
 /// Workers that are not known to be dead: not stopped, not silent for longer than the lease, their lock not
 /// free. Blocks.
@@ -106,185 +103,8 @@ pub async fn begin(host: Arc<Host>) -> Result<(Pulse, Watch), Error> {
         locks,
         forgive_until: Mutex::default(),
     });
-    let pulse = Pulse {
-        vitals: Arc::clone(&vitals),
-        trouble: Trouble::default(),
-    };
-    pulse.enter().await?;
+    let mut pulse = Pulse::new(Arc::clone(&vitals));
+    let entered = tokio::task::spawn_blocking(move || pulse.begin().map(|()| pulse));
+    let pulse = entered.await.map_err(|_| Error::Closed)??;
     Ok((pulse, Watch::new(vitals)))
-}
-
-/// Keeps one worker alive.
-pub struct Pulse {
-    vitals: Arc<Vitals>,
-    trouble: Trouble,
-}
-
-impl Pulse {
-    fn host(&self) -> &Arc<Host> {
-        &self.vitals.host
-    }
-
-    async fn enter(&self) -> Result<(), Error> {
-        let host = self.host();
-        host.keep_lock(None);
-        let config = &host.config;
-        let name = config.worker_name.clone();
-        let workflows = host.registry.names();
-        let queues: Vec<String> = config.queues.iter().map(|(name, _)| name.clone()).collect();
-        let clock = Arc::clone(host);
-        let register = move |writer: &mut dyn crate::store::Writer| {
-            let entry = WorkerEntry {
-                name: &name,
-                host: &host_name(),
-                pid: std::process::id(),
-                workflows: &workflows,
-                queues: &queues,
-            };
-            let asked = Moment::now();
-            let worker = writer.register_worker(&entry, clock.real_now())?;
-            Ok((worker, asked))
-        };
-        let (worker, asked) = host.committer().call_alive("register", register).await?;
-        // After the row is there: an import notes itself and then looks for workers, so one of the two
-        // sees the other.
-        let unfinished = host.read(|store| store.unfinished_import()).await?;
-        if let Some(started_at) = unfinished {
-            let clock = Arc::clone(host);
-            let retire = move |writer: &mut dyn crate::store::Writer| {
-                writer.retire_worker(worker, clock.real_now())
-            };
-            host.committer().call_alive("retire", retire).await?;
-            return Err(Error::ImportUnfinished { started_at });
-        }
-        if let Some(locks) = &self.vitals.locks {
-            host.keep_lock(Some(locks.hold(worker)?));
-        }
-        host.enter(worker, asked);
-        Ok(())
-    }
-
-    /// Beats until the worker leaves.
-    pub async fn run(mut self) {
-        let interval = self.host().config.heartbeat;
-        let mut next = Instant::now() + interval;
-        loop {
-            tokio::time::sleep_until(next.into()).await;
-            if self.host().over.load(Ordering::Acquire) {
-                return;
-            }
-            next = Instant::now() + interval;
-            match self.beat().await {
-                Ok(()) => {
-                    if let Some(outage) = self.trouble.over() {
-                        tracing::info!(target: TARGET, ?outage, "the heartbeat succeeds again");
-                    }
-                }
-                Err(Error::Store(error)) if error.ends_the_engine() => {
-                    return self.host().halt(&error);
-                }
-                Err(error) => {
-                    next = Instant::now() + interval / RETRY_PART;
-                    if self.trouble.is_worth_telling() {
-                        tracing::warn!(target: TARGET, %error, "a heartbeat failed");
-                    }
-                }
-            }
-        }
-    }
-
-    async fn beat(&mut self) -> Result<(), Error> {
-        let Some(worker) = self.host().holdings.worker() else {
-            return self.enter_again().await;
-        };
-        let host = Arc::clone(self.host());
-        let renew = move |writer: &mut dyn crate::store::Writer| {
-            let asked = Moment::now();
-            let held = host.holdings.runs();
-            let beat = writer.heartbeat(worker, &held, host.real_now())?;
-            Ok((beat, asked))
-        };
-        let renewed = self.host().committer().call_alive("heartbeat", renew).await;
-        let (beat, asked) = renewed?;
-        if beat.worker_dead {
-            return self.died(worker, beat.fate).await;
-        }
-        if self.host().since_renewal() > self.vitals.outage_min() {
-            self.vitals.forgive();
-        }
-        self.host().renewed(asked);
-        self.compared(worker, &beat);
-        Ok(())
-    }
-
-    /// This life is over; a new one takes its place.
-    async fn died(&self, worker: WorkerId, fate: Fate) -> Result<(), Error> {
-        let held = self.host().holdings.runs();
-        self.host().leave();
-        let what = match fate {
-            Fate::DeclaredDead => "it was declared dead",
-            Fate::Gone => {
-                "its row is gone, as where the database was set back to an older copy, or somebody deleted the row"
-            }
-            Fate::Replaced => {
-                "its id is another life's, as where the database was set back to an older copy and gave it out again"
-            }
-        };
-        tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
-        if fate != Fate::DeclaredDead && !held.is_empty() {
-            // Nobody else recovers what was held under a row that is not there. Runs that the database knows
-            // under these very locks were claimed before the copy was made.
-            self.release(worker, held);
-        }
-        self.enter_again().await
-    }
-
-    async fn enter_again(&self) -> Result<(), Error> {
-        if self.host().closing.load(Ordering::Acquire) {
-            // It was about to leave anyhow.
-            return Ok(());
-        }
-        self.enter().await
-    }
-
-    /// What the database knows and memory does not, and the other way round.
-    fn compared(&self, worker: WorkerId, beat: &Heartbeat) {
-        let host = self.host();
-        host.holdings.lose(&beat.lost);
-        host.look_at(&beat.lost);
-        for pass in host.holdings.passes(&beat.woken) {
-            pass.wake();
-        }
-        let orphans = host.holdings.disown(&beat.orphans);
-        if !orphans.is_empty() {
-            self.release(worker, orphans);
-        }
-    }
-
-    /// Not through the heartbeat's own thread: it may wait for whoever holds these rows.
-    fn release(&self, worker: WorkerId, orphans: Vec<(RunId, Epoch)>) {
-        let host = Arc::clone(self.host());
-        let release = move |writer: &mut dyn crate::store::Writer| {
-            let released = writer.release_orphans(worker, &orphans, host.clock.now())?;
-            if released > 0 {
-                tracing::debug!(target: TARGET, released, "runs that nobody here knew of were handed back");
-                host.announce_due();
-            }
-            Ok(())
-        };
-        // The next heartbeat finds them again if this fails, and need not wait if it is slow.
-        let teller = Arc::clone(self.host());
-        self.host().spawn(async move {
-            if let Err(error) = teller.committer().call("release_orphans", release).await {
-                tracing::debug!(target: TARGET, %error, "orphans were not handed back yet");
-            }
-        });
-    }
-}
-
-fn host_name() -> String {
-    std::fs::read_to_string("/etc/hostname")
-        .map(|name| name.trim().to_owned())
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_else(|_| "unknown".to_owned())
 }

@@ -188,6 +188,15 @@ impl Pass {
         self.root.signal();
     }
 
+    /// The lease is no longer in doubt: what was kept from beginning looks again.
+    pub fn trusted_again(&self) {
+        let waiters = std::mem::take(&mut self.ledger().ack_waiters);
+        for waiter in waiters {
+            waiter.wake();
+        }
+        self.root.signal();
+    }
+
     /// The run was taken away: nothing of this pass is written any more.
     pub fn lose(&self) {
         self.ledger().lost = true;

@@ -37,6 +37,8 @@ pub(super) struct Lifecycle {
     pub(super) host: Arc<Host>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    /// Renews the lease.
+    pulse: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Hears other processes.
     listener: Mutex<Option<std::thread::JoinHandle<()>>>,
     closed: AtomicBool,
@@ -59,6 +61,7 @@ impl Lifecycle {
             host,
             tasks: Mutex::default(),
             threads: Mutex::new(threads),
+            pulse: Mutex::default(),
             listener: Mutex::default(),
             closed: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
@@ -86,11 +89,15 @@ impl Lifecycle {
 
     async fn work(&self) -> Result<(), Error> {
         let (pulse, mut watch) = liveness::begin(Arc::clone(&self.host)).await?;
+        // Before anything else: to recover what others held may take its time.
+        let pulse = pulse
+            .start()
+            .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+        *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse);
         watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));
         self.keep([
-            tokio::spawn(pulse.run()),
             tokio::spawn(watch.run()),
             tokio::spawn(scheduler.run()),
             tokio::spawn(auditor.run()),
@@ -182,7 +189,8 @@ impl Lifecycle {
         let host = &self.host;
         // First what passes have done: once the worker has left, its fence turns everything away.
         host.committer().written().await;
-        host.over.store(true, Ordering::Release);
+        host.end();
+        self.await_pulse().await;
         if let Some(worker) = host.holdings.worker() {
             let clock = Arc::clone(&host.clock);
             let retire = move |writer: &mut dyn Writer| writer.retire_worker(worker, clock.now());
@@ -199,6 +207,18 @@ impl Lifecycle {
         let threads = std::mem::take(&mut *self.threads());
         // They end once their queues are written; a panic of one has nothing left to tell.
         let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+
+    /// Waits for a heartbeat that is under way: one that learned of its death would register anew behind our back.
+    async fn await_pulse(&self) {
+        let pulse = self
+            .pulse
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // A panic of it has stopped the engine.
+        let join = move || pulse.map(std::thread::JoinHandle::join);
         let _ = tokio::task::spawn_blocking(join).await;
     }
 
@@ -223,10 +243,12 @@ impl Lifecycle {
     fn are_threads_gone(&self) -> bool {
         let listener = self.listener.lock();
         let listener = listener.unwrap_or_else(PoisonError::into_inner);
-        let is_deaf = listener
-            .as_ref()
-            .is_none_or(std::thread::JoinHandle::is_finished);
-        is_deaf && self.have_threads_ended()
+        let pulse = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = |thread: &Option<std::thread::JoinHandle<()>>| {
+            let thread = thread.as_ref();
+            thread.is_none_or(std::thread::JoinHandle::is_finished)
+        };
+        is_gone(&listener) && is_gone(&pulse) && self.have_threads_ended()
     }
 
     fn stop_tasks(&self) {

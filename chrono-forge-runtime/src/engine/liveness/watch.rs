@@ -179,10 +179,8 @@ async fn guard(host: &Host) {
     while !host.over.load(Ordering::Acquire) {
         tokio::time::sleep(probe_interval(host)).await;
         if !host.is_trusted() {
-            // Whoever declares us dead may already be at work: drop every pass, start nothing.
-            host.lose_all();
             if trouble.is_worth_telling() {
-                tracing::warn!(target: TARGET, lease = ?host.config.lease, "the lease was not renewed in time; passes are dropped and none begins");
+                tracing::warn!(target: TARGET, lease = ?host.config.lease, "the lease was not renewed in time; what executes goes on, and nothing new begins before it is");
             }
         } else if let Some(outage) = trouble.over() {
             tracing::info!(target: TARGET, ?outage, "the lease is renewed again");

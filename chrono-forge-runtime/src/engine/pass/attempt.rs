@@ -58,6 +58,17 @@ impl Pass {
         }
     }
 
+    /// The attempt was let go and may not begin any more, since the lease came into doubt in between: it asks anew.
+    pub fn postpone(&self, id: OpId) {
+        let mut ledger = self.ledger();
+        if let Some(op) = ledger.ops.get_mut(&id) {
+            op.phase = Phase::Fresh;
+            ledger.fresh.push_front(id);
+        }
+        drop(ledger);
+        self.root.signal();
+    }
+
     /// The operation's future is gone.
     pub fn dropped(&self, id: OpId) {
         self.ledger().dropped(id);

@@ -126,12 +126,10 @@ impl Pass {
     /// Waits until an effect outside of a step may happen: nothing recorded is left to be received,
     /// and what was received is durable; sends off what it waits for.
     pub fn poll_may_dispatch(self: &Arc<Self>, cx: &TaskContext<'_>) -> Poll<()> {
-        let trusted = self.host.is_trusted();
         let mut ledger = self.ledger();
-        if !trusted {
-            // Somebody may soon declare this worker dead; the driver drops the pass.
-            ledger.lost = true;
-            self.root.signal();
+        // Under the ledger's lock, so that a renewal that comes now finds the waker.
+        if !self.host.is_trusted() {
+            ledger.ack_waiters.push(cx.waker().clone());
             return Poll::Pending;
         }
         if ledger.caught_up && !ledger.barrier_is_clear() {

@@ -28,6 +28,8 @@ pub struct Sight {
     pub quiet_since: Instant,
     /// Somebody keeps a clone of the root waker.
     pub root_cloned: bool,
+    /// The lease is not in doubt.
+    pub may_begin: bool,
 }
 
 impl Ledger {
@@ -106,7 +108,10 @@ impl Ledger {
         let mut held_back = Vec::new();
         let mut granted = false;
         while let Some(id) = self.fresh.pop_front() {
-            let clear = self.barrier_is_clear() && !self.draining && !self.is_behind_a_wait(id);
+            let clear = self.barrier_is_clear()
+                && sight.may_begin
+                && !self.draining
+                && !self.is_behind_a_wait(id);
             let Some(op) = self.ops.get_mut(&id) else {
                 continue;
             };

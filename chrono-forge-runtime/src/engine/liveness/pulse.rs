@@ -1,0 +1,281 @@
+//! The pulse: keeps one worker alive, from a thread of its own.
+//!
+//! Whatever a runtime executes may keep it from everything else: a step that blocks its thread, a body that computes
+//! for a minute. None of that says that the process is dead, so the lease is not renewed there. The thread lives as
+//! long as the engine, and the engine no longer than the thread: one that panics takes the engine with it, since a
+//! worker whose lease nobody renews only looks alive.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Vitals;
+use crate::clock::Moment;
+use crate::engine::host::Host;
+use crate::error::{Error, StoreErrorKind};
+use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::{Fate, Heartbeat, StoreResult, WorkerEntry, Writer};
+use crate::telemetry::{TARGET, Trouble};
+
+/// A heartbeat that failed is tried again after this part of the interval.
+const RETRY_PART: u32 = 5;
+
+/// Keeps one worker alive.
+pub struct Pulse {
+    vitals: Arc<Vitals>,
+    trouble: Trouble,
+    /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
+    unused: Option<WorkerId>,
+}
+
+/// Stops the engine when the thread ends for any other reason than the engine's end.
+struct Guard(Arc<Host>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.over.load(Ordering::Acquire) {
+            tracing::error!(target: TARGET, "the thread that renews the lease has died; the engine stops");
+            self.0.crash();
+        }
+    }
+}
+
+impl Pulse {
+    pub(super) fn new(vitals: Arc<Vitals>) -> Self {
+        Self {
+            vitals,
+            trouble: Trouble::default(),
+            unused: None,
+        }
+    }
+
+    fn host(&self) -> &Arc<Host> {
+        &self.vitals.host
+    }
+
+    /// Enters for the first time, or leaves no row behind. Blocks.
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
+        let entered = self.enter();
+        if entered.is_err()
+            && let Some(worker) = self.unused.take()
+        {
+            // If even this fails, the lease of the row expires.
+            let _ = self.retire(worker);
+        }
+        entered
+    }
+
+    /// Starts the thread.
+    pub fn start(self) -> std::io::Result<std::thread::JoinHandle<()>> {
+        // The kernel shows 15 letters.
+        let name = "chrono-forge-pulse".to_owned();
+        let thread = std::thread::Builder::new().name(name);
+        thread.spawn(move || self.run())
+    }
+
+    fn enter(&mut self) -> Result<(), Error> {
+        let host = Arc::clone(self.host());
+        host.keep_lock(None);
+        let (worker, asked) = self.row()?;
+        // After the row is there: an import notes itself and then looks for workers, so one of the two
+        // sees the other.
+        let unfinished = host.store.unfinished_import()?;
+        if let Some(started_at) = unfinished {
+            self.retire(worker)?;
+            self.unused = None;
+            return Err(Error::ImportUnfinished { started_at });
+        }
+        if let Some(locks) = &self.vitals.locks {
+            host.keep_lock(Some(locks.hold(worker)?));
+        }
+        self.unused = None;
+        host.enter(worker, asked);
+        Ok(())
+    }
+
+    /// A live row, and when it was asked for. What failed after the last one was registered must not leave a row
+    /// behind at each try.
+    fn row(&mut self) -> StoreResult<(WorkerId, Moment)> {
+        if let Some(worker) = self.unused {
+            let (beat, asked) = self.renew(worker)?;
+            if !beat.worker_dead {
+                return Ok((worker, asked));
+            }
+            self.unused = None;
+        }
+        let (worker, asked) = self.register()?;
+        self.unused = Some(worker);
+        Ok((worker, asked))
+    }
+
+    fn register(&self) -> StoreResult<(WorkerId, Moment)> {
+        let clock = Arc::clone(self.host());
+        let config = &clock.config;
+        let name = config.worker_name.clone();
+        let workflows = clock.registry.names();
+        let queues: Vec<String> = config.queues.iter().map(|(name, _)| name.clone()).collect();
+        let register = move |writer: &mut dyn Writer| {
+            let entry = WorkerEntry {
+                name: &name,
+                host: &host_name(),
+                pid: std::process::id(),
+                workflows: &workflows,
+                queues: &queues,
+            };
+            let asked = Moment::now();
+            let worker = writer.register_worker(&entry, clock.real_now())?;
+            Ok((worker, asked))
+        };
+        self.host().committer().call_alive("register", register)
+    }
+
+    fn retire(&self, worker: WorkerId) -> StoreResult<()> {
+        let clock = Arc::clone(self.host());
+        let retire = move |writer: &mut dyn Writer| writer.retire_worker(worker, clock.real_now());
+        self.host().committer().call_alive("retire", retire)
+    }
+
+    /// Beats until the worker leaves.
+    fn run(mut self) {
+        let host = Arc::clone(self.host());
+        let _guard = Guard(Arc::clone(&host));
+        host.beats_here();
+        let interval = host.config.heartbeat;
+        let mut next = Instant::now() + interval;
+        loop {
+            rest_until(&host, next);
+            if host.over.load(Ordering::Acquire) {
+                return;
+            }
+            next = Instant::now() + interval;
+            match self.beat() {
+                Ok(()) => {
+                    if let Some(outage) = self.trouble.over() {
+                        tracing::info!(target: TARGET, ?outage, "the heartbeat succeeds again");
+                    }
+                }
+                Err(Error::Store(error)) if error.ends_the_engine() => return host.halt(&error),
+                // The commit threads are gone: nothing is written any more, and no lease renewed.
+                Err(Error::Store(error)) if error.kind == StoreErrorKind::Closed => {
+                    host.crash();
+                    return;
+                }
+                Err(error) => {
+                    next = Instant::now() + interval / RETRY_PART;
+                    if self.trouble.is_worth_telling() {
+                        tracing::warn!(target: TARGET, %error, "a heartbeat failed");
+                    }
+                }
+            }
+        }
+    }
+
+    fn beat(&mut self) -> Result<(), Error> {
+        let Some(worker) = self.host().holdings.worker() else {
+            return self.enter_again();
+        };
+        let (beat, asked) = self.renew(worker)?;
+        if beat.worker_dead {
+            return self.died(worker, beat.fate);
+        }
+        if self.host().since_renewal() > self.vitals.outage_min() {
+            self.vitals.forgive();
+        }
+        self.host().renewed(asked);
+        self.compared(worker, &beat);
+        Ok(())
+    }
+
+    fn renew(&self, worker: WorkerId) -> StoreResult<(Heartbeat, Moment)> {
+        let host = Arc::clone(self.host());
+        let renew = move |writer: &mut dyn Writer| {
+            let asked = Moment::now();
+            let held = host.holdings.runs();
+            let beat = writer.heartbeat(worker, &held, host.real_now())?;
+            Ok((beat, asked))
+        };
+        self.host().committer().call_alive("heartbeat", renew)
+    }
+
+    /// This life is over; a new one takes its place.
+    fn died(&mut self, worker: WorkerId, fate: Fate) -> Result<(), Error> {
+        let held = self.host().holdings.runs();
+        self.host().leave();
+        let what = match fate {
+            Fate::DeclaredDead => "it was declared dead",
+            Fate::Gone => {
+                "its row is gone, as where the database was set back to an older copy, or somebody deleted the row"
+            }
+            Fate::Replaced => {
+                "its id is another life's, as where the database was set back to an older copy and gave it out again"
+            }
+        };
+        tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
+        if fate != Fate::DeclaredDead && !held.is_empty() {
+            // Nobody else recovers what was held under a row that is not there. Runs that the database knows
+            // under these very locks were claimed before the copy was made.
+            self.release(worker, held);
+        }
+        self.enter_again()
+    }
+
+    fn enter_again(&mut self) -> Result<(), Error> {
+        if self.host().closing.load(Ordering::Acquire) {
+            // It was about to leave anyhow.
+            return Ok(());
+        }
+        self.enter()
+    }
+
+    /// What the database knows and memory does not, and the other way round.
+    fn compared(&self, worker: WorkerId, beat: &Heartbeat) {
+        let host = self.host();
+        host.holdings.lose(&beat.lost);
+        host.look_at(&beat.lost);
+        for pass in host.holdings.passes(&beat.woken) {
+            pass.wake();
+        }
+        let orphans = host.holdings.disown(&beat.orphans);
+        if !orphans.is_empty() {
+            self.release(worker, orphans);
+        }
+    }
+
+    /// Not through the heartbeat's own thread: it may wait for whoever holds these rows.
+    fn release(&self, worker: WorkerId, orphans: Vec<(RunId, Epoch)>) {
+        let host = Arc::clone(self.host());
+        let release = move |writer: &mut dyn Writer| {
+            let released = writer.release_orphans(worker, &orphans, host.clock.now())?;
+            if released > 0 {
+                tracing::debug!(target: TARGET, released, "runs that nobody here knew of were handed back");
+                host.announce_due();
+            }
+            Ok(())
+        };
+        // The next heartbeat finds them again if this fails, and need not wait if it is slow.
+        let teller = Arc::clone(self.host());
+        self.host().spawn(async move {
+            if let Err(error) = teller.committer().call("release_orphans", release).await {
+                tracing::debug!(target: TARGET, %error, "orphans were not handed back yet");
+            }
+        });
+    }
+}
+
+/// Sleeps until then, or until the engine ends.
+fn rest_until(host: &Host, until: Instant) {
+    while !host.over.load(Ordering::Acquire) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left == Duration::ZERO {
+            return;
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/etc/hostname")
+        .map(|name| name.trim().to_owned())
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_else(|_| "unknown".to_owned())
+}
