@@ -7,7 +7,9 @@
 //! What an acknowledgement means: the plan, and every plan that this pass submitted before it, is
 //! durable. What it never means: that other passes' plans are.
 
+mod aside;
 mod batch;
+mod desk;
 mod lanes;
 mod pipeline;
 mod queue;
@@ -26,7 +28,7 @@ use crate::store::{
     Applied, Start, Started, Store, StoreError, StoreErrorKind, StoreResult, Writer,
 };
 
-use pipeline::Surroundings;
+use desk::Surroundings;
 use queue::{Call, Queue, Submission};
 use threads::Queues;
 
@@ -82,7 +84,7 @@ impl Committer {
     /// Starts the commit threads over writers of this store; fewer for a process that executes nothing.
     /// Blocks while they connect.
     pub fn open(
-        store: &dyn Store,
+        store: &Arc<dyn Store>,
         executes: bool,
         limits: BatchLimits,
         clock: Arc<dyn Clock>,
@@ -90,11 +92,12 @@ impl Committer {
         failpoints: Arc<Failpoints>,
         runtime: &tokio::runtime::Handle,
     ) -> StoreResult<(Self, Vec<JoinHandle<()>>)> {
-        let surround = |queues| Surroundings {
+        let surround = |queues, aside| Surroundings {
             clock,
             observer,
             failpoints,
             queues,
+            aside,
         };
         let (queues, threads) = threads::start(store, executes, limits, surround, runtime)?;
         Ok((Self { queues }, threads))
@@ -165,17 +168,21 @@ impl Committer {
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        ask(self.queues.control(), name, work).await
+        let (call, answer) = call(name, work);
+        self.queues.control().push_call(call);
+        answer.await.unwrap_or_else(|_| Err(closed(name)))
     }
 
-    /// As [`Committer::call`], for what keeps the worker alive: it does not wait for other calls either,
-    /// where writers work beside each other.
+    /// As [`Committer::call`], for what keeps the worker alive: it passes other calls by, and where writers work
+    /// beside each other it does not wait for the one that is under way either.
     pub async fn call_alive<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        ask(self.queues.liveness(), name, work).await
+        let (call, answer) = call(name, work);
+        self.queues.liveness().push_alive(call);
+        answer.await.unwrap_or_else(|_| Err(closed(name)))
     }
 
     /// Waits until every plan and start that was queued until now is written.
@@ -185,6 +192,7 @@ impl Committer {
             // After a halt nothing will be written any more.
             let _ = queue.await;
         }
+        let _ = self.queues.aside().emptied().await;
     }
 
     /// Why plans of this run, or of any if `None`, are not written until somebody has mended it.
@@ -205,7 +213,8 @@ impl Committer {
         };
         Backlog {
             urgent: sum(|queue| &queue.urgent),
-            others: sum(|queue| &queue.others),
+            // However long they wait, no more runs pile up than these allow; urgent ones go on.
+            others: sum(|queue| &queue.others) + self.queues.aside().waiting(),
         }
     }
 
@@ -219,30 +228,28 @@ impl Committer {
     /// Ends the threads once everything queued is written.
     pub fn close(&self) {
         self.queues.all().for_each(Queue::close);
+        self.queues.aside().close();
     }
 
     /// Ends the threads now; what is queued is dropped unacknowledged, as a crash would.
     pub fn halt(&self) {
-        self.queues.all().for_each(Queue::halt);
+        self.queues.halt();
     }
 }
 
-async fn ask<T: Send + 'static>(
-    queue: &Queue,
+/// A call, and where its answer comes.
+fn call<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
-) -> StoreResult<T> {
+) -> (Call, oneshot::Receiver<StoreResult<T>>) {
     let (reply, answer) = oneshot::channel();
     let run = move |writer: Option<&mut dyn Writer>| {
         if let Some(writer) = writer {
             let _ = reply.send(work(writer));
         }
     };
-    queue.push_call(Call {
-        name,
-        run: Box::new(run),
-    });
-    answer.await.unwrap_or_else(|_| Err(closed(name)))
+    let run = Box::new(run);
+    (Call { name, run }, answer)
 }
 
 fn closed(operation: &'static str) -> StoreError {

@@ -53,6 +53,8 @@ impl Bench {
 
     fn within(limits: BatchLimits, writers: u32, executes: bool) -> Self {
         let store = Fake::new(writers);
+        let gate = Arc::clone(&store.gate);
+        let store: Arc<dyn Store> = Arc::new(store);
         let (teller, told) = channel();
         let (committer, threads) = Committer::open(
             &store,
@@ -65,7 +67,7 @@ impl Bench {
         )
         .unwrap();
         Self {
-            gate: Arc::clone(&store.gate),
+            gate,
             committer,
             threads,
             teller,
@@ -145,7 +147,8 @@ fn now() -> jiff::Timestamp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runs_plans_go_through_one_thread_in_order_and_those_of_many_through_all() {
     let bench = Bench::new(3);
-    assert_eq!(bench.threads.len(), 5);
+    // Three for batches, one for calls, one for heartbeats, one for what is set aside.
+    assert_eq!(bench.threads.len(), 6);
     let runs: Vec<i64> = (0..30).map(|n| n * 16).collect();
     for number in 1..=10 {
         for run in &runs {
@@ -453,7 +456,7 @@ async fn a_heartbeat_passes_by_the_calls_that_wait() {
 #[cfg(feature = "testing")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_in_one_thread_stops_all() {
-    let store = Fake::new(2);
+    let store: Arc<dyn Store> = Arc::new(Fake::new(2));
     let failpoints = Arc::new(Failpoints::default());
     failpoints.arm("commit.before.wake", 1);
     let (committer, threads) = Committer::open(

@@ -151,7 +151,13 @@ impl Store for PostgresStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        Ok(Box::new(PostgresWriter::open(&self.source, &self.marks)?))
+        let writer = PostgresWriter::open(&self.source, Purpose::Write, &self.marks)?;
+        Ok(Box::new(writer))
+    }
+
+    fn batch_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        let writer = PostgresWriter::open(&self.source, Purpose::Batch, &self.marks)?;
+        Ok(Box::new(writer))
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {

@@ -31,8 +31,12 @@ pub(super) struct PostgresWriter {
 
 impl PostgresWriter {
     /// A writer whose connection is open.
-    pub(super) fn open(source: &Source, marks: &Arc<claim::Marks>) -> StoreResult<Self> {
-        let mut session = source.session(Purpose::Write);
+    pub(super) fn open(
+        source: &Source,
+        purpose: Purpose,
+        marks: &Arc<claim::Marks>,
+    ) -> StoreResult<Self> {
+        let mut session = source.session(purpose);
         session.connect()?;
         Ok(Self {
             session,
@@ -100,6 +104,15 @@ impl Writer for PostgresWriter {
             return self.apply_all(plans, now);
         }
         Ok(commit::written(plans, &written))
+    }
+
+    fn held_up(&mut self, plans: &[Plan]) -> StoreResult<Option<Vec<bool>>> {
+        let held_up = self
+            .session
+            .transaction("held_up", Duration::ZERO, true, |conn| {
+                commit::held_up(conn, plans)
+            })?;
+        Ok(Some(held_up))
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
