@@ -7,7 +7,9 @@
 //! What an acknowledgement means: the plan, and every plan that this pass submitted before it, is
 //! durable. What it never means: that other passes' plans are.
 
+mod aside;
 mod batch;
+mod desk;
 mod lanes;
 mod pipeline;
 mod queue;
@@ -26,7 +28,7 @@ use crate::store::{
     Applied, Start, Started, Store, StoreError, StoreErrorKind, StoreResult, Writer,
 };
 
-use pipeline::Surroundings;
+use desk::Surroundings;
 use queue::{Call, Queue, Submission};
 use threads::Queues;
 
@@ -89,7 +91,7 @@ impl Committer {
     /// Starts the commit threads over writers of this store; fewer for a process that executes nothing.
     /// Blocks while they connect.
     pub fn open(
-        store: &dyn Store,
+        store: &Arc<dyn Store>,
         executes: bool,
         limits: BatchLimits,
         clock: Arc<dyn Clock>,
@@ -97,11 +99,12 @@ impl Committer {
         failpoints: Arc<Failpoints>,
         runtime: &tokio::runtime::Handle,
     ) -> StoreResult<(Self, Vec<JoinHandle<()>>)> {
-        let surround = |queues| Surroundings {
+        let surround = |queues, aside| Surroundings {
             clock,
             observer,
             failpoints,
             queues,
+            aside,
         };
         let (queues, threads) = threads::start(store, executes, limits, surround, runtime)?;
         let reason = OnceLock::new();
@@ -173,21 +176,27 @@ impl Committer {
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.ask(self.queues.control(), name, work).await
+        let (reply, answer) = oneshot::channel();
+        let call = call(name, work, move |done| {
+            let _ = reply.send(done);
+        });
+        self.queues.control().push_call(call);
+        answer.await.unwrap_or_else(|_| Err(self.closed(name)))
     }
 
-    /// As [`Committer::call`], for what keeps the worker alive: it does not wait for other calls either,
-    /// where writers work beside each other. Blocks, so that it needs no runtime.
+    /// As [`Committer::call`], for what keeps the worker alive: it passes other calls by, and where writers work
+    /// beside each other it does not wait for the one that is under way either. Blocks, so that it needs no runtime.
     pub fn call_alive<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (reply, answer) = mpsc::sync_channel(1);
-        push(self.queues.liveness(), name, work, move |done| {
+        let call = call(name, work, move |done| {
             // Whoever asked waits for it, unless its thread has died.
             let _ = reply.send(done);
         });
+        self.queues.liveness().push_alive(call);
         answer.recv().unwrap_or_else(|_| Err(self.closed(name)))
     }
 
@@ -198,6 +207,7 @@ impl Committer {
             // After a halt nothing will be written any more.
             let _ = queue.await;
         }
+        let _ = self.queues.aside().emptied().await;
     }
 
     /// Why plans of this run, or of any if `None`, are not written until somebody has mended it.
@@ -218,7 +228,8 @@ impl Committer {
         };
         Backlog {
             urgent: sum(|queue| &queue.urgent),
-            others: sum(|queue| &queue.others),
+            // However long they wait, no more runs pile up than these allow; urgent ones go on.
+            others: sum(|queue| &queue.others) + self.queues.aside().waiting(),
         }
     }
 
@@ -232,6 +243,7 @@ impl Committer {
     /// Ends the threads once everything queued is written.
     pub fn close(&self) {
         self.queues.all().for_each(Queue::close);
+        self.queues.aside().close();
     }
 
     /// As [`Committer::halt`]; whoever calls, or has called and waits, is told this.
@@ -254,40 +266,25 @@ impl Committer {
         halted.unwrap_or_else(|| closed(operation))
     }
 
-    async fn ask<T: Send + 'static>(
-        &self,
-        queue: &Queue,
-        name: &'static str,
-        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
-    ) -> StoreResult<T> {
-        let (reply, answer) = oneshot::channel();
-        push(queue, name, work, move |done| {
-            let _ = reply.send(done);
-        });
-        answer.await.unwrap_or_else(|_| Err(self.closed(name)))
-    }
-
     /// Ends the threads now; what is queued is dropped unacknowledged, as a crash would.
     pub fn halt(&self) {
-        self.queues.all().for_each(Queue::halt);
+        self.queues.halt();
     }
 }
 
-fn push<T>(
-    queue: &Queue,
+/// A call, and what becomes of its answer.
+fn call<T>(
     name: &'static str,
     work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     reply: impl FnOnce(StoreResult<T>) + Send + 'static,
-) {
+) -> Call {
     let run = move |writer: Option<&mut dyn Writer>| {
         if let Some(writer) = writer {
             reply(work(writer));
         }
     };
-    queue.push_call(Call {
-        name,
-        run: Box::new(run),
-    });
+    let run = Box::new(run);
+    Call { name, run }
 }
 
 fn closed(operation: &'static str) -> StoreError {

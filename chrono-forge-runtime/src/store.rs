@@ -48,6 +48,12 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// the same time, each with a session of its own.
     fn writer(&self) -> StoreResult<Box<dyn Writer>>;
 
+    /// As [`Store::writer`], for batches of plans: it waits for somebody else's lock only so long that the other plans
+    /// of a batch can wait, too. What it gives up is tried again by a writer that has more time.
+    fn batch_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer()
+    }
+
     /// The database's clock, if it has one of its own; `None` where the host's is meant.
     fn database_now(&self) -> StoreResult<Option<Timestamp>>;
 
@@ -195,6 +201,13 @@ pub trait Writer: transfer::Imports + Send {
     /// those that moved from running under their epoch), and a sealed branch that reaches zero
     /// wakes its parent; failed and stalled runs enter `chrono_forge_blocked`, others leave it.
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied>;
+
+    /// Which of these plans need a row that somebody else has locked just now. Waits for nobody and keeps no lock, so
+    /// it tells of a moment. `None` where rows are not locked one by one.
+    fn held_up(&mut self, plans: &[Plan]) -> StoreResult<Option<Vec<bool>>> {
+        let _ = plans;
+        Ok(None)
+    }
 
     /// Inserts top-level runs, or finds them: one answer per start, in order. A run that exists is
     /// left as it is. `claim` inserts the new row already claimed by that worker.

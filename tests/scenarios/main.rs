@@ -8,6 +8,8 @@
 
 mod audits;
 mod automerge;
+mod beside;
+mod bounds;
 mod branches;
 mod budgets;
 mod catch_up;

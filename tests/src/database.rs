@@ -195,6 +195,28 @@ impl Database {
         Hold(look)
     }
 
+    /// Nobody else locks these rows as long as this is held. On a file nobody can lock a row: nothing is held.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[must_use]
+    pub fn hold_rows(&self, table: &str, which: &str) -> Option<Hold> {
+        match &self.kind {
+            Kind::Sqlite => {
+                let _ = (table, which);
+                None
+            }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(schema) => {
+                let look = Look::of_server(&schema.connect());
+                look.script(&format!(
+                    "BEGIN; SELECT 1 FROM {table} WHERE {which} FOR UPDATE"
+                ));
+                Some(Hold(look))
+            }
+        }
+    }
+
     fn path(&self) -> PathBuf {
         self.folder().join("forge.db")
     }

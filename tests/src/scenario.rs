@@ -127,6 +127,12 @@ impl World {
         self.database.hold_workers()
     }
 
+    /// Nobody else locks these rows as long as this is held; nothing is, on a file, which has no locks of rows.
+    #[must_use]
+    pub fn hold_rows(&self, table: &str, which: &str) -> Option<Hold> {
+        self.database.hold_rows(table, which)
+    }
+
     /// The URL of the database.
     #[must_use]
     pub fn url(&self) -> String {

@@ -15,6 +15,8 @@ use crate::record::{Fence, Plan, Record, RecordState};
 pub(super) struct Batch {
     pub plans: Vec<Plan>,
     pub waiters: Vec<Waiter>,
+    /// How often it, or the batch that it is a part of, was not written.
+    pub failures: u32,
 }
 
 pub(super) struct Waiter {
@@ -60,7 +62,37 @@ impl Batch {
         let at = self.plans.len() / 2;
         let plans = self.plans.split_off(at);
         let waiters = self.waiters.split_off(at);
-        (self, Self { plans, waiters })
+        let second = Self {
+            plans,
+            waiters,
+            failures: self.failures,
+        };
+        (self, second)
+    }
+
+    /// Parts the plans at whose place this holds from the others.
+    pub(super) fn part(self, is_first: impl Fn(usize) -> bool) -> (Self, Self) {
+        let mut parts = (Self::default(), Self::default());
+        let plans = self.plans.into_iter().zip(self.waiters).enumerate();
+        for (place, (plan, waiter)) in plans {
+            let part = match is_first(place) {
+                true => &mut parts.0,
+                false => &mut parts.1,
+            };
+            part.plans.push(plan);
+            part.waiters.push(waiter);
+        }
+        parts
+    }
+
+    /// Each plan in a batch of its own.
+    pub(super) fn singles(self) -> impl Iterator<Item = Self> {
+        let plans = self.plans.into_iter().zip(self.waiters);
+        plans.map(|(plan, waiter)| Self {
+            plans: vec![plan],
+            waiters: vec![waiter],
+            failures: 0,
+        })
     }
 }
 

@@ -1,129 +1,149 @@
 //! A commit thread.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::CommitObserver;
+use super::aside::Failed;
 use super::batch::Batch;
-use super::queue::{Call, Queue, StartReply, Submission};
-use crate::clock::Clock;
-use crate::failpoint::{Failpoints, Reaction};
-use crate::record::{Fence, PlanOutcome, Verdict};
-use crate::store::{Applied, Start, StoreError, StoreErrorKind, StoreResult, Writer};
+use super::desk::{Desk, Halted, SLOW};
+use super::queue::{Call, Queue, Rest, Turn};
+use crate::store::{Start, StoreError, StoreErrorKind, StoreResult, Writer};
 use crate::telemetry::{TARGET, Trouble};
 
-/// First pause before a transient failure is tried again; doubles up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(1);
+use super::queue::StartReply;
+
+/// Pauses between tries while the database takes nothing, at most.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// A batch that failed after so long may be too much for the time that the database gives a statement, and would be the
-/// next time: it is written in halves.
-const SLOW: Duration = Duration::from_millis(100);
+/// A batch that failed so often in a row is taken apart.
+const TRIES_MAX: u32 = 3;
 
-/// What all commit threads of a process share.
-#[derive(Clone)]
-pub(super) struct Surroundings {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) observer: Arc<dyn CommitObserver>,
-    pub(super) failpoints: Arc<Failpoints>,
-    /// Every queue of the process: a death stops all of them.
-    pub(super) queues: Arc<[Arc<Queue>]>,
-}
+/// So many failures in a row are of one batch that is being taken apart; more of them are of the database.
+const OF_ONE_BATCH: u32 = 16;
 
 pub(super) struct Pipeline {
     queue: Arc<Queue>,
     writer: Box<dyn Writer>,
-    around: Surroundings,
-    runtime: tokio::runtime::Handle,
+    desk: Desk,
     trouble: Trouble,
-    /// Runs of which a write was refused: nothing of them is written any more but their failure.
-    refused: HashSet<(i64, i64)>,
-    /// A batch that met a transient failure; the same bytes are tried again.
-    stuck: Option<(Batch, Duration)>,
-    /// Parts of that batch that come after it, the last one first; nothing else does before them.
+    /// A batch that met a transient failure; the same bytes are tried again at this moment.
+    stuck: Option<(Batch, Instant)>,
+    /// Parts of a batch that failed, the next one last; nothing else is written before them.
     parts: Vec<Batch>,
+    /// Tries that failed since the last one that did not.
+    failures: u32,
+    /// This thread tries what is set aside, too: there is only one writer.
+    tries_aside: bool,
 }
-
-/// Batches up to this many plans are acknowledged on the commit thread.
-const SETTLE_INLINE_MAX: usize = 32;
-
-/// The thread stops where a crash would.
-struct Halted;
 
 impl Pipeline {
     pub(super) fn new(
         queue: Arc<Queue>,
         writer: Box<dyn Writer>,
-        around: Surroundings,
-        runtime: tokio::runtime::Handle,
+        desk: Desk,
+        tries_aside: bool,
     ) -> Self {
+        desk.aside().writer_begins();
         Self {
             queue,
             writer,
-            around,
-            runtime,
+            desk,
             trouble: Trouble::default(),
-            refused: HashSet::new(),
             stuck: None,
             parts: Vec::new(),
+            failures: 0,
+            tries_aside,
         }
     }
 
     pub(super) fn run(mut self) {
+        self.work();
+        self.desk.aside().writer_ended();
+    }
+
+    fn work(&mut self) {
         loop {
-            let turn = self.queue.next_turn(self.pause());
-            if turn.halted || self.serve(turn.calls, turn.starts, turn.plans).is_err() {
-                for queue in &*self.around.queues {
-                    queue.halt();
-                }
+            let turn = self.queue.next_turn(self.rest());
+            let closed = turn.closed;
+            if turn.halted || self.serve(turn).is_err() {
+                self.desk.halt();
                 return;
             }
-            if turn.closed && self.stuck.is_none() && self.parts.is_empty() {
+            let is_done = self.stuck.is_none() && self.parts.is_empty();
+            if closed && is_done && !(self.tries_aside && self.desk.aside().waiting() > 0) {
                 return;
             }
         }
     }
 
-    /// How long the batch that is under way waits for its next try; `None` without one.
-    fn pause(&self) -> Option<Duration> {
-        let next_part = (!self.parts.is_empty()).then_some(Duration::ZERO);
-        let pause = self.stuck.as_ref().map(|(_, pause)| *pause);
-        pause.or(next_part)
+    /// How long the thread may wait for something new, and whether that may be plans.
+    fn rest(&self) -> Rest {
+        if let Some((_, at)) = &self.stuck {
+            return Rest::Stuck(*at);
+        }
+        if !self.parts.is_empty() {
+            return Rest::Stuck(Instant::now());
+        }
+        let aside = self.tries_aside.then(|| self.desk.aside().next_due());
+        Rest::Idle(aside.flatten())
     }
 
-    fn serve(
-        &mut self,
-        calls: impl IntoIterator<Item = Call>,
-        starts: Vec<(Start, StartReply)>,
-        plans: Vec<Submission>,
-    ) -> Result<(), Halted> {
-        for call in calls {
-            self.before(call.name)?;
-            (call.run)(Some(self.writer.as_mut()));
-            self.after(call.name)?;
+    fn serve(&mut self, turn: Turn) -> Result<(), Halted> {
+        for call in turn.alive {
+            self.call(call)?;
         }
-        if !starts.is_empty() {
-            self.start(starts)?;
+        for call in turn.calls {
+            self.call(call)?;
+            self.keep_alive()?;
         }
-        let (batch, pause) = match (self.stuck.take(), self.parts.is_empty()) {
-            (Some(stuck), _) => stuck,
-            (None, false) => (self.parts.pop().unwrap_or_default(), PAUSE_MIN),
-            (None, true) => (self.admit(plans), PAUSE_MIN),
+        if !turn.starts.is_empty() {
+            self.start(turn.starts)?;
+        }
+        let now = Instant::now();
+        let batch = match (self.stuck.take(), self.parts.pop()) {
+            (Some((batch, at)), part) if at > now => {
+                self.stuck = Some((batch, at));
+                self.parts.extend(part);
+                Batch::default()
+            }
+            (Some((batch, _)), part) => {
+                self.parts.extend(part);
+                batch
+            }
+            (None, Some(part)) => part,
+            (None, None) => Batch::fold(self.desk.aside().admit(turn.plans)),
         };
         if !batch.is_empty() {
-            self.write(batch, pause)?;
+            self.write(batch)?;
+        }
+        if self.tries_aside
+            && let Some(batch) = self.desk.aside().take_due()
+        {
+            self.desk.try_again(self.writer.as_mut(), batch)?;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: Call) -> Result<(), Halted> {
+        self.desk.before(call.name)?;
+        (call.run)(Some(self.writer.as_mut()));
+        self.desk.after(call.name)
+    }
+
+    /// The heartbeat waits for no more than one other call.
+    fn keep_alive(&mut self) -> Result<(), Halted> {
+        while let Some(call) = self.queue.take_alive() {
+            self.call(call)?;
         }
         Ok(())
     }
 
     fn start(&mut self, starts: Vec<(Start, StartReply)>) -> Result<(), Halted> {
         let (starts, replies): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
-        self.before("start")?;
-        match self.writer.start(&starts, self.around.clock.now()) {
+        self.desk.before("start")?;
+        match self.writer.start(&starts, self.desk.now()) {
             Ok(started) => {
-                self.after("start")?;
+                self.desk.after("start")?;
                 for (reply, started) in replies.into_iter().zip(started) {
                     reply(Ok(started));
                 }
@@ -132,168 +152,152 @@ impl Pipeline {
             Err(error) if starts.len() > 1 && !error.is_transient() && !error.ends_the_engine() => {
                 for (start, reply) in starts.into_iter().zip(replies) {
                     self.start(vec![(start, reply)])?;
+                    self.keep_alive()?;
                 }
             }
             Err(error) => {
                 for reply in replies {
                     reply(Err(error.clone()));
                 }
-                self.survive(&error)?;
+                self.desk.survive(&error)?;
             }
         }
         Ok(())
     }
 
-    /// Drops what belongs to refused runs, then folds.
-    fn admit(&mut self, plans: Vec<Submission>) -> Batch {
-        let refused = &mut self.refused;
-        if refused.is_empty() {
-            return Batch::fold(plans);
-        }
-        Batch::fold(plans.into_iter().filter(|submission| {
-            let key = refusal_key(submission.plan.fence);
-            if submission.after_refusal {
-                refused.remove(&key);
-                return true;
-            }
-            !refused.contains(&key)
-        }))
-    }
-
-    fn write(&mut self, batch: Batch, pause: Duration) -> Result<(), Halted> {
-        self.before("apply")?;
+    fn write(&mut self, batch: Batch) -> Result<(), Halted> {
+        self.desk.before("apply")?;
         let begun = Instant::now();
-        match self.apply(&batch) {
+        match self.writer.apply(&batch.plans, self.desk.now()) {
             Ok(applied) => {
+                self.failures = 0;
                 if let Some(outage) = self.trouble.over() {
                     self.queue.set_obstacle(None);
+                    self.desk.aside().hurry();
                     tracing::info!(target: TARGET, ?outage, "commits succeed again");
                 }
-                self.after("apply")?;
-                self.settle(batch, applied);
-                Ok(())
+                self.desk.aside().note_written();
+                self.desk.after("apply")?;
+                self.desk.settle(batch, applied);
             }
             Err(error) if error.kind == StoreErrorKind::Refused => {
                 // The database answers again, if it did not: it is the bytes now.
+                self.failures = 0;
                 self.queue.set_obstacle(None);
-                self.bisect(batch, error)
+                self.bisect(batch, &error);
             }
             Err(error) => {
-                self.survive(&error)?;
+                self.desk.survive(&error)?;
                 let what = "a commit failed; trying the same bytes again";
                 self.trouble.tell(&error, what);
-                let obstacle = error.needs_mending().then_some(error);
-                self.queue.set_obstacle(obstacle);
-                self.keep(batch, (pause * 2).min(PAUSE_MAX), begun.elapsed());
-                Ok(())
+                self.failures += 1;
+                self.queue
+                    .set_obstacle(error.needs_mending().then(|| error.clone()));
+                self.keep(batch, &error, begun.elapsed());
             }
         }
-    }
-
-    /// Stops at what nothing helps against while this engine lives.
-    fn survive(&self, error: &StoreError) -> Result<(), Halted> {
-        if error.ends_the_engine() {
-            self.around.observer.stopped(error);
-            return Err(Halted);
-        }
         Ok(())
-    }
-
-    /// Keeps a batch for its next try, which comes after this pause.
-    fn keep(&mut self, batch: Batch, pause: Duration, took: Duration) {
-        if took < SLOW || batch.plans.len() < 2 {
-            self.stuck = Some((batch, pause));
-            return;
-        }
-        let (first, second) = batch.halve();
-        self.stuck = Some((first, pause));
-        self.parts.push(second);
-    }
-
-    fn apply(&mut self, batch: &Batch) -> StoreResult<Applied> {
-        self.writer.apply(&batch.plans, self.around.clock.now())
     }
 
     /// The unit of isolation is a run: finds the one whose bytes the database refuses.
-    fn bisect(&mut self, batch: Batch, error: StoreError) -> Result<(), Halted> {
+    fn bisect(&mut self, batch: Batch, error: &StoreError) {
         if batch.plans.len() > 1 {
             let (first, second) = batch.halve();
-            self.write_half(first)?;
-            return self.write_half(second);
+            self.parts.extend([second, first]);
+            return;
         }
-        tracing::error!(target: TARGET, %error, "the database refused a run's write");
-        for fence in batch.fences() {
-            self.refused.insert(refusal_key(fence));
-        }
-        let outcome = PlanOutcome {
-            verdict: Verdict::Refused {
-                error: error.to_string(),
-            },
-            claimed: Vec::new(),
-        };
-        let applied = Applied {
-            outcomes: vec![outcome],
-            ..Applied::default()
-        };
-        self.settle(batch, applied);
-        Ok(())
+        self.desk.refuse(batch, error.to_string());
     }
 
-    /// A half that meets a transient failure is tried again in place: the other half waits for it.
-    fn write_half(&mut self, half: Batch) -> Result<(), Halted> {
-        self.write(half, PAUSE_MIN)?;
-        while let Some((batch, pause)) = self.stuck.take() {
-            if self.queue.is_halted() {
-                return Err(Halted);
-            }
-            std::thread::sleep(pause);
-            self.write(batch, pause)?;
+    /// Keeps a batch that was not written for its next try, whole or in parts; sets aside what must not hold up others.
+    fn keep(&mut self, mut batch: Batch, error: &StoreError, took: Duration) {
+        batch.failures += 1;
+        // The whole database is at fault.
+        if error.needs_mending() {
+            return self.try_later(batch);
         }
-        Ok(())
-    }
-
-    fn settle(&mut self, batch: Batch, applied: Applied) {
-        for (plan, outcome) in batch.plans.iter().zip(&applied.outcomes) {
-            // What such a run has queued behind it rests on children that do not exist.
-            if matches!(outcome.verdict, Verdict::ForeignChild { .. }) {
-                self.refused.insert(refusal_key(plan.fence));
+        if took >= SLOW {
+            match self.writer.held_up(&batch.plans) {
+                Ok(Some(held_up)) => return self.part(batch, error, &held_up),
+                Ok(None) => {}
+                // It does not even look.
+                Err(_) => return self.try_later(batch),
             }
         }
-        self.around.observer.committed(&batch.plans, &applied);
-        let inline = batch.plans.len() <= SETTLE_INLINE_MAX;
-        let settle = move || {
-            let Batch { plans, waiters } = batch;
-            for (waiter, outcome) in waiters.into_iter().zip(applied.outcomes) {
-                waiter.sink.settled(waiter.through, outcome);
-            }
-            drop(plans);
-        };
-        // A few are told at once, since somebody waits; telling (and freeing) the many of a busy engine
-        // costs about as much as writing them, so the next transaction does not wait for that.
-        if inline {
-            settle();
+        if batch.failures < TRIES_MAX {
+            return self.try_later(batch);
+        }
+        if batch.plans.len() == 1 {
+            self.set_aside(batch);
         } else {
-            self.runtime.spawn(async move { settle() });
+            // It has failed often enough; each part is tried once. Its pause tells an outage from one bad plan.
+            let (first, second) = batch.halve();
+            self.parts.push(second);
+            self.try_later(first);
         }
     }
 
-    fn before(&self, name: &'static str) -> Result<(), Halted> {
-        self.react(self.around.failpoints.before_commit(name))
-    }
-
-    fn after(&self, name: &'static str) -> Result<(), Halted> {
-        self.queue.commits.fetch_add(1, Ordering::Relaxed);
-        self.react(self.around.failpoints.after_commit(name))
-    }
-
-    fn react(&self, reaction: Reaction) -> Result<(), Halted> {
-        match reaction {
-            Reaction::Continue => Ok(()),
-            Reaction::Crash => Err(Halted),
+    /// Goes on without the plans that wait for somebody else. A batch that takes too long goes on in single plans,
+    /// where nobody waits for the slow one: halving it would cost that time again for each half.
+    fn part(&mut self, batch: Batch, error: &StoreError, held_up: &[bool]) {
+        let is_free = !held_up.contains(&true);
+        if is_free && error.kind != StoreErrorKind::Slow && batch.failures < TRIES_MAX {
+            return self.try_later(batch);
         }
+        let (held_up, free) = batch.part(|place| is_free || held_up[place]);
+        for single in held_up.singles() {
+            self.set_aside(single);
+        }
+        if !free.is_empty() {
+            self.parts.push(free);
+        }
+    }
+
+    fn set_aside(&self, batch: Batch) {
+        for fence in batch.fences() {
+            tracing::debug!(target: TARGET, run = %fence.run, "its writes are set aside; others go on");
+        }
+        self.desk.aside().set_aside(batch);
+    }
+
+    fn try_later(&mut self, batch: Batch) {
+        let doubled = |n: u32| Duration::from_millis(1 << n.min(10)).min(PAUSE_MAX);
+        let pause = match self.failures {
+            few if few <= TRIES_MAX => doubled(few),
+            some if some <= OF_ONE_BATCH => Duration::ZERO,
+            many => doubled(many - OF_ONE_BATCH),
+        };
+        self.stuck = Some((batch, Instant::now() + pause));
     }
 }
 
-fn refusal_key(fence: Fence) -> (i64, i64) {
-    (fence.run.0, fence.epoch.0)
+/// Tries what is set aside, where writers work beside each other: over a session of its own, which is opened when it
+/// is needed.
+pub(super) fn try_aside(desk: Desk, open: impl Fn() -> StoreResult<Box<dyn Writer>>) {
+    let mut trouble = Trouble::default();
+    let aside = Arc::clone(desk.aside());
+    let mut writer = None;
+    while let Some(batch) = aside.await_due() {
+        let opened = match writer.take() {
+            Some(writer) => Ok(writer),
+            None => open(),
+        };
+        match opened {
+            Ok(mut opened) => {
+                if desk.try_again(opened.as_mut(), batch).is_err() {
+                    desk.halt();
+                    return;
+                }
+                // Given back where nothing is left to do: a server may have few sessions.
+                if aside.waiting() > 0 {
+                    writer = Some(opened);
+                }
+            }
+            Err(error) => {
+                trouble.tell(&error, "no session for writes that are set aside");
+                // Never given back: only what is too slow is.
+                drop(aside.failed(batch, &Failed::Away));
+            }
+        }
+    }
 }

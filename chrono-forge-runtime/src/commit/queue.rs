@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -34,9 +34,23 @@ pub(super) struct Call {
 /// Tells a caller what became of its start.
 pub(super) type StartReply = Box<dyn FnOnce(StoreResult<Started>) + Send>;
 
+/// The most calls of one turn: what else waits, waits for no more.
+const CALLS_MAX: usize = 64;
+
+/// How a commit thread waits.
+#[derive(Clone, Copy)]
+pub(super) enum Rest {
+    /// A batch waits for its next try at this moment, and no new plans are taken.
+    Stuck(Instant),
+    /// For anything, at the latest until this moment.
+    Idle(Option<Instant>),
+}
+
 /// What one turn of the commit thread serves.
 #[derive(Default)]
 pub(super) struct Turn {
+    /// Those that keep the worker alive, before all others.
+    pub alive: VecDeque<Call>,
     pub calls: VecDeque<Call>,
     pub starts: Vec<(Start, StartReply)>,
     pub plans: Vec<Submission>,
@@ -48,6 +62,7 @@ pub(super) struct Turn {
 
 #[derive(Default)]
 struct Waiting {
+    alive: VecDeque<Call>,
     calls: VecDeque<Call>,
     starts: VecDeque<(Start, StartReply)>,
     plans: Lanes,
@@ -107,6 +122,16 @@ impl Queue {
         self.push(|waiting| waiting.calls.push_back(call));
     }
 
+    /// Before all other calls.
+    pub(super) fn push_alive(&self, call: Call) {
+        self.push(|waiting| waiting.alive.push_back(call));
+    }
+
+    /// One that came while others are served.
+    pub(super) fn take_alive(&self) -> Option<Call> {
+        self.lock().alive.pop_front()
+    }
+
     /// Completes once everything that is queued now is written, or never will be.
     pub(super) fn emptied(&self) -> oneshot::Receiver<()> {
         let (teller, told) = oneshot::channel();
@@ -133,10 +158,6 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    pub(super) fn is_halted(&self) -> bool {
-        self.lock().halted
-    }
-
     /// After the end nothing is queued: dropping the reply tells the caller.
     fn push(&self, add: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.lock();
@@ -146,49 +167,54 @@ impl Queue {
         }
     }
 
-    /// Waits for work. With `stuck_for` a batch waits for its next try: no new plans are taken, and
-    /// the turn comes at the latest when that time is over.
-    pub(super) fn next_turn(&self, stuck_for: Option<Duration>) -> Turn {
+    /// Waits for work.
+    pub(super) fn next_turn(&self, rest: Rest) -> Turn {
+        let (takes_plans, until) = match rest {
+            Rest::Stuck(at) => (false, Some(at)),
+            Rest::Idle(until) => (true, until),
+        };
         let mut waiting = self.lock();
         loop {
-            let has_plans = stuck_for.is_none() && !waiting.plans.is_empty();
-            let idle = waiting.calls.is_empty() && waiting.starts.is_empty() && !has_plans;
-            if idle && stuck_for.is_none() {
+            let has_plans = takes_plans && !waiting.plans.is_empty();
+            let is_idle = waiting.alive.is_empty()
+                && waiting.calls.is_empty()
+                && waiting.starts.is_empty()
+                && !has_plans;
+            if is_idle && takes_plans {
                 // The thread comes for more once it has written what it took.
                 for teller in waiting.empty.drain(..) {
                     let _ = teller.send(());
                 }
             }
-            if waiting.halted || waiting.closed || !idle {
+            // Whoever closes still waits for what is to be tried again, and that for its moment.
+            if waiting.halted || !is_idle || waiting.closed && until.is_none() {
                 break;
             }
-            match stuck_for {
-                None => {
-                    waiting = self
-                        .arrived
-                        .wait(waiting)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
-                Some(delay) => {
-                    waiting = self
-                        .arrived
-                        .wait_timeout(waiting, delay)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
-                    break;
-                }
-            }
+            let Some(until) = until else {
+                let woken = self.arrived.wait(waiting);
+                waiting = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                break;
+            };
+            let woken = self.arrived.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let plans = if stuck_for.is_some() {
-            Vec::new()
-        } else {
-            self.take_batch(&mut waiting)
+        let plans = match takes_plans {
+            true => self.take_batch(&mut waiting),
+            false => Vec::new(),
         };
         let starts = self.take_starts(&mut waiting.starts);
+        let most = waiting.calls.len().min(CALLS_MAX);
         Turn {
-            calls: std::mem::take(&mut waiting.calls),
+            alive: std::mem::take(&mut waiting.alive),
+            calls: waiting.calls.drain(..most).collect(),
             starts,
-            closed: waiting.closed && waiting.plans.is_empty() && waiting.starts.is_empty(),
+            closed: waiting.closed
+                && waiting.plans.is_empty()
+                && waiting.starts.is_empty()
+                && waiting.calls.is_empty(),
             halted: waiting.halted,
             plans,
         }

@@ -53,6 +53,8 @@ impl Bench {
 
     fn within(limits: BatchLimits, writers: u32, executes: bool) -> Self {
         let store = Fake::new(writers);
+        let gate = Arc::clone(&store.gate);
+        let store: Arc<dyn Store> = Arc::new(store);
         let (teller, told) = channel();
         let (committer, threads) = Committer::open(
             &store,
@@ -65,7 +67,7 @@ impl Bench {
         )
         .unwrap();
         Self {
-            gate: Arc::clone(&store.gate),
+            gate,
             committer,
             threads,
             teller,
@@ -115,7 +117,8 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        for name in ["apply", "wake", "start"] {
+        self.gate.lock(&[]);
+        for name in ["apply", "wake", "start", "reset_crashes"] {
             self.gate.open(name);
         }
         self.gate.fail_above(usize::MAX);
@@ -144,7 +147,8 @@ fn now() -> jiff::Timestamp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runs_plans_go_through_one_thread_in_order_and_those_of_many_through_all() {
     let bench = Bench::new(3);
-    assert_eq!(bench.threads.len(), 5);
+    // Three for batches, one for calls, one for heartbeats, one for what is set aside.
+    assert_eq!(bench.threads.len(), 6);
     let runs: Vec<i64> = (0..30).map(|n| n * 16).collect();
     for number in 1..=10 {
         for run in &runs {
@@ -369,10 +373,90 @@ async fn a_batch_that_the_database_has_no_patience_for_is_written_in_parts() {
     assert_eq!(settled.last(), Some(&(RunId(0), 2)));
 }
 
+/// Its own later plans wait behind it, and are written in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_that_is_not_written_is_set_aside_and_others_go_on() {
+    for writers in [0, 1, 2] {
+        let bench = Bench::within(BatchLimits::default(), writers, true);
+        bench.gate.lock(&[5]);
+        bench.submit(5, 1);
+        bench.submit(6, 1);
+        assert_eq!(bench.await_settled(), (RunId(6), 1));
+        bench.submit(5, 2);
+        bench.submit(7, 1);
+        assert_eq!(bench.await_settled(), (RunId(7), 1));
+        let mut written = Box::pin(bench.committer.written());
+        let early = tokio::time::timeout(Duration::from_millis(20), &mut written).await;
+        assert!(early.is_err(), "what is set aside is not written");
+        bench.gate.lock(&[]);
+        tokio::time::timeout(HANGS, written).await.unwrap();
+        assert_eq!(bench.await_settled(), (RunId(5), 1));
+        assert_eq!(bench.await_settled(), (RunId(5), 2));
+        bench.submit(5, 3);
+        assert_eq!(bench.await_settled(), (RunId(5), 3));
+    }
+}
+
+/// However many share their batch, and however many of them are stuck.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stuck_in_a_batch_is_found_among_the_others() {
+    for writers in [0, 1] {
+        let bench = Bench::within(BatchLimits::default(), writers, true);
+        bench.gate.lock(&[3, 4, 11]);
+        bench.gate.shut("apply");
+        bench.submit(100, 1);
+        bench.gate.await_waiting(1);
+        for run in 0..16 {
+            bench.submit(run, 1);
+        }
+        bench.gate.open("apply");
+        let mut settled: Vec<i64> = (0..14).map(|_| bench.await_settled().0.0).collect();
+        settled.sort_unstable();
+        let expected = [0, 1, 2, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 100];
+        assert_eq!(settled, expected);
+        bench.gate.lock(&[]);
+        let mut settled: Vec<i64> = (0..3).map(|_| bench.await_settled().0.0).collect();
+        settled.sort_unstable();
+        assert_eq!(settled, [3, 4, 11]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_passes_by_the_calls_that_wait() {
+    let bench = Bench::new(0);
+    bench.gate.shut("reset_crashes");
+    let call = || {
+        let call = |w: &mut dyn Writer| w.reset_crashes("w", "k", now());
+        Box::pin(bench.committer.call("reset_crashes", call))
+    };
+    let mut calls: Vec<_> = (0..200).map(|_| call()).collect();
+    let mut beat = Box::pin(bench.beat());
+    poll_fn(|cx| {
+        for call in &mut calls {
+            assert!(call.as_mut().poll(cx).is_pending());
+        }
+        Poll::Ready(())
+    })
+    .await;
+    // The first call is under way.
+    bench.gate.await_waiting(1);
+    poll_fn(|cx| {
+        assert!(beat.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    bench.gate.open("reset_crashes");
+    beat.await;
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(bench.gate.order()[..2], ["reset_crashes", "heartbeat"]);
+}
+
 #[cfg(feature = "testing")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_in_one_thread_stops_all() {
-    let store = Fake::new(2);
+    let store: Arc<dyn Store> = Arc::new(Fake::new(2));
     let failpoints = Arc::new(Failpoints::default());
     failpoints.arm("commit.before.wake", 1);
     let (committer, threads) = Committer::open(

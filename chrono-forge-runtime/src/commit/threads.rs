@@ -4,7 +4,8 @@
 //! always through the same one, so that they stay in order. Beside them there is one thread for calls (claims,
 //! wake-ups, operators), so that neither they nor batches wait for the other, and one for the heartbeat, which
 //! waits for nothing of our own. A process that executes nothing has one thread for starts and one for calls.
-//! Where the database takes one writer at a time, all of them are one thread.
+//! One more tries what is set aside, over a session that is opened when there is something. Where the database takes
+//! one writer at a time, all of them are one thread.
 //!
 //! What used to follow from there being one thread is said by rows and by memory instead: the fence turns away
 //! plans of a run that a call took back, claims are compared with the worker that asked for them, and orphans
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::BatchLimits;
-use super::pipeline::{Pipeline, Surroundings};
+use super::aside::Aside;
+use super::desk::{Desk, Surroundings};
+use super::pipeline::{Pipeline, try_aside};
 use super::queue::Queue;
 use crate::record::RunId;
 use crate::store::{Capabilities, Start, Store, StoreError, StoreErrorKind, StoreResult, Writer};
@@ -29,6 +32,7 @@ pub(super) struct Queues {
     control: Arc<Queue>,
     liveness: Arc<Queue>,
     all: Arc<[Arc<Queue>]>,
+    aside: Arc<Aside>,
 }
 
 impl Queues {
@@ -41,6 +45,7 @@ impl Queues {
                 control: Arc::clone(&only),
                 liveness: Arc::clone(&only),
                 all: Arc::new([only]),
+                aside: Arc::default(),
             };
         }
         let writers = if executes { capabilities.writers } else { 1 };
@@ -58,6 +63,7 @@ impl Queues {
         }
         Self {
             all: all.into(),
+            aside: Arc::default(),
             plans,
             control,
             liveness,
@@ -89,6 +95,17 @@ impl Queues {
         self.plans.iter().map(|queue| &**queue)
     }
 
+    /// Ends every thread now.
+    pub(super) fn halt(&self) {
+        self.all().for_each(Queue::halt);
+        self.aside.halt();
+    }
+
+    /// What no queue holds any more, and is not written yet.
+    pub(super) fn aside(&self) -> &Aside {
+        &self.aside
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Queue> {
         self.all.iter().map(|queue| &**queue)
     }
@@ -107,30 +124,41 @@ impl Queues {
 
 /// Starts every thread, each over a writer of its own.
 pub(super) fn start(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     executes: bool,
     limits: BatchLimits,
-    surround: impl FnOnce(Arc<[Arc<Queue>]>) -> Surroundings,
+    surround: impl FnOnce(Arc<[Arc<Queue>]>, Arc<Aside>) -> Surroundings,
     runtime: &tokio::runtime::Handle,
 ) -> StoreResult<(Queues, Vec<JoinHandle<()>>)> {
     let queues = Queues::new(store.capabilities(), executes, limits);
-    let around = surround(Arc::clone(&queues.all));
+    let around = surround(Arc::clone(&queues.all), Arc::clone(&queues.aside));
     // All are opened before the first one starts, so that nothing is left behind by a failure.
-    let writers = queues.all.iter().map(|_| store.writer());
-    let writers: Vec<Box<dyn Writer>> = writers.collect::<StoreResult<_>>()?;
-    let mut threads = Vec::with_capacity(writers.len());
-    for (queue, writer) in queues.all.iter().zip(writers) {
-        let pipeline = Pipeline::new(Arc::clone(queue), writer, around.clone(), runtime.clone());
-        let thread = std::thread::Builder::new()
-            .name(queues.name_of(queue))
-            .spawn(move || pipeline.run());
-        match thread {
-            Ok(thread) => threads.push(thread),
-            Err(error) => {
-                queues.all().for_each(Queue::halt);
-                return Err(StoreError::new("open", StoreErrorKind::Transient, error));
-            }
+    let writers = queues.all.iter().map(|queue| {
+        let is_of_plans = queues.plans.iter().any(|other| Arc::ptr_eq(queue, other));
+        match is_of_plans {
+            true => store.batch_writer(),
+            false => store.writer(),
         }
+    });
+    let writers: Vec<Box<dyn Writer>> = writers.collect::<StoreResult<_>>()?;
+    let desk = |queue: &Arc<Queue>| Desk::new(around.clone(), Arc::clone(queue), runtime.clone());
+    let is_alone = !store.capabilities().parallel_writes;
+    let mut threads = Vec::with_capacity(writers.len() + 1);
+    for (queue, writer) in queues.all.iter().zip(writers) {
+        let pipeline = Pipeline::new(Arc::clone(queue), writer, desk(queue), is_alone);
+        let thread = spawn(queues.name_of(queue), move || pipeline.run());
+        threads.push(thread.inspect_err(|_| queues.halt())?);
+    }
+    if executes && !is_alone {
+        let (desk, store) = (desk(&queues.plans[0]), Arc::clone(store));
+        let name = "chrono-forge-aside".to_owned();
+        let thread = spawn(name, move || try_aside(desk, || store.writer()));
+        threads.push(thread.inspect_err(|_| queues.halt())?);
     }
     Ok((queues, threads))
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> StoreResult<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name).spawn(work);
+    thread.map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))
 }

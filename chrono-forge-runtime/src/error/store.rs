@@ -16,6 +16,9 @@ pub struct StoreError {
 pub enum StoreErrorKind {
     /// Busy, full, connection lost, deadlock: the same bytes may succeed later.
     Transient,
+    /// The statement took longer than its session may: the same bytes may succeed when there is less to do beside
+    /// them, or in smaller parts.
+    Slow,
     /// The database refuses these bytes (a constraint, a value it cannot hold).
     Refused,
     /// The file is not a database, is not writable, or its content cannot be read.
@@ -42,7 +45,7 @@ impl StoreError {
     /// Whether the same bytes may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.kind == StoreErrorKind::Transient
+        matches!(self.kind, StoreErrorKind::Transient | StoreErrorKind::Slow)
     }
 
     /// Whether nothing helps while this engine lives.

@@ -307,7 +307,7 @@ impl Drop for Lifecycle {
 /// The commit threads over the host's store. Blocks.
 fn open_committer(host: &Arc<Host>) -> StoreResult<(Committer, Vec<std::thread::JoinHandle<()>>)> {
     Committer::open(
-        host.store.as_ref(),
+        &host.store,
         host.config.worker,
         host.config.batch,
         Arc::clone(&host.clock),

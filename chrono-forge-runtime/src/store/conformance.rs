@@ -44,6 +44,7 @@ macro_rules! conformance {
                 a_claim_raises_the_epoch_and_keeps_the_first_start,
                 levels_come_before_workflows_and_workflows_in_the_order_given,
                 a_claim_takes_no_more_than_asked_for_of_each_queue,
+                a_claim_ends_at_bytes_as_well_as_at_runs,
                 a_dead_worker_claims_nothing_and_is_told,
                 suspects_need_the_quarantine_slot_and_take_it_one_at_a_time,
                 a_claim_of_urgent_runs_leaves_the_others_where_they_are;

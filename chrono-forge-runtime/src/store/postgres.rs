@@ -67,6 +67,11 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    fn writer_for(&self, purpose: Purpose) -> StoreResult<Box<dyn Writer>> {
+        let writer = PostgresWriter::open(&self.source, purpose, &self.marks, &self.arrivals)?;
+        Ok(Box::new(writer))
+    }
+
     /// Connects, and brings the schema up to date or verifies that it is.
     pub fn open(options: PostgresOptions) -> StoreResult<Self> {
         Self::over(options, None)
@@ -157,11 +162,11 @@ impl Store for PostgresStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        Ok(Box::new(PostgresWriter::open(
-            &self.source,
-            &self.marks,
-            &self.arrivals,
-        )?))
+        self.writer_for(Purpose::Write)
+    }
+
+    fn batch_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer_for(Purpose::Batch)
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {

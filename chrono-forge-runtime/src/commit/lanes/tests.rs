@@ -100,7 +100,13 @@ fn nothing_waits_in_a_queue_that_was_halted() {
     let waiting = || [&queue.urgent, &queue.others].map(|it| it.load(Ordering::Relaxed));
     (0..7).map(submission).for_each(|it| queue.push_plan(it));
     assert_eq!(waiting(), [4, 3]);
-    assert_eq!(queue.next_turn(None).plans.len(), 4);
+    assert_eq!(
+        queue
+            .next_turn(super::super::queue::Rest::Idle(None))
+            .plans
+            .len(),
+        4
+    );
     assert_eq!(waiting(), [2, 1]);
     queue.halt();
     queue.push_plan(submission(1));

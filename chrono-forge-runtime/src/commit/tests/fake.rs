@@ -53,6 +53,8 @@ struct Doors {
     waiting: u32,
     /// What the next intents of a name fail with, and all that follow with the last of them.
     broken: HashMap<&'static str, Vec<StoreErrorKind>>,
+    /// Runs whose rows somebody else has locked.
+    locked: Vec<RunId>,
     /// The most plans that the database writes before it runs out of patience.
     plans_max: Option<usize>,
     /// Intents with their thread, those of batches with their first run.
@@ -90,6 +92,21 @@ impl Gate {
     /// Larger batches fail, after a while, as often as they come.
     pub(super) fn fail_above(&self, plans_max: usize) {
         self.inner.lock().unwrap().plans_max = Some(plans_max);
+    }
+
+    /// Somebody else has locked the rows of these runs, and of no others, from now on.
+    pub(super) fn lock(&self, runs: &[i64]) {
+        self.inner.lock().unwrap().locked = runs.iter().copied().map(RunId).collect();
+    }
+
+    fn is_locked(&self, plan: &Plan) -> bool {
+        self.inner.lock().unwrap().locked.contains(&plan.fence.run)
+    }
+
+    /// The names of all that passed, in order.
+    pub(super) fn order(&self) -> Vec<&'static str> {
+        let doors = self.inner.lock().unwrap();
+        doors.passed.iter().map(|(name, ..)| *name).collect()
     }
 
     fn is_too_large(&self, plans: &[Plan]) -> bool {
@@ -223,6 +240,11 @@ impl Writer for FakeWriter {
         if self.gate.is_too_large(plans) {
             std::thread::sleep(SLOW);
             let told = "canceling statement due to statement timeout";
+            return Err(StoreError::new("apply", StoreErrorKind::Transient, told));
+        }
+        if plans.iter().any(|plan| self.gate.is_locked(plan)) {
+            std::thread::sleep(SLOW);
+            let told = "canceling statement due to lock timeout";
             return Err(StoreError::new("apply", StoreErrorKind::Transient, told));
         }
         self.inner.apply(plans, now)

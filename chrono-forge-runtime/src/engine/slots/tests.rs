@@ -201,3 +201,25 @@ fn who_is_urgent_goes_past_what_waits_for_a_slot() {
     let child = Some(late_child());
     assert_eq!(order, [Some(TOP), child, child, None]);
 }
+
+/// Else the scheduler sees no room between the two, and sleeps through a run that is due.
+#[test]
+fn a_run_that_was_offered_to_a_slot_is_counted_once() {
+    let slots = Slots::new(&[("q".to_owned(), 2)]);
+    assert!(slots.offer(run(TOP)), "the slot is free");
+    assert_eq!(slots.wanted(), [room(1, 1)]);
+    assert!(slots.reserve_direct("q", TOP).is_some());
+}
+
+#[test]
+fn room_that_was_reserved_comes_back_after_a_second() {
+    let slots = Slots::new(&[("q".to_owned(), 4)]);
+    let kept = slots.reserve("q", 4, 0);
+    assert!(slots.wanted().is_empty());
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(slots.wanted(), [room(4, 4)]);
+    // Its commit came late: it gives back nothing a second time.
+    let others = slots.reserve("q", 3, 0);
+    slots.unreserve(&kept);
+    assert_eq!((others.count, slots.wanted()), (3, vec![room(1, 1)]));
+}

@@ -118,6 +118,42 @@ pub(crate) fn a_claim_takes_no_more_than_asked_for_of_each_queue(on: &dyn Backen
     assert_eq!(keys, ["k0", "k1"]);
 }
 
+/// Whatever their arguments weigh, a worker asks for thousands of runs at once.
+pub(crate) fn a_claim_ends_at_bytes_as_well_as_at_runs(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    for index in 0..12 {
+        let heavy = crate::store::Start {
+            args: format!("{index:<8}").repeat((2 << 20) / 8).into(),
+            ..start(&format!("k{index:02}"), "flow", 1, None)
+        };
+        forge.writer.start(&[heavy], at(0)).unwrap();
+    }
+    let mut keys = Vec::new();
+    let mut claims = 0;
+    while keys.len() < 12 {
+        let taken = take(&mut forge, 100, false, &["flow"], true).runs;
+        assert!((1..=5).contains(&taken.len()), "{} at once", taken.len());
+        claims += 1;
+        for run in taken {
+            assert_eq!((run.args.len(), run.epoch), (2 << 20, Epoch(1)));
+            keys.push(run.key);
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    assert!(keys.len() == 12 && claims >= 3, "{keys:?}");
+    // One that is larger than the bound is taken, alone.
+    let huge = crate::store::Start {
+        args: "0".repeat(9 << 20).into(),
+        ..start("huge", "flow", 1, None)
+    };
+    forge.writer.start(&[huge], at(1)).unwrap();
+    forge.start_at("after", 1, at(2));
+    let alone = take(&mut forge, 100, false, &["flow"], true).runs;
+    assert_eq!(alone.len(), 1);
+    assert_eq!(take(&mut forge, 100, false, &["flow"], true).runs.len(), 1);
+}
+
 pub(crate) fn a_dead_worker_claims_nothing_and_is_told(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     forge.start_at("p", 1, at(1));

@@ -20,6 +20,7 @@ mod counters;
 mod errors;
 mod existing;
 mod fence;
+mod held_up;
 mod records;
 mod run;
 
@@ -34,6 +35,7 @@ use crate::store::Applied;
 use crate::store::postgres::fault;
 use crate::store::shared::arrivals::Now;
 pub(super) use brief::Brief;
+pub(super) use held_up::held_up;
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -59,6 +61,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     run::COMPLETE,
     counters::COUNT,
     counters::FREE,
+    held_up::BRANCHES,
+    held_up::ABOVE,
 ];
 
 /// What is known about the rows that a batch inserts.

@@ -21,7 +21,7 @@ use crate::store::StoreResult;
 pub use line::DatabasePool;
 use line::Line;
 pub(super) use settings::Purpose;
-use settings::{Setting, local, lock_max, settings};
+use settings::{Setting, local, lock_max, lock_wait, settings, statement_max};
 
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,6 +62,7 @@ impl Source {
             source: self.clone(),
             settings,
             begin,
+            lock_wait: lock_wait(&self.options, purpose),
             line: None,
         }
     }
@@ -72,6 +73,8 @@ pub(super) struct Session {
     source: Source,
     settings: Vec<Setting>,
     begin: String,
+    /// How long it waits for a lock.
+    lock_wait: Duration,
     line: Option<Line>,
 }
 
@@ -157,10 +160,21 @@ impl Session {
                 Ok(value) => return Ok(value),
                 // No value is refused for a time limit, which may be told in any language.
                 Err(Failure::Told(error))
-                    if fault::is_unknown(&error)
-                        && tried.elapsed() >= lock_max(&self.source.options) =>
+                    if fault::is_unknown(&error) && tried.elapsed() >= self.lock_wait =>
                 {
-                    return Err(fault::lost(operation, &error));
+                    let error = fault::lost(operation, &error);
+                    let is_slow = tried.elapsed() >= statement_max(&self.source.options);
+                    return Err(match is_slow {
+                        true => StoreError::new(operation, StoreErrorKind::Slow, error.message),
+                        false => error,
+                    });
+                }
+                // Batches wait less than a call may.
+                Err(Failure::Told(error))
+                    if fault::is_lock_timeout(&error)
+                        && begun.elapsed() < patience.min(lock_max(&self.source.options)) =>
+                {
+                    fault::statement(operation, &error)
                 }
                 Err(Failure::Told(error)) => {
                     tries += 1;

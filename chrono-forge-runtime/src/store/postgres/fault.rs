@@ -12,7 +12,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 25] = [
+const MESSAGES: [(&str, StoreErrorKind); 26] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Corrupt),
     ("does not support SSL", StoreErrorKind::Corrupt),
@@ -21,6 +21,7 @@ const MESSAGES: [(&str, StoreErrorKind); 25] = [
     ("could not ", StoreErrorKind::Transient),
     // Of transactions that are about to wrap around, until a vacuum helps.
     ("is not accepting commands", StoreErrorKind::Transient),
+    ("due to statement timeout", StoreErrorKind::Slow),
     ("canceling statement", StoreErrorKind::Transient),
     ("terminating connection", StoreErrorKind::Transient),
     ("server closed the connection", StoreErrorKind::Transient),
@@ -85,6 +86,14 @@ pub(super) fn is_crowded(error: &ConnectionError) -> bool {
 /// Whether a failure says nothing that is known here.
 pub(super) fn is_unknown(error: &Error) -> bool {
     kind(error).is_none()
+}
+
+/// Whether the session waited for somebody else's lock as long as it may.
+pub(super) fn is_lock_timeout(error: &Error) -> bool {
+    let Error::DatabaseError(DatabaseErrorKind::Unknown, info) = error else {
+        return false;
+    };
+    info.message().contains("due to lock timeout")
 }
 
 /// Whether a unique constraint refused the statement.

@@ -35,10 +35,11 @@ impl PostgresWriter {
     /// A writer whose connection is open.
     pub(super) fn open(
         source: &Source,
+        purpose: Purpose,
         marks: &Arc<claim::Marks>,
         arrivals: &Arrivals,
     ) -> StoreResult<Self> {
-        let mut session = source.session(Purpose::Write);
+        let mut session = source.session(purpose);
         session.connect()?;
         Ok(Self {
             session,
@@ -108,6 +109,15 @@ impl Writer for PostgresWriter {
             return self.apply_all(plans, now);
         }
         Ok(commit::written(plans, &written))
+    }
+
+    fn held_up(&mut self, plans: &[Plan]) -> StoreResult<Option<Vec<bool>>> {
+        let held_up = self
+            .session
+            .transaction("held_up", Duration::ZERO, true, |conn| {
+                commit::held_up(conn, plans)
+            })?;
+        Ok(Some(held_up))
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {

@@ -10,14 +10,21 @@ const READ_MAX: Duration = Duration::from_secs(30);
 /// How long an export may wait for its file between two looks; until then nothing is vacuumed behind it.
 const EXPORT_IDLE_MAX: Duration = Duration::from_secs(600);
 
+/// How long a batch waits for a lock. A commit of somebody else who works holds one for a few milliseconds; who
+/// holds it for longer is left behind, and the others of the batch go on.
+const BATCH_LOCK_MIN: Duration = Duration::from_millis(20);
+const BATCH_LOCK_MAX: Duration = Duration::from_millis(250);
+
 /// A name and its value, as SQL.
 pub(super) type Setting = (&'static str, String);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::postgres) enum Purpose {
-    /// Commits: statements pinned to the indexes, each done well before half a lease.
+    /// Writes: statements pinned to the indexes, each done well before half a lease.
     Write,
+    /// The same for batches: a lock is waited for only so long that whoever shares the batch can wait, too.
+    Batch,
     Read,
     /// Reads one state of everything, at the pace of whoever writes it down.
     Export,
@@ -54,12 +61,12 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
         ));
     }
     match purpose {
-        Purpose::Write => {
-            let most = options.lease * 2 / 5;
+        Purpose::Write | Purpose::Batch => {
+            let most = statement_max(options);
             settings.extend([
                 ("statement_timeout", millis(most)),
                 ("idle_in_transaction_session_timeout", millis(most)),
-                ("lock_timeout", millis(lock_max(options))),
+                ("lock_timeout", millis(lock_wait(options, purpose))),
             ]);
         }
         Purpose::Read => settings.extend([
@@ -95,6 +102,19 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
     }
     settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
     settings
+}
+
+/// How long a statement of a writer may take.
+pub(super) fn statement_max(options: &PostgresOptions) -> Duration {
+    options.lease * 2 / 5
+}
+
+/// How long a session waits for a lock.
+pub(super) fn lock_wait(options: &PostgresOptions, purpose: Purpose) -> Duration {
+    match purpose {
+        Purpose::Batch => (options.lease / 40).clamp(BATCH_LOCK_MIN, BATCH_LOCK_MAX),
+        _ => lock_max(options),
+    }
 }
 
 /// How long a writer waits for a lock: the shortest of its limits.

@@ -1,0 +1,185 @@
+//! Whatever is stuck, slow or many leaves the small runs beside it alone.
+
+use chrono_forge::prelude::*;
+use chrono_forge::{Error, Forge};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, World, scenario};
+use futures::future::{join_all, try_join_all};
+
+#[workflow]
+async fn beside_small(n: u64) -> Result<u64> {
+    Ok(step!("add", { Ok(n + 1) }).await?)
+}
+
+#[workflow]
+async fn beside_held(probe: State<Probe>, name: String) -> Result<u64> {
+    let one = step!("hold", {
+        probe.note("held");
+        probe.note(format!("held {name}"));
+        probe.raised(&name).await;
+        Ok(1)
+    });
+    Ok(one.await?)
+}
+
+#[workflow]
+async fn beside_family(probe: State<Probe>, name: String, children: u64) -> Result<u64> {
+    let _ = probe;
+    let dispatched = branch!("b", {
+        spawn_each!("c", 0..children, |_| beside_held(name.clone()))
+    })
+    .await?;
+    let children = merge!(dispatched).await?;
+    Ok(children.fold(0, |sum, n| sum + n).await?)
+}
+
+const NAMES: [&str; 4] = [
+    beside_small::NAME,
+    beside_held::NAME,
+    beside_family::NAME,
+    late_family::NAME,
+];
+
+/// Starts small runs, and waits until each of them has its result.
+async fn finish(forge: &Forge, prefix: &str, runs: u64) {
+    let one = |n: u64| async move {
+        let run = forge
+            .start(&format!("{prefix}{n}"), beside_small(n))
+            .await
+            .unwrap();
+        assert_eq!(run.result().await.unwrap(), n + 1);
+    };
+    join_all((0..runs).map(one)).await;
+}
+
+#[scenario(threads = 2)]
+async fn while_a_run_is_locked_by_somebody_the_others_go_on(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let run = forge
+        .start("held", beside_held("go".to_owned()))
+        .await
+        .unwrap();
+    world.noted("held", 1).await;
+    let lock = world.hold_rows("chrono_forge_workflows", "key = 'held'");
+    world.probe.set("go", 1);
+    finish(&forge, "beside", 60).await;
+    drop(lock);
+    assert_eq!(run.result().await.unwrap(), 1);
+}
+
+#[scenario(threads = 2)]
+async fn while_the_row_of_a_branch_is_locked_the_others_go_on(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let run = forge
+        .start("p", beside_family("go".to_owned(), 20))
+        .await
+        .unwrap();
+    world.noted("held", 20).await;
+    let lock = world.hold_rows("chrono_forge_execution_logs", "step_name = 'branch$b'");
+    world.probe.set("go", 1);
+    finish(&forge, "beside", 60).await;
+    drop(lock);
+    assert_eq!(run.result().await.unwrap(), 20);
+}
+
+#[scenario(threads = 2)]
+async fn while_some_children_are_locked_the_others_go_on(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let run = forge
+        .start("p", beside_family("go".to_owned(), 20))
+        .await
+        .unwrap();
+    world.noted("held", 20).await;
+    let lock = world.hold_rows(
+        "chrono_forge_workflows",
+        "key IN ('p$b$c$3', 'p$b$c$4', 'p$b$c$17')",
+    );
+    world.probe.set("go", 1);
+    finish(&forge, "beside", 60).await;
+    drop(lock);
+    assert_eq!(run.result().await.unwrap(), 20);
+}
+
+/// The parent is locked when its children are dispatched, with as much room kept for them as there is.
+#[scenario(threads = 2)]
+async fn room_that_is_kept_for_children_whose_commit_waits_comes_back(world: &World) {
+    let forge = world.builder(NAMES).queue("default", 4);
+    let forge = forge.open().await.unwrap();
+    let run = forge.start("p", late_family("go".to_owned(), 20)).await;
+    let run = run.unwrap();
+    world.noted("held", 1).await;
+    let lock = world.hold_rows("chrono_forge_workflows", "key = 'p'");
+    world.probe.set("go", 1);
+    world.noted("spawned", 4).await;
+    finish(&forge, "beside", 60).await;
+    drop(lock);
+    assert_eq!(run.result().await.unwrap(), 20);
+}
+
+#[workflow]
+async fn late_family(probe: State<Probe>, name: String, children: u64) -> Result<u64> {
+    step!("hold", {
+        probe.note("held");
+        probe.raised(&name).await;
+        Ok(())
+    })
+    .await?;
+    let dispatched = branch!("b", {
+        spawn_each!("c", 0..children, |_| {
+            probe.note("spawned");
+            beside_held(name.clone())
+        })
+    })
+    .await?;
+    let children = merge!(dispatched).await?;
+    Ok(children.fold(0, |sum, n| sum + n).await?)
+}
+
+/// Each would cost a transaction, and on a file the lease is renewed through the same one connection.
+#[scenario(threads = 2)]
+async fn wakes_that_come_at_once_share_transactions(world: &World) {
+    let forge = world.forge(NAMES).await;
+    forge
+        .start("held", beside_held("go".to_owned()))
+        .await
+        .unwrap();
+    world.noted("held", 1).await;
+    let before = forge.commits();
+    let wakes = (0..2_000).map(|_| forge.wake::<beside_held>("held"));
+    try_join_all(wakes).await.unwrap();
+    let commits = forge.commits() - before;
+    assert!(commits < 200, "{commits} commits for 2000 wakes");
+    let nobody = forge.wake::<beside_held>("nobody").await;
+    assert!(matches!(nobody, Err(Error::NotFound { .. })), "{nobody:?}");
+    world.probe.set("go", 1);
+}
+
+/// The first worker has claimed ahead of its slots when long runs take all of them.
+#[scenario(threads = 2)]
+async fn what_was_claimed_ahead_and_does_not_begin_is_left_to_another_worker(world: &World) {
+    world.probe.set("open", 1);
+    let client = world.client().await;
+    let names = (0..500).map(|n| if n == 100 || n == 101 { "go" } else { "open" });
+    for (n, name) in names.enumerate() {
+        let key = format!("{name}{n}");
+        client
+            .start(&key, beside_held(name.to_owned()))
+            .await
+            .unwrap();
+    }
+    let open = || world.builder(NAMES).queue("default", 2).open();
+    let first = open().await.unwrap();
+    world.noted("held go", 2).await;
+    let is_running = |key: &str| world.rows().run(key).state == RUNNING;
+    let ahead = (102..500).filter(|n| is_running(&format!("open{n}")));
+    assert!(ahead.count() > 0, "nothing was claimed ahead");
+    let second = open().await.unwrap();
+    let are_done = || {
+        let runs = world.rows().runs();
+        let mut short = runs.iter().filter(|run| run.key.starts_with("open"));
+        short.all(|run| run.state == COMPLETED)
+    };
+    world.until(are_done).await;
+    assert!(is_running("go100") && is_running("go101"));
+    world.probe.set("go", 1);
+    drop((first, second));
+}
