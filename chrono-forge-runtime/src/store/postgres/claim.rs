@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::bind::{Bind, instant, instants, ints, names, texts};
 use super::statement::Stmt;
 use crate::record::{ClaimedRun, WorkerId};
-use crate::store::shared::claim::{DueRow, claimed, visits};
+use crate::store::shared::claim::{CLAIM_BYTES_MAX, DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 pub(super) use marks::{Marks, Range};
 
@@ -25,6 +25,9 @@ pub(super) use marks::{Marks, Range};
 /// Each `LIMIT` ends its loop early and keeps the planner from changing the nesting. A level that nothing waits in is
 /// left after one look, however many workflows are served; one that has marks is looked at by them, since its own
 /// beginning may be behind a million dead entries.
+///
+/// A claim ends at bytes of arguments, too, whose length is told without reading them; the first run is taken whatever it
+/// weighs.
 ///
 /// Only what is read is locked, and only what there is room for is read. Of the suspects among them the first is
 /// taken, the others stay as they are.
@@ -35,7 +38,8 @@ WITH worker AS MATERIALIZED (
     SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
 ), due AS MATERIALIZED (
     SELECT d.id, d.crashes, d.wake_at, row_number() OVER () AS place,
-        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects
+        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects,
+        sum(d.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
     FROM worker
     CROSS JOIN unnest(?, ?) WITH ORDINALITY AS visit (queue, most, place)
     CROSS JOIN LATERAL (
@@ -53,7 +57,7 @@ WITH worker AS MATERIALIZED (
             ) AS something_waits
             CROSS JOIN unnest(?) AS name (value)
             CROSS JOIN LATERAL (
-                SELECT w.id, w.crashes, w.wake_at
+                SELECT w.id, w.crashes, w.wake_at, octet_length(w.args) AS bytes
                 FROM chrono_forge_workflows AS w
                 WHERE w.queue = visit.queue AND w.priority = level.value::smallint
                     AND w.workflow = name.value AND w.wake_at <= ? AND w.wake_at >= coalesce((
@@ -82,6 +86,7 @@ WITH worker AS MATERIALIZED (
         updated_at = ?
     FROM due CROSS JOIN worker
     WHERE w.id = due.id AND (due.crashes < ? OR due.suspects = 1)
+        AND (due.bytes <= ? OR due.place = 1)
     RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args,
         w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
 ), entered AS (
@@ -182,7 +187,7 @@ fn take(
     taken: &mut Taken,
 ) -> QueryResult<()> {
     let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
-    let binds: [Bind<'_>; 18] = [
+    let binds: [Bind<'_>; 19] = [
         request.worker.0.into(),
         texts(marks.iter().map(|(range, _)| &*range.queue)),
         ints(marks.iter().map(|(range, _)| range.level.0.into())),
@@ -200,6 +205,7 @@ fn take(
         now.into(),
         now.into(),
         suspect_from.into(),
+        CLAIM_BYTES_MAX.into(),
         request.worker.0.into(),
     ];
     type Row = (DueRow, String, PgTimestamp, PgTimestamp);

@@ -3,6 +3,8 @@
 //! Sleepers are behind the end of their range and runs of names that nobody here serves are in no
 //! range, so neither costs anything.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -10,15 +12,16 @@ use super::bind::{Bind, id_list, instant, name_list};
 use super::statement::Stmt;
 use super::{held, worker};
 use crate::record::{ClaimedRun, Level, RunId};
-use crate::store::shared::claim::{DueRow, claimed, visits};
+use crate::store::shared::claim::{CLAIM_BYTES_MAX, DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 
 /// The nesting of the loops is the order of the answer: levels, then workflows, then the instant.
 /// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index. A level
-/// that nothing waits in is left after one look, however many workflows are served.
+/// that nothing waits in is left after one look, however many workflows are served. Of arguments only the length is
+/// looked at, which is told without reading them: they come with the runs that are taken.
 pub(super) const DUE: &str = "
-SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
-    w.crashes, w.parent_execution_log_id, w.created_at
+SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, '', w.attempts, w.retry_counts,
+    w.crashes, w.parent_execution_log_id, w.created_at, octet_length(w.args)
 FROM (SELECT ? AS value) AS queue
 CROSS JOIN json_each(?) AS level
 CROSS JOIN json_each(?) AS name
@@ -39,7 +42,8 @@ UPDATE chrono_forge_workflows SET
     lock_epoch = lock_epoch + 1,
     started_at = ifnull(started_at, ?),
     updated_at = ?
-WHERE id IN (SELECT value FROM json_each(?))";
+WHERE id IN (SELECT value FROM json_each(?))
+RETURNING id, args";
 
 type Due = (
     (
@@ -55,6 +59,7 @@ type Due = (
         Nullable<BigInt>,
     ),
     BigInt,
+    BigInt,
 );
 
 /// Takes due runs; see [`Writer::claim_due`](crate::store::Writer::claim_due).
@@ -69,13 +74,15 @@ pub(super) fn claim_due(
         });
     }
     let mut claims = Claims::default();
-    let mut quarantine = request.quarantine_slot;
+    let mut left = Left {
+        quarantine: request.quarantine_slot,
+        bytes: CLAIM_BYTES_MAX,
+        is_first: true,
+    };
     for room in request.queues {
         for (levels, limit) in visits(room, request.lowest_first) {
             let from = (&*room.queue, &*levels, limit);
-            claims
-                .runs
-                .extend(due(conn, request, from, &mut quarantine)?);
+            claims.runs.extend(due(conn, request, from, &mut left)?);
         }
     }
     if claims.runs.is_empty() {
@@ -84,20 +91,40 @@ pub(super) fn claim_due(
     let ids: Vec<RunId> = claims.runs.iter().map(|run| run.id).collect();
     let list = id_list(ids.iter().map(|id| id.0));
     let (worker, now) = (request.worker.0, request.now);
-    Stmt::<()>::new(TAKE, &[worker.into(), now.into(), now.into(), list.into()]).execute(conn)?;
+    let binds = [worker.into(), now.into(), now.into(), list.into()];
+    let args: Vec<(i64, String)> = Stmt::<(BigInt, Text)>::new(TAKE, &binds).load(conn)?;
+    let mut args: HashMap<i64, String> = args.into_iter().collect();
+    for run in &mut claims.runs {
+        run.args = args.remove(&run.id.0).unwrap_or_default().into();
+    }
     held::enter(conn, request.worker, &ids)?;
     Ok(claims)
 }
 
-/// Due runs of one queue and of these levels in the order asked for. `quarantine` is the one place for a run that keeps
-/// killing its workers; it is used up by the first such run.
+/// What a claim may still take beside so many runs.
+struct Left {
+    /// The one place for a run that keeps killing its workers; it is used up by the first such run.
+    quarantine: bool,
+    bytes: i64,
+    /// A run is taken whatever it weighs, if it is the only one.
+    is_first: bool,
+}
+
+impl Left {
+    fn fits(&mut self, bytes: i64) -> bool {
+        self.bytes -= bytes;
+        std::mem::take(&mut self.is_first) || self.bytes >= 0
+    }
+}
+
+/// Due runs of one queue and of these levels in the order asked for.
 fn due(
     conn: &mut SqliteConnection,
     request: &ClaimRequest<'_>,
     (queue, levels, limit): (&str, &[Level], u32),
-    quarantine: &mut bool,
+    left: &mut Left,
 ) -> QueryResult<Vec<ClaimedRun>> {
-    if limit == 0 {
+    if limit == 0 || left.bytes < 0 {
         return Ok(Vec::new());
     }
     let wanted = limit as usize;
@@ -110,13 +137,16 @@ fn due(
             request.now.into(),
             window.into(),
         ];
-        let rows: Vec<(DueRow, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
+        let rows: Vec<(DueRow, i64, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
-        let mut open = *quarantine;
-        let mut taken: Vec<ClaimedRun> = rows
+        let mut open = left.quarantine;
+        let mut taken: Vec<(ClaimedRun, i64)> = rows
             .into_iter()
-            .map(|(row, created_at)| claimed(row, queue.to_owned(), instant(created_at)))
-            .filter(|run| run.crashes < request.quarantine_from || std::mem::take(&mut open))
+            .map(|(row, created_at, bytes)| {
+                let run = claimed(row, queue.to_owned(), instant(created_at));
+                (run, bytes)
+            })
+            .filter(|(run, _)| run.crashes < request.quarantine_from || std::mem::take(&mut open))
             .collect();
         // Runs that must wait for quarantine stood in front of others: look further.
         if taken.len() < wanted && !last {
@@ -124,10 +154,13 @@ fn due(
             continue;
         }
         taken.truncate(wanted);
+        let fits = |(_, bytes): &(ClaimedRun, i64)| left.fits(*bytes);
+        let taken = taken.into_iter().take_while(fits);
+        let taken: Vec<ClaimedRun> = taken.map(|(run, _)| run).collect();
         let suspect = taken
             .iter()
             .any(|run| run.crashes >= request.quarantine_from);
-        *quarantine &= !suspect;
+        left.quarantine &= !suspect;
         return Ok(taken);
     }
 }
