@@ -25,7 +25,8 @@ use crate::clock::Clock;
 use crate::failpoint::Failpoints;
 use crate::record::{Plan, PlanOutcome, RunId};
 use crate::store::{
-    Applied, Start, Started, Store, StoreError, StoreErrorKind, StoreResult, Writer,
+    Applied, RunAnswer, RunCall, Start, Started, Store, StoreError, StoreErrorKind, StoreResult,
+    Writer,
 };
 
 use desk::Surroundings;
@@ -182,6 +183,26 @@ impl Committer {
         });
         self.queues.control().push_call(call);
         answer.await.unwrap_or_else(|_| Err(self.closed(name)))
+    }
+
+    /// Asks something of a run. What is asked of several at once shares a transaction.
+    ///
+    /// `on_answer` runs on the commit thread, since the caller may be gone by then.
+    pub async fn call_run(
+        &self,
+        call: RunCall,
+        on_answer: impl FnOnce(&RunAnswer) + Send + 'static,
+    ) -> StoreResult<RunAnswer> {
+        let name = call.name();
+        let (reply, answer) = oneshot::channel();
+        let reply = move |answered: StoreResult<RunAnswer>| {
+            if let Ok(answer) = &answered {
+                on_answer(answer);
+            }
+            let _ = reply.send(answered);
+        };
+        self.queues.control().push_of_run(call, Box::new(reply));
+        answer.await.unwrap_or_else(|_| Err(closed(name)))
     }
 
     /// As [`Committer::call`], for what keeps the worker alive: it passes other calls by, and where writers work

@@ -29,7 +29,7 @@ use crate::engine::pass::Pass;
 use crate::engine::slots::Reservation;
 use crate::error::Error;
 use crate::record::{Level, RunId};
-use crate::store::{Start, Started, StoreErrorKind};
+use crate::store::{RunAnswer, RunAsks, RunCall, Start, Started, StoreErrorKind};
 use lifecycle::Lifecycle;
 
 /// The longest key, in bytes, that `start` takes.
@@ -151,7 +151,7 @@ impl Forge {
         let wanted = key.to_owned();
         let row = self
             .host()
-            .read(move |store| store.find_run(W::NAME, &wanted))
+            .read_for_user(move |store| store.find_run(W::NAME, &wanted))
             .await;
         let row = row.map_err(closed)?;
         Ok(row.map(|row| Run::new(self.clone(), row.id, row.workflow, row.key, None)))
@@ -165,14 +165,15 @@ impl Forge {
     pub async fn wake<W: Workflow>(&self, key: &str) -> Result<(), Error> {
         barrier().await;
         let host = self.host();
-        let (wanted, clock) = (key.to_owned(), Arc::clone(&host.clock));
-        let woken = host
-            .committer()
-            .call("wake", move |writer| {
-                writer.wake(W::NAME, &wanted, clock.now())
-            })
-            .await
-            .map_err(closed)?;
+        let call = RunCall {
+            workflow: W::NAME.to_owned(),
+            key: key.to_owned(),
+            asks: RunAsks::Wake,
+        };
+        let answer = host.committer().call_run(call, |_| {}).await;
+        let RunAnswer::Woken(woken) = answer.map_err(closed)? else {
+            return Err(Error::Closed);
+        };
         let Some(woken) = woken else {
             return Err(Error::NotFound {
                 workflow: W::NAME,
@@ -270,7 +271,7 @@ impl DirectRoom {
 
 impl Drop for DirectRoom {
     fn drop(&mut self) {
-        self.host.slots.unreserve(&self.reservation);
+        self.host.unreserve(&self.reservation);
     }
 }
 

@@ -239,6 +239,10 @@ pub trait Writer: transfer::Imports + Send {
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>>;
 
+    /// Does what is asked of these runs in one transaction; all calls have one name. One answer per call, in order: that
+    /// which the call would have had alone, after those before it.
+    fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>>;
+
     /// Re-arms, as [`Writer::retry`] does without names, the runs of one page of
     /// `chrono_forge_blocked` that the filter covers. The page is bounded whatever it covers.
     fn retry_blocked(&mut self, page: &BlockedPage<'_>, now: Timestamp)

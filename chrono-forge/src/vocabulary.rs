@@ -296,8 +296,8 @@ macro_rules! spawn {
 /// The source is anything that iterates, pulled lazily; the rows of a [`Keyset`](crate::Keyset);
 /// [`pages(..)`](crate::pages); or a [`stream(..)`](crate::stream). After a crash dispatch goes on from a
 /// stored cursor, so what iterates must give the same items when it is made again, and a token the same
-/// place. At most `of` children (1 to 10,000; 1000 unless set) are inserted per transaction. The closure may
-/// use `?` and `.await`. See [`branch!`](crate::branch) and the [guide](crate::guide::fan_out).
+/// place. At most `of` children (1 to 10,000; 1000 unless set) are inserted per transaction, and fewer once their
+/// arguments are about 8 MiB. The closure may use `?` and `.await`. See [`branch!`](crate::branch) and the [guide](crate::guide::fan_out).
 #[macro_export]
 macro_rules! spawn_each {
     ($($tokens:tt)*) => {

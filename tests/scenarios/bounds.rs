@@ -174,7 +174,7 @@ async fn what_one_pass_writes_at_once_ends_at_bytes(world: &World) {
         world.failpoints.arm("commit.after.apply", 1);
         let forge = world.forge([many_results::NAME]).await;
         forge.start("p", many_results()).await.unwrap();
-        let died = tokio::time::timeout(Duration::from_secs(3), forge.crashed()).await;
+        let died = tokio::time::timeout(Duration::from_secs(10), forge.crashed()).await;
         let records = world.rows().records("p").into_iter();
         recorded.push(records.filter(|record| record.result.is_some()).count() as u64);
         if died.is_err() || world.rows().run("p").state == COMPLETED {

@@ -320,3 +320,6 @@ impl State {
 fn refusal_key(fence: Fence) -> (i64, i64) {
     (fence.run.0, fence.epoch.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 use super::aside::Failed;
 use super::batch::Batch;
 use super::desk::{Desk, Halted, SLOW};
-use super::queue::{Call, Queue, Rest, Turn};
-use crate::store::{Start, StoreError, StoreErrorKind, StoreResult, Writer};
+use super::queue::{Call, Queue, Rest, RunReply, StartReply, Turn};
+use crate::store::{RunCall, Start, StoreError, StoreErrorKind, StoreResult, Writer};
 use crate::telemetry::{TARGET, Trouble};
-
-use super::queue::StartReply;
 
 /// Pauses between tries while the database takes nothing, at most.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -96,6 +94,9 @@ impl Pipeline {
             self.call(call)?;
             self.keep_alive()?;
         }
+        if !turn.of_runs.is_empty() {
+            self.call_runs(turn.of_runs)?;
+        }
         if !turn.starts.is_empty() {
             self.start(turn.starts)?;
         }
@@ -136,6 +137,52 @@ impl Pipeline {
             self.call(call)?;
         }
         Ok(())
+    }
+
+    fn call_runs(&mut self, calls: Vec<(RunCall, RunReply)>) -> Result<(), Halted> {
+        let (calls, replies): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        let Err(error) = self.call_batch(&calls, replies)? else {
+            return Ok(());
+        };
+        // One that cannot be done must not take the others with it; a database that takes nothing is not asked for
+        // each of them.
+        let (replies, error) = error;
+        let mut failures = 0;
+        let is_alone = calls.len() == 1;
+        for (call, reply) in calls.into_iter().zip(replies) {
+            if is_alone || failures >= TRIES_MAX {
+                reply(Err(error.clone()));
+                continue;
+            }
+            if let Err((mut replies, error)) = self.call_batch(&[call], vec![reply])? {
+                failures += u32::from(error.is_transient());
+                replies
+                    .drain(..)
+                    .for_each(|reply| reply(Err(error.clone())));
+            }
+            self.keep_alive()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the replies back if nothing was done.
+    fn call_batch(
+        &mut self,
+        calls: &[RunCall],
+        replies: Vec<RunReply>,
+    ) -> Result<Result<(), (Vec<RunReply>, StoreError)>, Halted> {
+        let name = calls.first().map_or("wake", RunCall::name);
+        self.desk.before(name)?;
+        match self.writer.call_runs(calls, self.desk.now()) {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    reply(Ok(answer));
+                }
+                self.desk.after(name)?;
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err((replies, error))),
+        }
     }
 
     fn start(&mut self, starts: Vec<(Start, StartReply)>) -> Result<(), Halted> {

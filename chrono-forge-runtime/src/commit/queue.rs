@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::lanes::Lanes;
 use super::{BatchLimits, PlanSink};
 use crate::record::Plan;
-use crate::store::{Start, Started, StoreError, StoreResult, Writer};
+use crate::store::{RunAnswer, RunCall, Start, Started, StoreError, StoreResult, Writer};
 
 /// One plan with the pass that waits for it.
 pub(super) struct Submission {
@@ -46,12 +46,17 @@ pub(super) enum Rest {
     Idle(Option<Instant>),
 }
 
+/// Tells a caller what became of what was asked of a run.
+pub(super) type RunReply = Box<dyn FnOnce(StoreResult<RunAnswer>) + Send>;
+
 /// What one turn of the commit thread serves.
 #[derive(Default)]
 pub(super) struct Turn {
     /// Those that keep the worker alive, before all others.
     pub alive: VecDeque<Call>,
     pub calls: VecDeque<Call>,
+    /// All of one name.
+    pub of_runs: Vec<(RunCall, RunReply)>,
     pub starts: Vec<(Start, StartReply)>,
     pub plans: Vec<Submission>,
     /// Nothing more will come.
@@ -64,6 +69,7 @@ pub(super) struct Turn {
 struct Waiting {
     alive: VecDeque<Call>,
     calls: VecDeque<Call>,
+    of_runs: VecDeque<(RunCall, RunReply)>,
     starts: VecDeque<(Start, StartReply)>,
     plans: Lanes,
     /// Told once nothing is left that was queued.
@@ -122,6 +128,10 @@ impl Queue {
         self.push(|waiting| waiting.calls.push_back(call));
     }
 
+    pub(super) fn push_of_run(&self, call: RunCall, reply: RunReply) {
+        self.push(|waiting| waiting.of_runs.push_back((call, reply)));
+    }
+
     /// Before all other calls.
     pub(super) fn push_alive(&self, call: Call) {
         self.push(|waiting| waiting.alive.push_back(call));
@@ -178,6 +188,7 @@ impl Queue {
             let has_plans = takes_plans && !waiting.plans.is_empty();
             let is_idle = waiting.alive.is_empty()
                 && waiting.calls.is_empty()
+                && waiting.of_runs.is_empty()
                 && waiting.starts.is_empty()
                 && !has_plans;
             if is_idle && takes_plans {
@@ -206,15 +217,18 @@ impl Queue {
             false => Vec::new(),
         };
         let starts = self.take_starts(&mut waiting.starts);
+        let of_runs = self.take_of_runs(&mut waiting.of_runs);
         let most = waiting.calls.len().min(CALLS_MAX);
         Turn {
             alive: std::mem::take(&mut waiting.alive),
             calls: waiting.calls.drain(..most).collect(),
+            of_runs,
             starts,
             closed: waiting.closed
                 && waiting.plans.is_empty()
                 && waiting.starts.is_empty()
-                && waiting.calls.is_empty(),
+                && waiting.calls.is_empty()
+                && waiting.of_runs.is_empty(),
             halted: waiting.halted,
             plans,
         }
@@ -239,6 +253,18 @@ impl Queue {
         let most = waiting.iter().take(self.limits.plans_max);
         let count = most.take_while(fits).count().max(1);
         let count = count.min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+
+    /// What is asked of runs in one transaction: the first call's name is that of all.
+    fn take_of_runs(
+        &self,
+        waiting: &mut VecDeque<(RunCall, RunReply)>,
+    ) -> Vec<(RunCall, RunReply)> {
+        let name = waiting.front().map(|(call, _)| call.name());
+        let alike = |(call, _): &&(RunCall, RunReply)| Some(call.name()) == name;
+        let most = waiting.iter().take(self.limits.plans_max);
+        let count = most.take_while(alike).count();
         waiting.drain(..count).collect()
     }
 

@@ -47,9 +47,9 @@ pub trait Source: Send {
         of: usize,
     ) -> impl Future<Output = Result<Batch<Self::Item>, anyhow::Error>> + Send;
 
-    /// What is stored, in the transaction that inserts the children of the batch that was answered last, to
-    /// go on behind it. `n` counts the children up to there.
-    fn cursor(&self, n: u64) -> Result<Json, BadCursor>;
+    /// What is stored, in the transaction that inserts children of the batch that was answered last, to
+    /// go on behind it, or before the last `left` of its items. `n` counts the children up to there.
+    fn cursor(&self, n: u64, left: usize) -> Result<Json, BadCursor>;
 }
 
 /// A place that what is stored of it does not lead back to, or stored text that is no place.

@@ -83,7 +83,11 @@ pub async fn spawn<T>(cx: &Context, key: Key, invocation: Invocation<T>) -> Chil
     let above = bytes_above(pass, branch);
     let child = child_of(pass, &key, (above, key.0.clone()), invocation).await;
     barrier(pass).await;
-    pass.dispatch(branch, None, vec![child]);
+    if pass.dispatch(branch, None, vec![child]) {
+        // As much as one transaction should carry; memory holds two of them.
+        pass.flush();
+        settled(pass, 1).await;
+    }
     Child::new(pass, pass.branch_name(branch), key.0)
 }
 
@@ -121,28 +125,51 @@ where
         settled(pass, 1).await;
         let batch = source.next_batch(of).await;
         pass.stand_between_batches(branch, false);
-        let mut batch = or_fail(pass, branch, batch).await;
+        let batch = or_fail(pass, branch, batch).await;
+        let all = batch.items.len();
+        let mut items: Vec<_> = batch.items.into_iter().enumerate().collect();
         if batch.looks_again {
-            batch.items = without_child(pass, branch, &key, batch.items).await;
+            items = without_child(pass, branch, &key, items).await;
         }
-        let mut children = Vec::with_capacity(batch.items.len());
-        for (suffix, item) in batch.items {
-            slot.put(item);
-            let invocation = or_fail(pass, branch, make().await).await;
-            let suffix = match suffix {
-                Some(key_of_item) => suffix_of(&key, &key_of_item),
-                None => format!("{}${index}", key.0),
+        let mut items = items.into_iter();
+        loop {
+            let (mut children, mut bytes) = (Vec::with_capacity(items.len()), 0);
+            let mut left = 0;
+            while bytes < pass.host.config.batch.bytes_max {
+                let Some((place, (suffix, item))) = items.next() else {
+                    left = 0;
+                    break;
+                };
+                slot.put(item);
+                let invocation = or_fail(pass, branch, make().await).await;
+                let suffix = match suffix {
+                    Some(key_of_item) => suffix_of(&key, &key_of_item),
+                    None => format!("{}${index}", key.0),
+                };
+                let child = child_of(pass, &key, (above, suffix), invocation).await;
+                bytes += child.args.len();
+                children.push(child);
+                index += 1;
+                left = all - place - 1;
+            }
+            if items.len() == 0 {
+                left = 0;
+            }
+            let cursor = match source.cursor(index, left) {
+                Ok(cursor) => cursor,
+                Err(bad) => broken(pass, unstorable(&key, bad)).await,
             };
-            children.push(child_of(pass, &key, (above, suffix), invocation).await);
-            index += 1;
+            barrier(pass).await;
+            pass.dispatch(branch, Some((&key.0, cursor)), children);
+            pass.flush();
+            if left == 0 {
+                break;
+            }
+            // The rest of a batch that weighs too much for one transaction; the cursor knows how far it came.
+            pass.stand_between_batches(branch, true);
+            settled(pass, 1).await;
+            pass.stand_between_batches(branch, false);
         }
-        let cursor = match source.cursor(index) {
-            Ok(cursor) => cursor,
-            Err(bad) => broken(pass, unstorable(&key, bad)).await,
-        };
-        barrier(pass).await;
-        pass.dispatch(branch, Some((&key.0, cursor)), children);
-        pass.flush();
         if batch.is_last {
             break;
         }
@@ -187,14 +214,14 @@ async fn without_child<T>(
     pass: &Arc<Pass>,
     branch: OpId,
     spawn: &Key,
-    items: Vec<(Option<String>, T)>,
-) -> Vec<(Option<String>, T)> {
+    items: Vec<(usize, (Option<String>, T))>,
+) -> Vec<(usize, (Option<String>, T))> {
     let branch = pass.branch_name(branch);
     let prefix = format!("{}${branch}$", pass.run.key);
     let key_of = |key: &String| format!("{prefix}{}", suffix_of(spawn, key));
     let keys: Vec<String> = items
         .iter()
-        .filter_map(|(key, _)| key.as_ref().map(key_of))
+        .filter_map(|(_, (key, _))| key.as_ref().map(key_of))
         .collect();
     if keys.is_empty() {
         return items;
@@ -218,7 +245,7 @@ async fn without_child<T>(
     };
     items
         .into_iter()
-        .filter(|(key, _)| is_missing(key))
+        .filter(|(_, (key, _))| is_missing(key))
         .collect()
 }
 

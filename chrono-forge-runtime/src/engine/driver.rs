@@ -145,8 +145,28 @@ pub async fn read<T: Send + 'static>(
     pass: &Arc<Pass>,
     read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
 ) -> Option<T> {
+    read_as(pass, false, read).await
+}
+
+/// As [`read`], for what a body asks for, which may take long.
+pub async fn read_for_user<T: Send + 'static>(
+    pass: &Arc<Pass>,
+    read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
+) -> Option<T> {
+    read_as(pass, true, read).await
+}
+
+async fn read_as<T: Send + 'static>(
+    pass: &Arc<Pass>,
+    for_user: bool,
+    read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
+) -> Option<T> {
     loop {
-        match pass.host.read(read.clone()).await {
+        let found = match for_user {
+            true => pass.host.read_for_user(read.clone()).await,
+            false => pass.host.read(read.clone()).await,
+        };
+        match found {
             Ok(value) => return Some(value),
             Err(error) => {
                 pass.host.tell_read(&error, pass.run.id);

@@ -30,6 +30,7 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
     while let Some(run) = host.slots.take(&queue) {
         if host.closing.load(Ordering::Acquire) {
             // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
+            host.slots.unbegun(&queue);
             continue;
         }
         let returned = run.level.is_returning();

@@ -126,6 +126,24 @@ impl Holdings {
         released
     }
 
+    /// Gives up those of these runs whose pass has not begun; answers which. From here on they are refused, so the
+    /// database may hear of it when it does.
+    pub fn give_up(&self, runs: &[ClaimedRun]) -> Vec<(RunId, Epoch)> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let mut given = Vec::with_capacity(runs.len());
+        for run in runs {
+            let held = inner.runs.get(&run.id);
+            if held.is_none_or(|held| held.epoch != run.epoch || held.pass.is_some()) {
+                continue;
+            }
+            inner.runs.remove(&run.id);
+            inner.disowned.insert((run.id, run.epoch), now);
+            given.push((run.id, run.epoch));
+        }
+        given
+    }
+
     /// Drops what is known of runs that this worker no longer holds under these epochs. A pass that has
     /// ended stays until its end is told.
     pub fn lose(&self, runs: &[(RunId, Epoch)]) {

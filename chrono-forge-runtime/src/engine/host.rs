@@ -19,8 +19,11 @@ use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Epoch, Plan, RunId, WorkerId};
-use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Writer};
 use crate::telemetry::{TARGET, Trouble};
+
+/// Runs that one statement hands back.
+const HAND_BACK_PAGE: usize = 1_000;
 
 /// The engine of one process.
 pub struct Host {
@@ -52,6 +55,8 @@ pub struct Host {
     runtime: tokio::runtime::Handle,
     /// A place for each connection that reads.
     reads: Semaphore,
+    /// The places that reads for users may have: one fewer, so that long ones never stop the engine.
+    guests: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// When the renewal of the lease was asked for that succeeded last; `None` without a lease.
@@ -103,6 +108,7 @@ impl Host {
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
+            guests: Semaphore::new(parts.readers.saturating_sub(1).max(1) as usize),
             reading: Mutex::default(),
             renewed: Mutex::new(None),
             lock: Mutex::new(None),
@@ -218,10 +224,42 @@ impl Host {
 
     /// Children that were inserted already claimed, and the room that was kept for them.
     pub fn accept_children(self: &Arc<Self>, reserved: Vec<Reservation>, runs: Vec<ClaimedRun>) {
-        for reservation in &reserved {
-            self.slots.unreserve(reservation);
-        }
         self.offer(runs);
+        for reservation in &reserved {
+            self.unreserve(reservation);
+        }
+    }
+
+    /// Gives reserved room back; others may have waited for it.
+    pub fn unreserve(&self, reservation: &Reservation) {
+        self.slots.unreserve(reservation);
+        if self.slots.has_more_due(&reservation.queue) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Leaves to other workers what was claimed ahead here and has not begun.
+    pub fn hand_back(self: &Arc<Self>, runs: &[ClaimedRun]) {
+        let Some(worker) = self.holdings.worker() else {
+            return;
+        };
+        let given = self.holdings.give_up(runs);
+        let host = Arc::clone(self);
+        self.spawn(async move {
+            for page in given.chunks(HAND_BACK_PAGE) {
+                let (page, clock) = (page.to_vec(), Arc::clone(&host.clock));
+                let release = move |writer: &mut dyn Writer| {
+                    writer.release_orphans(worker, &page, clock.now())
+                };
+                // Nobody here holds them any more: if this fails, heartbeats find them.
+                match host.committer().call("release_orphans", release).await {
+                    Ok(_) => host.announce_due(),
+                    Err(error) => {
+                        tracing::debug!(target: TARGET, %error, "runs were not handed back yet");
+                    }
+                }
+            }
+        });
     }
 
     /// Gives held runs to their queues' slots.
@@ -273,6 +311,16 @@ impl Host {
     /// Starts a task of the engine's own.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
+    }
+
+    /// As [`Host::read`], for what a user or a body asks for, which may take long: the engine always has a place
+    /// beside such reads, if there are two.
+    pub async fn read_for_user<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let _guest = self.guests.acquire().await;
+        self.read(read).await
     }
 
     /// Reads from the store on a blocking thread. Who finds every connection lent waits as a task:

@@ -128,9 +128,13 @@ impl Pass {
     }
 
     /// Decides what the driver does next.
-    pub fn next_move(&self, sight: Sight) -> Move {
+    pub fn next_move(self: &Arc<Self>, sight: Sight) -> Move {
         let mut ledger = self.ledger();
         let next = ledger.next_move(sight);
+        // What the body receives without a pause between is more than one transaction should carry.
+        if ledger.drafted_bytes() >= self.host.config.batch.bytes_max {
+            self.flush_now(&mut ledger);
+        }
         let wakers = std::mem::take(&mut ledger.to_wake);
         drop(ledger);
         for waker in wakers {

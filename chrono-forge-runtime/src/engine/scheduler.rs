@@ -1,8 +1,10 @@
 //! Claims due runs into free slots; sleeps until something can be due.
 
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::host::Host;
 use crate::record::{ClaimedRun, Due};
@@ -12,8 +14,13 @@ use crate::telemetry::{TARGET, Trouble};
 /// Every so many claims the least urgent level goes first, so that a busy top level starves nobody.
 const LOWEST_FIRST_EVERY: u64 = 16;
 
+/// See [`Scheduler::next_wake`].
+type Look = Pin<Box<dyn Future<Output = Option<Due>> + Send>>;
+
 /// The scheduler of one worker.
 pub struct Scheduler {
+    /// The look for the next wake-up that is under way: one at a time, however often the sleeper is woken.
+    look: Option<Look>,
     host: Arc<Host>,
     /// Served names, rotated by one with every claim.
     workflows: Vec<String>,
@@ -27,6 +34,7 @@ impl Scheduler {
     pub fn new(host: Arc<Host>) -> Self {
         let workflows = host.registry.names();
         Self {
+            look: None,
             host,
             workflows,
             claims: 0,
@@ -37,6 +45,10 @@ impl Scheduler {
     /// Runs until the host closes.
     pub async fn run(mut self) {
         while !self.host.closing.load(Ordering::Acquire) {
+            let overdue = self.host.slots.take_overdue(Instant::now());
+            if !overdue.is_empty() {
+                self.host.hand_back(&overdue);
+            }
             match self.claim().await {
                 Ok(taken) if taken > 0 => {}
                 Ok(_) => self.rest().await,
@@ -74,7 +86,7 @@ impl Scheduler {
         self.claims.is_multiple_of(LOWEST_FIRST_EVERY)
     }
 
-    async fn ask(&self, wanted: Vec<Room>) -> StoreResult<Claims> {
+    async fn ask(&mut self, wanted: Vec<Room>) -> StoreResult<Claims> {
         let host = Arc::clone(&self.host);
         let workflows = self.workflows.clone();
         let lowest_first = self.lowest_first();
@@ -102,69 +114,81 @@ impl Scheduler {
     }
 
     /// Sleeps until the next known wake-up, a signal, or the poll interval.
-    async fn rest(&self) {
-        let poll = self.host.config.poll_interval;
+    async fn rest(&mut self) {
+        let host = Arc::clone(&self.host);
+        tokio::select! {
+            // Also while it looks: every reader may be at work for long.
+            () = host.work.notified() => {}
+            () = self.sleep() => {}
+            () = sleep_until(host.slots.next_change()) => {}
+            () = tokio::time::sleep(host.config.poll_interval) => {}
+        }
+    }
+
+    async fn sleep(&mut self) {
         if self.host.slots.wanted().is_empty() {
             // No room: the next body that ends asks again.
-            let _ = tokio::time::timeout(poll, self.host.work.notified()).await;
-            return;
+            return pending().await;
         }
-        self.host.alarm.reset();
-        let next = self.next_wake().await;
+        let host = Arc::clone(&self.host);
+        host.alarm.reset();
+        if let Some(earlier) = &mut self.look {
+            // It may have begun before the last claim.
+            earlier.await;
+            self.look = None;
+        }
+        let look = self.next_wake();
+        let next = self.look.insert(Box::pin(look)).await;
+        self.look = None;
         // Already due, and yet the claim took nothing: another worker is at it, or a quarantined
         // run waits for its turn. Do not spin.
         let at_least = match next {
             Some(due) if due.is_due(self.host.clock.now()) => Duration::from_millis(10),
             _ => Duration::ZERO,
         };
-        let due = async {
-            tokio::time::sleep(at_least).await;
-            self.sleep_until_due(next).await;
+        tokio::time::sleep(at_least).await;
+        sleep_until_due(&host, next).await;
+    }
+
+    fn next_wake(&self) -> impl Future<Output = Option<Due>> + Send + use<> {
+        let host = Arc::clone(&self.host);
+        let queues = host.config.queues.iter();
+        let queues: Vec<String> = queues.map(|(queue, _)| queue.clone()).collect();
+        let workflows = self.workflows.clone();
+        async move {
+            let read = host.read(move |store| store.next_wake(&queues, &workflows));
+            read.await.unwrap_or_else(|error| {
+                tracing::warn!(target: TARGET, %error, "the next wake-up could not be read");
+                None
+            })
+        }
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => pending().await,
+    }
+}
+
+/// Sleeps until this instant, or the one of a run that is parked meanwhile.
+async fn sleep_until_due(host: &Host, known: Option<Due>) {
+    if let Some(Due::AtOnce { .. }) = known {
+        return;
+    }
+    let known = known.and_then(Due::instant);
+    loop {
+        let next = [known, host.alarm.next()].into_iter().flatten().min();
+        let sleep = async {
+            match next {
+                Some(at) => host.clock.sleep_until(at).await,
+                None => pending().await,
+            }
         };
         tokio::select! {
-            () = self.host.work.notified() => {}
-            () = due => {}
-            () = tokio::time::sleep(poll) => {}
+            () = sleep => return,
+            () = host.alarm.moved() => {}
         }
-    }
-
-    /// Sleeps until this instant, or the one of a run that is parked meanwhile.
-    async fn sleep_until_due(&self, known: Option<Due>) {
-        if let Some(Due::AtOnce { .. }) = known {
-            return;
-        }
-        let known = known.and_then(Due::instant);
-        loop {
-            let next = [known, self.host.alarm.next()].into_iter().flatten().min();
-            let sleep = async {
-                match next {
-                    Some(at) => self.host.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = sleep => return,
-                () = self.host.alarm.moved() => {}
-            }
-        }
-    }
-
-    async fn next_wake(&self) -> Option<Due> {
-        let queues: Vec<String> = self
-            .host
-            .config
-            .queues
-            .iter()
-            .map(|(queue, _)| queue.clone())
-            .collect();
-        let workflows = self.workflows.clone();
-        let read = self
-            .host
-            .read(move |store| store.next_wake(&queues, &workflows))
-            .await;
-        read.unwrap_or_else(|error| {
-            tracing::warn!(target: TARGET, %error, "the next wake-up could not be read");
-            None
-        })
     }
 }

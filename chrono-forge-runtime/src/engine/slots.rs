@@ -10,6 +10,7 @@ mod buffer;
 mod queue;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,16 +22,18 @@ use queue::Queue;
 #[derive(Debug)]
 pub struct Slots {
     queues: Mutex<HashMap<String, Queue>>,
+    /// Reservations so far.
+    reservations: AtomicU64,
 }
 
 /// Room that is kept for runs which will be inserted already claimed.
 #[derive(Debug)]
-#[must_use = "room that is not given back is lost"]
+#[must_use = "room that is not given back is lost for a second"]
 pub struct Reservation {
-    queue: String,
+    number: u64,
+    pub queue: String,
     /// For so many runs.
     pub count: usize,
-    urgent: usize,
 }
 
 impl Slots {
@@ -43,6 +46,7 @@ impl Slots {
             .collect();
         Self {
             queues: Mutex::new(queues),
+            reservations: AtomicU64::new(0),
         }
     }
 
@@ -74,7 +78,7 @@ impl Slots {
         let count = queues
             .get_mut(queue)
             .map_or(0, |queue| queue.grant(wanted, urgent));
-        promise(&mut queues, queue, count, urgent.min(count))
+        self.promise(&mut queues, queue, count, urgent.min(count))
     }
 
     /// Reserves room for a direct start, unless others that wait should go before it.
@@ -84,14 +88,32 @@ impl Slots {
         if !queues.get_mut(queue)?.has_direct_room(urgent) {
             return None;
         }
-        Some(promise(&mut queues, queue, 1, usize::from(urgent)))
+        Some(self.promise(&mut queues, queue, 1, usize::from(urgent)))
     }
 
-    /// Gives reserved room back: its runs were inserted, or were not.
+    fn promise(
+        &self,
+        queues: &mut HashMap<String, Queue>,
+        queue: &str,
+        count: usize,
+        urgent: usize,
+    ) -> Reservation {
+        let number = self.reservations.fetch_add(1, Ordering::Relaxed);
+        if let Some(queue) = queues.get_mut(queue).filter(|_| count > 0) {
+            queue.keep(number, count, urgent);
+        }
+        Reservation {
+            number,
+            queue: queue.to_owned(),
+            count,
+        }
+    }
+
+    /// Gives reserved room back: its runs were inserted, or were not. After a second it has come back by itself, so
+    /// that a commit which takes longer keeps nobody waiting; its runs find their slots nevertheless.
     pub fn unreserve(&self, reservation: &Reservation) {
         if let Some(queue) = self.lock().get_mut(&reservation.queue) {
-            queue.reserved = queue.reserved.saturating_sub(reservation.count);
-            queue.reserved_urgent = queue.reserved_urgent.saturating_sub(reservation.urgent);
+            queue.give_back(reservation.number);
         }
     }
 
@@ -115,10 +137,28 @@ impl Slots {
         let mut queues = self.lock();
         let queue = queues.get_mut(queue)?;
         let run = queue.buffer.pop();
-        if run.is_none() {
-            queue.running -= 1;
-        }
+        queue.took(run.as_ref());
         run
+    }
+
+    /// A run that was taken does not begin after all.
+    pub fn unbegun(&self, queue: &str) {
+        if let Some(queue) = self.lock().get_mut(queue) {
+            queue.executing = queue.executing.saturating_sub(1);
+        }
+    }
+
+    /// What was claimed ahead, and waits for a slot for more than a second while all of them are busy: another worker
+    /// may have one that is free. Nothing is claimed ahead again before a slot here is.
+    pub fn take_overdue(&self, now: Instant) -> Vec<ClaimedRun> {
+        let mut queues = self.lock();
+        let overdue = queues.values_mut().map(|queue| queue.take_overdue(now));
+        overdue.flatten().collect()
+    }
+
+    /// When there is something to look at here without anybody telling.
+    pub fn next_change(&self) -> Option<Instant> {
+        self.lock().values().filter_map(Queue::next_change).min()
     }
 
     /// Whether an urgent run waits for a slot.
@@ -166,23 +206,6 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn promise(
-    queues: &mut HashMap<String, Queue>,
-    queue: &str,
-    count: usize,
-    urgent: usize,
-) -> Reservation {
-    if let Some(queue) = queues.get_mut(queue) {
-        queue.reserved += count;
-        queue.reserved_urgent += urgent;
-    }
-    Reservation {
-        queue: queue.to_owned(),
-        count,
-        urgent,
     }
 }
 

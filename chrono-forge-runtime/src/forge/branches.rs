@@ -96,7 +96,7 @@ impl<T> Run<T> {
         let id = self.row_id();
         let read = self
             .host()
-            .read(move |store| store.branch_states(id, BRANCHES_MAX));
+            .read_for_user(move |store| store.branch_states(id, BRANCHES_MAX));
         Ok(read.await.map_err(closed)?)
     }
 }

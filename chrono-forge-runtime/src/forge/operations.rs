@@ -39,7 +39,7 @@ pub struct Operation {
 /// The operations of a run that have no outcome yet, by name.
 pub(super) async fn of_run(forge: &Forge, run: RunId) -> Result<Vec<Operation>, Error> {
     let host = forge.host();
-    let rows = host.read(move |store| store.pending(run, OPERATIONS_MAX));
+    let rows = host.read_for_user(move |store| store.pending(run, OPERATIONS_MAX));
     let rows = rows.await.map_err(closed)?;
     let now = host.clock.now();
     let operations = rows.into_iter().map(|row| operation(row, now));

@@ -10,7 +10,7 @@ use super::{Forge, barrier, closed};
 use crate::context::invocation::Workflow;
 use crate::error::Error;
 use crate::record::{RecordId, RetryFilter, RunId, RunState};
-use crate::store::{BlockedPage, Found, Rearmed};
+use crate::store::{BlockedPage, Found, Rearmed, RunAnswer, RunAsks, RunCall};
 
 /// Blocked runs looked at in one transaction of [`Forge::retry_all`]: enough to be quick, few enough
 /// for commits to wait no longer than behind one another.
@@ -52,15 +52,19 @@ impl Retry {
         } = self;
         barrier().await;
         let host = Arc::clone(forge.host());
-        let wanted = key.clone();
-        let rearmed = forge.host().committer().call("retry", move |writer| {
-            let now = host.clock.now();
-            let rearmed = writer.retry(workflow, &wanted, records.as_deref(), now)?;
+        let call = RunCall {
+            workflow: workflow.to_owned(),
+            key: key.clone(),
+            asks: RunAsks::Retry(records),
+        };
+        let answer = forge.host().committer().call_run(call, move |_| {
             // Here, since the caller may be gone by now.
             host.announce_due();
-            Ok(rearmed)
         });
-        match rearmed.await.map_err(closed)? {
+        let RunAnswer::Retried(rearmed) = answer.await.map_err(closed)? else {
+            return Err(Error::Closed);
+        };
+        match rearmed {
             Some(Rearmed::Done { records, .. }) => Ok(Retried { records }),
             Some(Rearmed::NotRetryable(state)) => Err(Error::NotRetryable {
                 workflow,
@@ -147,7 +151,9 @@ impl Forge {
         let branches: Vec<Option<RecordId>> = match filter.parent() {
             None => vec![None],
             Some(parent) => {
-                let branches = self.host().read(move |store| store.branches_of(parent));
+                let branches = self
+                    .host()
+                    .read_for_user(move |store| store.branches_of(parent));
                 let branches = branches.await.map_err(closed)?;
                 branches.into_iter().map(Some).collect()
             }
@@ -213,16 +219,25 @@ impl Forge {
     /// run; [`Error::Store`] when the database cannot. Nothing is changed then.
     pub async fn unlock<W: Workflow>(&self, key: &str) -> Result<(), Error> {
         barrier().await;
-        let (host, wanted) = (Arc::clone(self.host()), key.to_owned());
-        let found = self.host().committer().call("unlock", move |writer| {
-            let found = writer.unlock(W::NAME, &wanted, host.clock.now())?;
-            if let Some(found) = found.filter(|found| found.state == RunState::Running) {
+        let host = Arc::clone(self.host());
+        let call = RunCall {
+            workflow: W::NAME.to_owned(),
+            key: key.to_owned(),
+            asks: RunAsks::Unlock,
+        };
+        let answer = self.host().committer().call_run(call, move |answer| {
+            let RunAnswer::Unlocked(Some(found)) = answer else {
+                return;
+            };
+            if found.state == RunState::Running {
                 host.holdings.lose(&[(found.run, found.epoch)]);
                 host.announce_due();
             }
-            Ok(found)
         });
-        match found.await.map_err(closed)? {
+        let RunAnswer::Unlocked(found) = answer.await.map_err(closed)? else {
+            return Err(Error::Closed);
+        };
+        match found {
             Some(found) if found.state == RunState::Running => Ok(()),
             Some(Found { state, .. }) => Err(Error::NotRunning {
                 workflow: W::NAME,

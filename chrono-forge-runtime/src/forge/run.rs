@@ -142,7 +142,7 @@ impl<T> Run<T> {
         let read = self
             .forge
             .host()
-            .read(move |store| store.blocked_children(id, BLOCKED_CHILDREN_MAX));
+            .read_for_user(move |store| store.blocked_children(id, BLOCKED_CHILDREN_MAX));
         let children = read.await.map_err(closed)?;
         if children.is_empty() {
             // Either nothing is blocked or there is no such run any more.
@@ -174,7 +174,7 @@ impl<T> Run<T> {
         let read = self
             .forge
             .host()
-            .read(move |store| store.blocked_descendants(&row, BLOCKED_CHILDREN_MAX));
+            .read_for_user(move |store| store.blocked_descendants(&row, BLOCKED_CHILDREN_MAX));
         Ok(read.await.map_err(closed)?)
     }
 
@@ -249,7 +249,11 @@ impl<T> Run<T> {
 
     pub(super) async fn row(&self) -> Result<RunRow, RunError> {
         let id = self.id;
-        let row = self.forge.host().read(move |store| store.run(id)).await;
+        let row = self
+            .forge
+            .host()
+            .read_for_user(move |store| store.run(id))
+            .await;
         // The id may be another run's by now: a database that was set back to an older copy gives ids out again.
         let ours = row
             .map_err(closed)?

@@ -67,17 +67,8 @@ impl Plan {
     /// Bytes of payload that this plan carries, for the batch limit.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let text = |t: &Option<Json>| t.as_ref().map_or(0, |t| t.len());
-        let records: usize = self
-            .records
-            .iter()
-            .map(|r| 128 + text(&r.result) + text(&r.metadata) + text(&r.context_delta))
-            .sum();
-        let errors: usize = self
-            .errors
-            .iter()
-            .map(|e| 256 + e.message.len() + e.backtrace.as_ref().map_or(0, String::len))
-            .sum();
+        let records: usize = self.records.iter().map(Record::bytes).sum();
+        let errors: usize = self.errors.iter().map(ErrorRow::bytes).sum();
         let children: usize = self
             .dispatches
             .iter()
@@ -88,8 +79,12 @@ impl Plan {
             Some(RunEnd::Completed { output, .. }) => output.len(),
             _ => 0,
         };
-        128 + records + errors + children + text(&self.context) + end
+        128 + records + errors + children + length(&self.context) + end
     }
+}
+
+fn length(text: &Option<Json>) -> usize {
+    text.as_ref().map_or(0, |text| text.len())
 }
 
 /// One record to upsert by (run, step name). `spawned` and `pending` of branch rows are not
@@ -112,6 +107,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Bytes of payload.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        128 + length(&self.result) + length(&self.metadata) + length(&self.context_delta)
+    }
+
     /// A pending record without anything but its name and first instant.
     #[must_use]
     pub fn pending(step_name: Arc<str>, now: Timestamp) -> Self {
@@ -152,6 +153,14 @@ pub struct ErrorRow {
     /// Bounded snapshot of the context.
     pub context: Option<Json>,
     pub at: Timestamp,
+}
+
+impl ErrorRow {
+    /// Bytes of payload.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        256 + self.message.len() + self.backtrace.as_ref().map_or(0, String::len)
+    }
 }
 
 /// One batch of children of one branch: inserted, counted and its cursor advanced together.

@@ -58,6 +58,14 @@ pub enum Rearmed {
     },
 }
 
+/// What became of one [`RunCall`](super::RunCall); `None` when there is no such run.
+#[derive(Clone, Debug)]
+pub enum RunAnswer {
+    Woken(Option<Woken>),
+    Retried(Option<Rearmed>),
+    Unlocked(Option<Found>),
+}
+
 /// What [`Writer::retry_blocked`](super::Writer::retry_blocked) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetriedPage {

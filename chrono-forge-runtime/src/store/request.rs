@@ -53,6 +53,37 @@ pub struct ClaimRequest<'a> {
     pub quarantine_from: u32,
 }
 
+/// What is asked of one run from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunCall {
+    pub workflow: String,
+    pub key: String,
+    pub asks: RunAsks,
+}
+
+/// See [`RunCall`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAsks {
+    /// As [`Writer::wake`](super::Writer::wake).
+    Wake,
+    /// As [`Writer::retry`](super::Writer::retry), of these records.
+    Retry(Option<Vec<String>>),
+    /// As [`Writer::unlock`](super::Writer::unlock).
+    Unlock,
+}
+
+impl RunCall {
+    /// What the intent is called; calls of one name share a transaction.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.asks {
+            RunAsks::Wake => "wake",
+            RunAsks::Retry(_) => "retry",
+            RunAsks::Unlock => "unlock",
+        }
+    }
+}
+
 /// Room in one queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {

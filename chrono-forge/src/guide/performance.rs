@@ -91,7 +91,8 @@
 //!   looks into ranges of an index, as many for a hundred as for a million.
 //! - A transaction of a fan-out, with the children that are there already.
 //! - Memory, with children, runs and finished work. What grows with concurrency: a run that executes holds its
-//!   future and its book-keeping, a few KiB; up to 4,000 are claimed ahead of the slots where they end quickly.
+//!   future and its book-keeping, a few KiB; up to 4,000 are claimed ahead of the slots where they end quickly,
+//!   no more than about 32 MiB of arguments, and what waits for more than a second while all slots are busy is left to other workers.
 //!
 //! What does: a replay with its run's records; the order of completion with eight bytes a child; and the file.
 //!

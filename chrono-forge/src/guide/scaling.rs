@@ -49,13 +49,19 @@
 //!
 //! A process opens `writers` + `readers` (4) connections as it needs them, one for claims and the calls of operators, one
 //! for heartbeats, and one that listens: 9 with the defaults, 8 with `notify=off`. `.readers(1)` and `writers=1` give 5. A process
-//! that only starts and reads keeps two that write and none for heartbeats: 7. `shutdown()` closes all of them. So the 100
+//! that only starts and reads keeps two that write and none for heartbeats: 7. `shutdown()` closes all of them. A worker opens one
+//! more for as long as something is set aside (below). So the 100
 //! connections that PostgreSQL allows by default do for ten processes. More slots in one process (`.queue("default", 64)`) cost no
 //! connection; more processes want a larger `max_connections`, fewer readers, or a pooler.
 //!
 //! Every statement that writes has a time limit: none of them, and no pause between two, lasts half as long as a lease (a
 //! migration may take its time). So the server rolls back what a frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
 //! runs wait meanwhile and are not harmed.
+//!
+//! What cannot be written for now holds up nobody else: where a row is locked by somebody (a session left open in a
+//! console), the writes of that run are set aside with all that follows of it, and tried again after pauses that grow to 5 seconds,
+//! however long it takes. Only a write that by itself runs into the time limit of a statement, ten times, while
+//! others are written and nobody is in its way, ends its run: as failed, with the server's words and the remedy.
 //!
 //! An application that has a pool of its own can lend from it:
 //! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of `PgConnection`, keeps what it

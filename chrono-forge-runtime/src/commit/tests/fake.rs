@@ -185,6 +185,7 @@ impl Store for Fake {
         Ok(Box::new(FakeWriter {
             inner: self.inner.writer()?,
             gate: Arc::clone(&self.gate),
+            locks_rows: self.capabilities.parallel_writes,
         }))
     }
 
@@ -231,6 +232,7 @@ impl Exports for Fake {
 struct FakeWriter {
     inner: Box<dyn Writer>,
     gate: Arc<Gate>,
+    locks_rows: bool,
 }
 
 impl Writer for FakeWriter {
@@ -250,12 +252,18 @@ impl Writer for FakeWriter {
         self.inner.apply(plans, now)
     }
 
+    fn held_up(&mut self, plans: &[Plan]) -> StoreResult<Option<Vec<bool>>> {
+        let held_up = || plans.iter().map(|plan| self.gate.is_locked(plan)).collect();
+        Ok(self.locks_rows.then(held_up))
+    }
+
     delegate_mut! {
         start(starts: &[Start], now: Timestamp) -> Vec<Started>;
         claim_due(request: &ClaimRequest<'_>) -> Claims;
         wake(workflow: &str, key: &str, now: Timestamp) -> Option<Woken>;
         retry(workflow: &str, key: &str, records: Option<&[String]>, now: Timestamp) -> Option<Rearmed>;
         retry_blocked(page: &BlockedPage<'_>, now: Timestamp) -> RetriedPage;
+        call_runs(calls: &[RunCall], now: Timestamp) -> Vec<RunAnswer>;
         unlock(workflow: &str, key: &str, now: Timestamp) -> Option<Found>;
         reset_crashes(workflow: &str, key: &str, now: Timestamp) -> Option<Found>;
         enter_audits(branches: &[RecordId], due_at: Timestamp, now: Timestamp) -> ();

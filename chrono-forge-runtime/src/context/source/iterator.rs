@@ -56,7 +56,7 @@ where
         })
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
+    fn cursor(&self, n: u64, _left: usize) -> Result<Json, BadCursor> {
         encode_behind(None::<&()>, &Counted { n })
     }
 }

@@ -18,7 +18,7 @@ pub struct Pages<F>(F);
 /// answers its items with the token of the next page (`None` after the last). The token is the
 /// durable cursor, so after a crash fetching goes on at the page that was not dispatched whole.
 ///
-/// A page is dispatched as one batch, or in batches of `of` if it is larger: then the cursor is its
+/// A page is dispatched as one batch, or in batches of `of` (or of about 8 MiB) if it is larger: then the cursor is its
 /// token and how many of its items were dispatched, so a token must give the same page again. A token is
 /// stored as JSON: one that is `null` there, as `Some(None)`, ends the run as unstorable.
 ///
@@ -91,6 +91,8 @@ pub struct PagedItems<F: Fetch<T>, T> {
     /// What is left of it; none before it is fetched.
     page: Option<Rest<F::Item, T>>,
     is_exhausted: bool,
+    /// The page of the batch that was answered last, and how many of its items there are up to its end.
+    answered: (Option<T>, usize),
 }
 
 /// What is left of a page, and the token behind it.
@@ -114,15 +116,17 @@ where
             at: 0,
             page: None,
             is_exhausted: false,
+            answered: (None, 0),
         }
     }
 }
 
-impl<F: Fetch<T>, T> PagedItems<F, T> {
+impl<F: Fetch<T>, T: Clone> PagedItems<F, T> {
     /// The next `of` items of a page that was fetched; goes on to the next page behind its end.
     fn take(&mut self, mut page: Rest<F::Item, T>, of: usize) -> Batch<F::Item> {
         let items = page.items.by_ref().take(of);
         let items: Vec<_> = items.map(|item| (None, item)).collect();
+        self.answered = (self.token.clone(), self.at + items.len());
         if page.items.len() > 0 {
             self.at += items.len();
             self.page = Some(page);
@@ -174,8 +178,11 @@ where
         Ok(self.take(Rest { items, next }, of))
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
-        let (token, at) = (self.token.as_ref(), self.at);
+    fn cursor(&self, n: u64, left: usize) -> Result<Json, BadCursor> {
+        let (token, at) = match left {
+            0 => (self.token.as_ref(), self.at),
+            _ => (self.answered.0.as_ref(), self.answered.1 - left),
+        };
         encode_behind(token, &Paged { token, at, n })
     }
 }

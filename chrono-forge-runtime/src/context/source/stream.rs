@@ -107,6 +107,8 @@ pub struct StreamItems<F: Open<T>, T> {
     /// None before it is polled.
     stream: Option<Pin<Box<F::Stream>>>,
     token: Option<T>,
+    /// Behind each item of the batch that was answered last.
+    behind: Vec<T>,
     /// An error that came behind items, told once these are dispatched.
     error: Option<anyhow::Error>,
 }
@@ -124,6 +126,7 @@ where
             open: self.0,
             stream: None,
             token: None,
+            behind: Vec::new(),
             error: None,
         }
     }
@@ -155,16 +158,15 @@ impl<F: Open<T>, T: Clone> StreamItems<F, T> {
         of: usize,
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
-        let token = &mut self.token;
         let stream = self
             .stream
-            .get_or_insert_with(|| Box::pin(self.open.open(token.clone())));
+            .get_or_insert_with(|| Box::pin(self.open.open(self.token.clone())));
         while filling.items.len() < of && self.error.is_none() {
             match stream.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok((item, behind)))) => {
                     filling.items.push((None, item));
                     filling.pause = None;
-                    *token = Some(behind);
+                    self.behind.push(behind);
                 }
                 Poll::Ready(Some(Err(error))) => self.error = Some(error),
                 Poll::Ready(None) => return Poll::Ready(true),
@@ -193,6 +195,10 @@ where
             items: Vec::new(),
             pause: None,
         };
+        if let Some(last) = self.behind.pop() {
+            self.token = Some(last);
+            self.behind.clear();
+        }
         let is_last = poll_fn(|cx| self.poll_fill(&mut filling, of, cx)).await;
         match self.error.take() {
             Some(error) if filling.items.is_empty() => Err(error),
@@ -208,8 +214,9 @@ where
         }
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
-        let token = self.token.as_ref();
+    fn cursor(&self, n: u64, left: usize) -> Result<Json, BadCursor> {
+        let reached = self.behind.len().checked_sub(left + 1);
+        let token = reached.map_or(self.token.as_ref(), |at| self.behind.get(at));
         encode_behind(token, &Reached { token, n })
     }
 }

@@ -7,6 +7,8 @@ use crate::record::{ErrorRow, Plan, Record, RecordState, Withdrawal};
 pub(super) struct Draft {
     pub(super) plan: Plan,
     delivers: bool,
+    /// About what the plan carries.
+    bytes: usize,
 }
 
 impl Draft {
@@ -14,11 +16,23 @@ impl Draft {
         Self {
             plan,
             delivers: false,
+            bytes: 0,
         }
+    }
+
+    /// So much more is carried.
+    pub(super) fn weigh(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// About what the plan carries: what was replaced counts, too.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Writes a record's newest state.
     pub(super) fn record(&mut self, mut record: Record) {
+        self.weigh(record.bytes());
         if let Some(earlier) = self
             .plan
             .records
@@ -35,6 +49,7 @@ impl Draft {
     /// Writes an outcome that the body receives now.
     pub(super) fn deliver(&mut self, record: Record, errors: Vec<ErrorRow>) {
         self.record(record);
+        self.weigh(errors.iter().map(ErrorRow::bytes).sum());
         self.plan.errors.extend(errors);
         self.delivers = true;
     }
@@ -73,6 +88,7 @@ impl Draft {
             return None;
         }
         let next = Plan::new(plan.fence, plan.parent);
+        self.bytes = 0;
         Some((
             std::mem::replace(&mut self.plan, next),
             std::mem::take(&mut self.delivers),

@@ -131,6 +131,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// About what the draft carries.
+    pub(super) fn drafted_bytes(&self) -> usize {
+        self.draft.bytes()
+    }
+
     pub(super) fn new(fence: Fence, run: &ClaimedRun) -> Self {
         Self {
             ops: BTreeMap::new(),

@@ -142,16 +142,16 @@ impl Pass {
         Poll::Pending
     }
 
-    /// Adds a batch of children to the draft.
-    pub fn dispatch(&self, id: OpId, cursor: Option<(&str, Json)>, children: Vec<Child>) {
+    /// Adds a batch of children to the draft; tells whether it now carries as much as one transaction should.
+    pub fn dispatch(&self, id: OpId, cursor: Option<(&str, Json)>, children: Vec<Child>) -> bool {
         let now = self.now();
         let mut ledger = self.ledger();
         let Some(op) = ledger.ops.get(&id) else {
-            return;
+            return false;
         };
         let branch = Arc::clone(&op.step_name);
         let Some(scope) = ledger.scopes.get_mut(&id) else {
-            return;
+            return false;
         };
         let mut has_moved = false;
         if let Some((spawn, cursor)) = &cursor {
@@ -160,7 +160,9 @@ impl Pass {
         }
         let prefix = format!("{}${}$", self.run.key, scope.name);
         let mut rows = Vec::with_capacity(children.len());
+        let mut bytes = 0;
         for child in children {
+            bytes += child.args.len();
             rows.push(ChildRow {
                 key: format!("{prefix}{}", child.key_suffix),
                 workflow: child.definition.name.into(),
@@ -189,6 +191,8 @@ impl Pass {
             children: rows,
             at: now,
         });
+        ledger.draft.weigh(bytes);
+        ledger.draft.bytes() >= self.host.config.batch.bytes_max
     }
 
     /// As many children as there is room for are inserted already claimed: the largest single gain

@@ -1,6 +1,7 @@
 //! Claimed runs that wait for a slot: the most urgent level first, in a level the oldest.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use crate::record::{ClaimedRun, Level};
 
@@ -10,8 +11,10 @@ const LOWEST_FIRST_EVERY: u64 = 16;
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     /// No queue of it is empty.
-    by_level: BTreeMap<Level, VecDeque<ClaimedRun>>,
+    by_level: BTreeMap<Level, VecDeque<(Instant, ClaimedRun)>>,
     len: usize,
+    /// Of the arguments.
+    bytes: usize,
     urgent: usize,
     taken: u64,
 }
@@ -33,7 +36,9 @@ impl Buffer {
     pub(super) fn push(&mut self, run: ClaimedRun) {
         self.len += 1;
         self.urgent += usize::from(run.level.is_urgent());
-        self.by_level.entry(run.level).or_default().push_back(run);
+        self.bytes += run.args.len();
+        let level = self.by_level.entry(run.level).or_default();
+        level.push_back((Instant::now(), run));
     }
 
     pub(super) fn pop(&mut self) -> Option<ClaimedRun> {
@@ -47,16 +52,46 @@ impl Buffer {
         if level.get().is_empty() {
             level.remove();
         }
-        let run = run?;
-        self.len -= 1;
-        self.urgent -= usize::from(run.level.is_urgent());
+        let (_, run) = run?;
+        self.forget(&run);
         Some(run)
+    }
+
+    fn forget(&mut self, run: &ClaimedRun) {
+        self.len -= 1;
+        self.bytes -= run.args.len();
+        self.urgent -= usize::from(run.level.is_urgent());
+    }
+
+    /// What all that waits here weighs.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Since when the oldest run waits.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let first = self.by_level.values().filter_map(VecDeque::front);
+        first.map(|(since, _)| *since).min()
+    }
+
+    /// Takes what waits since this moment or longer.
+    pub(super) fn take_older(&mut self, than: Instant) -> Vec<ClaimedRun> {
+        let mut taken = Vec::new();
+        for level in self.by_level.values_mut() {
+            let young = level.partition_point(|(since, _)| *since <= than);
+            taken.extend(level.drain(..young).map(|(_, run)| run));
+        }
+        self.by_level.retain(|_, level| !level.is_empty());
+        for run in &taken {
+            self.forget(run);
+        }
+        taken
     }
 
     /// Everything, and nothing is left.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = ClaimedRun> {
         let levels = std::mem::take(self).by_level;
-        levels.into_values().flatten()
+        levels.into_values().flatten().map(|(_, run)| run)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One queue: what is taken of its slots, and what may be claimed beyond them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
@@ -15,13 +16,29 @@ const HEALTHY_PER_RETURNING: usize = 32;
 /// The most runs of one queue that are claimed ahead of its slots.
 const AHEAD_MAX: usize = 4_000;
 
+/// What waits for a slot weighs no more than this and what one claim brings.
+const AHEAD_BYTES_MAX: usize = 32 << 20;
+
+/// Room is kept for no longer; whose commit takes longer has its runs inserted all the same, beyond it.
+const RESERVED_MAX: Duration = Duration::from_secs(1);
+
+/// A run that waits for a slot for longer, while all are busy, is left to others.
+const AHEAD_MAX_WAIT: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) limit: usize,
+    /// Tasks that execute runs one after the other.
     pub(super) running: usize,
-    pub(super) reserved: usize,
+    /// Those that execute one just now.
+    pub(super) executing: usize,
+    /// By number, and so by age.
+    reservations: BTreeMap<u64, Reserved>,
+    reserved: usize,
     /// Of these, for runs of urgent levels.
-    pub(super) reserved_urgent: usize,
+    reserved_urgent: usize,
+    /// What was claimed ahead had to be handed back; none is before a slot is free.
+    was_too_far_ahead: bool,
     pub(super) buffer: Buffer,
     /// The last claim came back full, so more is due.
     backlog: bool,
@@ -41,13 +58,23 @@ pub(super) struct Queue {
     pub(super) cautious_until: Option<Instant>,
 }
 
+#[derive(Debug)]
+struct Reserved {
+    count: usize,
+    urgent: usize,
+    until: Instant,
+}
+
 impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
             running: 0,
+            executing: 0,
+            reservations: BTreeMap::new(),
             reserved: 0,
             reserved_urgent: 0,
+            was_too_far_ahead: false,
             buffer: Buffer::default(),
             backlog: false,
             urgent_backlog: false,
@@ -62,7 +89,78 @@ impl Queue {
         }
     }
 
+    /// Keeps room for so many runs, `urgent` of them of urgent levels.
+    pub(super) fn keep(&mut self, number: u64, count: usize, urgent: usize) {
+        let until = Instant::now() + RESERVED_MAX;
+        let reserved = Reserved {
+            count,
+            urgent,
+            until,
+        };
+        self.reservations.insert(number, reserved);
+        self.reserved += count;
+        self.reserved_urgent += urgent;
+    }
+
+    /// Gives room back, once: it may have come back by itself.
+    pub(super) fn give_back(&mut self, number: u64) {
+        if let Some(reserved) = self.reservations.remove(&number) {
+            self.reserved -= reserved.count;
+            self.reserved_urgent -= reserved.urgent;
+        }
+    }
+
+    fn expire(&mut self) {
+        while let Some((number, first)) = self.reservations.first_key_value() {
+            if first.until > Instant::now() {
+                return;
+            }
+            let number = *number;
+            self.give_back(number);
+        }
+    }
+
+    /// A task has taken a run, or ends because there is none.
+    pub(super) fn took(&mut self, run: Option<&ClaimedRun>) {
+        if run.is_some() {
+            self.executing += 1;
+        } else {
+            self.running -= 1;
+            self.was_too_far_ahead = false;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.executing >= self.limit
+    }
+
+    /// What was claimed ahead and waits for too long.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<ClaimedRun> {
+        let Some(since) = now.checked_sub(AHEAD_MAX_WAIT).filter(|_| self.is_full()) else {
+            return Vec::new();
+        };
+        let overdue = self.buffer.take_older(since);
+        if !overdue.is_empty() {
+            self.was_too_far_ahead = true;
+            self.backlog = true;
+        }
+        overdue
+    }
+
+    /// When room comes back, or something is to be handed back, without anybody telling.
+    pub(super) fn next_change(&self) -> Option<Instant> {
+        let first = self.reservations.first_key_value();
+        let oldest = self.buffer.oldest().filter(|_| self.is_full());
+        let overdue = oldest.map(|since| since + AHEAD_MAX_WAIT);
+        first
+            .map(|(_, it)| it.until)
+            .into_iter()
+            .chain(overdue)
+            .min()
+    }
+
     fn roll(&mut self) {
+        self.expire();
         let elapsed = self.window_start.elapsed();
         if elapsed < WINDOW {
             return;
@@ -79,15 +177,17 @@ impl Queue {
     /// A body ended, of a run that tried again what failed or of a healthy one.
     pub(super) fn finished(&mut self, returned: bool) {
         self.roll();
+        self.executing = self.executing.saturating_sub(1);
         self.finished_now += 1;
         self.healthy_now += usize::from(!returned);
     }
 
     fn ahead(&mut self) -> usize {
         self.roll();
-        if self
-            .cautious_until
-            .is_some_and(|until| Instant::now() < until)
+        let is_cautious = |until| Instant::now() < until;
+        if self.was_too_far_ahead
+            || self.buffer.bytes() >= AHEAD_BYTES_MAX
+            || self.cautious_until.is_some_and(is_cautious)
         {
             return 0;
         }
@@ -131,9 +231,9 @@ impl Queue {
         most.saturating_sub(self.reserved_urgent + self.buffer.urgent())
     }
 
-    /// Slots in use, promised, or waited for.
+    /// Slots in use, promised, or waited for. A run that was offered to a slot waits for it until it is taken.
     fn taken(&self) -> usize {
-        self.running + self.reserved + self.buffer.len()
+        self.executing + self.reserved + self.buffer.len()
     }
 
     /// What to claim from the database now, if that is worth a transaction.
@@ -197,6 +297,7 @@ impl Queue {
     /// Whether a run that is started may be inserted already claimed: nothing that should go before
     /// it is known to wait.
     pub(super) fn has_direct_room(&mut self, urgent: bool) -> bool {
+        self.expire();
         let free = self.taken() < self.limit && !self.backlog;
         free || urgent && !self.urgent_backlog && self.urgent_room() > 0
     }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::bind::{Bind, instant, instants, ints, names, texts};
 use super::statement::Stmt;
 use crate::record::{ClaimedRun, Due, Nonce, WorkerId};
-use crate::store::shared::claim::{DueRow, claimed, visits};
+use crate::store::shared::claim::{CLAIM_BYTES_MAX, DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 pub(super) use marks::{Marks, Range};
 
@@ -33,6 +33,9 @@ pub(super) use marks::{Marks, Range};
 /// left after one look, however many workflows are served; one that has marks is looked at by them, since its own
 /// beginning may be behind a million dead entries.
 ///
+/// A claim ends at bytes of arguments, too, whose length is told without reading them; the first run is taken whatever it
+/// weighs.
+///
 /// Only what is read is locked, and only what there is room for is read. Of the suspects among them the first is
 /// taken, the others stay as they are.
 pub(super) const CLAIM: &str = "
@@ -43,7 +46,8 @@ WITH worker AS MATERIALIZED (
     SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
 ), due AS MATERIALIZED (
     SELECT d.id, d.crashes, d.wake_at, d.lock_epoch, row_number() OVER () AS place,
-        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects
+        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects,
+        sum(d.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
     FROM worker
     CROSS JOIN (
         SELECT ?::timestamptz AS now, ?::bigint AS healthy_below, ?::boolean AS instants_first
@@ -91,7 +95,7 @@ WITH worker AS MATERIALIZED (
                 (greatest(came_to.instant, longest.since + interval '1 us'), asked.now)
             ) AS part (first, last)
             CROSS JOIN LATERAL (
-                SELECT w.id, w.crashes, w.wake_at, w.lock_epoch
+                SELECT w.id, w.crashes, w.wake_at, w.lock_epoch, octet_length(w.args) AS bytes
                 FROM chrono_forge_workflows AS w
                 WHERE w.queue = visit.queue AND w.priority = level.value::smallint
                     AND w.workflow = name.value
@@ -117,6 +121,7 @@ WITH worker AS MATERIALIZED (
         updated_at = ?
     FROM due CROSS JOIN worker
     WHERE w.id = due.id AND (due.crashes < ? OR due.suspects = 1)
+        AND (due.bytes <= ? OR due.place = 1)
     RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, due.lock_epoch, w.args,
         w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
 ), entered AS (
@@ -223,7 +228,7 @@ fn take(
     let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
     let healthy_below = if quarantine { u32::MAX } else { suspect_from };
     let nonce = Nonce::draw();
-    let binds: [Bind<'_>; 20] = [
+    let binds: [Bind<'_>; 21] = [
         request.worker.0.into(),
         request.worker.1.0.into(),
         texts(marks.iter().map(|(range, _)| &*range.queue)),
@@ -243,6 +248,7 @@ fn take(
         now.into(),
         now.into(),
         suspect_from.into(),
+        CLAIM_BYTES_MAX.into(),
         request.worker.0.into(),
     ];
     type Row = (DueRow, String, PgTimestamp, PgTimestamp);

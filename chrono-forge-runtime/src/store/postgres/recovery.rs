@@ -16,11 +16,11 @@ use jiff::Timestamp;
 use super::bind::{Bind, due, instant, ints};
 use super::runs::newest_error;
 use super::statement::Stmt;
-use super::{runs, worker};
+use super::{runs, wake, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
-use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
+use crate::store::{BlockedPage, Found, Rearmed, RetriedPage, RunAnswer, RunAsks, RunCall};
 
 /// The newest error of a run is the one that its result tells.
 macro_rules! blocked {
@@ -122,6 +122,43 @@ pub(super) fn retry(
         return Ok(None);
     };
     RECORDS.retry(conn, (run, state), names, now).map(Some)
+}
+
+/// Does what is asked, one run after the other in the order of their ids, which is the order of locks; answers in the
+/// order of the calls.
+pub(super) fn call_runs(
+    conn: &mut PgConnection,
+    calls: &[RunCall],
+    now: Now,
+) -> QueryResult<Vec<RunAnswer>> {
+    let mut order = Vec::with_capacity(calls.len());
+    for (place, call) in calls.iter().enumerate() {
+        let found = match calls.len() {
+            1 => None,
+            _ => runs::identify(conn, &call.workflow, &call.key)?,
+        };
+        order.push((found.map(|found| found.run), place));
+    }
+    order.sort_unstable();
+    let mut answers: Vec<(usize, RunAnswer)> = Vec::with_capacity(calls.len());
+    for (_, place) in order {
+        let RunCall {
+            workflow,
+            key,
+            asks,
+        } = &calls[place];
+        let answer = match asks {
+            RunAsks::Wake => RunAnswer::Woken(wake::wake(conn, workflow, key, now)?),
+            RunAsks::Retry(records) => {
+                let records = records.as_deref();
+                RunAnswer::Retried(retry(conn, (workflow, key), records, now)?)
+            }
+            RunAsks::Unlock => RunAnswer::Unlocked(unlock(conn, (workflow, key), now)?),
+        };
+        answers.push((place, answer));
+    }
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 /// Locks what a retry of these runs may change; answers where they stand then.

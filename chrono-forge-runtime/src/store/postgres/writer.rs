@@ -14,8 +14,8 @@ use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, Ru
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
-    Rearmed, Recovered, RetriedPage, Start, Started, StoreError, StoreErrorKind, StoreResult,
-    Woken, WorkerEntry, Writer,
+    Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreError,
+    StoreErrorKind, StoreResult, Woken, WorkerEntry, Writer,
 };
 
 /// How often a batch is begun anew because a row that it inserts has appeared meanwhile.
@@ -152,6 +152,16 @@ impl Writer for PostgresWriter {
         self.write_once("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
+    }
+
+    fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
+        let now = self.arrivals.at(now);
+        let name = calls.first().map_or("wake", RunCall::name);
+        if calls.iter().all(|call| call.asks == RunAsks::Wake) {
+            let woken = self.write(name, |conn| wake::wake_all(conn, calls, now))?;
+            return Ok(woken.into_iter().map(RunAnswer::Woken).collect());
+        }
+        self.write_once(name, |conn| recovery::call_runs(conn, calls, now))
     }
 
     fn retry_blocked(

@@ -6,6 +6,9 @@ use super::codes::{count, level};
 use crate::record::{ClaimedRun, Epoch, Level, Nonce, RecordId, RunId};
 use crate::store::Room;
 
+/// Arguments of one claim; the run that goes beyond it is left to the next, unless it is the first.
+pub(in crate::store) const CLAIM_BYTES_MAX: i64 = 8 << 20;
+
 /// Levels in the order to visit them, and the most to take from them: first those of healthy runs, then those of
 /// runs that return.
 pub(in crate::store) fn visits(room: &Room, lowest_first: bool) -> [(Vec<Level>, u32); 2] {

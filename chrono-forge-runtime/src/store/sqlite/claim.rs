@@ -3,6 +3,8 @@
 //! Sleepers are behind the end of their range and runs of names that nobody here serves are in no
 //! range, so neither costs anything.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -10,7 +12,7 @@ use super::bind::{Bind, id_list, instant, name_list};
 use super::statement::Stmt;
 use super::{held, worker};
 use crate::record::{ClaimedRun, Level, Nonce, RunId};
-use crate::store::shared::claim::{DueRow, claimed, visits};
+use crate::store::shared::claim::{CLAIM_BYTES_MAX, DueRow, claimed, visits};
 use crate::store::{ClaimRequest, Claims};
 
 /// Since when the run waits that is due at once and goes first in its range: whoever waited for an instant that is
@@ -36,11 +38,12 @@ macro_rules! longest {
 /// the first run at once has waited, then everything else. Whoever is in the middle goes first in the next claim.
 ///
 /// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index. A level
-/// that nothing waits in is left after one look, however many workflows are served, and so is a range.
+/// that nothing waits in is left after one look, however many workflows are served, and so is a range. Of arguments only
+/// the length is looked at, which is told without reading them: they come with the runs that are taken.
 pub(super) const DUE: &str = concat!(
     "
-SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args, w.attempts, w.retry_counts,
-    w.crashes, w.parent_execution_log_id, w.created_at
+SELECT w.id, w.key, w.workflow, w.priority, w.lock_epoch, '', w.attempts, w.retry_counts,
+    w.crashes, w.parent_execution_log_id, w.created_at, octet_length(w.args)
 FROM (SELECT ? AS value, ? AS now, ? AS healthy_below, ? AS instants_first) AS queue
 CROSS JOIN json_each(?) AS level
 CROSS JOIN json_each(?) AS name
@@ -77,7 +80,8 @@ UPDATE chrono_forge_workflows SET
     lock_epoch = (((lock_epoch >> 32) + 1) << 32) | ?,
     started_at = ifnull(started_at, ?),
     updated_at = ?
-WHERE id IN (SELECT value FROM json_each(?))";
+WHERE id IN (SELECT value FROM json_each(?))
+RETURNING id, args";
 
 type Due = (
     (
@@ -92,6 +96,7 @@ type Due = (
         BigInt,
         Nullable<BigInt>,
     ),
+    BigInt,
     BigInt,
 );
 
@@ -109,13 +114,17 @@ pub(super) fn claim_due(
     }
     let mut claims = Claims::default();
     let nonce = Nonce::draw();
-    let mut quarantine = request.quarantine_slot;
+    let mut left = Left {
+        quarantine: request.quarantine_slot,
+        bytes: CLAIM_BYTES_MAX,
+        is_first: true,
+    };
     for room in request.queues {
         for (levels, limit) in visits(room, request.lowest_first) {
             let from = (&*room.queue, &*levels, limit, instants_first);
             claims
                 .runs
-                .extend(due(conn, (request, nonce), from, &mut quarantine)?);
+                .extend(due(conn, (request, nonce), from, &mut left)?);
         }
     }
     if claims.runs.is_empty() {
@@ -131,26 +140,45 @@ pub(super) fn claim_due(
         now.into(),
         list.into(),
     ];
-    Stmt::<()>::new(TAKE, &take).execute(conn)?;
+    let args: Vec<(i64, String)> = Stmt::<(BigInt, Text)>::new(TAKE, &take).load(conn)?;
+    let mut args: HashMap<i64, String> = args.into_iter().collect();
+    for run in &mut claims.runs {
+        run.args = args.remove(&run.id.0).unwrap_or_default().into();
+    }
     held::enter(conn, request.worker, &ids)?;
     Ok(claims)
 }
 
-/// Due runs of one queue and of these levels in the order asked for. `quarantine` is the one place for a run that keeps
-/// killing its workers; it is used up by the first such run.
+/// What a claim may still take beside so many runs.
+struct Left {
+    /// The one place for a run that keeps killing its workers; it is used up by the first such run.
+    quarantine: bool,
+    bytes: i64,
+    /// A run is taken whatever it weighs, if it is the only one.
+    is_first: bool,
+}
+
+impl Left {
+    fn fits(&mut self, bytes: i64) -> bool {
+        self.bytes -= bytes;
+        std::mem::take(&mut self.is_first) || self.bytes >= 0
+    }
+}
+
+/// Due runs of one queue and of these levels in the order asked for.
 fn due(
     conn: &mut SqliteConnection,
     (request, nonce): (&ClaimRequest<'_>, Nonce),
     (queue, levels, limit, instants_first): (&str, &[Level], u32, bool),
-    quarantine: &mut bool,
+    left: &mut Left,
 ) -> QueryResult<Vec<ClaimedRun>> {
-    if limit == 0 {
+    if limit == 0 || left.bytes < 0 {
         return Ok(Vec::new());
     }
     let wanted = limit as usize;
     let mut window = i64::from(limit);
     loop {
-        let healthy_below = match *quarantine {
+        let healthy_below = match left.quarantine {
             true => u32::MAX,
             false => request.quarantine_from,
         };
@@ -163,13 +191,16 @@ fn due(
             name_list(request.workflows).into(),
             window.into(),
         ];
-        let rows: Vec<(DueRow, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
+        let rows: Vec<(DueRow, i64, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
-        let mut open = *quarantine;
-        let mut taken: Vec<ClaimedRun> = rows
+        let mut open = left.quarantine;
+        let mut taken: Vec<(ClaimedRun, i64)> = rows
             .into_iter()
-            .map(|(row, created_at)| claimed(row, nonce, queue.to_owned(), instant(created_at)))
-            .filter(|run| run.crashes < request.quarantine_from || std::mem::take(&mut open))
+            .map(|(row, created_at, bytes)| {
+                let run = claimed(row, nonce, queue.to_owned(), instant(created_at));
+                (run, bytes)
+            })
+            .filter(|(run, _)| run.crashes < request.quarantine_from || std::mem::take(&mut open))
             .collect();
         // Runs that must wait for quarantine stood in front of others: look further.
         if taken.len() < wanted && !last {
@@ -177,10 +208,13 @@ fn due(
             continue;
         }
         taken.truncate(wanted);
+        let fits = |(_, bytes): &(ClaimedRun, i64)| left.fits(*bytes);
+        let taken = taken.into_iter().take_while(fits);
+        let taken: Vec<ClaimedRun> = taken.map(|(run, _)| run).collect();
         let suspect = taken
             .iter()
             .any(|run| run.crashes >= request.quarantine_from);
-        *quarantine &= !suspect;
+        left.quarantine &= !suspect;
         return Ok(taken);
     }
 }

@@ -13,7 +13,8 @@ use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, Ru
 use crate::store::shared::arrivals::Arrivals;
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
-    Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, WorkerEntry, Writer,
+    Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreResult,
+    Woken, WorkerEntry, Writer,
 };
 
 /// A connection that several hold, one at a time.
@@ -115,6 +116,28 @@ impl Writer for SqliteWriter {
         let now = self.arrivals.at(now);
         self.write("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
+        })
+    }
+
+    fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
+        let now = self.arrivals.at(now);
+        let name = calls.first().map_or("wake", RunCall::name);
+        self.write(name, |conn| {
+            let answer = |call: &RunCall| {
+                let (workflow, key) = (&*call.workflow, &*call.key);
+                Ok(match &call.asks {
+                    RunAsks::Wake => RunAnswer::Woken(wake::wake(conn, workflow, key, now)?),
+                    RunAsks::Retry(records) => {
+                        let records = records.as_deref();
+                        let retried = recovery::retry(conn, (workflow, key), records, now)?;
+                        RunAnswer::Retried(retried)
+                    }
+                    RunAsks::Unlock => {
+                        RunAnswer::Unlocked(recovery::unlock(conn, (workflow, key), now)?)
+                    }
+                })
+            };
+            calls.iter().map(answer).collect()
         })
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Position<K> {
     landmark: Option<K>,
     steps: u64,
     stride: u64,
+    /// The keys that the last page passed, in order.
+    passed: Vec<K>,
 }
 
 impl<K: RowKey> Position<K> {
@@ -31,12 +33,18 @@ impl<K: RowKey> Position<K> {
             after,
             steps: 0,
             stride: 1,
+            passed: Vec::new(),
         }
     }
 
     /// The key that the next page follows.
     pub(super) fn after(&self) -> Option<K> {
         self.after.clone()
+    }
+
+    /// The keys that the last page passed, in order.
+    pub(super) fn take_passed(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.passed)
     }
 
     /// Moves behind the first `of` rows of a page; answers them, each with the text of its key. Whatever
@@ -47,7 +55,7 @@ impl<K: RowKey> Position<K> {
         of: usize,
     ) -> Result<Vec<(String, R)>, KeysetError> {
         let mut rows: Vec<(String, R)> = Vec::with_capacity(page.len().min(of));
-        let mut last: Option<K> = None;
+        self.passed.clear();
         for (key, row) in page {
             #[allow(
                 clippy::eq_op,
@@ -61,17 +69,17 @@ impl<K: RowKey> Position<K> {
             }
             if rows.len() == of {
                 // What comes after the cursor may not equal it, or it would be passed over.
-                if last.as_ref() == Some(&key) {
+                if self.passed.last() == Some(&key) {
                     return Err(self.doubled(&key));
                 }
                 break;
             }
             rows.push((key.to_string(), row));
-            last = Some(key);
+            self.passed.push(key);
         }
         self.check_texts(&rows)?;
-        if let Some(last) = last {
-            self.step_to(last)?;
+        if let Some(last) = self.passed.last() {
+            self.step_to(last.clone())?;
         }
         Ok(rows)
     }

@@ -26,6 +26,8 @@ pub struct KeysetRows<K, R> {
     position: Position<K>,
     /// The second reading of a snapshot has begun.
     looks_again: bool,
+    /// The keys of the batch that was answered last, and whether it was of the second reading.
+    answered: (Vec<K>, bool),
 }
 
 /// Cursor of a keyset: the key of the last row that was passed (none: of no row), the number of children
@@ -52,6 +54,7 @@ impl<K: RowKey, R> KeysetRows<K, R> {
             is_snapshot,
             position: Position::new(column, None),
             looks_again: false,
+            answered: (Vec::new(), false),
         }
     }
 }
@@ -82,6 +85,7 @@ impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
         let is_whole = page.len() <= of;
         let rows = self.position.advance(page, of)?;
         let looks_again = self.looks_again;
+        self.answered = (self.position.take_passed(), looks_again);
         if is_whole && self.is_snapshot && !looks_again {
             self.position = Position::new(self.column, None);
             self.looks_again = true;
@@ -96,8 +100,15 @@ impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
         })
     }
 
-    fn cursor(&self, n: u64) -> Result<Json, BadCursor> {
-        let (pk, again) = (self.position.after(), self.looks_again);
+    fn cursor(&self, n: u64, left: usize) -> Result<Json, BadCursor> {
+        let (pk, again) = match left {
+            0 => (self.position.after(), self.looks_again),
+            _ => {
+                let (keys, looks_again) = &self.answered;
+                let reached = keys.len().checked_sub(left + 1);
+                (reached.and_then(|at| keys.get(at)).cloned(), *looks_again)
+            }
+        };
         encode_behind(
             pk.as_ref(),
             &Cursor {
