@@ -26,6 +26,8 @@ mod sessions;
 #[cfg(feature = "postgres")]
 mod tls;
 #[cfg(feature = "postgres")]
+mod two_servers;
+#[cfg(feature = "postgres")]
 mod world;
 
 #[cfg(not(feature = "postgres"))]

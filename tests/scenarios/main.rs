@@ -40,6 +40,7 @@ mod replay;
 mod restored;
 mod results;
 mod retries;
+mod sequences;
 mod shutdown;
 mod spawn_each;
 mod stall_and_fail;

@@ -42,7 +42,7 @@ async fn above(name: String) -> Result<Vec<String>> {
 
 /// Fails once with its name, then returns it.
 #[workflow]
-async fn fails(probe: State<Probe>, name: String) -> Result<String> {
+async fn fails_once(probe: State<Probe>, name: String) -> Result<String> {
     step!(
         "once",
         retry = RetryPolicy::new()
@@ -243,11 +243,20 @@ async fn children_and_their_branches_are_told_apart_too(world: &World) {
 
 #[scenario]
 async fn an_error_is_written_to_no_other_run(world: &World) {
-    let forge = silent(world.builder([fails::NAME])).open().await.unwrap();
-    let lost = forge.start("lost", fails("lost".into())).await.unwrap();
+    let forge = silent(world.builder([fails_once::NAME]))
+        .open()
+        .await
+        .unwrap();
+    let lost = forge
+        .start("lost", fails_once("lost".into()))
+        .await
+        .unwrap();
     world.noted("began lost", 1).await;
     set_back(world);
-    let kept = forge.start("kept", fails("kept".into())).await.unwrap();
+    let kept = forge
+        .start("kept", fails_once("kept".into()))
+        .await
+        .unwrap();
     assert_eq!(kept.id(), lost.id());
     world.noted("began kept", 1).await;
     world.probe.set("lost", 1);

@@ -73,7 +73,9 @@ impl Identity {
             StoreError::new("open", StoreErrorKind::Corrupt, message)
         };
         // Page 1 of a file that was never checkpointed says nothing yet.
-        let _ = numbers(conn, "SELECT busy FROM pragma_wal_checkpoint('PASSIVE')");
+        let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+        let _ =
+            Stmt::<(BigInt, BigInt, BigInt)>::new(checkpoint, &[]).load::<(i64, i64, i64)>(conn);
         let found = std::fs::metadata(path).map_err(failed)?;
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");

@@ -1,0 +1,228 @@
+//! Two servers behind one URL, both of which take writes: a process is with one of them, and never goes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chrono_forge::prelude::*;
+use chrono_forge::{Builder, DatabasePool};
+use chrono_forge_tests::proxy::Proxy;
+use chrono_forge_tests::server::Server;
+use diesel::r2d2::{ConnectionManager, Pool};
+
+use crate::world::{bounded, connect, execute, server_of, text};
+
+/// Steps that began, for all runs of the test together.
+#[derive(Clone, Default)]
+struct Begun(Arc<AtomicUsize>);
+
+/// Step after step, each recorded before the next one begins.
+#[workflow]
+async fn walk(begun: State<Begun>, steps: u32) -> Result<u32> {
+    for step in 0..steps {
+        step!(format!("{step}"), {
+            begun.0.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(steps)
+}
+
+const STEPS: u32 = 20;
+
+/// The former primary and the server that was promoted, each behind a stretch of network of its own.
+struct Pair {
+    former: Server,
+    promoted: Server,
+    to_former: Proxy,
+    to_promoted: Proxy,
+}
+
+impl Pair {
+    fn new(test: &str) -> Option<Self> {
+        let former = server_of(test, Server::start())?;
+        let promoted = server_of(test, former.start_standby())?;
+        let (to_former, to_promoted) = (Proxy::to(former.port()), Proxy::to(promoted.port()));
+        Some(Self {
+            former,
+            promoted,
+            to_former,
+            to_promoted,
+        })
+    }
+
+    /// The former primary stands first.
+    fn url(&self) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?schema=forge",
+            self.to_former.port(),
+            self.to_promoted.port()
+        )
+    }
+
+    /// Waits until the other one has all that this one has.
+    fn in_step(&self) {
+        let mut former = connect(&self.former.url(""));
+        let at = text(&mut former, "SELECT pg_current_wal_lsn()::text AS text");
+        let mut standby = connect(&self.promoted.url("target_session_attrs=any"));
+        let is_there = format!("SELECT (pg_last_wal_replay_lsn() >= '{at}')::text AS text");
+        while text(&mut standby, &is_there) != "true" {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn promote(&self) {
+        let mut standby = connect(&self.promoted.url("target_session_attrs=any"));
+        execute(&mut standby, "SELECT pg_promote()");
+    }
+}
+
+fn worker(url: &str, begun: &Begun) -> Builder {
+    let second = Duration::from_secs(1);
+    let builder = Forge::builder(url).workflows([walk::NAME]);
+    let builder = builder.state(begun.clone()).lease(second * 4);
+    builder.heartbeat(second / 2).poll_interval(second / 5)
+}
+
+/// Runs that the database at this URL has, and those of them that are done.
+fn runs(server: &Server) -> String {
+    let sql = "SELECT count(*) || ' ' || count(*) FILTER (WHERE state = 2) AS text
+        FROM forge.chrono_forge_workflows";
+    text(&mut connect(&server.url("")), sql)
+}
+
+/// Ends about half of the sessions of the engine.
+const CUT_HALF: &str = "SELECT count(pg_terminate_backend(pid))::text AS text FROM pg_stat_activity
+    WHERE application_name = 'chrono-forge' AND pid % 2 = 0";
+
+#[test]
+fn a_process_never_goes_back_to_the_server_that_it_left() {
+    let Some(pair) = Pair::new("a_process_never_goes_back_to_the_server_that_it_left") else {
+        return;
+    };
+    let begun = Begun::default();
+    bounded(async {
+        let forge = worker(&pair.url(), &begun).open().await.unwrap();
+        forge
+            .start("first", walk(1))
+            .await
+            .unwrap()
+            .result()
+            .await
+            .unwrap();
+        pair.in_step();
+        pair.to_former.cut();
+        pair.promote();
+        let run = forge.start("second", walk(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
+        let left = runs(&pair.former);
+        assert_eq!(left, "1 1");
+        // The former one is back, takes writes, and stands first.
+        pair.to_former.mend();
+        for round in 0..4 {
+            let run = forge
+                .start(&format!("round {round}"), walk(STEPS))
+                .await
+                .unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _ = text(&mut connect(&pair.promoted.url("")), CUT_HALF);
+            assert_eq!(run.result().await.unwrap(), STEPS);
+        }
+        assert_eq!(
+            runs(&pair.former),
+            left,
+            "nothing was written to the one that was left"
+        );
+        assert_eq!(runs(&pair.promoted), "6 6");
+        forge.shutdown().await;
+    });
+    // A session that is cut off costs the reply, never a recorded step.
+    assert_eq!(begun.0.load(Ordering::SeqCst), 2 + 4 * STEPS as usize);
+}
+
+#[test]
+fn sessions_of_a_server_that_was_left_end_with_the_first_one_of_the_new() {
+    let test = "sessions_of_a_server_that_was_left_end_with_the_first_one_of_the_new";
+    let Some(pair) = Pair::new(test) else {
+        return;
+    };
+    let begun = Begun::default();
+    bounded(async {
+        // The other one stands first, and takes no writes before it is promoted.
+        let url = format!(
+            "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?schema=forge",
+            pair.to_promoted.port(),
+            pair.to_former.port()
+        );
+        let forge = worker(&url, &begun).open().await.unwrap();
+        let run = forge.start("long", walk(3 * STEPS)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        pair.promote();
+        // Half of the sessions stay with the former primary, which answers and takes writes.
+        let _ = text(&mut connect(&pair.former.url("")), CUT_HALF);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let left = runs(&pair.former);
+        for nth in 0..6 {
+            let run = forge.start(&format!("{nth}"), walk(1)).await.unwrap();
+            assert_eq!(run.result().await.unwrap(), 1);
+        }
+        assert_eq!(
+            runs(&pair.former),
+            left,
+            "nobody writes to the one that was left"
+        );
+        let _ = run.result().await;
+        assert!(runs(&pair.promoted).ends_with(" 7") || runs(&pair.promoted).ends_with(" 6"));
+        forge.shutdown().await;
+    });
+}
+
+#[test]
+fn sessions_that_are_lent_keep_to_one_server_too() {
+    let Some(pair) = Pair::new("sessions_that_are_lent_keep_to_one_server_too") else {
+        return;
+    };
+    let begun = Begun::default();
+    let url = pair
+        .url()
+        .replace("schema=forge", "target_session_attrs=read-write");
+    let pool: DatabasePool = Pool::builder()
+        .max_size(12)
+        .connection_timeout(Duration::from_secs(2))
+        .min_idle(Some(0))
+        .build(ConnectionManager::new(url))
+        .unwrap();
+    bounded(async {
+        let builder = worker("postgres://?schema=forge", &begun).database_pool(pool);
+        let forge = builder.open().await.unwrap();
+        forge
+            .start("first", walk(1))
+            .await
+            .unwrap()
+            .result()
+            .await
+            .unwrap();
+        pair.in_step();
+        pair.to_former.cut();
+        pair.promote();
+        let run = forge.start("second", walk(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
+        let left = runs(&pair.former);
+        pair.to_former.mend();
+        let half = CUT_HALF.replace(
+            "application_name = 'chrono-forge'",
+            "backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        );
+        let _ = text(&mut connect(&pair.promoted.url("")), &half);
+        // The pool's first host is the wrong one now: whatever it lends, nothing of it is used.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(runs(&pair.former), left);
+        pair.to_former.cut();
+        let run = forge.start("third", walk(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
+        assert_eq!(runs(&pair.former), left);
+        forge.shutdown().await;
+    });
+}
