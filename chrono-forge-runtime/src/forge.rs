@@ -198,6 +198,13 @@ impl Forge {
         self.host().committer().commits()
     }
 
+    /// Runs that somebody in this process waits for, or might.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn awaited(&self) -> usize {
+        self.host().hub.awaited()
+    }
+
     /// Dies as a killed process would: nothing more is written, acknowledged or released.
     #[cfg(feature = "testing")]
     pub fn crash(&self) {

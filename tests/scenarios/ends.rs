@@ -217,3 +217,29 @@ async fn a_body_that_shuts_its_own_engine_down_ends_with_it(world: &World) {
     };
     stops_itself(world, start).await;
 }
+
+#[scenario]
+async fn a_process_that_only_starts_runs_keeps_nothing_of_those_that_have_settled(world: &World) {
+    let worker = world.builder([settles_at_once::NAME]).poll_interval(GLANCE);
+    let worker = worker.open().await.unwrap();
+    let client = world.client().await;
+    for n in 0..200 {
+        let run = client
+            .start(&format!("k{n}"), settles_at_once())
+            .await
+            .unwrap();
+        match n % 4 {
+            0 => assert_eq!(run.result().await.unwrap(), 1),
+            1 => drop(world.soon(run.result()).await),
+            2 => drop(run),
+            _ => drop(tokio::time::timeout(Duration::ZERO, run.result()).await),
+        }
+    }
+    world.quiet().await;
+    assert_eq!((client.awaited(), worker.awaited()), (0, 0));
+}
+
+#[workflow]
+async fn settles_at_once() -> Result<u32> {
+    Ok(1)
+}

@@ -53,6 +53,12 @@ impl Hub {
         self.lock().clear();
     }
 
+    /// Runs that somebody waits for, or might.
+    #[cfg(feature = "testing")]
+    pub fn awaited(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Drops entries that nobody waits for any more.
     pub fn sweep(&self) {
         self.lock()
