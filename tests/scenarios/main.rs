@@ -11,6 +11,7 @@ mod automerge;
 mod branches;
 mod budgets;
 mod catch_up;
+mod clocks;
 mod completion;
 mod concurrency;
 mod conditions;
