@@ -13,6 +13,7 @@ mod opening;
 mod places;
 mod recovery;
 mod registry;
+mod runtimes;
 mod stored;
 mod values;
 
