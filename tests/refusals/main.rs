@@ -9,6 +9,7 @@
 mod calls;
 mod disk;
 mod keys;
+mod knobs;
 mod opening;
 mod places;
 mod recovery;

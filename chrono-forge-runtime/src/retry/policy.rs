@@ -258,6 +258,28 @@ mod tests {
     }
 
     #[test]
+    fn a_base_above_the_cap_that_nobody_gave_is_waited_for_in_full() {
+        let hour = Duration::from_secs(3_600);
+        let policy = RetryPolicy::new().unlimited().jitter(false);
+        for policy in [
+            policy.clone().base(2 * hour),
+            RetryPolicy::workflow().jitter(false).base(2 * hour),
+        ] {
+            for failures in 1..=5 {
+                assert_eq!(policy.delay_after(failures, 0.0), Some(2 * hour));
+            }
+        }
+        for capped in [
+            policy.clone().base(2 * hour).cap(hour),
+            policy.clone().cap(hour).base(2 * hour),
+        ] {
+            assert_eq!(capped.delay_after(3, 0.0), Some(hour));
+        }
+        let spread = RetryPolicy::new().base(2 * hour);
+        assert!(spread.delay_after(1, 0.0).unwrap() >= hour);
+    }
+
+    #[test]
     fn jitter_stays_in_the_upper_half() {
         let policy = RetryPolicy::new()
             .max_attempts(9)
