@@ -13,10 +13,12 @@ mod desk;
 mod lanes;
 mod pipeline;
 mod queue;
+mod reply;
 mod threads;
 
+use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -31,6 +33,7 @@ use crate::store::{
 
 use desk::Surroundings;
 use queue::{Call, Queue, Submission};
+use reply::Reply;
 use threads::Queues;
 
 /// Told what became of a pass's plans.
@@ -50,6 +53,9 @@ pub trait CommitObserver: Send + Sync {
     fn stopped(&self, reason: &StoreError) {
         let _ = reason;
     }
+
+    /// A commit thread panicked: nothing is written any more, by any of them.
+    fn died(&self, panic: Box<dyn Any + Send>);
 }
 
 /// Bounds of one transaction.
@@ -84,8 +90,6 @@ pub struct Backlog {
 /// The pipeline's handle: submit and go on.
 pub struct Committer {
     queues: Queues,
-    /// Why it was halted, if it was for a reason that callers are to be told.
-    reason: OnceLock<StoreError>,
 }
 
 impl Committer {
@@ -108,8 +112,7 @@ impl Committer {
             aside,
         };
         let (queues, threads) = threads::start(store, executes, limits, surround, runtime)?;
-        let reason = OnceLock::new();
-        Ok((Self { queues, reason }, threads))
+        Ok((Self { queues }, threads))
     }
 
     /// Queues a plan. `number` grows with each plan of one pass; all of them are urgent, or none is.
@@ -155,7 +158,7 @@ impl Committer {
         start: Start,
         on_started: impl FnOnce(&mut Started) + Send + 'static,
     ) -> StoreResult<Started> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new();
         let queue = self.queues.of_start(&start);
         queue.push_start(
             start,
@@ -164,10 +167,10 @@ impl Committer {
                     on_started(started);
                 }
                 // The caller may be gone; the run is started all the same.
-                let _ = reply.send(started);
+                reply.send(started);
             }),
         );
-        answer.await.unwrap_or_else(|_| Err(self.closed("start")))
+        answer.await.unwrap_or_else(|_| Err(closed("start")))
     }
 
     /// Runs a write of its own. It waits for no batch where writers work beside each other; elsewhere it
@@ -177,12 +180,9 @@ impl Committer {
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let (reply, answer) = oneshot::channel();
-        let call = call(name, work, move |done| {
-            let _ = reply.send(done);
-        });
+        let (call, answer) = call(name, work);
         self.queues.control().push_call(call);
-        answer.await.unwrap_or_else(|_| Err(self.closed(name)))
+        answer.await.unwrap_or_else(|_| Err(closed(name)))
     }
 
     /// Asks something of a run. What is asked of several at once shares a transaction.
@@ -194,31 +194,38 @@ impl Committer {
         on_answer: impl FnOnce(&RunAnswer) + Send + 'static,
     ) -> StoreResult<RunAnswer> {
         let name = call.name();
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new();
         let reply = move |answered: StoreResult<RunAnswer>| {
             if let Ok(answer) = &answered {
                 on_answer(answer);
             }
-            let _ = reply.send(answered);
+            reply.send(answered);
         };
         self.queues.control().push_of_run(call, Box::new(reply));
         answer.await.unwrap_or_else(|_| Err(closed(name)))
     }
 
     /// As [`Committer::call`], for what keeps the worker alive: it passes other calls by, and where writers work
-    /// beside each other it does not wait for the one that is under way either. Blocks, so that it needs no runtime.
-    pub fn call_alive<T: Send + 'static>(
+    /// beside each other it does not wait for the one that is under way either.
+    pub async fn call_alive<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let (reply, answer) = mpsc::sync_channel(1);
-        let call = call(name, work, move |done| {
-            // Whoever asked waits for it, unless its thread has died.
-            let _ = reply.send(done);
-        });
+        let (call, answer) = call(name, work);
         self.queues.liveness().push_alive(call);
-        answer.recv().unwrap_or_else(|_| Err(self.closed(name)))
+        answer.await.unwrap_or_else(|_| Err(closed(name)))
+    }
+
+    /// As [`Committer::call_alive`], for a thread that depends on no runtime. Blocks.
+    pub fn call_alive_blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let (call, answer) = call(name, work);
+        self.queues.liveness().push_alive(call);
+        answer.blocking_recv().unwrap_or_else(|_| Err(closed(name)))
     }
 
     /// Waits until every plan and start that was queued until now is written.
@@ -267,45 +274,25 @@ impl Committer {
         self.queues.aside().close();
     }
 
-    /// As [`Committer::halt`]; whoever calls, or has called and waits, is told this.
-    pub fn halt_for(&self, reason: &StoreError) {
-        let _ = self.reason.set(reason.clone());
-        self.halt();
-    }
-
-    /// Why it was halted, if callers are to be told.
-    #[must_use]
-    pub fn reason(&self) -> Option<&StoreError> {
-        self.reason.get()
-    }
-
-    fn closed(&self, operation: &'static str) -> StoreError {
-        let halted = self.reason.get().map(|reason| StoreError {
-            operation,
-            ..reason.clone()
-        });
-        halted.unwrap_or_else(|| closed(operation))
-    }
-
     /// Ends the threads now; what is queued is dropped unacknowledged, as a crash would.
     pub fn halt(&self) {
         self.queues.halt();
     }
 }
 
-/// A call, and what becomes of its answer.
-fn call<T>(
+/// A call, and where its answer comes.
+fn call<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
-    reply: impl FnOnce(StoreResult<T>) + Send + 'static,
-) -> Call {
+) -> (Call, oneshot::Receiver<StoreResult<T>>) {
+    let (reply, answer) = Reply::new();
     let run = move |writer: Option<&mut dyn Writer>| {
         if let Some(writer) = writer {
-            reply(work(writer));
+            reply.send(work(writer));
         }
     };
     let run = Box::new(run);
-    Call { name, run }
+    (Call { name, run }, answer)
 }
 
 fn closed(operation: &'static str) -> StoreError {

@@ -10,10 +10,12 @@ mod calls;
 mod disk;
 mod files;
 mod keys;
+mod knobs;
 mod opening;
 mod places;
 mod recovery;
 mod registry;
+mod runtimes;
 mod stored;
 mod values;
 

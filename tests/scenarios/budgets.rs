@@ -184,3 +184,74 @@ async fn only_executions_count_and_not_the_passes_that_come_by(world: &World) {
     assert_eq!(world.settle("k").await.state, COMPLETED);
     assert_eq!(run.result().await.unwrap(), 3);
 }
+
+#[workflow(retry = RetryPolicy::new().max_attempts(3).base(secs(20)).jitter(false))]
+async fn fails_until_it_may(probe: State<Probe>) -> Result<u32> {
+    probe.note("tried");
+    anyhow::ensure!(probe.is("may"), "it may not yet");
+    Ok(1)
+}
+
+#[scenario]
+async fn a_wake_spends_nothing_of_a_body_that_waits_to_be_tried_again(world: &World) {
+    let forge = world.forge([fails_until_it_may::NAME]).await;
+    forge.start("k", fails_until_it_may()).await.unwrap();
+    let waits = world.parked("k").await;
+    for _ in 0..20 {
+        forge.wake::<fails_until_it_may>("k").await.unwrap();
+        world.quiet().await;
+    }
+    let woken = world.rows().run("k");
+    assert_eq!((woken.state, woken.wake_at), (IDLE, waits.wake_at));
+    assert_eq!(world.probe.count("tried"), 1);
+    world.probe.set("may", 1);
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(world.probe.count("tried"), 2);
+}
+
+#[workflow]
+async fn tries_a_step_beside_a_gate(probe: State<Probe>) -> Result<u32> {
+    let policy = RetryPolicy::new()
+        .max_attempts(3)
+        .base(secs(20))
+        .jitter(false);
+    let tried = step!("tried", retry = policy, {
+        probe.note("tried");
+        anyhow::ensure!(probe.is("may"), "it may not yet");
+        Ok(1_u32)
+    });
+    let gate = async {
+        continue_if!("go", async { anyhow::Ok(probe.is("go")) }).await?;
+        probe.note("through");
+        anyhow::Ok(())
+    };
+    let (tried, gate) = tokio::join!(tried, gate);
+    gate?;
+    Ok(tried?)
+}
+
+#[scenario]
+async fn a_wake_looks_at_a_gate_and_spends_nothing_of_a_step_that_waits_beside_it(world: &World) {
+    let forge = world.forge([tries_a_step_beside_a_gate::NAME]).await;
+    forge
+        .start("k", tries_a_step_beside_a_gate())
+        .await
+        .unwrap();
+    let waits = world.parked("k").await;
+    for _ in 0..5 {
+        forge.wake::<tries_a_step_beside_a_gate>("k").await.unwrap();
+        world.quiet().await;
+    }
+    assert_eq!(
+        (world.probe.count("tried"), world.rows().run("k").wake_at),
+        (1, waits.wake_at)
+    );
+    world.probe.set("go", 1);
+    forge.wake::<tries_a_step_beside_a_gate>("k").await.unwrap();
+    world.noted("through", 1).await;
+    world.quiet().await;
+    assert_eq!(world.probe.count("tried"), 1);
+    world.probe.set("may", 1);
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(world.probe.count("tried"), 2);
+}

@@ -10,6 +10,7 @@ use super::CommitObserver;
 use super::aside::{Aside, Failed, LIMITS_MAX};
 use super::batch::Batch;
 use super::queue::Queue;
+use super::threads::watch;
 use crate::clock::Clock;
 use crate::failpoint::{Failpoints, Reaction};
 use crate::record::{PlanOutcome, Verdict};
@@ -35,6 +36,14 @@ pub(super) struct Surroundings {
     /// Every queue of the process: a death stops all of them.
     pub(super) queues: Arc<[Arc<Queue>]>,
     pub(super) aside: Arc<Aside>,
+}
+
+impl Surroundings {
+    /// Stops every thread of the process.
+    pub(super) fn halt(&self) {
+        self.queues.iter().for_each(|queue| queue.halt());
+        self.aside.halt();
+    }
 }
 
 /// One thread's.
@@ -68,10 +77,7 @@ impl Desk {
 
     /// Stops every thread of the process.
     pub(super) fn halt(&self) {
-        for queue in &*self.around.queues {
-            queue.halt();
-        }
-        self.around.aside.halt();
+        self.around.halt();
     }
 
     pub(super) fn settle(&self, batch: Batch, applied: Applied) {
@@ -95,7 +101,8 @@ impl Desk {
         if inline {
             settle();
         } else {
-            self.runtime.spawn(async move { settle() });
+            let around = self.around.clone();
+            self.runtime.spawn(async move { watch(around, settle) });
         }
     }
 

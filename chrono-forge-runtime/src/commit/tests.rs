@@ -18,6 +18,8 @@ const HANGS: Duration = Duration::from_secs(30);
 struct Nobody;
 
 impl CommitObserver for Nobody {
+    fn died(&self, _panic: Box<dyn std::any::Any + Send>) {}
+
     fn committed(&self, _: &[Plan], _: &Applied) {}
 }
 
@@ -110,7 +112,7 @@ impl Bench {
 
     async fn beat(&self) {
         let beat = |w: &mut dyn Writer| w.heartbeat(WorkerId(1, Incarnation(0)), &[], now());
-        let beat = self.committer.call_alive("heartbeat", beat);
+        let beat = self.committer.call_alive_blocking("heartbeat", beat);
         beat.unwrap();
     }
 }
@@ -478,4 +480,19 @@ async fn a_death_in_one_thread_stops_all() {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_is_stuck_keeps_its_pause_while_the_pipeline_closes() {
+    let bench = Bench::new(1);
+    bench.gate.fail("apply", &[StoreErrorKind::Transient]);
+    bench.submit(1, 1);
+    // After so many tries the pause is longer than a tenth of a second.
+    bench.gate.await_passed("apply", 8);
+    bench.committer.close();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let tries = bench.gate.passed("apply").len();
+    bench.gate.fail("apply", &[]);
+    assert!(tries < 30, "{tries} tries in less than a second");
+    assert_eq!(bench.await_settled(), (RunId(1), 1));
 }

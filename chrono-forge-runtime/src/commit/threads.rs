@@ -12,6 +12,7 @@
 //! are disowned in memory before they are released (`engine::holdings`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -20,6 +21,7 @@ use super::aside::Aside;
 use super::desk::{Desk, Surroundings};
 use super::pipeline::{Pipeline, try_aside};
 use super::queue::Queue;
+use super::reply;
 use crate::record::RunId;
 use crate::store::{Capabilities, Start, Store, StoreError, StoreErrorKind, StoreResult, Writer};
 
@@ -146,19 +148,36 @@ pub(super) fn start(
     let mut threads = Vec::with_capacity(writers.len() + 1);
     for (queue, writer) in queues.all.iter().zip(writers) {
         let pipeline = Pipeline::new(Arc::clone(queue), writer, desk(queue), is_alone);
-        let thread = spawn(queues.name_of(queue), move || pipeline.run());
+        let thread = spawn(queues.name_of(queue), &around, move || pipeline.run());
         threads.push(thread.inspect_err(|_| queues.halt())?);
     }
     if executes && !is_alone {
         let (desk, store) = (desk(&queues.plans[0]), Arc::clone(store));
         let name = "chrono-forge-aside".to_owned();
-        let thread = spawn(name, move || try_aside(desk, || store.writer()));
+        let thread = spawn(name, &around, move || try_aside(desk, || store.writer()));
         threads.push(thread.inspect_err(|_| queues.halt())?);
     }
     Ok((queues, threads))
 }
 
-fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> StoreResult<JoinHandle<()>> {
-    let thread = std::thread::Builder::new().name(name).spawn(work);
+fn spawn(
+    name: String,
+    around: &Surroundings,
+    work: impl FnOnce() + Send + 'static,
+) -> StoreResult<JoinHandle<()>> {
+    let around = around.clone();
+    let thread = std::thread::Builder::new().name(name);
+    let thread = thread.spawn(move || watch(around, work));
     thread.map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))
+}
+
+/// Runs a commit thread, or what it has others do. If that panics all of them end: runs whose plans are never answered
+/// would wait for ever, in a process that goes on telling others that it is alive.
+pub(super) fn watch(around: Surroundings, work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        // First the reason, then those who ask for it.
+        around.observer.died(panic);
+        around.halt();
+        reply::let_go();
+    }
 }

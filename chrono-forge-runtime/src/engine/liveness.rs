@@ -105,6 +105,6 @@ pub async fn begin(host: Arc<Host>) -> Result<(Pulse, Watch), Error> {
     });
     let mut pulse = Pulse::new(Arc::clone(&vitals));
     let entered = tokio::task::spawn_blocking(move || pulse.begin().map(|()| pulse));
-    let pulse = entered.await.map_err(|_| Error::Closed)??;
+    let pulse = entered.await.map_err(|_| Error::RuntimeGone)??;
     Ok((pulse, Watch::new(vitals)))
 }

@@ -16,6 +16,8 @@ const LOWEST_FIRST_EVERY: u64 = 16;
 
 /// See [`Scheduler::next_wake`].
 type Look = Pin<Box<dyn Future<Output = Option<Due>> + Send>>;
+/// The longest pause after a claim that failed, however seldom a worker looks otherwise.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The scheduler of one worker.
 pub struct Scheduler {
@@ -54,7 +56,7 @@ impl Scheduler {
                 Ok(_) => self.rest().await,
                 Err(error) => {
                     self.trouble.tell(&error, "a claim failed");
-                    tokio::time::sleep(self.host.config.poll_interval).await;
+                    tokio::time::sleep(self.host.config.poll_interval.min(PAUSE_MAX)).await;
                 }
             }
         }

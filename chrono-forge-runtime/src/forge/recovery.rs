@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Forge, barrier, closed};
+use super::{Forge, barrier};
 use crate::context::invocation::Workflow;
 use crate::error::Error;
 use crate::record::{RecordId, RetryFilter, RunId, RunState};
@@ -61,7 +61,9 @@ impl Retry {
             // Here, since the caller may be gone by now.
             host.announce_due();
         });
-        let RunAnswer::Retried(rearmed) = answer.await.map_err(closed)? else {
+        let RunAnswer::Retried(rearmed) =
+            answer.await.map_err(|error| forge.host().explain(error))?
+        else {
             return Err(Error::Closed);
         };
         match rearmed {
@@ -154,7 +156,7 @@ impl Forge {
                 let branches = self
                     .host()
                     .read_for_user(move |store| store.branches_of(parent));
-                let branches = branches.await.map_err(closed)?;
+                let branches = branches.await.map_err(|error| self.host().explain(error))?;
                 branches.into_iter().map(Some).collect()
             }
         };
@@ -191,7 +193,7 @@ impl Forge {
                 }
                 Ok(page)
             });
-            let page = page.await.map_err(closed)?;
+            let page = page.await.map_err(|error| self.host().explain(error))?;
             retried += page.retried;
             match page.last {
                 Some(last) => after = last,
@@ -234,7 +236,9 @@ impl Forge {
                 host.announce_due();
             }
         });
-        let RunAnswer::Unlocked(found) = answer.await.map_err(closed)? else {
+        let RunAnswer::Unlocked(found) =
+            answer.await.map_err(|error| self.host().explain(error))?
+        else {
             return Err(Error::Closed);
         };
         match found {
@@ -275,7 +279,7 @@ impl Forge {
                 host.announce_due();
                 Ok(found)
             });
-        match found.await.map_err(closed)? {
+        match found.await.map_err(|error| self.host().explain(error))? {
             Some(Found { state, .. }) if state.is_settled() => Err(Error::Settled {
                 workflow: W::NAME,
                 key: key.to_owned(),

@@ -92,6 +92,9 @@ macro_rules! conformance {
                 a_park_that_meets_a_wake_up_is_due_at_once,
                 a_park_that_consumes_the_wake_up_sleeps,
                 a_park_without_a_wake_up_is_not_due_before_its_instant,
+                a_body_that_waits_to_be_tried_again_keeps_its_instant,
+                the_last_child_spends_nothing_of_a_parent_that_waits_to_be_tried_again,
+                a_run_that_was_handed_back_between_two_tries_is_due_and_stays_so,
                 other_states_are_left_alone_and_nobody_is_none;
             liveness:
                 a_worker_lives_until_it_retires,

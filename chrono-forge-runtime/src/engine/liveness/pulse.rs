@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::Vitals;
 use crate::clock::Moment;
+use crate::engine::end::Leave;
 use crate::engine::host::Host;
+use crate::engine::parts;
 use crate::error::{Error, StoreErrorKind};
 use crate::record::{Epoch, RunId, WorkerId};
-use crate::store::{Fate, Heartbeat, StoreResult, WorkerEntry, Writer};
+use crate::store::{Fate, Heartbeat, StoreError, StoreResult, WorkerEntry, Writer};
 use crate::telemetry::{TARGET, Trouble};
 
 /// A heartbeat that failed is tried again after this part of the interval.
@@ -26,18 +28,6 @@ pub struct Pulse {
     trouble: Trouble,
     /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
     unused: Option<WorkerId>,
-}
-
-/// Stops the engine when the thread ends for any other reason than the engine's end.
-struct Guard(Arc<Host>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if !self.0.over.load(Ordering::Acquire) {
-            tracing::error!(target: TARGET, "the thread that renews the lease has died; the engine stops");
-            self.0.crash();
-        }
-    }
 }
 
 impl Pulse {
@@ -70,7 +60,13 @@ impl Pulse {
         // The kernel shows 15 letters.
         let name = "chrono-forge-pulse".to_owned();
         let thread = std::thread::Builder::new().name(name);
-        thread.spawn(move || self.run())
+        let host = Arc::clone(self.host());
+        thread.spawn(move || {
+            parts::thread(
+                || self.run(),
+                |problem| host.part_died("the heartbeat", problem),
+            );
+        })
     }
 
     fn enter(&mut self) -> Result<(), Error> {
@@ -122,23 +118,31 @@ impl Pulse {
                 workflows: &workflows,
                 queues: &queues,
             };
+            if clock.is_over() {
+                let error = "the engine was shut down";
+                return Err(StoreError::new("register", StoreErrorKind::Closed, error));
+            }
             let asked = Moment::now();
             let worker = writer.register_worker(&entry, clock.real_now())?;
+            clock.note_registered(worker);
             Ok((worker, asked))
         };
-        self.host().committer().call_alive("register", register)
+        self.host()
+            .committer()
+            .call_alive_blocking("register", register)
     }
 
     fn retire(&self, worker: WorkerId) -> StoreResult<()> {
         let clock = Arc::clone(self.host());
         let retire = move |writer: &mut dyn Writer| writer.retire_worker(worker, clock.real_now());
-        self.host().committer().call_alive("retire", retire)
+        self.host()
+            .committer()
+            .call_alive_blocking("retire", retire)
     }
 
     /// Beats until the worker leaves.
     fn run(mut self) {
         let host = Arc::clone(self.host());
-        let _guard = Guard(Arc::clone(&host));
         host.beats_here();
         let interval = host.config.heartbeat;
         let mut next = Instant::now() + interval;
@@ -154,10 +158,15 @@ impl Pulse {
                         tracing::info!(target: TARGET, ?outage, "the heartbeat succeeds again");
                     }
                 }
-                Err(Error::Store(error)) if error.ends_the_engine() => return host.halt(&error),
+                Err(Error::Store(error)) if error.ends_the_engine() => {
+                    return host.halt(Error::Store(error), Leave::Silently);
+                }
                 // The commit threads are gone: nothing is written any more, and no lease renewed.
                 Err(Error::Store(error)) if error.kind == StoreErrorKind::Closed => {
-                    host.crash();
+                    // Who stopped them does the rest.
+                    if !host.is_over() {
+                        host.crash();
+                    }
                     return;
                 }
                 Err(error) => {
@@ -194,7 +203,9 @@ impl Pulse {
             let beat = writer.heartbeat(worker, &held, host.real_now())?;
             Ok((beat, asked))
         };
-        self.host().committer().call_alive("heartbeat", renew)
+        self.host()
+            .committer()
+            .call_alive_blocking("heartbeat", renew)
     }
 
     /// This life is over; a new one takes its place.
@@ -254,7 +265,7 @@ impl Pulse {
         };
         // The next heartbeat finds them again if this fails, and need not wait if it is slow.
         let teller = Arc::clone(self.host());
-        self.host().spawn(async move {
+        self.host().spawn("the release of orphans", async move {
             if let Err(error) = teller.committer().call("release_orphans", release).await {
                 tracing::debug!(target: TARGET, %error, "orphans were not handed back yet");
             }

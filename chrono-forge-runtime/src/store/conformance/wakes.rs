@@ -1,5 +1,7 @@
 //! Wake-ups in every state.
 
+use jiff::Timestamp;
+
 use super::backend::Backend;
 use super::fixture::*;
 use crate::record::*;
@@ -117,4 +119,65 @@ pub(crate) fn other_states_are_left_alone_and_nobody_is_none(on: &dyn Backend) {
     }
     assert!(forge.writer.wake("flow", "none", at(4)).unwrap().is_none());
     assert!(forge.writer.wake("other", "a", at(4)).unwrap().is_none());
+}
+
+fn retrying(wake_at: Timestamp) -> RunEnd {
+    RunEnd::Retrying {
+        wake_at: Due::At(wake_at),
+        attempts: 1,
+        retry_counts: r#"{"*":1}"#.into(),
+    }
+}
+
+pub(crate) fn a_body_that_waits_to_be_tried_again_keeps_its_instant(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    forge.end(&run, retrying(at(3600)));
+    for _ in 0..3 {
+        let woken = forge.writer.wake("flow", "p", at(20)).unwrap().unwrap();
+        assert_eq!(woken.state, RunState::Idle);
+        let row = forge.row(run.id);
+        assert_eq!(
+            (row.wake_at, row.wake_requested),
+            (Some(Due::At(at(3600))), true)
+        );
+    }
+    assert!(forge.claim(at(20)).is_empty());
+    let again = forge.claim(at(3600)).remove(0);
+    assert_eq!(&*again.retry_counts, r#"{"*":1}"#);
+    assert!(!forge.row(run.id).wake_requested);
+    // It got to its gate this time: whoever wakes it wants it to look.
+    forge.end(&again, parked(Some(at(7200))));
+    forge.writer.wake("flow", "p", at(3700)).unwrap();
+    assert_eq!(forge.row(run.id).wake_at, since(3700));
+    assert_eq!(&*forge.row(run.id).retry_counts, r#"{"*":1}"#);
+}
+
+pub(crate) fn the_last_child_spends_nothing_of_a_parent_that_waits_to_be_tried_again(
+    on: &dyn Backend,
+) {
+    let mut forge = Forge::on(on);
+    let parent = forge.running("p");
+    let children = forge.branch(&parent, 2);
+    forge.seal(&parent);
+    forge.end(&parent, retrying(at(3600)));
+    for child in &children {
+        forge.end(child, done("1"));
+    }
+    let row = forge.row(parent.id);
+    assert_eq!(
+        (row.wake_at, row.wake_requested),
+        (Some(Due::At(at(3600))), true)
+    );
+    assert_eq!(forge.claim(at(3600)).len(), 1);
+}
+
+pub(crate) fn a_run_that_was_handed_back_between_two_tries_is_due_and_stays_so(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    forge.end(&run, retrying(at(30)));
+    let again = forge.claim(at(30)).remove(0);
+    forge.end(&again, RunEnd::Released { at: at(40) });
+    forge.writer.wake("flow", "p", at(50)).unwrap();
+    assert_eq!(forge.claim(at(50)).len(), 1);
 }

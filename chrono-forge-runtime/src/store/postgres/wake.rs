@@ -14,16 +14,22 @@ use crate::store::shared::arrivals::Now;
 use crate::store::{Found, RunCall, Woken};
 
 /// A run that is due already keeps its place in the queue: what it waited for was an instant that is as long ago, or
-/// nothing. One that is to wait on is due from now on (`least` passes over null). Whoever has the row locked
-/// is waited for, and the row then read anew: a park either sees the flag or is made due.
+/// nothing. One that is to wait on is due from now on (`least` passes over null). One whose body failed and waits to be
+/// tried again keeps its instant: a wake-up is no attempt, and would spend the budget of them. That attempt looks at
+/// everything. Whoever has the row locked is waited for, and the row then read anew: a park either sees the flag or is
+/// made due.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows AS w SET
-    wake_at = CASE WHEN w.state = 0 THEN least(
-        CASE WHEN w.wake_at < '0001-01-01 00:00:00+00 BC' THEN w.wake_at
-            ELSE w.wake_at - interval '35063280 hours' END,
-        ?
-    ) END,
-    wake_requested = w.wake_requested OR w.state = 1,
+    wake_at = CASE
+        WHEN w.state = 1 THEN NULL
+        WHEN w.options LIKE '%\"waits_to_retry\"%' THEN w.wake_at
+        ELSE least(
+            CASE WHEN w.wake_at < '0001-01-01 00:00:00+00 BC' THEN w.wake_at
+                ELSE w.wake_at - interval '35063280 hours' END,
+            ?
+        )
+    END,
+    wake_requested = w.wake_requested OR w.state = 1 OR w.options LIKE '%\"waits_to_retry\"%',
     updated_at = ?
 FROM unnest(?) AS v (id)
 WHERE w.id = v.id AND w.state IN (0, 1)

@@ -10,12 +10,17 @@ use crate::store::shared::arrivals::Now;
 use crate::store::{Found, Woken};
 
 /// A run that is due already keeps its place in the queue: what it waited for was an instant that is as long ago, or
-/// nothing. One that is to wait on is due from now on.
+/// nothing. One that is to wait on is due from now on. One whose body failed and waits to be tried again keeps its
+/// instant: a wake-up is no attempt, and would spend the budget of them. That attempt looks at everything.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows SET
-    wake_at = iif(state = 0, min(ifnull(iif(wake_at < -62167219200000000, wake_at,
-        wake_at - 126227808000000000), v.column3), v.column3), NULL),
-    wake_requested = iif(state = 1, 1, wake_requested),
+    wake_at = CASE
+        WHEN state = 1 THEN NULL
+        WHEN options LIKE '%\"waits_to_retry\"%' THEN wake_at
+        ELSE min(ifnull(iif(wake_at < -62167219200000000, wake_at,
+            wake_at - 126227808000000000), v.column3), v.column3)
+    END,
+    wake_requested = iif(state = 1 OR options LIKE '%\"waits_to_retry\"%', 1, wake_requested),
     updated_at = v.column2
 FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN (0, 1)
