@@ -15,6 +15,7 @@ mod completion;
 mod concurrency;
 mod conditions;
 mod context;
+mod dropped;
 mod errors;
 mod execution;
 mod faults;
