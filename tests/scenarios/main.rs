@@ -8,6 +8,7 @@
 
 mod audits;
 mod automerge;
+mod barrier;
 mod branches;
 mod budgets;
 mod catch_up;
