@@ -16,6 +16,7 @@ mod completion;
 mod concurrency;
 mod conditions;
 mod context;
+mod destructors;
 mod dropped;
 mod errors;
 mod execution;
