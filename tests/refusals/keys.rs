@@ -1,7 +1,10 @@
 //! Keys that cannot be used.
 
+use std::sync::Arc;
+
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{Probe, World, scenario};
+use chrono_forge::testing::Failpoints;
+use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, World, scenario};
 
 use super::{breaks_a_rule, healthy};
 
@@ -150,4 +153,112 @@ async fn a_branch_is_not_sealed_without_the_children_that_were_refused(world: &W
     forge.start("p", foreign_row_in_a_batch()).await.unwrap();
     breaks_a_rule(world, &forge, "p", "`p$b$x$2`").await;
     assert_ne!(world.rows().record("p", "branch$b").state, 1);
+}
+
+/// One key in a block and outside of it, with or without a park between.
+#[workflow]
+async fn key_of_a_block(cx: Context, probe: State<Probe>, how: String) -> Result<()> {
+    let policy = RetryPolicy::none();
+    let gives_up = how == "given up";
+    let opened = branch!("b", retry = policy, {
+        let first = token(&cx, &probe).await?;
+        anyhow::ensure!(!gives_up, "the block gives up");
+        spawn!("x", healthy());
+        first
+    })
+    .await;
+    if let Ok(branch) = opened {
+        merge!(branch).await?;
+    }
+    if how != "same pass" {
+        wait!("pause", secs(1)).await;
+    }
+    if how == "another block" {
+        branch!("c", automerge = true, { token(&cx, &probe).await? }).await?;
+    } else {
+        token(&cx, &probe).await?;
+    }
+    probe.note("end");
+    Ok(())
+}
+
+#[workflow(part)]
+async fn token(cx: &Context, probe: &Probe) -> Result<u32> {
+    let _ = cx;
+    let token = step!("token", {
+        probe.note("token");
+        Ok(7_u32)
+    });
+    Ok(token.await?)
+}
+
+#[scenario]
+async fn a_key_that_a_block_has_used_is_refused_outside_of_it(world: &World) {
+    let forge = world.forge([key_of_a_block::NAME, healthy::NAME]).await;
+    for (nth, how) in ["same pass", "later pass", "another block", "given up"]
+        .into_iter()
+        .enumerate()
+    {
+        forge.start(how, key_of_a_block(how.into())).await.unwrap();
+        breaks_a_rule(world, &forge, how, "step!(\"token\")").await;
+        let errors = world.rows().errors(how);
+        let message = &errors.last().unwrap().message;
+        assert!(message.contains("branch!(\"b\")"), "{how}: {message}");
+        assert_eq!(world.probe.count("token"), nth + 1, "{how}");
+        // Nor does trying again by hand make anything of it.
+        forge.retry::<key_of_a_block>(how).await.unwrap();
+        assert_eq!(world.settle(how).await.state, FAILED, "{how}");
+        assert_eq!(world.probe.count("token"), nth + 1, "{how}");
+    }
+    assert_eq!(world.probe.count("end"), 0);
+}
+
+#[scenario]
+async fn rows_from_before_blocks_were_named_are_found_as_ever(world: &World) {
+    let forge = world.forge([key_of_a_block::NAME, healthy::NAME]).await;
+    forge
+        .start("later pass", key_of_a_block("later pass".into()))
+        .await
+        .unwrap();
+    world.parked("later pass").await;
+    world.rows().edit(
+        "UPDATE chrono_forge_execution_logs SET metadata = NULL WHERE step_name = 'step$token'",
+        &[],
+    );
+    assert_eq!(world.settle("later pass").await.state, COMPLETED);
+    assert_eq!(world.probe.count("token"), 1);
+}
+
+/// Everything is dispatched at once, and the seal follows in a write of its own.
+#[workflow]
+async fn refused_late(failpoints: State<Arc<Failpoints>>) -> Result<usize> {
+    let all = branch!("b", {
+        failpoints.hold_until("commit.before.apply", 1, "flush");
+        let all = spawn_each!("x", 0..5, |_n| healthy());
+        failpoints.hold_until("flush", 1, "refusal");
+        all
+    })
+    .await?;
+    wait!("pause", secs(1)).await;
+    Ok(merge!(all).await?.len())
+}
+
+#[scenario]
+async fn a_refusal_that_is_heard_between_two_writes_leaves_nothing_but_the_failure(world: &World) {
+    let client = world.client().await;
+    client.start("other", healthy()).await.unwrap();
+    let sql = "UPDATE chrono_forge_workflows SET key = 'p$b$x$2'";
+    world.rows().edit(sql, &[]);
+    let builder = world.builder([refused_late::NAME, healthy::NAME]);
+    let builder = builder.state(Arc::clone(&world.failpoints));
+    let forge = builder.commit_batch_max(1).open().await.unwrap();
+    assert_eq!(world.settle("p$b$x$2").await.state, COMPLETED);
+    forge.start("p", refused_late()).await.unwrap();
+    breaks_a_rule(world, &forge, "p", "`p$b$x$2`").await;
+    assert_eq!(world.failpoints.hits("refusal"), 1);
+    assert_eq!(world.rows().records("p").len(), 0);
+    // Nor does it find a sealed branch without children when it is tried again.
+    forge.retry::<refused_late>("p").await.unwrap();
+    assert_eq!(world.settle("p").await.state, FAILED);
+    assert_eq!(world.rows().records("p").len(), 0);
 }

@@ -77,3 +77,63 @@ async fn a_collection_of_operations_is_not_taken_for_a_foreign_await(world: &Wor
     assert_eq!(world.parked("k").await.options, "{}");
     assert_eq!(world.settle("k").await.state, COMPLETED);
 }
+
+/// The step runs out of time while the body keeps it aside.
+#[workflow]
+async fn late_and_unpolled(probe: State<Probe>) -> Result<String> {
+    let mut aside = Box::pin(step!("aside", timeout = secs(5), {
+        probe.note("aside");
+        std::future::pending::<()>().await;
+        Ok(())
+    }));
+    tokio::select! {
+        biased;
+        _ = &mut aside => {}
+        () = wait!("first", secs(2)) => {}
+    }
+    wait!("long", hours(1)).await;
+    drop(aside);
+    Ok("done".to_owned())
+}
+
+#[scenario]
+async fn a_step_past_its_timeout_that_nobody_polls_gives_its_slot_up(world: &World) {
+    let forge = world.forge([late_and_unpolled::NAME]).await;
+    let run = forge.start("k", late_and_unpolled()).await.unwrap();
+    world.noted("aside", 1).await;
+    world.until(|| world.rows().records("k").len() == 1).await;
+    world.clock.advance(secs(2));
+    world
+        .until(|| world.rows().order("k") == ["wait$first"])
+        .await;
+    world.clock.advance(secs(3));
+    world.parked("k").await;
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(run.result().await.unwrap(), "done");
+}
+
+#[workflow]
+async fn ticking_beside_a_wait(probe: State<Probe>) -> Result<()> {
+    let ticking = async {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            probe.note("tick");
+        }
+    };
+    tokio::select! {
+        () = ticking => {}
+        () = wait!("long", hours(1)) => {}
+    }
+    Ok(())
+}
+
+#[scenario]
+async fn a_foreign_timer_that_fires_again_and_again_does_not_keep_a_run_from_parking(
+    world: &World,
+) {
+    let forge = world.forge([ticking_beside_a_wait::NAME]).await;
+    forge.start("k", ticking_beside_a_wait()).await.unwrap();
+    let parked = world.parked("k").await;
+    assert_eq!(parked.options, r#"{"dropped_foreign_await":true}"#);
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+}

@@ -8,6 +8,7 @@
 
 mod audits;
 mod automerge;
+mod barrier;
 mod beside;
 mod bounds;
 mod branches;
@@ -18,12 +19,15 @@ mod completion;
 mod concurrency;
 mod conditions;
 mod context;
+mod destructors;
+mod dropped;
 mod ends;
 mod errors;
 mod execution;
 mod faults;
 mod foreign;
 mod gates;
+mod giving_up;
 mod keyset;
 mod leaps;
 mod liveness;

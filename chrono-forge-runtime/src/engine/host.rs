@@ -292,13 +292,18 @@ impl Host {
         });
     }
 
+    /// Starts the task of a slot. One that panics gives its slot back by itself, so it halts nothing.
+    pub fn work_slot(self: &Arc<Self>, queue: String) {
+        let slot = super::executor::work_slot(Arc::clone(self), queue);
+        self.runtime.spawn(slot);
+    }
+
     /// Gives held runs to their queues' slots.
     pub fn offer(self: &Arc<Self>, runs: Vec<ClaimedRun>) {
         for run in runs {
             let queue = run.queue.clone();
             if self.slots.offer(run) {
-                let slot = super::executor::work_slot(Arc::clone(self), queue);
-                self.spawn("a slot", slot);
+                self.work_slot(queue);
             }
         }
     }

@@ -55,6 +55,7 @@ macro_rules! conformance {
                 a_pass_writes_nothing_after_its_end,
                 an_upsert_replaces_a_record_but_for_its_first_instant,
                 a_first_plan_that_is_written_already_is_written_again,
+                no_plan_makes_a_decided_record_pending_again,
                 the_last_upsert_of_a_name_in_a_plan_wins,
                 a_withdrawal_deletes_a_pending_record_only,
                 the_first_error_of_an_attempt_stays,

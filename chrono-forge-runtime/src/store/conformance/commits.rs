@@ -144,6 +144,44 @@ pub(crate) fn an_upsert_replaces_a_record_but_for_its_first_instant(on: &dyn Bac
     assert_eq!(history[0].seq, Some(1));
 }
 
+/// Neither by a plan that comes late nor by one that knows no better.
+pub(crate) fn no_plan_makes_a_decided_record_pending_again(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("p");
+    let failed = Record {
+        state: RecordState::Failed,
+        error_message: Some("no".to_owned()),
+        ..completed(2, "8")
+    };
+    let failed = Record {
+        step_name: "step$s2".into(),
+        ..failed
+    };
+    let decided = Plan {
+        records: vec![completed(1, "7"), failed],
+        ..forge.plan(&run)
+    };
+    forge.apply(&decided);
+    let before = format!("{:?}", forge.store.history(run.id, 10).unwrap());
+    let started = Record {
+        metadata: Some(r#"{"executing":true}"#.into()),
+        ..record("step$s1")
+    };
+    for late in [record("step$s1"), started, record("step$s2")] {
+        let withdrawal = Withdrawal {
+            step_name: late.step_name.clone(),
+        };
+        let late = Plan {
+            records: vec![late],
+            withdrawals: vec![withdrawal],
+            ..forge.plan(&run)
+        };
+        forge.apply(&late);
+    }
+    let after = format!("{:?}", forge.store.history(run.id, 10).unwrap());
+    assert_eq!(after, before);
+}
+
 pub(crate) fn the_last_upsert_of_a_name_in_a_plan_wins(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let run = forge.running("p");
