@@ -127,7 +127,7 @@ fn a_heartbeat_that_comes_first_saves_its_worker() {
     ));
     let mut other = forge.other_writer();
     let recovered = std::thread::scope(|scope| {
-        let dead = scope.spawn(move || other.declare_dead(worker, Some(at(5)), LIMITS, at(20)));
+        let dead = scope.spawn(move || other.declare_dead(worker, Some(at(0)), LIMITS, at(20)));
         side.until_somebody_waits();
         side.run("COMMIT");
         dead.join().unwrap().unwrap()
