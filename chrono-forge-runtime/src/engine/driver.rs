@@ -29,6 +29,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
+            pass.polling.begin();
             // Telling the error of a body, or dropping it, is user code as the body is.
             let polled = pass.scope(|| {
                 panics::catch(|| {
@@ -36,6 +37,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
                     polled.map(|returned| returned.map_err(Thrown::from))
                 })
             });
+            pass.polling.end();
             if poll {
                 // The engine itself has done something. A foreign timer that fires again and again only
                 // has the body polled, which tells nothing.

@@ -103,13 +103,14 @@ impl Builder {
     }
 
     /// How long a worker may be silent before others declare it dead; default 10 s. At least two
-    /// heartbeats, from 100 ms to 30 days.
+    /// heartbeats, from 100 ms to 30 days. It stands in the worker's row, and the others judge by that, whatever their
+    /// own is.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;
         self
     }
 
-    /// How often a worker renews its lease; default 2.5 s. At least 10 ms.
+    /// How often a worker renews its lease, from a thread of its own; default 2.5 s. At least 10 ms.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
         self.config.heartbeat = heartbeat;
         self

@@ -66,6 +66,10 @@ impl Lifecycle {
             .start()
             .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
         self.running.keep_pulse(pulse);
+        self.keep(
+            "the ticking task",
+            liveness::runtime::tick(Arc::clone(&self.host)),
+        );
         watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));

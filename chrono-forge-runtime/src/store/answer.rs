@@ -1,5 +1,7 @@
 //! What a store answers.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::record::{ClaimedRun, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
@@ -109,6 +111,8 @@ pub struct UnservedRow {
 pub struct WorkerRow {
     pub id: WorkerId,
     pub heartbeat_at: Timestamp,
+    /// What it said at its registration.
+    pub lease: Duration,
 }
 
 /// What became of a worker that no longer lives.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Vitals;
+use super::runtime::Lookout;
+use super::{Vitals, runtime};
 use crate::clock::Moment;
 use crate::engine::end::Leave;
 use crate::engine::host::Host;
@@ -26,6 +27,9 @@ const RETRY_PART: u32 = 5;
 pub struct Pulse {
     vitals: Arc<Vitals>,
     trouble: Trouble,
+    lookout: Lookout,
+    /// What was taken from this worker when it was declared dead, until the database was told that it lives.
+    taken: Vec<(RunId, Epoch)>,
     /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
     unused: Option<WorkerId>,
 }
@@ -35,6 +39,8 @@ impl Pulse {
         Self {
             vitals,
             trouble: Trouble::default(),
+            lookout: Lookout::default(),
+            taken: Vec::new(),
             unused: None,
         }
     }
@@ -107,7 +113,7 @@ impl Pulse {
     fn register(&self) -> StoreResult<(WorkerId, Moment)> {
         let clock = Arc::clone(self.host());
         let config = &clock.config;
-        let name = config.worker_name.clone();
+        let (name, lease) = (config.worker_name.clone(), config.lease);
         let workflows = clock.registry.names();
         let queues: Vec<String> = config.queues.iter().map(|(name, _)| name.clone()).collect();
         let register = move |writer: &mut dyn Writer| {
@@ -117,6 +123,7 @@ impl Pulse {
                 pid: std::process::id(),
                 workflows: &workflows,
                 queues: &queues,
+                lease,
             };
             if clock.is_over() {
                 let error = "the engine was shut down";
@@ -147,9 +154,13 @@ impl Pulse {
         let interval = host.config.heartbeat;
         let mut next = Instant::now() + interval;
         loop {
-            rest_until(&host, next);
+            rest_until(&host, next.min(Instant::now() + runtime::interval(&host)));
             if host.over.load(Ordering::Acquire) {
                 return;
+            }
+            self.lookout.look(&host);
+            if Instant::now() < next {
+                continue;
             }
             next = Instant::now() + interval;
             match self.beat() {
@@ -188,7 +199,7 @@ impl Pulse {
             return self.died(worker, beat.fate);
         }
         if self.host().since_renewal() > self.vitals.outage_min() {
-            self.vitals.forgive();
+            self.vitals.outages.fetch_add(1, Ordering::Release);
         }
         self.host().renewed(asked);
         self.compared(worker, &beat);
@@ -211,7 +222,6 @@ impl Pulse {
     /// This life is over; a new one takes its place.
     fn died(&mut self, worker: WorkerId, fate: Fate) -> Result<(), Error> {
         let held = self.host().holdings.runs();
-        self.host().leave();
         let what = match fate {
             Fate::DeclaredDead => "it was declared dead",
             Fate::Gone => {
@@ -222,11 +232,24 @@ impl Pulse {
             }
         };
         tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
-        if fate != Fate::DeclaredDead && !held.is_empty() {
-            // Nobody else recovers what was held under a row that is not there. Runs that the database knows
-            // under these very locks were claimed before the copy was made.
-            self.release(worker, held);
-        }
+        let told = match fate {
+            Fate::DeclaredDead => {
+                self.taken.extend(held);
+                // First, so that what is noted of runs that lose their passes now comes after it; they are fenced
+                // anyhow.
+                self.came_back()
+            }
+            Fate::Gone | Fate::Replaced => {
+                if !held.is_empty() {
+                    // Nobody else recovers what was held under a row that is not there. Runs that the database knows
+                    // under these very locks were claimed before the copy was made.
+                    self.release(worker, held);
+                }
+                Ok(())
+            }
+        };
+        self.host().leave();
+        told?;
         self.enter_again()
     }
 
@@ -235,7 +258,20 @@ impl Pulse {
             // It was about to leave anyhow.
             return Ok(());
         }
+        self.came_back()?;
         self.enter()
+    }
+
+    /// Its death was none, so it is no crash of what it held.
+    fn came_back(&mut self) -> StoreResult<()> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        let taken = self.taken.clone();
+        let tell = move |writer: &mut dyn Writer| writer.came_back(&taken);
+        self.host().committer().call_alive_blocking("came_back", tell)?;
+        self.taken.clear();
+        Ok(())
     }
 
     /// What the database knows and memory does not, and the other way round.
@@ -257,6 +293,9 @@ impl Pulse {
         let host = Arc::clone(self.host());
         let release = move |writer: &mut dyn Writer| {
             let released = writer.release_orphans(worker, &orphans, host.clock.now())?;
+            for (run, _) in &orphans {
+                host.lost_pass(*run, "whose claim nobody here heard of");
+            }
             if released > 0 {
                 tracing::debug!(target: TARGET, released, "runs that nobody here knew of were handed back");
                 host.announce_due();

@@ -17,6 +17,7 @@ fn take(forge: &mut Forge, limit: u32, second: i64) -> Vec<String> {
         lowest_first: false,
         quarantine_slot: true,
         quarantine_from: LIMITS.quarantine_from,
+        company: crate::store::Suspects::none(LIMITS),
     };
     let claims = forge.writer.claim_due(&request).unwrap();
     claims.runs.into_iter().map(|run| run.key).collect()

@@ -36,8 +36,8 @@ pub(super) use marks::{Marks, Range};
 /// A claim ends at bytes of arguments, too, whose length is told without reading them; the first run is taken whatever it
 /// weighs.
 ///
-/// Only what is read is locked, and only what there is room for is read. Of the suspects among them the first is
-/// taken, the others stay as they are.
+/// Only what is read is locked, and only what there is room for is read. Of the suspects among them as many are taken as
+/// [`Suspects`](crate::store::Suspects) lets be beside each other, the others stay as they are.
 pub(super) const CLAIM: &str = "
 WITH worker AS MATERIALIZED (
     SELECT id FROM chrono_forge_workers
@@ -47,6 +47,9 @@ WITH worker AS MATERIALIZED (
 ), due AS MATERIALIZED (
     SELECT d.id, d.crashes, d.wake_at, d.lock_epoch, row_number() OVER () AS place,
         count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects,
+        count(*) FILTER (WHERE d.crashes >= ?) OVER () AS waiting,
+        min(1 << least(greatest(? - d.crashes, 0), 16)::int) FILTER (WHERE d.crashes >= ?)
+            OVER (ROWS UNBOUNDED PRECEDING) AS company,
         sum(d.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
     FROM worker
     CROSS JOIN (
@@ -120,7 +123,8 @@ WITH worker AS MATERIALIZED (
         started_at = coalesce(w.started_at, ?),
         updated_at = ?
     FROM due CROSS JOIN worker
-    WHERE w.id = due.id AND (due.crashes < ? OR due.suspects = 1)
+    WHERE w.id = due.id AND (due.crashes < ?
+        OR due.suspects <= least(due.company, ?) - ? AND 2 * due.suspects <= due.waiting + 1 - ?)
         AND (due.bytes <= ? OR due.place = 1)
     RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, due.lock_epoch, w.args,
         w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
@@ -210,7 +214,8 @@ fn look(conn: &mut PgConnection, request: &ClaimRequest<'_>, how: Look<'_>) -> Q
         &mut taken,
     )?;
     let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
-    if taken.claims.runs.iter().any(is_suspect) && visits.subtract(&taken.claims.runs) {
+    let stand_in_front = request.company.executing > 0 || taken.claims.runs.iter().any(is_suspect);
+    if request.quarantine_slot && stand_in_front && visits.subtract(&taken.claims.runs) {
         take(conn, request, (&visits, how, false), &mut taken)?;
     }
     if taken.claims.runs.is_empty() {
@@ -228,13 +233,18 @@ fn take(
     let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
     let healthy_below = if quarantine { u32::MAX } else { suspect_from };
     let nonce = Nonce::draw();
-    let binds: [Bind<'_>; 21] = [
+    let company = request.company;
+    let executing = company.executing;
+    let binds: [Bind<'_>; 27] = [
         request.worker.0.into(),
         request.worker.1.0.into(),
         texts(marks.iter().map(|(range, _)| &*range.queue)),
         ints(marks.iter().map(|(range, _)| range.level.0.into())),
         texts(marks.iter().map(|(range, _)| &*range.workflow)),
         instants(marks.iter().map(|(_, at)| *at)),
+        suspect_from.into(),
+        suspect_from.into(),
+        company.limits.last_of_company().into(),
         suspect_from.into(),
         now.into(),
         healthy_below.into(),
@@ -248,6 +258,9 @@ fn take(
         now.into(),
         now.into(),
         suspect_from.into(),
+        company.most.into(),
+        executing.into(),
+        executing.into(),
         CLAIM_BYTES_MAX.into(),
         request.worker.0.into(),
     ];

@@ -6,6 +6,7 @@
 
 mod death;
 mod heartbeat;
+pub(super) mod trouble;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ use super::bind::{due, instant, ints};
 use super::statement::Stmt;
 use crate::record::{Epoch, Incarnation, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
+use crate::store::shared::codes::{lease_of, micros_of};
 use crate::store::shared::held::fate_of;
 use crate::store::{Fate, WorkerEntry, WorkerRow};
 
@@ -27,8 +29,8 @@ pub(super) use heartbeat::{compare, renew};
 
 const REGISTER: &str = "
 INSERT INTO chrono_forge_workers
-    (name, host, pid, workflows, queues, started_at, heartbeat_at, incarnation)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+    (name, host, pid, workflows, queues, started_at, heartbeat_at, incarnation, lease_micros)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
 
 const HOLD_ALIVE: &str = "
 SELECT id, incarnation FROM chrono_forge_workers
@@ -59,7 +61,8 @@ UPDATE chrono_forge_workflows AS w SET
 FROM unnest(?, ?) AS v (id, epoch)
 WHERE w.id = v.id AND w.locked_by = ? AND w.lock_epoch = v.epoch";
 
-const LIVE: &str = "SELECT id, incarnation, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
+const LIVE: &str = "
+SELECT id, incarnation, heartbeat_at, lease_micros FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
 
 /// What became of a worker that no longer lives.
 const FATE: &str = "SELECT incarnation FROM chrono_forge_workers WHERE id = ?";
@@ -75,9 +78,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     heartbeat::RENEW,
     heartbeat::EXCEPTIONS,
     death::LOCK,
-    death::LOCK_SILENT,
+    death::LOCK_UNCHANGED,
     death::STOP,
     death::POISON,
+    trouble::CAME_BACK,
+    trouble::QUARANTINE,
+    trouble::NOTE_SUSPECTS,
+    trouble::NOTE_STUCK,
     death::EXPLAIN,
     death::BLOCK,
 ];
@@ -99,6 +106,7 @@ pub(super) fn register(
         now.into(),
         now.into(),
         incarnation.0.into(),
+        micros_of(worker.lease).into(),
     ];
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(REGISTER, &binds).load(conn)?;
     rows.first()
@@ -165,11 +173,12 @@ pub(super) fn fate(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<Fat
 
 /// Workers that have not stopped.
 pub(super) fn live(conn: &mut PgConnection) -> QueryResult<Vec<WorkerRow>> {
-    type Columns = (BigInt, BigInt, Timestamptz);
-    let rows: Vec<(i64, i64, PgTimestamp)> = Stmt::<Columns>::new(LIVE, &[]).load(conn)?;
-    let worker = |(id, incarnation, at)| WorkerRow {
+    type Columns = (BigInt, BigInt, Timestamptz, BigInt);
+    let rows: Vec<(i64, i64, PgTimestamp, i64)> = Stmt::<Columns>::new(LIVE, &[]).load(conn)?;
+    let worker = |(id, incarnation, at, lease)| WorkerRow {
         id: WorkerId(id, Incarnation(incarnation)),
         heartbeat_at: instant(at),
+        lease: lease_of(lease),
     };
     Ok(rows.into_iter().map(worker).collect())
 }

@@ -13,7 +13,7 @@ use super::statement::Stmt;
 use super::{held, worker};
 use crate::record::{ClaimedRun, Level, Nonce, RunId};
 use crate::store::shared::claim::{CLAIM_BYTES_MAX, DueRow, claimed, visits};
-use crate::store::{ClaimRequest, Claims};
+use crate::store::{ClaimRequest, Claims, Suspects};
 
 /// Since when the run waits that is due at once and goes first in its range: whoever waited for an instant that is
 /// longer ago goes before it. A run in front that may not be taken holds up nobody. After a clock was set back it has
@@ -115,7 +115,7 @@ pub(super) fn claim_due(
     let mut claims = Claims::default();
     let nonce = Nonce::draw();
     let mut left = Left {
-        quarantine: request.quarantine_slot,
+        company: request.quarantine_slot.then_some(request.company),
         bytes: CLAIM_BYTES_MAX,
         is_first: true,
     };
@@ -151,8 +151,8 @@ pub(super) fn claim_due(
 
 /// What a claim may still take beside so many runs.
 struct Left {
-    /// The one place for a run that keeps killing its workers; it is used up by the first such run.
-    quarantine: bool,
+    /// The company of those that may be killing their workers, if any may be taken.
+    company: Option<Suspects>,
     bytes: i64,
     /// A run is taken whatever it weighs, if it is the only one.
     is_first: bool,
@@ -178,7 +178,7 @@ fn due(
     let wanted = limit as usize;
     let mut window = i64::from(limit);
     loop {
-        let healthy_below = match left.quarantine {
+        let healthy_below = match left.company.is_some() {
             true => u32::MAX,
             false => request.quarantine_from,
         };
@@ -193,15 +193,29 @@ fn due(
         ];
         let rows: Vec<(DueRow, i64, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
-        let mut open = left.quarantine;
-        let mut taken: Vec<(ClaimedRun, i64)> = rows
+        let mut company = left.company;
+        let rows: Vec<(ClaimedRun, i64)> = rows
             .into_iter()
             .map(|(row, created_at, bytes)| {
                 let run = claimed(row, nonce, queue.to_owned(), instant(created_at));
                 (run, bytes)
             })
-            .filter(|(run, _)| run.crashes < request.quarantine_from || std::mem::take(&mut open))
             .collect();
+        let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
+        let mut waiting = rows.iter().filter(|(run, _)| is_suspect(run)).count() as u32;
+        let mut may_take = |run: &ClaimedRun| {
+            let Some(company) = company.as_mut().filter(|_| is_suspect(run)) else {
+                return !is_suspect(run);
+            };
+            let admitted = company.admits(run.crashes, waiting);
+            if admitted {
+                company.enter(run.crashes);
+                waiting -= 1;
+            }
+            admitted
+        };
+        let mut taken: Vec<(ClaimedRun, i64)> =
+            rows.into_iter().filter(|(run, _)| may_take(run)).collect();
         // Runs that must wait for quarantine stood in front of others: look further.
         if taken.len() < wanted && !last {
             window = window.saturating_mul(2);
@@ -211,10 +225,10 @@ fn due(
         let fits = |(_, bytes): &(ClaimedRun, i64)| left.fits(*bytes);
         let taken = taken.into_iter().take_while(fits);
         let taken: Vec<ClaimedRun> = taken.map(|(run, _)| run).collect();
-        let suspect = taken
-            .iter()
-            .any(|run| run.crashes >= request.quarantine_from);
-        left.quarantine &= !suspect;
+        if let Some(company) = &mut left.company {
+            let suspects = taken.iter().filter(|run| is_suspect(run));
+            suspects.for_each(|run| company.enter(run.crashes));
+        }
         return Ok(taken);
     }
 }

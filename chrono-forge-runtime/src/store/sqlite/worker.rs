@@ -2,6 +2,7 @@
 
 mod death;
 mod heartbeat;
+pub(super) mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::held;
 use super::statement::Stmt;
 use crate::record::{Epoch, Incarnation, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
+use crate::store::shared::codes::{lease_of, micros_of};
 use crate::store::shared::held::fate_of;
 use crate::store::{Fate, WorkerEntry, WorkerRow};
 
@@ -43,6 +45,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     STILL_HELD,
     heartbeat::EXCEPTIONS,
     death::POISON,
+    trouble::CAME_BACK,
+    trouble::QUARANTINE,
     death::EXPLAIN,
     death::BLOCK,
 ];
@@ -56,8 +60,8 @@ pub(super) fn register(
     let incarnation = Incarnation::draw();
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
         "INSERT INTO chrono_forge_workers
-            (name, host, pid, workflows, queues, started_at, heartbeat_at, incarnation)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (name, host, pid, workflows, queues, started_at, heartbeat_at, incarnation, lease_micros)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         &[
             worker.name.into(),
             worker.host.into(),
@@ -67,6 +71,7 @@ pub(super) fn register(
             now.into(),
             now.into(),
             incarnation.0.into(),
+            micros_of(worker.lease).into(),
         ],
     )
     .load(conn)?;
@@ -145,15 +150,17 @@ fn fate(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<Fate> {
 
 /// Workers that have not stopped.
 pub(super) fn live(conn: &mut SqliteConnection) -> QueryResult<Vec<WorkerRow>> {
-    let rows: Vec<(i64, i64, i64)> = Stmt::<(BigInt, BigInt, BigInt)>::new(
-        "SELECT id, incarnation, heartbeat_at FROM chrono_forge_workers
+    type Columns = (BigInt, BigInt, BigInt, BigInt);
+    let rows: Vec<(i64, i64, i64, i64)> = Stmt::<Columns>::new(
+        "SELECT id, incarnation, heartbeat_at, lease_micros FROM chrono_forge_workers
         WHERE stopped_at IS NULL ORDER BY id",
         &[],
     )
     .load(conn)?;
-    let worker = |(id, incarnation, at)| WorkerRow {
+    let worker = |(id, incarnation, at, lease)| WorkerRow {
         id: WorkerId(id, Incarnation(incarnation)),
         heartbeat_at: instant(at),
+        lease: lease_of(lease),
     };
     Ok(rows.into_iter().map(worker).collect())
 }
