@@ -11,5 +11,7 @@ pub use definition::DefinitionError;
 pub use forge::{ContextError, Error, RunError};
 pub use keyset::KeysetError;
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};
+#[cfg(feature = "postgres")]
+pub(crate) use store::OUTCOME_UNKNOWN;
 pub use store::{StoreError, StoreErrorKind};
 pub use transfer::{ExportError, ImportError};

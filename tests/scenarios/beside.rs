@@ -104,29 +104,24 @@ async fn while_some_children_are_locked_the_others_go_on(world: &World) {
 async fn room_that_is_kept_for_children_whose_commit_waits_comes_back(world: &World) {
     let forge = world.builder(NAMES).queue("default", 4);
     let forge = forge.open().await.unwrap();
-    let run = forge.start("p", late_family("go".to_owned(), 20)).await;
-    let run = run.unwrap();
-    world.noted("held", 1).await;
+    let run = forge.start("p", late_family(20)).await.unwrap();
+    world.noted("spawned", 20).await;
     let lock = world.hold_rows("chrono_forge_workflows", "key = 'p'");
     world.probe.set("go", 1);
-    world.noted("spawned", 4).await;
     finish(&forge, "beside", 60).await;
     drop(lock);
     assert_eq!(run.result().await.unwrap(), 20);
 }
 
 #[workflow]
-async fn late_family(probe: State<Probe>, name: String, children: u64) -> Result<u64> {
-    step!("hold", {
-        probe.note("held");
-        probe.raised(&name).await;
-        Ok(())
-    })
-    .await?;
+async fn late_family(probe: State<Probe>, children: u64) -> Result<u64> {
     let dispatched = branch!("b", {
-        spawn_each!("c", 0..children, |_| {
+        spawn_each!("c", 0..children, |n| {
             probe.note("spawned");
-            beside_held(name.clone())
+            if n + 1 == children {
+                probe.raised("go").await;
+            }
+            beside_held("go".to_owned())
         })
     })
     .await?;

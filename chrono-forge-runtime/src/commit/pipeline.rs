@@ -55,11 +55,6 @@ impl Pipeline {
     }
 
     pub(super) fn run(mut self) {
-        self.work();
-        self.desk.aside().writer_ended();
-    }
-
-    fn work(&mut self) {
         loop {
             let turn = self.queue.next_turn(self.rest());
             let closed = turn.closed;
@@ -148,9 +143,10 @@ impl Pipeline {
         // each of them.
         let (replies, error) = error;
         let mut failures = 0;
-        let is_alone = calls.len() == 1;
+        // Nor is anything asked twice that may be done already.
+        let is_over = calls.len() == 1 || error.may_have_happened();
         for (call, reply) in calls.into_iter().zip(replies) {
-            if is_alone || failures >= TRIES_MAX {
+            if is_over || failures >= TRIES_MAX {
                 reply(Err(error.clone()));
                 continue;
             }
@@ -315,6 +311,12 @@ impl Pipeline {
             many => doubled(many - OF_ONE_BATCH),
         };
         self.stuck = Some((batch, Instant::now() + pause));
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.desk.aside().writer_ended();
     }
 }
 

@@ -110,72 +110,71 @@ where
     let of = batch_size(pass, &key, options).await;
     let above = bytes_above(pass, branch);
     let mut source = source.into_source();
-    let mut index = 0;
-    if let Some(cursor) = pass.cursor(branch, &key.0) {
-        index = match source.resume(&cursor) {
-            Ok(index) => index,
-            Err(bad) => broken(pass, undecodable(&key, bad)).await,
-        };
-        pass.skip_children(branch, index);
-    }
+    let mut index = match resume(pass, branch, &key, &mut source) {
+        Ok(index) => index,
+        Err(bad) => broken(pass, undecodable(&key, bad)).await,
+    };
+    let (mut items, mut all, mut is_last) = (Vec::new().into_iter(), 0, false);
     loop {
-        // Batches follow each other one transaction apart: this one is made while the one before is
-        // written, and memory holds two.
+        // One transaction apart: this batch is made while the one before is written, and memory holds two.
         pass.stand_between_batches(branch, true);
         settled(pass, 1).await;
-        let batch = source.next_batch(of).await;
-        pass.stand_between_batches(branch, false);
-        let batch = or_fail(pass, branch, batch).await;
-        let all = batch.items.len();
-        let mut items: Vec<_> = batch.items.into_iter().enumerate().collect();
-        if batch.looks_again {
-            items = without_child(pass, branch, &key, items).await;
-        }
-        let mut items = items.into_iter();
-        loop {
-            let (mut children, mut bytes) = (Vec::with_capacity(items.len()), 0);
-            let mut left = 0;
-            while bytes < pass.host.config.batch.bytes_max {
-                let Some((place, (suffix, item))) = items.next() else {
-                    left = 0;
-                    break;
-                };
-                slot.put(item);
-                let invocation = or_fail(pass, branch, make().await).await;
-                let suffix = match suffix {
-                    Some(key_of_item) => suffix_of(&key, &key_of_item),
-                    None => format!("{}${index}", key.0),
-                };
-                let child = child_of(pass, &key, (above, suffix), invocation).await;
-                bytes += child.args.len();
-                children.push(child);
-                index += 1;
-                left = all - place - 1;
-            }
-            if items.len() == 0 {
-                left = 0;
-            }
-            let cursor = match source.cursor(index, left) {
-                Ok(cursor) => cursor,
-                Err(bad) => broken(pass, unstorable(&key, bad)).await,
-            };
-            barrier(pass).await;
-            pass.dispatch(branch, Some((&key.0, cursor)), children);
-            pass.flush();
-            if left == 0 {
-                break;
-            }
-            // The rest of a batch that weighs too much for one transaction; the cursor knows how far it came.
-            pass.stand_between_batches(branch, true);
-            settled(pass, 1).await;
+        if items.len() == 0 {
+            let batch = source.next_batch(of).await;
             pass.stand_between_batches(branch, false);
+            let batch = or_fail(pass, branch, batch).await;
+            (all, is_last) = (batch.items.len(), batch.is_last);
+            let mut places: Vec<_> = batch.items.into_iter().enumerate().collect();
+            if batch.looks_again {
+                places = without_child(pass, branch, &key, places).await;
+            }
+            items = places.into_iter();
         }
-        if batch.is_last {
+        pass.stand_between_batches(branch, false);
+        let (mut children, mut bytes, mut left) = (Vec::with_capacity(items.len()), 0, 0);
+        // What weighs too much for one transaction is left for the next; the cursor tells how far it came.
+        while bytes < pass.host.config.batch.bytes_max
+            && let Some((place, (suffix, item))) = items.next()
+        {
+            slot.put(item);
+            let invocation = or_fail(pass, branch, make().await).await;
+            let numbered = || format!("{}${index}", key.0);
+            let suffix = suffix.map_or_else(numbered, |of_item| suffix_of(&key, &of_item));
+            let child = child_of(pass, &key, (above, suffix), invocation).await;
+            bytes += child.args.len();
+            children.push(child);
+            index += 1;
+            left = all - place - 1;
+        }
+        let left = if items.len() > 0 { left } else { 0 };
+        let cursor = match source.cursor(index, left) {
+            Ok(cursor) => cursor,
+            Err(bad) => broken(pass, unstorable(&key, bad)).await,
+        };
+        barrier(pass).await;
+        pass.dispatch(branch, Some((&key.0, cursor)), children);
+        pass.flush();
+        if is_last && items.len() == 0 {
             break;
         }
         tokio::task::yield_now().await;
     }
     Children::new(pass, pass.branch_name(branch), key.0, index)
+}
+
+/// Goes to where an earlier pass came; answers how many children there are before that.
+fn resume<S: Source>(
+    pass: &Pass,
+    branch: OpId,
+    key: &Key,
+    source: &mut S,
+) -> Result<u64, BadCursor> {
+    let Some(cursor) = pass.cursor(branch, &key.0) else {
+        return Ok(0);
+    };
+    let index = source.resume(&cursor)?;
+    pass.skip_children(branch, index);
+    Ok(index)
 }
 
 fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {

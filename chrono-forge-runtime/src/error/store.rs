@@ -1,5 +1,8 @@
 //! What a store call can fail with, and whether trying the same bytes again can help.
 
+/// What a write says whose commit was sent and whose answer was lost.
+pub(crate) const OUTCOME_UNKNOWN: &str = "it is not known whether it happened";
+
 /// A failed store call.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -52,6 +55,12 @@ impl StoreError {
     #[must_use]
     pub(crate) fn ends_the_engine(&self) -> bool {
         self.kind == StoreErrorKind::Replaced
+    }
+
+    /// Whether the write may have happened all the same.
+    #[must_use]
+    pub(crate) fn may_have_happened(&self) -> bool {
+        self.message.contains(OUTCOME_UNKNOWN)
     }
 
     /// Whether the same bytes succeed only once somebody has mended the database, or the way to it.

@@ -269,7 +269,9 @@ impl Pulse {
         }
         let taken = self.taken.clone();
         let tell = move |writer: &mut dyn Writer| writer.came_back(&taken);
-        self.host().committer().call_alive_blocking("came_back", tell)?;
+        self.host()
+            .committer()
+            .call_alive_blocking("came_back", tell)?;
         self.taken.clear();
         Ok(())
     }

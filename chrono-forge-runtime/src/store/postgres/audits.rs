@@ -7,6 +7,7 @@
 mod children;
 mod claim;
 mod recount;
+mod recount_large;
 mod states;
 mod stranded;
 
@@ -27,6 +28,7 @@ use crate::store::shared::codes::signed;
 pub(super) use children::{count, counters};
 pub(super) use claim::{claim, enter};
 pub(super) use recount::recount;
+pub(super) use recount_large::{correct, look};
 pub(super) use states::of_run;
 
 const OPEN: &str = "
@@ -76,6 +78,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     recount::BRANCH,
     recount::REPAIR,
     recount::NOTE,
+    recount_large::LOOK,
+    recount_large::REPAIRS,
     states::STATES,
     stranded::PARENTS,
     stranded::STRANDED,

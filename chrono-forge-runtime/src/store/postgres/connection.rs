@@ -16,7 +16,7 @@ use diesel::result::Error;
 
 use super::fault;
 use super::location::PostgresOptions;
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::{OUTCOME_UNKNOWN, StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 pub use line::DatabasePool;
 use line::Line;
@@ -256,8 +256,7 @@ impl Session {
                         operation,
                         StoreErrorKind::Transient,
                         format!(
-                            "the connection was lost at the commit, so it is not known whether it \
-                             happened: {}",
+                            "the connection was lost at the commit, so {OUTCOME_UNKNOWN}: {}",
                             error.message
                         ),
                     )));

@@ -18,6 +18,7 @@ mod locks;
 mod lost;
 mod parents;
 mod plans;
+mod recounts;
 mod settings;
 mod side;
 mod wire;

@@ -51,6 +51,8 @@ UPDATE chrono_forge_workflows SET
 WHERE id = ANY(?)";
 
 /// The same for those that are still held so. They are visited, and locked, in the order of the array.
+/// Whose row somebody else has locked is left to a later heartbeat, which finds it again: nobody waits here, since claims
+/// come after.
 const RELEASE: &str = "
 UPDATE chrono_forge_workflows AS w SET
     state = 0,
@@ -58,8 +60,13 @@ UPDATE chrono_forge_workflows AS w SET
     locked_by = NULL,
     lock_epoch = ((w.lock_epoch >> 32) + 1) << 32,
     updated_at = ?
-FROM unnest(?, ?) AS v (id, epoch)
-WHERE w.id = v.id AND w.locked_by = ? AND w.lock_epoch = v.epoch";
+FROM (
+    SELECT o.id FROM unnest(?, ?) AS v (id, epoch)
+    JOIN chrono_forge_workflows AS o ON o.id = v.id AND o.lock_epoch = v.epoch
+    WHERE o.locked_by = ?
+    FOR NO KEY UPDATE OF o SKIP LOCKED
+) AS free
+WHERE w.id = free.id";
 
 const LIVE: &str = "
 SELECT id, incarnation, heartbeat_at, lease_micros FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";

@@ -21,11 +21,15 @@ use crate::store::{
 /// How often a batch is begun anew because a row that it inserts has appeared meanwhile.
 const COLLISIONS_MAX: u32 = 5;
 
+/// For this part of the lease a branch may be locked to count its children; commits of these wait meanwhile.
+const LOCKED_PART: u32 = 40;
+
 /// One session that writes.
 pub(super) struct PostgresWriter {
     session: Session,
     notifies: bool,
     schema: String,
+    lease: Duration,
     marks: Arc<claim::Marks>,
     arrivals: Arrivals,
 }
@@ -44,6 +48,7 @@ impl PostgresWriter {
             session,
             notifies: source.hears(),
             schema: source.options.schema.clone(),
+            lease: source.options.lease,
             marks: Arc::clone(marks),
             arrivals: arrivals.clone(),
         })
@@ -212,7 +217,21 @@ impl Writer for PostgresWriter {
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
         let now = self.arrivals.at(now);
-        self.write("recount_branch", |conn| audits::recount(conn, branch, now))
+        let most = self.lease / LOCKED_PART;
+        let locked = self.write("recount_branch", |conn| {
+            audits::recount(conn, branch, most, now)
+        });
+        match locked {
+            Err(error) if error.kind == StoreErrorKind::Slow => {}
+            counted => return counted,
+        }
+        let look = |conn: &mut PgConnection| audits::look(conn, branch);
+        let Some(seen) = self.session.single("recount_branch", PATIENCE, look)? else {
+            return Ok(None);
+        };
+        self.write("recount_branch", |conn| {
+            audits::correct(conn, branch, &seen, now)
+        })
     }
 
     fn record_audits(

@@ -6,7 +6,13 @@
 //! that has its run already and waits here for the counter is counted as running, and counts down later from
 //! what is set right now. The children are counted by a statement of their own, whose snapshot begins when
 //! the lock is held.
+//!
+//! That statement has little time, since the commits of all children wait for it. A branch that has too many is
+//! counted without the lock; see [`recount_large`](super::recount_large).
 
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
@@ -45,33 +51,53 @@ const ALL: (RunId, RunId) = (RunId(0), RunId(i64::MAX));
 pub(in crate::store::postgres) fn recount(
     conn: &mut PgConnection,
     branch: RecordId,
+    most: Duration,
     now: Now,
 ) -> QueryResult<Option<Recount>> {
+    let Some(found) = lock(conn, branch)? else {
+        return Ok(None);
+    };
+    conn.batch_execute(&format!(
+        "SET LOCAL statement_timeout TO {}",
+        most.as_millis().max(1)
+    ))?;
+    let (count, _) = children::count(conn, branch, ALL, u32::MAX)?;
+    repair(conn, branch, found.against(count), now).map(Some)
+}
+
+/// Locks the branch, and before it its run; answers what the counter says.
+pub(super) fn lock(conn: &mut PgConnection, branch: RecordId) -> QueryResult<Option<BranchFound>> {
     Stmt::<(BigInt,)>::new(PARENT, &[branch.0.into()]).load::<(i64,)>(conn)?;
     type Columns = (BigInt, Text, SmallInt, BigInt, BigInt);
     let rows: Vec<(i64, String, i16, i64, i64)> =
         Stmt::<Columns>::new(BRANCH, &[branch.0.into()]).load(conn)?;
-    let Some((run, step_name, state, spawned, pending)) = rows.into_iter().next() else {
-        return Ok(None);
-    };
-    let found = BranchFound {
+    let found = |(run, step_name, state, spawned, pending)| BranchFound {
         run,
         step_name,
         sealed: state == 1,
         spawned,
         pending,
     };
-    let (count, _) = children::count(conn, branch, ALL, u32::MAX)?;
-    let mut recount = found.against(count);
+    Ok(rows.into_iter().next().map(found))
+}
+
+/// Sets the counter right, if it is wrong, while the branch is locked.
+pub(super) fn repair(
+    conn: &mut PgConnection,
+    branch: RecordId,
+    mut recount: Recount,
+    now: Now,
+) -> QueryResult<Recount> {
     if !recount.repaired {
-        return Ok(Some(recount));
+        return Ok(recount);
     }
+    let count = recount.count;
     let (spawned, unfinished) = (signed(recount.spawned), signed(count.unfinished));
     let binds = [spawned.into(), unfinished.into(), branch.0.into()];
     Stmt::<()>::new(REPAIR, &binds).execute(conn)?;
     if recount.sealed && count.unfinished == 0 {
         // What the last child would have done.
-        recount.woken = !wake::rouse(conn, &[run], now)?.is_empty();
+        recount.woken = !wake::rouse(conn, &[recount.run.0], now)?.is_empty();
     }
     let branch = branch.0.into();
     let binds = [
@@ -82,5 +108,5 @@ pub(in crate::store::postgres) fn recount(
         unfinished.into(),
     ];
     Stmt::<()>::new(NOTE, &binds).execute(conn)?;
-    Ok(Some(recount))
+    Ok(recount)
 }

@@ -79,7 +79,7 @@ fn nothing_was_left_out(writes: &Recorded, reads: &Recorded) {
         runs::STATEMENTS,
         start::STATEMENTS,
         transfer::STATEMENTS,
-        &[wake::ROUSE],
+        &[wake::ROUSE, wake::IDENTIFY_ALL],
         worker::STATEMENTS,
     ];
     let missing: Vec<&str> = told

@@ -62,6 +62,11 @@ impl Side {
         PostgresStore::open(options).unwrap().writer().unwrap()
     }
 
+    /// The session itself.
+    pub(super) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.conn
+    }
+
     pub(super) fn run(&mut self, sql: &str) {
         self.conn.batch_execute(sql).unwrap();
     }

@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use super::crowd::{Crowd, PARENT};
 use crate::record::*;
 use crate::store::conformance::fixture::*;
+use crate::store::postgres::audits as of_postgres;
 use crate::store::postgres::queue;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
 use crate::store::postgres::tests::side::Side;
+use crate::store::shared::arrivals::Arrivals;
 use crate::store::transfer::Exports;
 use crate::store::*;
 
@@ -98,7 +100,7 @@ pub(super) fn writes(crowd: &mut Crowd) -> Recorded {
         let branch = families(forge);
         busy_parent(forge, &mut crowd.side);
         operators(forge);
-        audits(forge, branch);
+        audits(forge, &mut crowd.side, branch);
         imports(forge, parts);
         workers(forge);
     })
@@ -205,6 +207,7 @@ fn families(forge: &mut Forge) -> RecordId {
     forge.writer.apply(&[more], at(1)).unwrap();
     forge.seal(&parent);
     forge.end(&parent, parked(None));
+    forge.writer.held_up(&plans[..20]).unwrap();
     forge.writer.apply(&plans[..20], at(2)).unwrap();
     forge.writer.apply(&plans[20..], at(2)).unwrap();
     let rest = forge.claim_as(forge.worker, at(100));
@@ -274,10 +277,16 @@ fn operators(forge: &mut Forge) {
     }
     writer.unlock("flow", "x2", now()).unwrap();
     writer.reset_crashes("flow", "x2", now()).unwrap();
+    let wake = |key: &str| RunCall {
+        workflow: "flow".to_owned(),
+        key: key.to_owned(),
+        asks: RunAsks::Wake,
+    };
+    writer.call_runs(&[wake("x2"), wake("x3")], now()).unwrap();
     writer.notify(&[Call::Due]).unwrap();
 }
 
-fn audits(forge: &mut Forge, broken: RecordId) {
+fn audits(forge: &mut Forge, side: &mut Side, broken: RecordId) {
     let branches = [RecordId(1), RecordId(2)];
     let writer = &mut forge.writer;
     writer.enter_audits(&branches, at(0), now()).unwrap();
@@ -292,6 +301,8 @@ fn audits(forge: &mut Forge, broken: RecordId) {
     let mut claims = writer.claim_audits(&ask(due), at(1)).unwrap();
     let named = ask(AuditScope::Of(&branches));
     claims.extend(writer.claim_audits(&named, at(1)).unwrap());
+    let seen = of_postgres::look(side.conn(), broken).unwrap().unwrap();
+    of_postgres::correct(side.conn(), broken, &seen, Arrivals::default().at(now())).unwrap();
     writer.recount_branch(broken, now()).unwrap();
     let finding = |claim: &AuditClaim| AuditFinding {
         branch: claim.branch,
