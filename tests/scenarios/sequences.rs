@@ -37,14 +37,21 @@ fn fall_behind(world: &World, tables: &[&str]) {
                 world.rows().edit(&sql, &[]);
             }
             Backend::Postgres => {
-                let sql = format!("SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)");
+                let sql =
+                    format!("SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)");
                 let _ = world.rows().number(&sql);
             }
         }
     }
 }
 
-const TABLES: [&str; 5] = ["workflows", "execution_logs", "error_logs", "claims", "workers"];
+const TABLES: [&str; 5] = [
+    "workflows",
+    "execution_logs",
+    "error_logs",
+    "claims",
+    "workers",
+];
 
 async fn elder_is_well(world: &World, forge: &Forge, key: &str) {
     let run = forge.start(key, elder(key.into())).await.unwrap();
@@ -58,7 +65,11 @@ async fn elder_is_well(world: &World, forge: &Forge, key: &str) {
 async fn a_sequence_that_falls_behind_at_work_is_brought_up_to_its_rows(world: &World) {
     let builder = world.builder([elder::NAME, younger::NAME]);
     let builder = builder.poll_interval(Duration::from_millis(20));
-    let forge = builder.heartbeat(Duration::from_millis(50)).open().await.unwrap();
+    let forge = builder
+        .heartbeat(Duration::from_millis(50))
+        .open()
+        .await
+        .unwrap();
     elder_is_well(world, &forge, "before").await;
     for table in TABLES {
         fall_behind(world, &[table]);
@@ -70,7 +81,12 @@ async fn a_sequence_that_falls_behind_at_work_is_brought_up_to_its_rows(world: &
     let client = world.client().await;
     fall_behind(world, &TABLES);
     elder_is_well(world, &client, "of a client").await;
-    assert_eq!(world.rows().number("SELECT count(*) FROM chrono_forge_workers"), 2);
+    assert_eq!(
+        world
+            .rows()
+            .number("SELECT count(*) FROM chrono_forge_workers"),
+        2
+    );
 }
 
 #[scenario]
