@@ -226,12 +226,23 @@ impl Pulse {
             Fate::Gone => {
                 "its row is gone, as where the database was set back to an older copy, or somebody deleted the row"
             }
+            Fate::SetBack => "the database was set back to an older copy, as its row tells",
+            Fate::Moved => {
+                "the process went over to another server, which may know less than it does"
+            }
             Fate::Replaced => {
                 "its id is another life's, as where the database was set back to an older copy and gave it out again"
             }
         };
         tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
-        if fate != Fate::DeclaredDead && !held.is_empty() {
+        if matches!(fate, Fate::Moved | Fate::SetBack) {
+            // All that the row of the old life holds there, also what memory does not know of.
+            let clock = Arc::clone(self.host());
+            let retire = move |writer: &mut dyn crate::store::Writer| {
+                writer.retire_worker(worker, clock.real_now())
+            };
+            self.host().committer().call_alive("retire", retire).await?;
+        } else if fate != Fate::DeclaredDead && !held.is_empty() {
             // Nobody else recovers what was held under a row that is not there. Runs that the database knows
             // under these very locks were claimed before the copy was made.
             self.release(worker, held);

@@ -26,6 +26,8 @@ mod recovery;
 mod results;
 mod runs;
 mod schema;
+mod sequences;
+mod servers;
 mod start;
 mod statement;
 mod transfer;
@@ -42,6 +44,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
@@ -62,6 +65,7 @@ pub struct PostgresStore {
     source: Source,
     readers: Pool<Session>,
     marks: Arc<claim::Marks>,
+    beats: Arc<Beats>,
 }
 
 impl PostgresStore {
@@ -94,14 +98,17 @@ impl PostgresStore {
         let source = Source {
             options: Arc::new(options),
             pool,
+            servers: Arc::default(),
         };
         schema::ensure(&source)?;
         let store = Self {
             source,
             readers,
             marks: Arc::default(),
+            beats: Arc::default(),
         };
         doubts::tell(&store.read("open", doubts::find)?);
+        sequences::mend(&store.source, &store.read("open", sequences::find)?)?;
         Ok(store)
     }
 
@@ -151,7 +158,11 @@ impl Store for PostgresStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        Ok(Box::new(PostgresWriter::open(&self.source, &self.marks)?))
+        Ok(Box::new(PostgresWriter::open(
+            &self.source,
+            &self.marks,
+            &self.beats,
+        )?))
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
@@ -181,8 +192,8 @@ impl Store for PostgresStore {
         })
     }
 
-    fn result(&self, record: RecordId) -> StoreResult<Option<Json>> {
-        self.read("result", |conn| records::result(conn, record))
+    fn result(&self, run: RunId, record: RecordId) -> StoreResult<Option<Json>> {
+        self.read("result", |conn| records::result(conn, run, record))
     }
 
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>> {

@@ -1,6 +1,7 @@
 //! What the stores have in common and no SQL is in.
 
 pub(super) mod audits;
+pub(super) mod beats;
 pub(super) mod blocked;
 pub(super) mod claim;
 pub(super) mod claimed;

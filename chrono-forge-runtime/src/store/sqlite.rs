@@ -38,6 +38,7 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
+use super::shared::beats::Beats;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
     WorkerRow, Writer,
@@ -98,6 +100,7 @@ pub struct SqliteStore {
     changes: AtomicI64,
     company: Company,
     identity: Identity,
+    beats: Arc<Beats>,
 }
 
 impl SqliteStore {
@@ -125,6 +128,7 @@ impl SqliteStore {
             changes: AtomicI64::new(0),
             company: Company::default(),
             identity,
+            beats: Arc::default(),
             options,
         })
     }
@@ -191,7 +195,7 @@ impl Store for SqliteStore {
             self.writing.clone(),
             self.options.busy_timeout,
             self.company.clone(),
-            self.identity.clone(),
+            (self.identity.clone(), Arc::clone(&self.beats)),
         )))
     }
 
@@ -239,8 +243,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn result(&self, record: RecordId) -> StoreResult<Option<Json>> {
-        self.read("result", |conn| records::result(conn, record))
+    fn result(&self, run: RunId, record: RecordId) -> StoreResult<Option<Json>> {
+        self.read("result", |conn| records::result(conn, run, record))
     }
 
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>> {

@@ -10,6 +10,7 @@ use super::identity::Identity;
 use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
+use crate::store::shared::beats::Beats;
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
     Rearmed, Recovered, RetriedPage, Start, Started, StoreResult, Woken, WorkerEntry, Writer,
@@ -41,6 +42,7 @@ pub(super) struct SqliteWriter {
     patience: Duration,
     turns: Turns,
     identity: Identity,
+    beats: Arc<Beats>,
 }
 
 impl SqliteWriter {
@@ -48,13 +50,14 @@ impl SqliteWriter {
         conn: Shared,
         patience: Duration,
         company: Company,
-        identity: Identity,
+        (identity, beats): (Identity, Arc<Beats>),
     ) -> Self {
         Self {
             conn,
             patience,
             turns: Turns::new(company),
             identity,
+            beats,
         }
     }
 
@@ -175,6 +178,7 @@ impl Writer for SqliteWriter {
             Ok((worker, worker::others_live(conn, worker)?))
         })?;
         self.turns.share(others);
+        self.beats.begin(worker);
         Ok(worker)
     }
 
@@ -184,10 +188,14 @@ impl Writer for SqliteWriter {
         held: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<Heartbeat> {
+        let beat = self.beats.next(worker);
         let (answer, others) = self.write("heartbeat", |conn| {
-            let answer = worker::heartbeat(conn, worker, held, now)?;
+            let answer = worker::heartbeat(conn, (worker, beat), held, now)?;
             Ok((answer, worker::others_live(conn, worker)?))
         })?;
+        if !answer.worker_dead {
+            self.beats.written(worker, beat);
+        }
         self.turns.share(others);
         Ok(answer)
     }
@@ -219,7 +227,9 @@ impl Writer for SqliteWriter {
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
-        self.write("retire_worker", |conn| worker::retire(conn, worker, now))
+        self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
+        self.beats.end(worker);
+        Ok(())
     }
 
     /// Another process looks at the file's version; nothing need be told.
