@@ -83,8 +83,8 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// delivered. Repetition rows (`repeat$k$..`) are never loaded.
     fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>>;
 
-    /// The stored value of one record.
-    fn result(&self, record: RecordId) -> StoreResult<Option<Json>>;
+    /// The stored value of one record of this run.
+    fn result(&self, run: RunId, record: RecordId) -> StoreResult<Option<Json>>;
 
     /// The branch rows of these step names.
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>>;

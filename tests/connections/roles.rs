@@ -209,3 +209,50 @@ fn two_schemas_of_a_database_do_not_see_each_other() {
         (SELECT count(*) FROM south.chrono_forge_workflows) AS text";
     assert_eq!(text(&mut connect(&server.url("")), counted), "82 4");
 }
+
+#[test]
+fn a_sequence_that_is_behind_is_named_to_a_role_that_may_not_set_it() {
+    let test = "a_sequence_that_is_behind_is_named_to_a_role_that_may_not_set_it";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let of_runtime = url.replace("postgres@", "runtime@");
+    let mut conn = connect(&server.url(""));
+    execute(&mut conn, "CREATE ROLE runtime LOGIN");
+    let behind = "SELECT setval('forge.chrono_forge_workflows_id_seq', 1, false)";
+    bounded(async {
+        let forge = engine(&url).open().await.unwrap();
+        prove(&forge, "a").await;
+        forge.shutdown().await;
+        execute(&mut conn, RIGHTS);
+        execute(&mut conn, behind);
+        let (kind, text) = refusal(engine(&of_runtime)).await;
+        assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+        for part in [
+            "chrono_forge_workflows_id_seq",
+            "SELECT setval(",
+            "permission denied",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        // The same at work: told, not tried for ever in silence, and it goes on once it is mended.
+        execute(
+            &mut conn,
+            "SELECT setval('forge.chrono_forge_workflows_id_seq', 1000)",
+        );
+        let forge = engine(&of_runtime).open().await.unwrap();
+        execute(&mut conn, behind);
+        let error = forge.start("b", family(40)).await.map(drop).unwrap_err();
+        assert!(
+            error.to_string().contains("chrono_forge_workflows_id_seq"),
+            "{error}"
+        );
+        execute(
+            &mut conn,
+            "GRANT UPDATE ON ALL SEQUENCES IN SCHEMA forge TO runtime",
+        );
+        prove(&forge, "b").await;
+        forge.shutdown().await;
+    });
+}

@@ -62,6 +62,15 @@ impl Pair {
         )
     }
 
+    /// The other one stands first, and takes no writes before it is promoted.
+    fn url_of_both(&self, parameters: &str) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?{parameters}",
+            self.promoted.port(),
+            self.former.port()
+        )
+    }
+
     /// Waits until the other one has all that this one has.
     fn in_step(&self) {
         let mut former = connect(&self.former.url(""));
@@ -150,31 +159,14 @@ fn sessions_of_a_server_that_was_left_end_with_the_first_one_of_the_new() {
     };
     let begun = Begun::default();
     bounded(async {
-        // The other one stands first, and takes no writes before it is promoted.
-        let url = format!(
-            "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?schema=forge",
-            pair.to_promoted.port(),
-            pair.to_former.port()
-        );
+        let url = pair.url_of_both("schema=forge");
         let forge = worker(&url, &begun).open().await.unwrap();
         let run = forge.start("long", walk(3 * STEPS)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
-        pair.promote();
-        // Half of the sessions stay with the former primary, which answers and takes writes.
-        let _ = text(&mut connect(&pair.former.url("")), CUT_HALF);
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let left = runs(&pair.former);
-        for nth in 0..6 {
-            let run = forge.start(&format!("{nth}"), walk(1)).await.unwrap();
-            assert_eq!(run.result().await.unwrap(), 1);
-        }
-        assert_eq!(
-            runs(&pair.former),
-            left,
-            "nobody writes to the one that was left"
-        );
-        let _ = run.result().await;
-        assert!(runs(&pair.promoted).ends_with(" 7") || runs(&pair.promoted).ends_with(" 6"));
+        pair.in_step();
+        goes_over_whole(&pair, &forge).await;
+        assert_eq!(run.result().await.unwrap(), 3 * STEPS);
+        assert_eq!(runs(&pair.promoted), "7 7");
         forge.shutdown().await;
     });
 }
@@ -185,44 +177,36 @@ fn sessions_that_are_lent_keep_to_one_server_too() {
         return;
     };
     let begun = Begun::default();
-    let url = pair
-        .url()
-        .replace("schema=forge", "target_session_attrs=read-write");
+    let url = pair.url_of_both("target_session_attrs=read-write&application_name=chrono-forge");
     let pool: DatabasePool = Pool::builder()
         .max_size(12)
-        .connection_timeout(Duration::from_secs(2))
         .min_idle(Some(0))
         .build(ConnectionManager::new(url))
         .unwrap();
     bounded(async {
         let builder = worker("postgres://?schema=forge", &begun).database_pool(pool);
         let forge = builder.open().await.unwrap();
-        forge
-            .start("first", walk(1))
-            .await
-            .unwrap()
-            .result()
-            .await
-            .unwrap();
+        let run = forge.start("first", walk(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
         pair.in_step();
-        pair.to_former.cut();
-        pair.promote();
-        let run = forge.start("second", walk(1)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 1);
-        let left = runs(&pair.former);
-        pair.to_former.mend();
-        let half = CUT_HALF.replace(
-            "application_name = 'chrono-forge'",
-            "backend_type = 'client backend' AND pid <> pg_backend_pid()",
-        );
-        let _ = text(&mut connect(&pair.promoted.url("")), &half);
-        // The pool's first host is the wrong one now: whatever it lends, nothing of it is used.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(runs(&pair.former), left);
-        pair.to_former.cut();
-        let run = forge.start("third", walk(1)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), 1);
-        assert_eq!(runs(&pair.former), left);
+        goes_over_whole(&pair, &forge).await;
         forge.shutdown().await;
     });
+}
+
+/// Half of the sessions stay with the former primary, which answers and takes writes.
+async fn goes_over_whole(pair: &Pair, forge: &Forge) {
+    pair.promote();
+    let _ = text(&mut connect(&pair.former.url("")), CUT_HALF);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let left = runs(&pair.former);
+    for nth in 0..6 {
+        let run = forge.start(&format!("{nth}"), walk(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
+    }
+    assert_eq!(
+        runs(&pair.former),
+        left,
+        "nobody writes to the one that was left"
+    );
 }

@@ -130,7 +130,8 @@ async fn sleep_real(until: Option<Instant>) {
 }
 
 async fn load_result(pass: &Arc<Pass>, id: OpId, record: RecordId) {
-    if let Some(result) = read(pass, move |store| store.result(record)).await {
+    let run = pass.run.id;
+    if let Some(result) = read(pass, move |store| store.result(run, record)).await {
         pass.ledger().result_loaded(id, result);
     }
 }

@@ -17,6 +17,15 @@ pub struct SpawnPath {
     pub key: String,
 }
 
+impl SpawnPath {
+    /// Whether a run with this key is a child of this spawn.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        let behind = key.strip_prefix(&*self.key);
+        behind.is_some_and(|behind| behind.is_empty() || behind.starts_with('$'))
+    }
+}
+
 /// A completed child's id, key and output.
 pub type OutputRow = (RunId, String, Json);
 

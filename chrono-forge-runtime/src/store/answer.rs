@@ -123,6 +123,11 @@ pub enum Fate {
     DeclaredDead,
     /// Its row is gone: the database was set back to an older copy, or somebody deleted it.
     Gone,
+    /// Its row is that of an earlier heartbeat: the database was set back to an older copy, and may know less than
+    /// memory does.
+    SetBack,
+    /// The process went over to another server, which may not know all that memory does.
+    Moved,
     /// Its row is that of another life: the database was set back, and the id given out again.
     Replaced,
 }

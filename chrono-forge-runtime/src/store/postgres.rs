@@ -26,6 +26,8 @@ mod recovery;
 mod results;
 mod runs;
 mod schema;
+mod sequences;
+mod servers;
 mod start;
 mod statement;
 mod transfer;
@@ -43,6 +45,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::shared::arrivals::Arrivals;
+use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
@@ -64,11 +67,13 @@ pub struct PostgresStore {
     readers: Pool<Session>,
     marks: Arc<claim::Marks>,
     arrivals: Arrivals,
+    beats: Arc<Beats>,
 }
 
 impl PostgresStore {
     fn writer_for(&self, purpose: Purpose) -> StoreResult<Box<dyn Writer>> {
-        let writer = PostgresWriter::open(&self.source, purpose, &self.marks, &self.arrivals)?;
+        let shared = (&self.marks, &self.arrivals, &self.beats);
+        let writer = PostgresWriter::open(&self.source, purpose, shared)?;
         Ok(Box::new(writer))
     }
 
@@ -101,6 +106,7 @@ impl PostgresStore {
         let source = Source {
             options: Arc::new(options),
             pool,
+            servers: Arc::default(),
         };
         schema::ensure(&source)?;
         let store = Self {
@@ -108,8 +114,10 @@ impl PostgresStore {
             readers,
             marks: Arc::default(),
             arrivals: Arrivals::default(),
+            beats: Arc::default(),
         };
         doubts::tell(&store.read("open", doubts::find)?);
+        sequences::mend(&store.source, &store.read("open", sequences::find)?)?;
         if let Some(latest) = store.read("open", queue::latest_arrival)? {
             store.arrivals.found(latest);
         }
@@ -196,8 +204,8 @@ impl Store for PostgresStore {
         })
     }
 
-    fn result(&self, record: RecordId) -> StoreResult<Option<Json>> {
-        self.read("result", |conn| records::result(conn, record))
+    fn result(&self, run: RunId, record: RecordId) -> StoreResult<Option<Json>> {
+        self.read("result", |conn| records::result(conn, run, record))
     }
 
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>> {

@@ -2,6 +2,7 @@
 
 pub(super) mod arrivals;
 pub(super) mod audits;
+pub(super) mod beats;
 pub(super) mod blocked;
 pub(super) mod claim;
 pub(super) mod claimed;

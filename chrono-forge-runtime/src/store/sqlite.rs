@@ -38,8 +38,8 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -47,6 +47,7 @@ use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
 use super::shared::arrivals::Arrivals;
+use super::shared::beats::Beats;
 use super::{
     AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
     WorkerRow, Writer,
@@ -106,6 +107,7 @@ pub struct SqliteStore {
     arrivals: Arrivals,
     /// See [`LockFiles::are_kept`].
     locks_are_kept: OnceLock<bool>,
+    beats: Arc<Beats>,
 }
 
 impl SqliteStore {
@@ -140,6 +142,7 @@ impl SqliteStore {
             identity,
             arrivals,
             locks_are_kept: OnceLock::new(),
+            beats: Arc::default(),
             options,
         })
     }
@@ -217,7 +220,7 @@ impl Store for SqliteStore {
             self.options.busy_timeout,
             self.company.clone(),
             self.identity.clone(),
-            self.arrivals.clone(),
+            (self.arrivals.clone(), Arc::clone(&self.beats)),
         )))
     }
 
@@ -269,8 +272,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn result(&self, record: RecordId) -> StoreResult<Option<Json>> {
-        self.read("result", |conn| records::result(conn, record))
+    fn result(&self, run: RunId, record: RecordId) -> StoreResult<Option<Json>> {
+        self.read("result", |conn| records::result(conn, run, record))
     }
 
     fn branches(&self, run: RunId, step_names: &[String]) -> StoreResult<Vec<BranchRow>> {

@@ -165,3 +165,10 @@
 //! go on elsewhere at once. A process that is stopped *inside* a write transaction keeps the file's write lock
 //! until it continues or dies. Keep the file on a local disk: network file systems do not lock reliably. Where a
 //! file system grants every lock, the engine says so and goes by leases alone.
+//!
+//! Leave the file alone while it is open. An engine whose file, or whose log beside it (`-wal`), was renamed over, removed or cut
+//! short, or had a copy written over it, stops before it acknowledges anything more: every call, also one that waits for
+//! a result, gets an [`Error::Store`](crate::Error::Store) of the kind
+//! [`StoreErrorKind::Replaced`](crate::StoreErrorKind::Replaced) that names the file. What it cannot see is a copy of the file's own bytes,
+//! made without its log, that has the same length. A file that was not closed by who used it last is looked through when it is
+//! opened, up to 256 MiB, and refused by name if it is malformed.

@@ -32,7 +32,7 @@
 //! # What is shared, and how
 //!
 //! Processes know nothing of each other. A worker claims due runs and skips those that another one has locked. Every
-//! commit checks, under the lock of the run's row, that the run is still held under the epoch of its claim: that is the
+//! commit checks, under the lock of the run's row, that the run is still held under the lock of its claim: that is the
 //! fence. A worker renews its lease (10 s) every 2.5 s on a connection and from a thread of its own, which neither commits nor
 //! steps delay. Whoever sees that a heartbeat has not changed for the lease in that worker's row takes it all back in one
 //! transaction: the runs are due again, under a new epoch, and whatever the silent one still sends is turned away. Workers
@@ -148,6 +148,14 @@
 //! Name all hosts in the URL: when the primary goes, connections are opened to the new one. A server that takes no writes is passed by
 //! (`target_session_attrs=read-write`, unless the URL says otherwise), also where one name leads to the old primary for a while.
 //! Of a pool of your own you tell that yourself.
+//!
+//! A process is with one server at a time. Each session asks which one it has reached (system identifier and timeline; anybody
+//! may ask that unless an administrator has taken the right away). When one reaches a server on a later timeline, a standby that
+//! was promoted, all sessions go over to it, and the worker drops what it holds and enters anew there, since what it has seen may be
+//! lost. A session that reaches a server that was left, or another database system, is closed, and an error line names both: so a
+//! former primary that comes back, takes writes and stands first in the URL gets nothing. It stays your task to stop it.
+//! Behind a pooler in transaction mode it is asked with each heartbeat.
+//!
 //! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last transactions of the
 //! old primary, and then steps that it recorded run again. With `synchronous_commit = on` and a synchronous replica nothing is lost.
 //! With `synchronous_commit` or `fsync` off not even a single server keeps its word when it crashes: an engine that is
@@ -223,4 +231,11 @@
 //! Any back-up of the database that is consistent is one of the runs: base back-up and log archive, `pg_dump` (also of a
 //! database at work), a snapshot of the disk. Restored, the runs go on where the back-up has them, once the leases of the
 //! workers in it are over. Steps that were recorded after it run again: their effects must bear that, as they must bear a
-//! crash. Stop workers that still write to the old database first; epochs of two databases know nothing of each other.
+//! crash. Stop workers of the old database first. One that lives on, on a database that was set back under it, does no
+//! harm to others' runs: ids are handed out again, but each claim has a lock with a random half, so whatever it still sends finds
+//! nothing to write to; at its next heartbeat it lets go of what the database does not know, and if its own row is gone, or another
+//! life's, of all, and enters anew. What was acknowledged after the copy was made is lost all the same.
+//!
+//! A logical replica gets rows and no sequences. When it takes over, sequences that are behind their rows are brought up to them at `open`
+//! and at the first id that is taken, if the role may set them (`GRANT UPDATE ON ALL SEQUENCES`); otherwise the error names the
+//! sequence and the statement to run.

@@ -198,7 +198,7 @@ impl Store for Fake {
         find_run(workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;
         history(run: RunId, bytes_max: u64) -> StoreResult<Vec<RecordRow>>;
-        result(record: RecordId) -> StoreResult<Option<Json>>;
+        result(run: RunId, record: RecordId) -> StoreResult<Option<Json>>;
         branches(run: RunId, names: &[String]) -> StoreResult<Vec<BranchRow>>;
         outputs(spawn: &SpawnPath, after: RunId, limit: u32) -> StoreResult<Vec<OutputRow>>;
         completion_order(spawn: &SpawnPath, limit: u64) -> StoreResult<Vec<RunId>>;

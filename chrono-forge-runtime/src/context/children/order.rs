@@ -86,7 +86,14 @@ impl Walk for Order {
                     Found::Outputs(store.outputs(&spawn, *after, *limit)?)
                 }
                 Wanted::List(limit) => Found::List(store.completion_order(&spawn, *limit)?),
-                Wanted::Of(children) => Found::Outputs(store.outputs_of(children)?),
+                // A listed id may be another run's by now, where the database was set back to an older copy.
+                Wanted::Of(children) => Found::Outputs(
+                    store
+                        .outputs_of(children)?
+                        .into_iter()
+                        .take_while(|(_, key, _)| spawn.has(key))
+                        .collect(),
+                ),
             })
         }))
     }

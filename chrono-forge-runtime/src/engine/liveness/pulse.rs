@@ -227,6 +227,10 @@ impl Pulse {
             Fate::Gone => {
                 "its row is gone, as where the database was set back to an older copy, or somebody deleted the row"
             }
+            Fate::SetBack => "the database was set back to an older copy, as its row tells",
+            Fate::Moved => {
+                "the process went over to another server, which may know less than it does"
+            }
             Fate::Replaced => {
                 "its id is another life's, as where the database was set back to an older copy and gave it out again"
             }
@@ -239,6 +243,8 @@ impl Pulse {
                 // anyhow.
                 self.came_back()
             }
+            // All that the row of the old life holds there, also what memory does not know of.
+            Fate::Moved | Fate::SetBack => self.retire(worker),
             Fate::Gone | Fate::Replaced => {
                 if !held.is_empty() {
                     // Nobody else recovers what was held under a row that is not there. Runs that the database knows

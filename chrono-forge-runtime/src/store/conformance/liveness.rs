@@ -36,6 +36,11 @@ pub(crate) fn a_life_has_the_row_of_its_own_incarnation_or_none(on: &dyn Backend
         (beat.worker_dead, beat.fate)
     };
     assert!(!beat(&mut forge, 1).0);
+    // As a copy has it that was made before the first heartbeat.
+    forge.edit("UPDATE chrono_forge_workers SET beats = beats - 1");
+    assert_eq!(beat(&mut forge, 2), (true, Fate::SetBack));
+    forge.edit("UPDATE chrono_forge_workers SET beats = beats + 1");
+    assert!(!beat(&mut forge, 2).0);
     forge.edit("UPDATE chrono_forge_workers SET incarnation = 7");
     assert_eq!(beat(&mut forge, 2), (true, Fate::Replaced));
     assert!(forge.claim_as(me, at(2)).is_empty());

@@ -80,9 +80,9 @@ pub(crate) fn large_results_are_read_when_they_are_asked_for(on: &dyn Backend) {
         (history[1].result.as_deref(), history[1].result_bytes),
         (Some("1"), 1)
     );
-    let value = forge.store.result(history[0].id).unwrap();
+    let value = forge.store.result(run.id, history[0].id).unwrap();
     assert_eq!(value.as_deref(), Some("\"éé\""));
-    assert_eq!(forge.store.result(RecordId(999)).unwrap(), None);
+    assert_eq!(forge.store.result(run.id, RecordId(999)).unwrap(), None);
 }
 
 pub(crate) fn runs_are_found_by_identity_and_id(on: &dyn Backend) {

@@ -182,6 +182,6 @@ pub(crate) fn a_batch_may_be_large_in_rows_and_in_bytes(on: &dyn Backend) {
     assert_eq!(forge.count("chrono_forge_workflows WHERE state = 2"), 2_500);
     let history = forge.store.history(children[7].id, 100).unwrap();
     assert_eq!(history[0].result_bytes, large.len() as u64);
-    let value = forge.store.result(history[0].id).unwrap();
+    let value = forge.store.result(children[7].id, history[0].id).unwrap();
     assert_eq!(value.as_deref(), Some(&*large));
 }

@@ -16,6 +16,8 @@ use diesel::result::Error;
 
 use super::fault;
 use super::location::PostgresOptions;
+use super::sequences;
+use super::servers::Servers;
 use crate::error::{OUTCOME_UNKNOWN, StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 pub use line::DatabasePool;
@@ -39,6 +41,8 @@ pub(super) struct Source {
     pub(super) options: Arc<PostgresOptions>,
     /// The application's pool, if it lends its connections.
     pub(super) pool: Option<DatabasePool>,
+    /// Which server all sessions are with.
+    pub(super) servers: Arc<Servers>,
 }
 
 impl Source {
@@ -64,6 +68,7 @@ impl Source {
             begin,
             lock_wait: lock_wait(&self.options, purpose),
             line: None,
+            generation: 0,
         }
     }
 }
@@ -76,6 +81,8 @@ pub(super) struct Session {
     /// How long it waits for a lock.
     lock_wait: Duration,
     line: Option<Line>,
+    /// Of the server that the line leads to.
+    generation: u64,
 }
 
 /// How a try of a transaction ended without a value.
@@ -93,8 +100,13 @@ enum Failure {
 impl Session {
     /// Opens the connection if there is none.
     pub(super) fn connect(&mut self) -> StoreResult<&mut PgConnection> {
+        if self.is_left() {
+            self.disconnect();
+        }
         if self.line.is_none() {
-            self.line = Some(Line::open(&self.source, &self.settings)?);
+            let (line, generation) = Line::open(&self.source, &self.settings)?;
+            self.line = Some(line);
+            self.generation = generation;
         }
         match &mut self.line {
             Some(line) => Ok(line.conn()),
@@ -104,6 +116,11 @@ impl Session {
                 "no connection",
             )),
         }
+    }
+
+    /// Whether the connection leads to a server that the others have left.
+    pub(super) fn is_left(&self) -> bool {
+        self.line.is_some() && self.generation != self.source.servers.generation()
     }
 
     /// Gives the connection up; the next use opens another.
@@ -176,6 +193,13 @@ impl Session {
                 {
                     fault::statement(operation, &error)
                 }
+                Err(Failure::Told(error))
+                    if tries < TRIES && sequences::behind(&error).is_some() =>
+                {
+                    tries += 1;
+                    self.advance(operation, &error)?;
+                    continue;
+                }
                 Err(Failure::Told(error)) => {
                     tries += 1;
                     if !fault::is_worth_another_try(&error) || tries >= TRIES {
@@ -200,6 +224,20 @@ impl Session {
         }
     }
 
+    /// Brings the sequence up to its rows that gave out an id which is taken.
+    fn advance(&mut self, operation: &'static str, error: &Error) -> StoreResult<()> {
+        let Some(sequence) = sequences::behind(error) else {
+            return Ok(());
+        };
+        let advanced = self.attempt(operation, &mut |conn| sequence.advance(conn));
+        advanced.map_err(|failure| match failure {
+            Failure::Told(error) => {
+                sequence.refusal(operation, &fault::statement(operation, &error))
+            }
+            Failure::Lost(error) | Failure::Unknown(error) | Failure::Away(error) => error,
+        })
+    }
+
     fn attempt_single<T>(
         &mut self,
         operation: &'static str,
@@ -211,7 +249,9 @@ impl Session {
             return Err(Failure::Lost(lost_line(operation)));
         };
         let conn = line.conn();
+        let (servers, generation) = (&guard.session.source.servers, guard.session.generation);
         let failure = match work(conn) {
+            Ok(_) if servers.generation() != generation => Failure::Lost(left(operation)),
             Ok(value) => {
                 std::mem::forget(guard);
                 return Ok(value);
@@ -243,8 +283,13 @@ impl Session {
             return Err(Failure::Lost(lost_line(operation)));
         };
         let conn = line.conn();
+        let (servers, generation) = (&guard.session.source.servers, guard.session.generation);
+        let is_left = || servers.generation() != generation;
         let failure = match work(conn) {
+            Ok(_) if is_left() => Failure::Lost(left(operation)),
             Ok(value) => match AnsiTransactionManager::commit_transaction(conn) {
+                // Committed where nobody will look for it.
+                Ok(()) if is_left() => Failure::Unknown(left(operation)),
                 Ok(()) => {
                     std::mem::forget(guard);
                     return Ok(value);
@@ -284,6 +329,9 @@ impl Session {
 
     /// The connection, if there still is one.
     pub(super) fn connected(&mut self, operation: &'static str) -> StoreResult<&mut PgConnection> {
+        if self.is_left() {
+            return Err(left(operation));
+        }
         let line = self.line.as_mut();
         line.map(Line::conn).ok_or_else(|| lost_line(operation))
     }
@@ -310,9 +358,13 @@ impl Session {
         }
         let begun = Instant::now();
         let mut pause = PAUSE_MIN;
+        let servers = Arc::clone(&self.source.servers);
         loop {
+            let generation = servers.generation();
             let error = match self.connect() {
                 Ok(conn) => match work(conn) {
+                    // Of the server that was left, or of the one that this very connection made it leave.
+                    Ok(_) if servers.generation() != generation => left(operation),
                     Ok(value) => return Ok(value),
                     // A server that still answers has said no.
                     Err(error) if conn.batch_execute("SELECT 1").is_ok() => {
@@ -344,6 +396,14 @@ impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         self.session.disconnect();
     }
+}
+
+fn left(operation: &'static str) -> StoreError {
+    StoreError::new(
+        operation,
+        StoreErrorKind::Transient,
+        "this process went over to another server meanwhile",
+    )
 }
 
 fn lost_line(operation: &'static str) -> StoreError {

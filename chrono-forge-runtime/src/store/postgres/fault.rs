@@ -9,6 +9,7 @@ mod remedy;
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error};
 
+use super::sequences;
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
@@ -96,12 +97,12 @@ pub(super) fn is_lock_timeout(error: &Error) -> bool {
     info.message().contains("due to lock timeout")
 }
 
-/// Whether a unique constraint refused the statement.
+/// Whether a unique constraint refused the statement: a row exists already. An id that is taken says nothing of that.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     matches!(
         error,
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)
-    )
+    ) && sequences::behind(error).is_none()
 }
 
 /// Whether the same transaction, begun again on the same connection, may succeed: it lost against another

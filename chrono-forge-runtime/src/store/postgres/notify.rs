@@ -169,6 +169,12 @@ impl Listener for Ear {
         loop {
             let calls = match self.is_open {
                 false => self.reopen(),
+                true if self.session.is_left() => {
+                    self.session.disconnect();
+                    self.is_open = false;
+                    self.retry_at = Instant::now();
+                    continue;
+                }
                 true => match self.drain() {
                     Ok(calls) => calls,
                     Err(error) => {

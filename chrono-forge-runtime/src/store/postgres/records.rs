@@ -69,7 +69,8 @@ UNION ALL",
     record!("repeat_rows AS l")
 );
 
-pub(super) const RESULT: &str = "SELECT result FROM chrono_forge_execution_logs WHERE id = ?";
+pub(super) const RESULT: &str = "
+SELECT result FROM chrono_forge_execution_logs WHERE id = ? AND workflow_id + 0 = ?";
 
 /// Here and where else names are looked up in one run: without the limit a planner that expects few records of a
 /// run reads all of them once and compares the names.
@@ -143,9 +144,13 @@ fn record_row(row: Row) -> QueryResult<RecordRow> {
 }
 
 /// The stored value of one record.
-pub(super) fn result(conn: &mut PgConnection, record: RecordId) -> QueryResult<Option<Json>> {
+pub(super) fn result(
+    conn: &mut PgConnection,
+    run: RunId,
+    record: RecordId,
+) -> QueryResult<Option<Json>> {
     let rows: Vec<(Option<String>,)> =
-        Stmt::<(Nullable<Text>,)>::new(RESULT, &[record.0.into()]).load(conn)?;
+        Stmt::<(Nullable<Text>,)>::new(RESULT, &[record.0.into(), run.0.into()]).load(conn)?;
     let result = rows.into_iter().next().and_then(|(result,)| result);
     Ok(result.map(Into::into))
 }

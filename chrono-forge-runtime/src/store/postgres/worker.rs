@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Timestamptz};
 use jiff::Timestamp;
 
 use super::bind::{due, instant, ints};
@@ -72,7 +72,8 @@ const LIVE: &str = "
 SELECT id, incarnation, heartbeat_at, lease_micros FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
 
 /// What became of a worker that no longer lives.
-const FATE: &str = "SELECT incarnation FROM chrono_forge_workers WHERE id = ?";
+const FATE: &str =
+    "SELECT incarnation, stopped_at IS NOT NULL FROM chrono_forge_workers WHERE id = ?";
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -171,11 +172,9 @@ pub(super) fn release_orphans(
 
 /// See [`FATE`].
 pub(super) fn fate(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<Fate> {
-    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(FATE, &[worker.0.into()]).load(conn)?;
-    Ok(fate_of(
-        worker,
-        rows.first().map(|(incarnation,)| *incarnation),
-    ))
+    let rows: Vec<(i64, bool)> =
+        Stmt::<(BigInt, Bool)>::new(FATE, &[worker.0.into()]).load(conn)?;
+    Ok(fate_of(worker, rows.into_iter().next()))
 }
 
 /// Workers that have not stopped.

@@ -9,13 +9,15 @@ use jiff::Timestamp;
 
 use super::commit::{Approach, Brief};
 use super::connection::{PATIENCE, Purpose, Session, Source};
-use super::{audits, claim, commit, notify, recovery, start, wake, worker};
+use super::servers::Servers;
+use super::{audits, claim, commit, notify, recovery, servers, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::shared::arrivals::{Arrivals, Now};
+use crate::store::shared::beats::Beats;
 use crate::store::{
-    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
-    Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreError,
-    StoreErrorKind, StoreResult, Woken, WorkerEntry, Writer,
+    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Fate, Found,
+    Heartbeat, Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started,
+    StoreError, StoreErrorKind, StoreResult, Woken, WorkerEntry, Writer,
 };
 
 /// How often a batch is begun anew because a row that it inserts has appeared meanwhile.
@@ -28,10 +30,13 @@ const LOCKED_PART: u32 = 40;
 pub(super) struct PostgresWriter {
     session: Session,
     notifies: bool,
+    is_pooled: bool,
     schema: String,
     lease: Duration,
     marks: Arc<claim::Marks>,
     arrivals: Arrivals,
+    servers: Arc<Servers>,
+    beats: Arc<Beats>,
 }
 
 impl PostgresWriter {
@@ -39,18 +44,20 @@ impl PostgresWriter {
     pub(super) fn open(
         source: &Source,
         purpose: Purpose,
-        marks: &Arc<claim::Marks>,
-        arrivals: &Arrivals,
+        (marks, arrivals, beats): (&Arc<claim::Marks>, &Arrivals, &Arc<Beats>),
     ) -> StoreResult<Self> {
         let mut session = source.session(purpose);
         session.connect()?;
         Ok(Self {
             session,
             notifies: source.hears(),
+            is_pooled: source.options.pooler,
             schema: source.options.schema.clone(),
             lease: source.options.lease,
             marks: Arc::clone(marks),
             arrivals: arrivals.clone(),
+            servers: Arc::clone(&source.servers),
+            beats: Arc::clone(beats),
         })
     }
 
@@ -58,17 +65,19 @@ impl PostgresWriter {
     /// meanwhile.
     fn apply_all(&mut self, plans: &[Plan], now: Now) -> StoreResult<Applied> {
         let mut approach = Approach::FIRST;
+        let servers = Arc::clone(&self.servers);
         for _ in 0..COLLISIONS_MAX {
             let mut is_in_the_way = false;
             let applied = self
                 .session
                 .transaction("apply", Duration::ZERO, true, |conn| {
+                    ahead(&servers)?;
                     let done = commit::apply(conn, plans, now, &mut approach);
                     is_in_the_way = done.as_ref().is_err_and(commit::is_worth_beginning_again);
                     done
                 });
             if !is_in_the_way {
-                return applied;
+                return self.told("apply", applied);
             }
         }
         Err(StoreError::new(
@@ -76,6 +85,29 @@ impl PostgresWriter {
             StoreErrorKind::Transient,
             "others insert the same children again and again",
         ))
+    }
+
+    /// Says why nothing was done where the worker has to enter anew first.
+    fn told<T>(&self, operation: &'static str, done: StoreResult<T>) -> StoreResult<T> {
+        done.map_err(|error| match self.servers.is_worker_over() {
+            true => StoreError::new(
+                operation,
+                StoreErrorKind::Transient,
+                "this process went over to another server; its worker enters anew there first",
+            ),
+            false => error,
+        })
+    }
+
+    /// Behind a pooler in transaction mode a session is with whatever server the pooler is with.
+    fn ask_pooler(&mut self) -> StoreResult<()> {
+        if !self.is_pooled {
+            return Ok(());
+        }
+        let found = self
+            .session
+            .single("heartbeat", PATIENCE, |conn| Ok(servers::ask(conn)))?;
+        self.servers.admit(found).map(drop)
     }
 
     /// An intent that the same call again completes or finds done.
@@ -97,15 +129,26 @@ impl PostgresWriter {
     }
 }
 
+/// What passes say rests on what they have seen, which the server that this process went over to may not have.
+fn ahead(servers: &Servers) -> QueryResult<()> {
+    match servers.is_worker_over() {
+        true => Err(diesel::result::Error::BrokenTransactionManager),
+        false => Ok(()),
+    }
+}
+
 impl Writer for PostgresWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
         let now = self.arrivals.at(now);
         let Some(brief) = Brief::of(plans) else {
             return self.apply_all(plans, now);
         };
-        let written = self
-            .session
-            .single("apply", Duration::ZERO, |conn| brief.write(conn))?;
+        let servers = Arc::clone(&self.servers);
+        let written = self.session.single("apply", Duration::ZERO, |conn| {
+            ahead(&servers)?;
+            brief.write(conn)
+        });
+        let written = self.told("apply", written)?;
         if written.len() < plans.len() {
             // The fence of one failed, which the other way tells from a plan that was written before. What is
             // written already is written again.
@@ -125,16 +168,28 @@ impl Writer for PostgresWriter {
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
         let now = self.arrivals.at(now);
-        self.session
-            .single("start", PATIENCE, |conn| start::start(conn, starts, now))
+        let servers = Arc::clone(&self.servers);
+        self.session.single("start", PATIENCE, |conn| {
+            if !servers.is_worker_over() {
+                return start::start(conn, starts, now);
+            }
+            let unclaimed = starts.iter().cloned().map(|start| Start {
+                claim: None,
+                ..start
+            });
+            start::start(conn, &unclaimed.collect::<Vec<_>>(), now)
+        })
     }
 
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {
         let marks = Arc::clone(&self.marks);
         let instants_first = self.arrivals.turn();
+        let servers = Arc::clone(&self.servers);
         let taken = self.session.single("claim_due", PATIENCE, |conn| {
+            ahead(&servers)?;
             claim::claim_due(conn, request, instants_first, &marks)
-        })?;
+        });
+        let taken = self.told("claim_due", taken)?;
         taken.note(&marks);
         Ok(taken.claims)
     }
@@ -248,9 +303,15 @@ impl Writer for PostgresWriter {
         entry: &WorkerEntry<'_>,
         now: Timestamp,
     ) -> StoreResult<WorkerId> {
-        self.session.single("register_worker", PATIENCE, |conn| {
+        let servers = Arc::clone(&self.servers);
+        let mut life = 0;
+        let worker = self.session.single("register_worker", PATIENCE, |conn| {
+            life = servers.life();
             worker::register(conn, entry, now)
-        })
+        })?;
+        self.servers.registered(life);
+        self.beats.begin(worker);
+        Ok(worker)
     }
 
     fn heartbeat(
@@ -259,10 +320,19 @@ impl Writer for PostgresWriter {
         held: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<Heartbeat> {
+        self.ask_pooler()?;
+        let beat = self.beats.next(worker);
         // First and by itself, so that nothing that the comparison waits for delays it.
         let is_alive = self.session.single("heartbeat", PATIENCE, |conn| {
-            worker::renew(conn, worker, now)
+            worker::renew(conn, (worker, beat), now)
         })?;
+        if self.servers.is_worker_over() {
+            return Ok(Heartbeat {
+                worker_dead: true,
+                fate: Fate::Moved,
+                ..Heartbeat::default()
+            });
+        }
         if !is_alive {
             let fate = |conn: &mut PgConnection| worker::fate(conn, worker);
             return Ok(Heartbeat {
@@ -271,6 +341,7 @@ impl Writer for PostgresWriter {
                 ..Heartbeat::default()
             });
         }
+        self.beats.written(worker, beat);
         self.write("heartbeat", |conn| worker::compare(conn, worker, held))
     }
 
@@ -328,7 +399,9 @@ impl Writer for PostgresWriter {
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
         let now = self.arrivals.at(now);
-        self.write("retire_worker", |conn| worker::retire(conn, worker, now))
+        self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
+        self.beats.end(worker);
+        Ok(())
     }
 
     fn notify(&mut self, calls: &[Call]) -> StoreResult<()> {

@@ -37,12 +37,14 @@ pub(in crate::store) fn heartbeat(
     answer
 }
 
-/// What became of a worker that no longer lives, by the incarnation that its row has if there is one.
-pub(in crate::store) fn fate_of(worker: WorkerId, found: Option<i64>) -> Fate {
+/// What became of a worker whose heartbeat found no row of its own, by what its row has if there is one: the incarnation,
+/// and whether it is stopped.
+pub(in crate::store) fn fate_of(worker: WorkerId, found: Option<(i64, bool)>) -> Fate {
     match found {
         None => Fate::Gone,
-        Some(found) if found == worker.1.0 => Fate::DeclaredDead,
-        Some(_) => Fate::Replaced,
+        Some((incarnation, _)) if incarnation != worker.1.0 => Fate::Replaced,
+        Some((_, true)) => Fate::DeclaredDead,
+        Some((_, false)) => Fate::SetBack,
     }
 }
 

@@ -17,10 +17,9 @@
 //! version.
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -51,7 +50,7 @@ struct Seen {
     file: Place,
     log: Option<Place>,
     length: u64,
-    changed: (i64, i64),
+    changed: Option<SystemTime>,
     /// The schema's version on page 1 of the file.
     version: i64,
     looked: Instant,
@@ -84,7 +83,7 @@ impl Identity {
             file: place(&found),
             log: std::fs::metadata(&log).ok().as_ref().map(place),
             length: found.len(),
-            changed: (found.mtime(), found.mtime_nsec()),
+            changed: found.modified().ok(),
             version: version_in(path).unwrap_or(0),
             looked: Instant::now(),
         };
@@ -175,7 +174,7 @@ impl Watched {
             return Some(format!("its log, {log}, was removed or replaced"));
         }
         seen.log = log;
-        let changed = (found.mtime(), found.mtime_nsec());
+        let changed = found.modified().ok();
         let conn = match conn {
             Some(conn) if (found.len(), changed) != (seen.length, seen.changed) => conn,
             _ => return None,
@@ -208,7 +207,7 @@ impl Watched {
             return Some("a copy was written over it".to_owned());
         };
         seen.length = length;
-        seen.changed = (found.mtime(), found.mtime_nsec());
+        seen.changed = found.modified().ok();
         seen.version = version;
         None
     }
@@ -218,8 +217,16 @@ impl Watched {
     }
 }
 
+#[cfg(unix)]
 fn place(file: &Metadata) -> Place {
+    use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn place(_: &Metadata) -> Place {
+    (0, 0)
 }
 
 fn refusal(operation: &'static str, lost: &str) -> StoreError {

@@ -149,10 +149,14 @@ fn record_row(row: Row) -> QueryResult<RecordRow> {
 }
 
 /// The stored value of one record.
-pub(super) fn result(conn: &mut SqliteConnection, record: RecordId) -> QueryResult<Option<Json>> {
-    let sql = "SELECT result FROM chrono_forge_execution_logs WHERE id = ?";
+pub(super) fn result(
+    conn: &mut SqliteConnection,
+    run: RunId,
+    record: RecordId,
+) -> QueryResult<Option<Json>> {
+    let sql = "SELECT result FROM chrono_forge_execution_logs WHERE id = ? AND +workflow_id = ?";
     let rows: Vec<(Option<String>,)> =
-        Stmt::<(Nullable<Text>,)>::new(sql, &[record.0.into()]).load(conn)?;
+        Stmt::<(Nullable<Text>,)>::new(sql, &[record.0.into(), run.0.into()]).load(conn)?;
     Ok(rows
         .into_iter()
         .next()

@@ -137,15 +137,13 @@ pub(super) fn release_orphans(
 
 /// What became of a worker that no longer lives.
 fn fate(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<Fate> {
-    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
-        "SELECT incarnation FROM chrono_forge_workers WHERE id = ?",
+    let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(
+        "SELECT incarnation, stopped_at IS NOT NULL FROM chrono_forge_workers WHERE id = ?",
         &[worker.0.into()],
     )
     .load(conn)?;
-    Ok(fate_of(
-        worker,
-        rows.first().map(|(incarnation,)| *incarnation),
-    ))
+    let row = |(incarnation, stopped): &(i64, i64)| (*incarnation, *stopped != 0);
+    Ok(fate_of(worker, rows.first().map(row)))
 }
 
 /// Workers that have not stopped.

@@ -11,6 +11,7 @@ use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::shared::arrivals::Arrivals;
+use crate::store::shared::beats::Beats;
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
     Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreResult,
@@ -44,6 +45,7 @@ pub(super) struct SqliteWriter {
     turns: Turns,
     identity: Identity,
     pub(super) arrivals: Arrivals,
+    beats: Arc<Beats>,
 }
 
 impl SqliteWriter {
@@ -52,7 +54,7 @@ impl SqliteWriter {
         patience: Duration,
         company: Company,
         identity: Identity,
-        arrivals: Arrivals,
+        (arrivals, beats): (Arrivals, Arc<Beats>),
     ) -> Self {
         Self {
             conn,
@@ -60,6 +62,7 @@ impl SqliteWriter {
             turns: Turns::new(company),
             identity,
             arrivals,
+            beats,
         }
     }
 
@@ -213,6 +216,7 @@ impl Writer for SqliteWriter {
             Ok((worker, worker::others_live(conn, worker)?))
         })?;
         self.turns.share(others);
+        self.beats.begin(worker);
         Ok(worker)
     }
 
@@ -222,10 +226,14 @@ impl Writer for SqliteWriter {
         held: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<Heartbeat> {
+        let beat = self.beats.next(worker);
         let (answer, others) = self.write("heartbeat", |conn| {
-            let answer = worker::heartbeat(conn, worker, held, now)?;
+            let answer = worker::heartbeat(conn, (worker, beat), held, now)?;
             Ok((answer, worker::others_live(conn, worker)?))
         })?;
+        if !answer.worker_dead {
+            self.beats.written(worker, beat);
+        }
         self.turns.share(others);
         Ok(answer)
     }
@@ -282,7 +290,9 @@ impl Writer for SqliteWriter {
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
         let now = self.arrivals.at(now);
-        self.write("retire_worker", |conn| worker::retire(conn, worker, now))
+        self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
+        self.beats.end(worker);
+        Ok(())
     }
 
     /// Another process looks at the file's version; nothing need be told.

@@ -11,7 +11,7 @@ pub(super) const INSERT: &str = "
 INSERT INTO chrono_forge_error_logs
     (workflow_id, step_name, attempt, error_class, error_message, backtrace, context, created_at)
 SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO NOTHING";
+ON CONFLICT (workflow_id, (coalesce(step_name, '')), attempt) DO NOTHING";
 
 impl Batch<'_> {
     pub(super) fn insert_errors(&self, conn: &mut PgConnection) -> QueryResult<()> {

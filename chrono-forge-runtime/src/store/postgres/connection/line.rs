@@ -9,7 +9,7 @@ use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use super::{Setting, Source};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::postgres::{PostgresOptions, fault};
+use crate::store::postgres::{PostgresOptions, fault, servers};
 
 /// The application's own pool of connections.
 pub type DatabasePool = Pool<ConnectionManager<PgConnection>>;
@@ -21,17 +21,49 @@ pub(super) enum Line {
 }
 
 impl Line {
-    /// Opens one. What is lent, or leads through a pooler, is told its settings in each transaction anew.
-    pub(super) fn open(source: &Source, settings: &[Setting]) -> StoreResult<Self> {
+    /// Opens one to the server that the others are with, or to one that they go over to; answers which generation that
+    /// is. What is lent, or leads through a pooler, is told its settings in each transaction anew.
+    pub(super) fn open(source: &Source, settings: &[Setting]) -> StoreResult<(Self, u64)> {
         if let Some(pool) = &source.pool {
-            let lent = pool
-                .get()
-                .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
-            return Ok(Self::Lent(Box::new(lent)));
+            return Self::lend(source, pool);
         }
+        let url = &source.options.url;
+        let refusal = match Self::admitted(source, settings, url) {
+            Err(refusal) if refusal.is_transient() => refusal,
+            done => return done,
+        };
+        // The host that stands first may be the one that was left, or close the door on whoever comes.
+        let others = servers::each_host(url);
+        let mut others = others
+            .iter()
+            .map(|url| Self::admitted(source, settings, url));
+        others.find_map(Result::ok).ok_or(refusal)
+    }
+
+    fn admitted(source: &Source, settings: &[Setting], url: &str) -> StoreResult<(Self, u64)> {
+        let mut line = Self::establish(source, settings, url)?;
+        let generation = source.servers.admit(servers::ask(line.conn()))?;
+        Ok((line, generation))
+    }
+
+    fn lend(source: &Source, pool: &DatabasePool) -> StoreResult<(Self, u64)> {
+        let mut lent = pool
+            .get()
+            .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+        let found = servers::ask(&mut lent);
+        match source.servers.admit(found) {
+            Ok(generation) => Ok((Self::Lent(Box::new(lent)), generation)),
+            Err(refusal) => {
+                // The pool finds it broken, and opens another.
+                let _ = lent.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())");
+                Err(refusal)
+            }
+        }
+    }
+
+    fn establish(source: &Source, settings: &[Setting], url: &str) -> StoreResult<Self> {
         let options = &source.options;
-        let mut conn =
-            PgConnection::establish(&options.url).map_err(|error| refused(options, &error))?;
+        let mut conn = PgConnection::establish(url).map_err(|error| refused(options, &error))?;
         if options.pooler {
             // A statement that is prepared in one session is not there in the next.
             conn.set_prepared_statement_cache_size(CacheSize::Disabled);

@@ -56,7 +56,7 @@ SELECT run, name, seq, state::smallint, attempts, started_at, last_executed_at, 
 FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     AS v (run, name, seq, state, attempts, started_at, last_executed_at, wake_at, completed_at,
         spawned, pending, error_class, error_message, metadata, context_delta, result)
-ON CONFLICT DO NOTHING";
+ON CONFLICT (workflow_id, step_name) DO NOTHING";
 
 /// In their order, which their ids tell from now on.
 const INSERT_ERRORS: &str = "
@@ -66,7 +66,7 @@ SELECT run, name, attempt, error_class, error_message, created_at, backtrace, co
 FROM unnest(?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY
     AS v (run, name, attempt, error_class, error_message, created_at, backtrace, context, place)
 ORDER BY place
-ON CONFLICT DO NOTHING";
+ON CONFLICT (workflow_id, (coalesce(step_name, '')), attempt) DO NOTHING";
 
 /// The tables, in the middle of a writing transaction.
 pub(super) struct Tables<'c> {

@@ -48,7 +48,7 @@ SELECT id, attempts, 'chrono_forge::Poisoned',
     ?
 FROM chrono_forge_workflows WHERE id = ANY(?)
 ORDER BY id
-ON CONFLICT DO NOTHING";
+ON CONFLICT (workflow_id, (coalesce(step_name, '')), attempt) DO NOTHING";
 
 pub(super) const BLOCK: &str = "
 INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)

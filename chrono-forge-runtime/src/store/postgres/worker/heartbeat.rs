@@ -10,9 +10,12 @@ use crate::store::Heartbeat;
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
+use crate::store::shared::beats::Beat;
 use crate::store::shared::held::{Exception, heartbeat};
 
-pub(super) const RENEW: &str = "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
+pub(super) const RENEW: &str = "
+UPDATE chrono_forge_workers SET heartbeat_at = ?, beats = coalesce(?, beats)
+WHERE id = ? AND incarnation = ? AND stopped_at IS NULL AND beats BETWEEN ? AND ?";
 
 /// Of the runs that memory holds, those that need a word: lost or woken.
 pub(super) const EXCEPTIONS: &str = "
@@ -25,10 +28,17 @@ ORDER BY j.place";
 /// Renews a worker's lease; `false` when it was declared dead.
 pub(in crate::store::postgres) fn renew(
     conn: &mut PgConnection,
-    worker: WorkerId,
+    (worker, beat): (WorkerId, Beat),
     now: Timestamp,
 ) -> QueryResult<bool> {
-    let binds = [now.into(), worker.0.into(), worker.1.0.into()];
+    let binds = [
+        now.into(),
+        beat.number.into(),
+        worker.0.into(),
+        worker.1.0.into(),
+        beat.least.into(),
+        beat.most.into(),
+    ];
     let renewed = Stmt::<()>::new(RENEW, &binds).execute(conn)?;
     Ok(renewed > 0)
 }

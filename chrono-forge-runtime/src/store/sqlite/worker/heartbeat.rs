@@ -6,12 +6,15 @@ use jiff::Timestamp;
 
 use crate::record::{Epoch, RunId, WorkerId};
 use crate::store::Heartbeat;
+use crate::store::shared::beats::Beat;
 use crate::store::shared::held::{Exception, HeldRun, heartbeat as answer};
 use crate::store::sqlite::bind::pair_list;
 use crate::store::sqlite::held;
 use crate::store::sqlite::statement::Stmt;
 
-const RENEW: &str = "UPDATE chrono_forge_workers SET heartbeat_at = ? WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
+const RENEW: &str = "
+UPDATE chrono_forge_workers SET heartbeat_at = ?, beats = ifnull(?, beats)
+WHERE id = ? AND incarnation = ? AND stopped_at IS NULL AND beats BETWEEN ? AND ?";
 
 /// Of the runs that memory holds, those that need a word: lost or woken.
 pub(super) const EXCEPTIONS: &str = "
@@ -23,11 +26,18 @@ WHERE w.locked_by IS NOT ? OR w.lock_epoch IS NOT j.value ->> 1 OR w.wake_reques
 /// See [`Writer::heartbeat`](crate::store::Writer::heartbeat).
 pub(in crate::store::sqlite) fn heartbeat(
     conn: &mut SqliteConnection,
-    worker: WorkerId,
+    (worker, beat): (WorkerId, Beat),
     memory: &[(RunId, Epoch)],
     now: Timestamp,
 ) -> QueryResult<Heartbeat> {
-    let renew = [now.into(), worker.0.into(), worker.1.0.into()];
+    let renew = [
+        now.into(),
+        beat.number.into(),
+        worker.0.into(),
+        worker.1.0.into(),
+        beat.least.into(),
+        beat.most.into(),
+    ];
     if Stmt::<()>::new(RENEW, &renew).execute(conn)? == 0 {
         return Ok(Heartbeat {
             worker_dead: true,

@@ -30,7 +30,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         let run = store.find_run("flow", "parent").unwrap().unwrap();
         store.run(parent).unwrap();
         store.history(parent, 1_000).unwrap();
-        store.result(branch).unwrap();
+        store.result(parent, branch).unwrap();
         store.branches(parent, &names(&["branch$b"])).unwrap();
         let outputs = store.outputs(&spawn, RunId(0), 10).unwrap();
         let ids: Vec<RunId> = outputs.iter().map(|(run, ..)| *run).collect();
@@ -352,6 +352,9 @@ fn workers(forge: &mut Forge) {
     let worker = forge.worker;
     let writer = &mut forge.writer;
     writer.heartbeat(worker, &[known(&held)], now()).unwrap();
+    // Of another life.
+    let other = WorkerId(worker.0, Incarnation(worker.1.0 ^ 1));
+    writer.heartbeat(other, &[], now()).unwrap();
     writer
         .release_orphans(worker, &[known(&orphan)], now())
         .unwrap();
