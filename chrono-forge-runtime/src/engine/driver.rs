@@ -56,6 +56,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
         spins = 0;
         let sight = Sight {
             now: pass.now(),
+            is_virtual: pass.host.clock.is_virtual(),
             real_now: Instant::now(),
             quiet_since,
             root_cloned: pass.root.has_clones(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::ledger::{Ledger, Move};
 use super::operation::{Execution, Kind, Operation, Phase, WaitUntil};
 use super::{OpId, Place};
-use crate::clock::{after, ceil_to_micros};
+use crate::clock::{after, ceil_to_micros, until};
 use crate::error::DefinitionError;
 use crate::record::{BranchRow, Due, Record};
 
@@ -19,10 +19,15 @@ pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// attempts fold it into their completion.
 const NOTE_AFTER: Duration = Duration::from_millis(100);
 
+/// Where an attempt waits that is to be tried again at once, whatever the clock says: before every instant.
+pub(super) const AT_ONCE: Timestamp = Timestamp::MIN;
+
 /// What the driver knows that the ledger does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     pub now: Timestamp,
+    /// `now` has nothing to do with `real_now`.
+    pub is_virtual: bool,
     pub real_now: Instant,
     /// Since when the body is pending without anything having happened.
     pub quiet_since: Instant,
@@ -34,6 +39,7 @@ impl Ledger {
     /// Decides. Everything that changes here goes into the draft; `flush` tells that the draft must
     /// be submitted before waiting.
     pub fn next_move(&mut self, sight: Sight) -> Move {
+        self.follow_clock(sight);
         self.withdraw_leaving();
         if self.holds > 0 {
             return Move::Wait {
@@ -67,6 +73,27 @@ impl Ledger {
             return Move::Poll;
         }
         self.rest(sight)
+    }
+
+    /// A clock that was set, or went on while the machine was suspended, is no time in which an attempt had its turn:
+    /// its limit moves along.
+    fn follow_clock(&mut self, sight: Sight) {
+        let before = self.seen.replace((sight.now, sight.real_now));
+        let Some((now, real_now)) = before.filter(|_| !sight.is_virtual) else {
+            return;
+        };
+        let passed = sight.real_now.saturating_duration_since(real_now);
+        let leap = sight.now.duration_since(after(now, passed));
+        if leap.is_zero() {
+            return;
+        }
+        for op in self.ops.values_mut() {
+            if let Phase::Executing(run) = &mut op.phase
+                && let Some(at) = &mut run.timeout_at
+            {
+                *at = at.checked_add(leap).unwrap_or(Timestamp::MAX);
+            }
+        }
     }
 
     /// The block of a branch that is not sealed may hold recorded steps, whose places come before
@@ -355,6 +382,8 @@ impl Ledger {
         Move::Park {
             wake_at: match unfinished {
                 true => Some(Due::AtOnce { since: sight.now }),
+                // A retry that waits for no time.
+                false if wake_at == Some(AT_ONCE) => Some(Due::AtOnce { since: sight.now }),
                 false => wake_at.map(Due::At),
             },
             to_retry: !unfinished && self.next_is_a_retry(),
@@ -388,7 +417,12 @@ impl Ledger {
                     }
                     survey.executing = true;
                     earliest(&mut survey.real, stale_at);
-                    earliest(&mut survey.until, run.timeout_at.filter(|_| !run.timed_out));
+                    let timeout_at = run.timeout_at.filter(|_| !run.timed_out);
+                    earliest(&mut survey.until, timeout_at);
+                    // A clock that is set back meanwhile would have its sleeper wait for longer.
+                    let left = timeout_at.map(|at| until(sight.now, at));
+                    let real = left.and_then(|left| sight.real_now.checked_add(left));
+                    earliest(&mut survey.real, real.filter(|_| !sight.is_virtual));
                     let note_at = Some(after(run.since, NOTE_AFTER));
                     earliest(&mut survey.until, note_at.filter(|_| !run.noted));
                 }
