@@ -151,3 +151,24 @@ async fn a_branch_is_not_sealed_without_the_children_that_were_refused(world: &W
     breaks_a_rule(world, &forge, "p", "`p$b$x$2`").await;
     assert_ne!(world.rows().record("p", "branch$b").state, 1);
 }
+
+#[scenario]
+async fn a_key_that_no_text_of_a_database_can_hold_fails_the_run_once_and_before_any_effect(
+    world: &World,
+) {
+    let names = [other_kinds::NAME, keyed::NAME, healthy::NAME];
+    let forge = world.forge(names).await;
+    for kind in ["wait", "wait_until", "continue_if", "branch", "spawn"] {
+        let run = other_kinds(kind.to_owned(), "a\u{0}b".to_owned());
+        forge.start(kind, run).await.unwrap();
+        breaks_a_rule(world, &forge, kind, "null character").await;
+        assert_eq!(world.rows().errors(kind).len(), 1);
+    }
+    let run = keyed("a\u{0}b".to_owned(), "ok".to_owned());
+    forge.start("step", run).await.unwrap();
+    breaks_a_rule(world, &forge, "step", "null character").await;
+    assert!(world.probe.log().is_empty(), "{:?}", world.probe.log());
+    let started = forge.start("a\u{0}b", healthy()).await;
+    let error = started.map(drop).unwrap_err().to_string();
+    assert!(error.contains("null character"), "{error}");
+}
