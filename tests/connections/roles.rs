@@ -228,11 +228,12 @@ fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone(
         execute(&mut conn, RIGHTS);
         let forge = engine(&of_runtime).lease(Duration::from_secs(2));
         let forge = forge.heartbeat(Duration::from_millis(400));
+        let forge = forge.queue("default", 4);
         let forge = forge.open().await.unwrap();
         prove(&forge, "a").await;
         let tables = ["workflows", "execution_logs", "claims"];
         for (nth, table) in tables.into_iter().enumerate() {
-            let run = forge.start(&format!("b{nth}"), convoy(20)).await.unwrap();
+            let run = forge.start(&format!("b{nth}"), convoy(200)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(150)).await;
             let table = format!("ALTER TABLE forge.chrono_forge_{table}");
             execute(&mut conn, &format!("{table} ENABLE ROW LEVEL SECURITY"));
@@ -244,7 +245,7 @@ fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone(
                 assert!(error.to_string().contains("row-level security"), "{error}");
                 result = run.result().await;
             }
-            assert_eq!(result.unwrap(), 190, "{table}");
+            assert_eq!(result.unwrap(), 19_900, "{table}");
         }
         forge.shutdown().await;
     });
