@@ -11,8 +11,9 @@ use super::outcome::Ending;
 use super::panics;
 use super::pass::{Move, OpId, Pass, Sight};
 use crate::definition::BodyFuture;
+use crate::error::DefinitionError;
 use crate::record::RecordId;
-use crate::store::{Store, StoreResult};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreResult};
 
 /// The pause after a failed read; the database may come back.
 const READ_PAUSE: Duration = Duration::from_millis(50);
@@ -133,8 +134,10 @@ async fn sleep_real(until: Option<Instant>) {
 }
 
 async fn load_result(pass: &Arc<Pass>, id: OpId, record: RecordId) {
-    if let Some(result) = read(pass, move |store| store.result(record)).await {
-        pass.ledger().result_loaded(id, result);
+    match read(pass, move |store| store.result(record)).await {
+        None => {}
+        Some(None) => unseen(pass, &format!("the result of record {}", record.0)),
+        Some(result) => pass.ledger().result_loaded(id, result),
     }
 }
 
@@ -154,6 +157,19 @@ async fn check_merge(pass: &Arc<Pass>, id: OpId, names: Vec<String>) {
     }
 }
 
+/// What the engine wrote is not there: no fault of the run's, which waits until it can be seen again.
+fn unseen(pass: &Pass, what: &str) {
+    let error = StoreError::new(
+        "read",
+        StoreErrorKind::Corrupt,
+        format!(
+            "{what} was recorded and cannot be seen: it was deleted by hand, or something hides it from this role"
+        ),
+    );
+    pass.host.tell_read(&error, pass.run.id);
+    pass.lose();
+}
+
 /// Reads until it succeeds or the pass is over: a database that is away is never an error of the
 /// workflow.
 pub async fn read<T: Send + 'static>(
@@ -165,8 +181,14 @@ pub async fn read<T: Send + 'static>(
             Ok(value) => return Some(value),
             Err(error) => {
                 pass.host.tell_read(&error, pass.run.id);
-                if !error.is_transient() {
-                    pass.lose();
+                match error.kind {
+                    StoreErrorKind::Transient => {}
+                    // What the database never takes is of the run's own bytes: it would be refused again and again.
+                    StoreErrorKind::Refused => {
+                        let problem = error.to_string();
+                        pass.break_rule(DefinitionError::Refused { problem });
+                    }
+                    _ => pass.lose(),
                 }
             }
         }

@@ -12,7 +12,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 25] = [
+const MESSAGES: [(&str, StoreErrorKind); 27] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Corrupt),
     ("does not support SSL", StoreErrorKind::Corrupt),
@@ -37,6 +37,9 @@ const MESSAGES: [(&str, StoreErrorKind); 25] = [
     ("password authentication failed", StoreErrorKind::Corrupt),
     ("no pg_hba.conf entry", StoreErrorKind::Corrupt),
     ("permission denied", StoreErrorKind::Schema),
+    ("row-level security", StoreErrorKind::Schema),
+    // The database's encoding lacks a character, as one that was moved to another server may: no fault of the run's.
+    ("has no equivalent in encoding", StoreErrorKind::Schema),
     ("does not exist", StoreErrorKind::Schema),
     ("no schema has been selected", StoreErrorKind::Schema),
     ("invalid byte sequence", StoreErrorKind::Refused),
