@@ -19,6 +19,12 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Completes once [`Clock::now`] has reached `deadline`.
     fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Whether its time has nothing to do with real time, as that of a test. Spans follow such a clock wherever it is
+    /// moved; those of any other go on when it is set.
+    fn is_virtual(&self) -> bool {
+        false
+    }
 }
 
 /// The host's wall clock.

@@ -241,6 +241,8 @@ fn check_key(key: &str) -> Result<(), Error> {
         "is empty; give each run a name of its own"
     } else if key.contains('$') {
         "contains `$`, which separates the parts of child keys; use another character"
+    } else if key.contains('\0') {
+        "contains the null character, which not every database can store; use another character"
     } else if key.len() > KEY_BYTES_MAX {
         "is longer than 512 bytes; use a digest of it"
     } else {

@@ -75,4 +75,8 @@ impl Clock for ManualClock {
             let _ = moved.wait_for(|now| *now >= deadline).await;
         })
     }
+
+    fn is_virtual(&self) -> bool {
+        true
+    }
 }

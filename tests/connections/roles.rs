@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono_forge::{Error, RetryFilter, RunError, RunState, StoreErrorKind};
 
-use crate::world::{bounded, connect, engine, execute, family, prove, refusal, server, text};
+use crate::world::{
+    bounded, connect, convoy, engine, execute, family, prove, refusal, server, text,
+};
 
 #[test]
 fn a_role_without_the_right_to_create_runs_what_another_migrated() {
@@ -208,6 +210,115 @@ fn two_schemas_of_a_database_do_not_see_each_other() {
     let counted = "SELECT (SELECT count(*) FROM north.chrono_forge_workflows) || ' ' ||
         (SELECT count(*) FROM south.chrono_forge_workflows) AS text";
     assert_eq!(text(&mut connect(&server.url("")), counted), "82 4");
+}
+
+/// Rows that a policy hides are not taken for rows that do not exist.
+#[test]
+fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone() {
+    let test = "what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let of_runtime = url.replace("postgres@", "runtime@");
+    let mut conn = connect(&server.url(""));
+    execute(&mut conn, "CREATE ROLE runtime LOGIN");
+    bounded(async {
+        engine(&url).worker(false).open().await.unwrap();
+        execute(&mut conn, RIGHTS);
+        let forge = engine(&of_runtime).lease(Duration::from_secs(2));
+        let forge = forge.heartbeat(Duration::from_millis(400));
+        let forge = forge.queue("default", 4);
+        let forge = forge.open().await.unwrap();
+        prove(&forge, "a").await;
+        let tables = ["workflows", "execution_logs", "claims"];
+        for (nth, table) in tables.into_iter().enumerate() {
+            let run = forge.start(&format!("b{nth}"), convoy(200)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let table = format!("ALTER TABLE forge.chrono_forge_{table}");
+            execute(&mut conn, &format!("{table} ENABLE ROW LEVEL SECURITY"));
+            // A heartbeat or two, which compare and prune.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            execute(&mut conn, &format!("{table} DISABLE ROW LEVEL SECURITY"));
+            let mut result = run.result().await;
+            while let Err(RunError::Forge(Error::Store(error))) = &result {
+                assert!(error.to_string().contains("row-level security"), "{error}");
+                result = run.result().await;
+            }
+            assert_eq!(result.unwrap(), 19_900, "{table}");
+        }
+        forge.shutdown().await;
+    });
+    let failures = "SELECT count(*)::text AS text FROM forge.chrono_forge_error_logs";
+    assert_eq!(text(&mut conn, failures), "0");
+    let left =
+        "SELECT (SELECT count(*) FROM forge.chrono_forge_workflows WHERE state <> 2) || ' ' ||
+        (SELECT count(*) FROM forge.chrono_forge_claims) AS text";
+    assert_eq!(text(&mut conn, left), "0 0");
+}
+
+/// What cannot work is not begun with.
+#[test]
+fn a_database_that_hides_rows_or_lacks_characters_or_an_index_is_not_opened() {
+    let test = "a_database_that_hides_rows_or_lacks_characters_or_an_index_is_not_opened";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let of_runtime = url.replace("postgres@", "runtime@");
+    let mut conn = connect(&server.url(""));
+    execute(&mut conn, "CREATE ROLE runtime LOGIN");
+    bounded(async {
+        for encoding in ["LATIN1", "EUC_JP", "SQL_ASCII"] {
+            execute(
+                &mut conn,
+                &format!(
+                    "CREATE DATABASE db_{encoding} ENCODING '{encoding}' TEMPLATE template0
+                    LC_COLLATE 'C' LC_CTYPE 'C'"
+                ),
+            );
+            let database = format!("/db_{}?", encoding.to_lowercase());
+            let other = server.url("").replace("/postgres?", &database);
+            let (kind, text) = refusal(engine(&other)).await;
+            assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+            assert!(
+                text.contains(encoding) && text.contains("ENCODING 'UTF8'"),
+                "{text}"
+            );
+        }
+        engine(&url).worker(false).open().await.unwrap();
+        execute(&mut conn, RIGHTS);
+        let policy = "ALTER TABLE forge.chrono_forge_execution_logs";
+        execute(&mut conn, &format!("{policy} ENABLE ROW LEVEL SECURITY"));
+        for builder in [engine(&of_runtime), engine(&of_runtime).verify_only()] {
+            let (kind, text) = refusal(builder).await;
+            assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+            let names = ["chrono_forge_execution_logs", "DISABLE ROW LEVEL SECURITY"];
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
+        }
+        // From its owner, and from who may bypass it, nothing is hidden.
+        engine(&url).worker(false).open().await.unwrap();
+        execute(&mut conn, "ALTER ROLE runtime BYPASSRLS");
+        engine(&of_runtime).worker(false).open().await.unwrap();
+        execute(&mut conn, "ALTER ROLE runtime NOBYPASSRLS");
+        execute(&mut conn, &format!("{policy} DISABLE ROW LEVEL SECURITY"));
+        for (drop, name) in [
+            (
+                "DROP INDEX forge.chrono_forge_workflows_ready",
+                "chrono_forge_workflows_ready",
+            ),
+            (
+                "ALTER TABLE forge.chrono_forge_workflows
+                DROP CONSTRAINT chrono_forge_workflows_workflow_key_key",
+                "chrono_forge_workflows_workflow_key_key",
+            ),
+        ] {
+            execute(&mut conn, drop);
+            let (kind, text) = refusal(engine(&of_runtime)).await;
+            assert_eq!(kind, StoreErrorKind::Schema, "{text}");
+            assert!(text.contains(name), "{text}");
+        }
+    });
 }
 
 #[test]

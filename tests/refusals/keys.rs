@@ -262,3 +262,24 @@ async fn a_refusal_that_is_heard_between_two_writes_leaves_nothing_but_the_failu
     assert_eq!(world.settle("p").await.state, FAILED);
     assert_eq!(world.rows().records("p").len(), 0);
 }
+
+#[scenario]
+async fn a_key_that_no_text_of_a_database_can_hold_fails_the_run_once_and_before_any_effect(
+    world: &World,
+) {
+    let names = [other_kinds::NAME, keyed::NAME, healthy::NAME];
+    let forge = world.forge(names).await;
+    for kind in ["wait", "wait_until", "continue_if", "branch", "spawn"] {
+        let run = other_kinds(kind.to_owned(), "a\u{0}b".to_owned());
+        forge.start(kind, run).await.unwrap();
+        breaks_a_rule(world, &forge, kind, "null character").await;
+        assert_eq!(world.rows().errors(kind).len(), 1);
+    }
+    let run = keyed("a\u{0}b".to_owned(), "ok".to_owned());
+    forge.start("step", run).await.unwrap();
+    breaks_a_rule(world, &forge, "step", "null character").await;
+    assert!(world.probe.log().is_empty(), "{:?}", world.probe.log());
+    let started = forge.start("a\u{0}b", healthy()).await;
+    let error = started.map(drop).unwrap_err().to_string();
+    assert!(error.contains("null character"), "{error}");
+}

@@ -160,3 +160,111 @@ async fn due_runs_begin_in_the_order_of_their_arrival_across_a_leap(world: &Worl
     assert!(world.probe.log().is_sorted(), "{:?}", world.probe.log());
     worker.shutdown().await;
 }
+
+#[workflow]
+async fn has_a_time_limit(seconds: u64, probe: State<Probe>) -> Result<String> {
+    let policy = RetryPolicy::none();
+    let ended = step!("limited", retry = policy, timeout = secs(seconds), {
+        probe.note("limited");
+        probe.raised("go").await;
+        Ok(())
+    });
+    Ok(match ended.await {
+        Ok(()) => "done".to_owned(),
+        Err(error) => error.class,
+    })
+}
+
+#[scenario]
+async fn an_attempt_is_cut_off_after_its_time_and_not_by_a_clock_that_is_set(world: &World) {
+    let clock = Leaping::default();
+    let forge = forge(world, &clock, 4, [has_a_time_limit::NAME]).await;
+    let long = forge.start("long", has_a_time_limit(600)).await.unwrap();
+    world.noted("limited", 1).await;
+    for leap in [HOUR, -2 * HOUR, HOUR] {
+        clock.leap(leap);
+        assert!(world.soon(long.result()).await.is_none(), "after {leap} s");
+    }
+    world.probe.set("go", 1);
+    assert_eq!(long.result().await.unwrap(), "done");
+    world.probe.set("go", 0);
+    let short = forge.start("short", has_a_time_limit(1)).await.unwrap();
+    world.noted("limited", 2).await;
+    clock.leap(-HOUR);
+    assert_eq!(short.result().await.unwrap(), "timeout");
+}
+
+#[workflow]
+async fn waits(span: Duration, probe: State<Probe>) -> Result<()> {
+    step!("before", {
+        probe.note("before");
+        probe.raised("go").await;
+        Ok(())
+    })
+    .await?;
+    wait!("nap", span).await;
+    Ok(())
+}
+
+#[scenario]
+async fn a_wait_ends_when_the_clock_reaches_its_instant_however_it_gets_there(world: &World) {
+    let clock = Leaping::default();
+    let forge = forge(world, &clock, 1, [waits::NAME]).await;
+    world.probe.set("go", 1);
+    for (key, leaps) in [("forward", [0, 0]), ("back", [-HOUR, HOUR])] {
+        let run = forge.start(key, waits(hours(1))).await.unwrap();
+        world
+            .until(|| world.rows().find(key).is_some_and(|run| run.state == IDLE))
+            .await;
+        for leap in leaps {
+            clock.leap(leap);
+            assert!(world.soon(run.result()).await.is_none(), "after {leap} s");
+        }
+        clock.leap(HOUR);
+        run.result().await.unwrap();
+    }
+}
+
+#[scenario]
+async fn a_wait_that_begins_after_a_leap_back_is_as_long_as_any(world: &World) {
+    let clock = Leaping::default();
+    let forge = forge(world, &clock, 1, [waits::NAME]).await;
+    let naps = waits(Duration::from_millis(20));
+    let run = forge.start("k", naps).await.unwrap();
+    world.noted("before", 1).await;
+    clock.leap(-HOUR);
+    world.probe.set("go", 1);
+    run.result().await.unwrap();
+}
+
+#[workflow]
+async fn fails_once(probe: State<Probe>) -> Result<()> {
+    let now = RetryPolicy::new().base(secs(0)).max_attempts(3);
+    step!("fails", retry = now, {
+        match probe.nth("attempt") {
+            1 => anyhow::bail!("once"),
+            2 => probe.raised("crashed").await,
+            _ => {}
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[scenario]
+async fn a_retry_without_delay_is_due_whatever_the_clock_says(world: &World) {
+    let clock = Leaping::default();
+    let first = forge(world, &clock, 1, [fails_once::NAME]).await;
+    first.start("k", fails_once()).await.unwrap();
+    world.noted("attempt", 2).await;
+    world.until(|| world.rows().errors("k").len() == 1).await;
+    world.crash(&first);
+    clock.leap(-HOUR);
+    world.probe.set("crashed", 1);
+    let second = forge(world, &clock, 1, [fails_once::NAME]).await;
+    world
+        .until(|| world.rows().run("k").state == COMPLETED)
+        .await;
+    second.shutdown().await;
+}

@@ -11,8 +11,9 @@ use super::outcome::Ending;
 use super::panics;
 use super::pass::{Move, OpId, Pass, Sight, Thrown};
 use crate::definition::BodyFuture;
+use crate::error::DefinitionError;
 use crate::record::RecordId;
-use crate::store::{Store, StoreResult};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreResult};
 
 /// The pause after a failed read; the database may come back.
 const READ_PAUSE: Duration = Duration::from_millis(50);
@@ -63,6 +64,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
         spins = 0;
         let sight = Sight {
             now: pass.now(),
+            is_virtual: pass.host.clock.is_virtual(),
             real_now: Instant::now(),
             quiet_since,
             root_cloned: pass.root.has_clones(),
@@ -131,8 +133,10 @@ async fn sleep_real(until: Option<Instant>) {
 
 async fn load_result(pass: &Arc<Pass>, id: OpId, record: RecordId) {
     let run = pass.run.id;
-    if let Some(result) = read(pass, move |store| store.result(run, record)).await {
-        pass.ledger().result_loaded(id, result);
+    match read(pass, move |store| store.result(run, record)).await {
+        None => {}
+        Some(None) => unseen(pass, &format!("the result of record {}", record.0)),
+        Some(result) => pass.ledger().result_loaded(id, result),
     }
 }
 
@@ -150,6 +154,19 @@ async fn check_merge(pass: &Arc<Pass>, id: OpId, names: Vec<String>) {
         let now = pass.now();
         pass.ledger().merge_checked(id, &rows, now);
     }
+}
+
+/// What the engine wrote is not there: no fault of the run's, which waits until it can be seen again.
+fn unseen(pass: &Pass, what: &str) {
+    let error = StoreError::new(
+        "read",
+        StoreErrorKind::Corrupt,
+        format!(
+            "{what} was recorded and cannot be seen: it was deleted by hand, or something hides it from this role"
+        ),
+    );
+    pass.host.tell_read(&error, pass.run.id);
+    pass.lose();
 }
 
 /// Reads until it succeeds or the pass is over: a database that is away is never an error of the
@@ -183,8 +200,14 @@ async fn read_as<T: Send + 'static>(
             Ok(value) => return Some(value),
             Err(error) => {
                 pass.host.tell_read(&error, pass.run.id);
-                if !error.is_transient() {
-                    pass.lose();
+                match error.kind {
+                    StoreErrorKind::Transient => {}
+                    // What the database never takes is of the run's own bytes: it would be refused again and again.
+                    StoreErrorKind::Refused => {
+                        let problem = error.to_string();
+                        pass.break_rule(DefinitionError::Refused { problem });
+                    }
+                    _ => pass.lose(),
                 }
             }
         }

@@ -111,10 +111,11 @@ impl Pass {
         op.map_or_else(|| "the body".to_owned(), |op| op.place.to_string())
     }
 
-    /// The instant that this pass takes for now: never before its run was created.
+    /// The instant that this pass takes for now. After a clock was set back it may be before its run was created:
+    /// spans that begin now are measured by the clock that shows when they are over.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.host.clock.now().max(self.run.created_at)
+        self.host.clock.now()
     }
 
     /// The policies of a step that names none: its workflow's, or the default. Runs user code.

@@ -82,7 +82,7 @@ pub struct ClaimedRun {
     pub crashes: u32,
     /// The branch row that spawned this run.
     pub parent: Option<RecordId>,
-    /// The run's own creation instant; a pass's `now` is never before it.
+    /// The run's own creation instant.
     pub created_at: Timestamp,
     /// Whether no record can exist yet, so that the pass need not look.
     pub fresh: bool,

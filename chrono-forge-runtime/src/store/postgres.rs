@@ -17,6 +17,7 @@ mod connection;
 mod doubts;
 mod failures;
 mod fault;
+mod fitness;
 mod held;
 pub mod location;
 mod notify;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::ledger::{Delta, Ledger};
 use super::operation::{LiveOutcome, Phase};
 use super::repeat::tick_row;
+use super::turn::AT_ONCE;
 use super::{Failure, Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
 use crate::engine::panics;
@@ -179,13 +180,15 @@ impl Ledger {
             op.context.clear();
             let retry_at = ceil_to_micros(after(now, delay));
             let retry_at = op.deadline().map_or(retry_at, |last| last.min(retry_at));
+            // What waits for no time has no instant in its row, which a clock could be set back from.
+            let at_once = delay.is_zero();
             op.notes.executing = false;
             record.metadata = op.notes.to_json();
             record.state = RecordState::Pending;
             record.completed_at = None;
-            record.wake_at = Some(retry_at);
+            record.wake_at = (!at_once).then_some(retry_at);
             op.phase = Phase::Parked {
-                until: Some(retry_at),
+                until: Some(if at_once { AT_ONCE } else { retry_at }),
             };
             op.record = Some(record.clone());
             self.draft.record(record);

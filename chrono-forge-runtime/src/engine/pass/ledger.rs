@@ -125,6 +125,8 @@ pub struct Ledger {
     pub(super) resets_progress: bool,
     /// This pass recorded something new that succeeded.
     pub progressed: bool,
+    /// What the clocks showed at the last decision.
+    pub(super) seen: Option<(Timestamp, Instant)>,
 }
 
 impl Ledger {
@@ -181,6 +183,7 @@ impl Ledger {
             wakes_apart: false,
             live: true,
             progressed: false,
+            seen: None,
             resets_progress: run.crashes > 0 || &*run.retry_counts != "{}",
         }
     }

@@ -63,6 +63,8 @@ impl Place {
             "is empty"
         } else if self.key.contains('$') {
             "contains `$`, which separates the parts of a row's name"
+        } else if self.key.contains('\0') {
+            "contains the null character, which not every database can store"
         } else if self.kind == "branch" && self.key.contains(',') {
             "contains `,`, which separates branch names in a merge"
         } else {

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::attempt::delta_json;
 use super::ledger::Ledger;
 use super::operation::{Execution, LiveOutcome, Operation, Phase};
+use super::turn::AT_ONCE;
 use super::{Failure, Kind, OpId, Pass};
 use crate::clock::{after, ceil_to_micros};
 use crate::engine::repeat::{Look, Next, OnError, Repeat};
@@ -215,16 +216,18 @@ impl Ledger {
             return self.give_up_tick(id, failure, Some(error), now);
         };
         let retry_at = ceil_to_micros(after(now, delay)).min(end);
+        // What waits for no time has no instant, which a clock could be set back from.
+        let retry_at = Some(retry_at).filter(|_| !delay.is_zero());
         if let Some(tick) = &mut op.notes.tick {
-            tick.retry_at = Some(retry_at.as_microsecond());
+            tick.retry_at = retry_at.map(Timestamp::as_microsecond);
         }
         let row = Record {
-            wake_at: Some(retry_at),
+            wake_at: retry_at,
             ..row
         };
         self.draft.record(row);
         self.draft.plan.errors.push(error);
-        self.park_repeat(id, Some(retry_at), now);
+        self.park_repeat(id, Some(retry_at.unwrap_or(AT_ONCE)), now);
     }
 
     fn give_up_tick(
@@ -293,7 +296,7 @@ impl Ledger {
             op.phase = Phase::Fresh;
             self.fresh.push_back(id);
         }
-        self.write_repeat(id, now, until);
+        self.write_repeat(id, now, until.filter(|at| *at != AT_ONCE));
     }
 
     fn write_repeat(&mut self, id: OpId, now: Timestamp, wake_at: Option<Timestamp>) {

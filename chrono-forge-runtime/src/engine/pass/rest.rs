@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::OpId;
 use super::ledger::{Ledger, Move};
 use super::operation::Phase;
-use super::turn::Sight;
-use crate::clock::after;
+use super::turn::{AT_ONCE, Sight};
+use crate::clock::{after, until};
 use crate::record::{Due, Record};
 
 /// How long a park waits for a future that the engine does not know, and how long a woken step may
@@ -48,6 +48,8 @@ impl Ledger {
         Move::Park {
             wake_at: match unfinished {
                 true => Some(Due::AtOnce { since: sight.now }),
+                // A retry that waits for no time.
+                false if wake_at == Some(AT_ONCE) => Some(Due::AtOnce { since: sight.now }),
                 false => wake_at.map(Due::At),
             },
             to_retry: !unfinished && self.next_is_a_retry(),
@@ -81,7 +83,12 @@ impl Ledger {
                     }
                     survey.executing = true;
                     earliest(&mut survey.real, stale_at);
-                    earliest(&mut survey.until, run.timeout_at.filter(|_| !run.timed_out));
+                    let timeout_at = run.timeout_at.filter(|_| !run.timed_out);
+                    earliest(&mut survey.until, timeout_at);
+                    // A clock that is set back meanwhile would have its sleeper wait for longer.
+                    let left = timeout_at.map(|at| until(sight.now, at));
+                    let real = left.and_then(|left| sight.real_now.checked_add(left));
+                    earliest(&mut survey.real, real.filter(|_| !sight.is_virtual));
                     let note_at = Some(after(run.since, NOTE_AFTER));
                     earliest(&mut survey.until, note_at.filter(|_| !run.noted));
                 }

@@ -320,6 +320,8 @@ impl Ledger {
             "is empty"
         } else if key.contains('$') {
             "contains `$`, which separates the parts of a child's key"
+        } else if key.contains('\0') {
+            "contains the null character, which not every database can store"
         } else if !scope.used.insert(key.to_owned()) {
             return Err(DefinitionError::DuplicateKey {
                 place: place.to_string(),

@@ -11,10 +11,15 @@ use crate::clock::{after, ceil_to_micros};
 use crate::error::DefinitionError;
 use crate::record::{BranchRow, Record};
 
+/// Where an attempt waits that is to be tried again at once, whatever the clock says: before every instant.
+pub(super) const AT_ONCE: Timestamp = Timestamp::MIN;
+
 /// What the driver knows that the ledger does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     pub now: Timestamp,
+    /// `now` has nothing to do with `real_now`.
+    pub is_virtual: bool,
     pub real_now: Instant,
     /// Since when nothing has happened that the engine itself did.
     pub quiet_since: Instant,
@@ -28,6 +33,7 @@ impl Ledger {
     /// Decides. Everything that changes here goes into the draft; `flush` tells that the draft must
     /// be submitted before waiting.
     pub fn next_move(&mut self, sight: Sight) -> Move {
+        self.follow_clock(sight);
         self.withdraw_leaving();
         if self.holds > 0 {
             return Move::Wait {
@@ -61,6 +67,27 @@ impl Ledger {
             return Move::Poll;
         }
         self.rest(sight)
+    }
+
+    /// A clock that was set, or went on while the machine was suspended, is no time in which an attempt had its turn:
+    /// its limit moves along.
+    fn follow_clock(&mut self, sight: Sight) {
+        let before = self.seen.replace((sight.now, sight.real_now));
+        let Some((now, real_now)) = before.filter(|_| !sight.is_virtual) else {
+            return;
+        };
+        let passed = sight.real_now.saturating_duration_since(real_now);
+        let leap = sight.now.duration_since(after(now, passed));
+        if leap.is_zero() {
+            return;
+        }
+        for op in self.ops.values_mut() {
+            if let Phase::Executing(run) = &mut op.phase
+                && let Some(at) = &mut run.timeout_at
+            {
+                *at = at.checked_add(leap).unwrap_or(Timestamp::MAX);
+            }
+        }
     }
 
     /// The block of a branch that is not sealed may hold recorded steps, whose places come before

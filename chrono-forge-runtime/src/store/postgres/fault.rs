@@ -13,7 +13,7 @@ use super::sequences;
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 26] = [
+const MESSAGES: [(&str, StoreErrorKind); 28] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Corrupt),
     ("does not support SSL", StoreErrorKind::Corrupt),
@@ -39,6 +39,9 @@ const MESSAGES: [(&str, StoreErrorKind); 26] = [
     ("password authentication failed", StoreErrorKind::Corrupt),
     ("no pg_hba.conf entry", StoreErrorKind::Corrupt),
     ("permission denied", StoreErrorKind::Schema),
+    ("row-level security", StoreErrorKind::Schema),
+    // The database's encoding lacks a character, as one that was moved to another server may: no fault of the run's.
+    ("has no equivalent in encoding", StoreErrorKind::Schema),
     ("does not exist", StoreErrorKind::Schema),
     ("no schema has been selected", StoreErrorKind::Schema),
     ("invalid byte sequence", StoreErrorKind::Refused),

@@ -12,6 +12,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::connection::{PATIENCE, Purpose, Source};
+use super::fitness;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
@@ -36,12 +37,15 @@ pub(super) fn ensure(source: &Source) -> StoreResult<()> {
     let mut session = source.session(purpose);
     session.connect()?;
     let verdict = session.transaction("open", PATIENCE, true, |conn| {
+        if let Some(refusal) = fitness::encoding(conn)? {
+            return Ok(Err(refusal));
+        }
         let done = applied(conn)?;
         if let Some(refusal) = schema::refusal(&known, &done, options.migrate) {
             return Ok(Err(refusal));
         }
         if schema::missing(&known, &done).next().is_none() {
-            return Ok(Ok(()));
+            return fitness::tables(conn).map(fit);
         }
         prepare(conn, &options.schema)?;
         // Another process may have been at it while this one waited for the lock.
@@ -49,9 +53,13 @@ pub(super) fn ensure(source: &Source) -> StoreResult<()> {
         for migration in schema::missing(&known, &done) {
             run(conn, migration)?;
         }
-        Ok(Ok(()))
+        fitness::tables(conn).map(fit)
     })?;
     verdict.map_err(|message| StoreError::new("open", StoreErrorKind::Schema, message))
+}
+
+fn fit(refusal: Option<String>) -> Result<(), String> {
+    refusal.map_or(Ok(()), Err)
 }
 
 /// Undoes the newest migration; answers its version, or `None` when there is none to undo.

@@ -62,3 +62,25 @@ pub(in crate::store) fn missing<'a, DB: Backend>(
 pub(in crate::store) fn unboxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(error.to_string()))
 }
+
+/// Indexes that statements rely on, on every database; those of constraints have names of the database's own.
+pub(in crate::store) const INDEXES: [&str; 8] = [
+    "chrono_forge_workflows_ready",
+    "chrono_forge_workflows_parent",
+    "chrono_forge_workflows_listing",
+    "chrono_forge_execution_logs_open",
+    "chrono_forge_error_logs_attempt",
+    "chrono_forge_workers_live",
+    "chrono_forge_blocked_children",
+    "chrono_forge_audits_due",
+];
+
+/// The refusal of a database that lacks these.
+pub(in crate::store) fn missing_indexes(missing: &[&str]) -> Option<String> {
+    let names = missing.join("`, `");
+    (!missing.is_empty()).then(|| {
+        format!(
+            "this database lacks the index `{names}`, or the constraint of that name, or it is not valid: statements rely              on it; create it as the migration of this release does (REINDEX INDEX if it is there)"
+        )
+    })
+}

@@ -26,6 +26,8 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS chrono_forge_schema_migration
     run_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) STRICT, WITHOUT ROWID";
 
+const FOUND_INDEXES: &str = "SELECT name FROM sqlite_master WHERE type = 'index'";
+
 /// Brings the schema up to date, or checks that it is when `migrate` is off.
 ///
 /// Either way one transaction that holds the write lock: it shows that the file can be written, and
@@ -44,7 +46,10 @@ pub(super) fn ensure(
         for migration in schema::missing(&known, &applied) {
             run(conn, migration)?;
         }
-        Ok(Ok(()))
+        let found: Vec<(String,)> = Stmt::<(Text,)>::new(FOUND_INDEXES, &[]).load(conn)?;
+        let is_missing = |name: &&&str| !found.iter().any(|(found,)| found == **name);
+        let missing: Vec<&str> = schema::INDEXES.iter().filter(is_missing).copied().collect();
+        Ok(schema::missing_indexes(&missing).map_or(Ok(()), Err))
     });
     verdict
         .map_err(|error| fault::statement("open", &error))?

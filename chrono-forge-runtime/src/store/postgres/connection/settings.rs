@@ -53,6 +53,8 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
     let mut settings = vec![
         ("search_path", format!("\"{}\"", options.schema)),
         ("client_min_messages", "warning".to_owned()),
+        // A row that a policy hides would be taken for one that does not exist: then rather an error.
+        ("row_security", "off".to_owned()),
     ];
     if purpose != Purpose::Export {
         settings.push((

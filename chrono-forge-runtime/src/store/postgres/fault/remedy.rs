@@ -3,7 +3,16 @@
 use std::fmt::Display;
 
 /// Parts of messages, each with what helps; the first that fits.
-const REMEDIES: [(&str, &str); 9] = [
+const REMEDIES: [(&str, &str); 11] = [
+    (
+        "row-level security",
+        "a policy would hide rows from this role: ALTER TABLE .. DISABLE ROW LEVEL SECURITY, or let a role work here \
+         that has BYPASSRLS",
+    ),
+    (
+        "has no equivalent in encoding",
+        "move to a database with ENCODING 'UTF8', which holds every text",
+    ),
     (
         "permission denied",
         "give this role USAGE on the schema and its sequences and SELECT, INSERT, UPDATE, DELETE on its tables, \

@@ -38,6 +38,9 @@ impl Crowd {
     }
 }
 
+/// Due at once, from now on.
+const NOW: &str = "now() - interval '35063280 hours'";
+
 /// Of a hundred runs sixty are children that have completed (one in two hundred of them has failed for good), ten are
 /// due children of another parent, twenty sleep and ten are due and of a workflow that nobody serves.
 fn fill(side: &mut Side, runs: i64) {
@@ -79,31 +82,11 @@ fn fill(side: &mut Side, runs: i64) {
         INSERT INTO chrono_forge_blocked (workflow_id, parent_execution_log_id, state, since)
         SELECT id, 1, 3, now() FROM chrono_forge_workflows WHERE state = 3 ORDER BY id"
     ));
+    let asleep_at = "'2100-01-01'::timestamptz";
     for (workflow, key, level, wake_at, parent, count) in [
-        (
-            "child",
-            "other$b$s$",
-            10,
-            "now() - interval '35063280 hours'",
-            "2",
-            due,
-        ),
-        (
-            "flow",
-            "asleep",
-            1,
-            "'2100-01-01'::timestamptz",
-            "NULL",
-            asleep,
-        ),
-        (
-            "nobodys",
-            "due",
-            1,
-            "now() - interval '35063280 hours'",
-            "NULL",
-            nobodys,
-        ),
+        ("child", "other$b$s$", 10, NOW, "2", due),
+        ("flow", "asleep", 1, asleep_at, "NULL", asleep),
+        ("nobodys", "due", 1, NOW, "NULL", nobodys),
     ] {
         side.run(&format!(
             "INSERT INTO chrono_forge_workflows
