@@ -215,6 +215,16 @@ impl Victim {
         victim
     }
 
+    /// The same where it may fail to open: then `None`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn try_start(program: &str, url: &str, flags: &[&str]) -> Option<Self> {
+        let (victim, said) = Self::spawn(program, url, flags, "");
+        (said == "ready\n").then_some(victim)
+    }
+
     /// Starts a process; answers what it said first.
     fn spawn(
         program: &str,

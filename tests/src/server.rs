@@ -51,7 +51,19 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with(configuration: &str, files: &[(&str, &str)]) -> Result<Self, String> {
-        let server = Self::without_data()?;
+        Self::without_data(&std::env::temp_dir())?.furnished(configuration, files)
+    }
+
+    /// Starts a server whose files stand in a folder of their own in this one.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_within(parent: &Path) -> Result<Self, String> {
+        Self::without_data(parent)?.furnished("", &[])
+    }
+
+    fn furnished(self, configuration: &str, files: &[(&str, &str)]) -> Result<Self, String> {
+        let server = self;
         let data = server.data().display().to_string();
         let initdb = [
             "-D",
@@ -77,7 +89,7 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_standby(&self) -> Result<Self, String> {
-        let standby = Self::without_data()?;
+        let standby = Self::without_data(&std::env::temp_dir())?;
         let (data, port) = (standby.data().display().to_string(), self.port.to_string());
         let words = [
             "-D",
@@ -98,11 +110,11 @@ impl Server {
     }
 
     /// Its folder is there, its data are not.
-    fn without_data() -> Result<Self, String> {
+    fn without_data(parent: &Path) -> Result<Self, String> {
         let bin = programs().ok_or_else(|| {
             format!("no PostgreSQL server is installed (initdb, pg_ctl); {BIN} may name its folder")
         })?;
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let folder = tempfile::tempdir_in(parent).map_err(|error| error.to_string())?;
         let server = Self {
             bin,
             folder,
@@ -167,6 +179,22 @@ impl Server {
     /// When it does not come back.
     pub fn resume(&self) {
         self.begin().expect("the server starts again");
+    }
+
+    /// Starts it again if it has stopped by itself, as one does whose disk was full.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn revive(&self) {
+        let data = self.data().display().to_string();
+        for _ in 0..60 {
+            let is_up = self.run("pg_ctl", &["status", "-D", &data]).is_ok();
+            if is_up || self.begin().is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+        panic!("the server does not come back");
     }
 
     /// Into the folder of the data; readable by the server's account only, since it refuses keys that others can read.

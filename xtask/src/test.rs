@@ -21,6 +21,8 @@ pub(crate) fn steps() -> Vec<Step> {
                 "cluster",
                 "--test",
                 "connections",
+                "--test",
+                "soak",
             ];
             postgres(&arguments, &[("RUST_TEST_THREADS", "1")])
         }),

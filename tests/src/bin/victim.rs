@@ -1,15 +1,16 @@
 //! A process to be killed: `victim <url> [--lease-ms n] [--heartbeat-ms n] [--poll-ms n] [--grace-ms n]
-//! [--queue name]`.
+//! [--queue name] [--clock file]`.
 //!
 //! Serves until SIGTERM, and then shuts down gracefully. Says `ready` once it is open.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_forge::Forge;
 use chrono_forge::prelude::*;
-// Links the workflows.
-use chrono_forge_tests as _;
+// Links the workflows, too.
+use chrono_forge_tests::soak::SetClock;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -23,6 +24,7 @@ async fn main() -> Result<()> {
             "--heartbeat-ms" => builder.heartbeat(millis(&value)?),
             "--poll-ms" => builder.poll_interval(millis(&value)?),
             "--grace-ms" => builder.shutdown_grace(millis(&value)?),
+            "--clock" => builder.clock(Arc::new(SetClock::by(&value))),
             "--queue" => builder.queue(&value, 16),
             _ => anyhow::bail!("unknown flag {flag}"),
         };
