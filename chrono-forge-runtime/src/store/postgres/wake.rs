@@ -11,12 +11,18 @@ use super::statement::Stmt;
 use crate::record::{RunId, RunState};
 use crate::store::{Found, Woken};
 
-/// A run that is due already keeps its place in the queue (`least` passes over null). Whoever has the row locked
-/// is waited for, and the row then read anew: a park either sees the flag or is made due.
+/// A run that is due already keeps its place in the queue (`least` passes over null). One whose body failed and
+/// waits to be tried again keeps its instant: a wake-up is no attempt, and would spend the budget of them. That
+/// attempt looks at everything. Whoever has the row locked is waited for, and the row then read anew: a park either
+/// sees the flag or is made due.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows AS w SET
-    wake_at = CASE WHEN w.state = 0 THEN least(w.wake_at, ?) END,
-    wake_requested = w.wake_requested OR w.state = 1,
+    wake_at = CASE
+        WHEN w.state = 1 THEN NULL
+        WHEN w.options LIKE '%\"waits_to_retry\"%' THEN w.wake_at
+        ELSE least(w.wake_at, ?)
+    END,
+    wake_requested = w.wake_requested OR w.state = 1 OR w.options LIKE '%\"waits_to_retry\"%',
     updated_at = ?
 FROM unnest(?) AS v (id)
 WHERE w.id = v.id AND w.state IN (0, 1)

@@ -9,11 +9,16 @@ use super::statement::Batch;
 use crate::record::{RunId, RunState};
 use crate::store::{Found, Woken};
 
-/// A run that is due already keeps its place in the queue.
+/// A run that is due already keeps its place in the queue. One whose body failed and waits to be tried again keeps
+/// its instant: a wake-up is no attempt, and would spend the budget of them. That attempt looks at everything.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows SET
-    wake_at = iif(state = 0, min(ifnull(wake_at, v.column2), v.column2), NULL),
-    wake_requested = iif(state = 1, 1, wake_requested),
+    wake_at = CASE
+        WHEN state = 1 THEN NULL
+        WHEN options LIKE '%\"waits_to_retry\"%' THEN wake_at
+        ELSE min(ifnull(wake_at, v.column2), v.column2)
+    END,
+    wake_requested = iif(state = 1 OR options LIKE '%\"waits_to_retry\"%', 1, wake_requested),
     updated_at = v.column2
 FROM (VALUES {(?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN (0, 1)

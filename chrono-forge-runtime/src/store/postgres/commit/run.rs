@@ -37,7 +37,8 @@ SELECT
     coalesce(array_agg(nth) FILTER (WHERE wake_requested), '{}')
 FROM done";
 
-/// What is null stays as it is, but for `wake_at`: it is null on a running run.
+/// What is null stays as it is, but for `wake_at`: it is null on a running run. Only a body that will be tried again
+/// leaves counts; see `wake::ROUSE` on its mark.
 pub(super) const CHANGE: &str = "
 WITH changed AS (
     UPDATE chrono_forge_workflows AS w SET
@@ -48,9 +49,13 @@ WITH changed AS (
         retry_counts = coalesce(v.retry_counts, CASE WHEN v.progress THEN '{}' END, w.retry_counts),
         stalled_by = CASE WHEN v.state IS NULL THEN w.stalled_by ELSE v.stalled_by END,
         options = CASE
-            WHEN NOT v.dropped_foreign THEN w.options
+            WHEN v.state IS NULL OR w.options = '{}' AND v.retry_counts IS NULL AND NOT v.dropped_foreign
+                THEN w.options
+            WHEN v.retry_counts IS NOT NULL THEN (w.options::jsonb || '{\"waits_to_retry\":true}')::text
             WHEN w.options = '{}' THEN '{\"dropped_foreign_await\":true}'
-            ELSE (w.options::jsonb || '{\"dropped_foreign_await\":true}')::text
+            WHEN v.dropped_foreign
+                THEN ((w.options::jsonb - 'waits_to_retry') || '{\"dropped_foreign_await\":true}')::text
+            ELSE (w.options::jsonb - 'waits_to_retry')::text
         END,
         output = coalesce(v.output, w.output),
         context = coalesce(v.context, w.context),

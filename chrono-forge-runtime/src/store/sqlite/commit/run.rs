@@ -34,6 +34,7 @@ UPDATE chrono_forge_workflows SET
 FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
+/// Only a body that will be tried again leaves counts; see `wake::ROUSE` on its mark.
 pub(super) const END: &str = "
 UPDATE chrono_forge_workflows SET
     state = v.column2,
@@ -42,7 +43,13 @@ UPDATE chrono_forge_workflows SET
     attempts = coalesce(v.column4, attempts),
     retry_counts = coalesce(v.column5, retry_counts),
     stalled_by = v.column6,
-    options = iif(v.column7, json_set(options, '$.dropped_foreign_await', json('true')), options),
+    options = CASE
+        WHEN v.column5 IS NOT NULL THEN json_set(options, '$.waits_to_retry', json('true'))
+        WHEN v.column7 THEN
+            json_remove(json_set(options, '$.dropped_foreign_await', json('true')), '$.waits_to_retry')
+        WHEN length(options) = 2 THEN options
+        ELSE json_remove(options, '$.waits_to_retry')
+    END,
     updated_at = v.column8
 FROM (VALUES {(?, ?, ?, ?, ?, ?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
