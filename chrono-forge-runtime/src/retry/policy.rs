@@ -11,6 +11,8 @@ use super::filter::{Cause, Filter};
 ///
 /// The delay before attempt *n + 1* is `base * 2^(n - 1)`, at most `cap`; with jitter it is drawn
 /// evenly from the upper half of that, so that failures that came together do not return together.
+/// A `base` above the cap that a policy has by itself (30 s, or 600 s of a body) raises that cap; a cap
+/// that is given holds, whatever the base.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,6 +42,8 @@ pub struct RetryPolicy {
     max_attempts: Option<u32>,
     base: Duration,
     cap: Duration,
+    /// The cap was given; else the base may be above it.
+    is_capped: bool,
     jitter: bool,
     /// `None` covers everything. Shared, so that a clone allocates nothing.
     filter: Option<Arc<Filter>>,
@@ -59,6 +63,7 @@ impl RetryPolicy {
             max_attempts: Some(3),
             base: Duration::from_secs(1),
             cap: Duration::from_secs(30),
+            is_capped: false,
             jitter: true,
             filter: None,
         }
@@ -67,7 +72,9 @@ impl RetryPolicy {
     /// The policy of a workflow body that names none: 10 attempts, 1 s base, 600 s cap, with jitter.
     #[must_use]
     pub const fn workflow() -> Self {
-        Self::new().max_attempts(10).cap(Duration::from_secs(600))
+        let mut policy = Self::new().max_attempts(10);
+        policy.cap = Duration::from_secs(600);
+        policy
     }
 
     /// One attempt, no retry.
@@ -90,17 +97,18 @@ impl RetryPolicy {
         self
     }
 
-    /// The delay after the first failure.
+    /// The delay after the first failure, unless a [`cap`](Self::cap) that is given is shorter.
     #[must_use]
     pub const fn base(mut self, base: Duration) -> Self {
         self.base = base;
         self
     }
 
-    /// The longest delay.
+    /// The longest delay, the first one included.
     #[must_use]
     pub const fn cap(mut self, cap: Duration) -> Self {
         self.cap = cap;
+        self.is_capped = true;
         self
     }
 
@@ -213,13 +221,18 @@ impl RetryPolicy {
     /// The longest delay that may follow `failures` failures.
     #[must_use]
     pub fn ceiling_after(&self, failures: u32) -> Duration {
-        let mut ceiling = self.base.min(self.cap);
+        // Whoever asks for a base of two hours, and for no cap, means the two hours.
+        let cap = match self.is_capped {
+            true => self.cap,
+            false => self.cap.max(self.base),
+        };
+        let mut ceiling = self.base.min(cap);
         // Ends after at most a hundred doublings, however many failures there are.
         for _ in 1..failures {
-            if ceiling.is_zero() || ceiling == self.cap {
+            if ceiling.is_zero() || ceiling == cap {
                 break;
             }
-            ceiling = ceiling.saturating_mul(2).min(self.cap);
+            ceiling = ceiling.saturating_mul(2).min(cap);
         }
         ceiling
     }
