@@ -45,6 +45,10 @@ pub(crate) fn option_not_text(name: &str) -> String {
     format!("`{name}` takes a string literal: `{name} = \"..\"`")
 }
 
+pub(crate) fn option_with_nul(name: &str) -> String {
+    format!("`{name}` may not contain NUL, which no database keeps")
+}
+
 pub(crate) fn option_empty(name: &str) -> String {
     format!("`{name}` may not be empty; leave the option out for the default")
 }

@@ -106,6 +106,12 @@ fn text(name: &str, input: ParseStream<'_>) -> syn::Result<LitStr> {
             diagnostics::option_empty(name),
         ));
     }
+    if literal.value().contains('\0') {
+        return Err(syn::Error::new(
+            literal.span(),
+            diagnostics::option_with_nul(name),
+        ));
+    }
     Ok(literal)
 }
 

@@ -46,6 +46,8 @@ fn duplicates_are_refused() {
 fn values_must_be_of_their_kind() {
     refuse("name = wf", "wf", "takes a string literal: `name = \"..\"`");
     refuse("name = \"\"", "\"\"", "may not be empty");
+    refuse("queue = \"a\\0\"", "\"a\\0\"", "may not contain NUL");
+    refuse("name = \"a\\0\"", "\"a\\0\"", "may not contain NUL");
     refuse("queue = 3", "3", "`queue = \"..\"`");
     refuse(
         "priority = \"high\"",

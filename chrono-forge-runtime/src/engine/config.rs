@@ -41,32 +41,87 @@ impl Default for Config {
     }
 }
 
+/// A shorter heartbeat costs more than it tells.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
+
+/// Within a lease several commits must find room, each of them within two fifths of it.
+const LEASE_MIN: Duration = Duration::from_millis(100);
+
+/// What is silent for longer is dead by any measure; and a server counts its limits, which follow the lease, in
+/// milliseconds of 31 bits.
+const LEASE_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+const POLL_MIN: Duration = Duration::from_millis(1);
+
+const PAYLOAD_MIN: usize = 1_024;
+
+fn refuse(knob: &'static str, problem: String) -> Result<(), Error> {
+    Err(Error::Config { knob, problem })
+}
+
+/// PostgreSQL keeps no NUL, so a name with one works on no database.
+fn has_nul(name: &str) -> bool {
+    name.contains('\0')
+}
+
 impl Config {
-    /// Refuses combinations that cannot work, naming the knob and the remedy.
+    /// Refuses values and combinations that cannot work, naming the knob, the value and what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
-        let refuse = |knob, problem: String| Err(Error::Config { knob, problem });
-        if let Some((queue, _)) = self.queues.iter().find(|(_, slots)| *slots == 0) {
-            return refuse(
-                "queue",
-                format!(
-                    "`{queue}` has 0 slots, so it would never run anything; give it at least 1, or turn the worker off with .worker(false)"
-                ),
-            );
-        }
+        self.validate_queues()?;
+        self.validate_liveness()?;
+        self.validate_sizes()
+    }
+
+    fn validate_queues(&self) -> Result<(), Error> {
         if self.worker && self.queues.is_empty() {
             return refuse("queue", "a worker without queues runs nothing; add one, or turn the worker off with .worker(false)".to_owned());
         }
-        if let Some((queue, _)) = self.queues.iter().find(|(queue, _)| queue.is_empty()) {
-            return refuse("queue", format!("{queue:?} is no name; name the queue"));
+        for (queue, slots) in &self.queues {
+            if *slots == 0 {
+                let problem = "so it would never run anything; give it at least 1, or turn the worker off with .worker(false)";
+                return refuse("queue", format!("`{queue}` has 0 slots, {problem}"));
+            }
+            if queue.is_empty() || has_nul(queue) {
+                return refuse(
+                    "queue",
+                    format!("{queue:?} is no name; name the queue, with anything but NUL"),
+                );
+            }
         }
-        if self.heartbeat.is_zero() {
+        if has_nul(&self.worker_name) {
+            let problem = "contains a NUL, which no database keeps; any other text is a name";
+            return refuse("worker_name", format!("{:?} {problem}", self.worker_name));
+        }
+        Ok(())
+    }
+
+    fn validate_liveness(&self) -> Result<(), Error> {
+        let (lease, heartbeat) = (self.lease, self.heartbeat);
+        if heartbeat < HEARTBEAT_MIN {
             return refuse(
                 "heartbeat",
-                "is zero; a heartbeat needs an interval, such as 2.5 s".to_owned(),
+                format!(
+                    "{heartbeat:?} is shorter than {HEARTBEAT_MIN:?}; a heartbeat needs an interval, such as 2.5 s"
+                ),
             );
         }
-        if self.lease < self.heartbeat * 2 {
-            let (lease, heartbeat) = (self.lease, self.heartbeat);
+        if heartbeat > LEASE_MAX / 2 {
+            return refuse(
+                "heartbeat",
+                format!(
+                    "{heartbeat:?} is longer than half of the longest lease, which is {LEASE_MAX:?} (30 days)"
+                ),
+            );
+        }
+        if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
+            return refuse(
+                "lease",
+                format!(
+                    "{lease:?} is not from {LEASE_MIN:?} to {LEASE_MAX:?} (30 days); others wait that long before they go on with a dead worker's runs, the default is 10 s"
+                ),
+            );
+        }
+        if lease < heartbeat * 2 {
             return refuse(
                 "lease",
                 format!(
@@ -75,17 +130,24 @@ impl Config {
                 ),
             );
         }
-        if self.poll_interval.is_zero() {
+        Ok(())
+    }
+
+    fn validate_sizes(&self) -> Result<(), Error> {
+        if self.poll_interval < POLL_MIN {
             return refuse(
                 "poll_interval",
-                "is zero, which would spin; use at least 1 ms".to_owned(),
+                format!(
+                    "{:?} would spin; use at least {POLL_MIN:?}",
+                    self.poll_interval
+                ),
             );
         }
-        if self.payload_bytes_max < 1_024 {
+        if self.payload_bytes_max < PAYLOAD_MIN {
             return refuse(
                 "payload_bytes_max",
                 format!(
-                    "{} is below 1024 bytes; the default is 4 MiB",
+                    "{} is below {PAYLOAD_MIN} bytes; the default is 4 MiB",
                     self.payload_bytes_max
                 ),
             );

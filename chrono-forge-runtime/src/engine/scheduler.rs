@@ -15,6 +15,9 @@ use crate::telemetry::{TARGET, Trouble};
 /// Every so many claims the least urgent level goes first, so that a busy top level starves nobody.
 const LOWEST_FIRST_EVERY: u64 = 16;
 
+/// The longest pause after a claim that failed, however seldom a worker looks otherwise.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// The scheduler of one worker.
 pub struct Scheduler {
     host: Arc<Host>,
@@ -45,7 +48,7 @@ impl Scheduler {
                 Ok(_) => self.rest().await,
                 Err(error) => {
                     self.trouble.tell(&error, "a claim failed");
-                    tokio::time::sleep(self.host.config.poll_interval).await;
+                    tokio::time::sleep(self.host.config.poll_interval.min(PAUSE_MAX)).await;
                 }
             }
         }

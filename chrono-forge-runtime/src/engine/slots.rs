@@ -33,13 +33,17 @@ pub struct Reservation {
     urgent: usize,
 }
 
+/// Nobody executes more than this at the same time, whatever number stands for "no limit"; sums of slots and of what
+/// is claimed ahead of them stay far from overflowing.
+const SLOTS_MAX: usize = 1_000_000;
+
 impl Slots {
     /// Queues with their number of slots.
     #[must_use]
     pub fn new(queues: &[(String, usize)]) -> Self {
         let queues = queues
             .iter()
-            .map(|(name, limit)| (name.clone(), Queue::new(*limit)))
+            .map(|(name, limit)| (name.clone(), Queue::new((*limit).min(SLOTS_MAX))))
             .collect();
         Self {
             queues: Mutex::new(queues),

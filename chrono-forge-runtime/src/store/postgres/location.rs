@@ -75,10 +75,10 @@ impl PostgresOptions {
     #[must_use]
     pub fn connections(&self, executes: bool) -> u32 {
         let writers = match executes {
-            true => self.writers + WRITERS_BESIDE,
+            true => self.writers.saturating_add(WRITERS_BESIDE),
             false => WRITERS_IDLE,
         };
-        writers + self.readers
+        writers.saturating_add(self.readers)
     }
 
     /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`. The parameters `schema`,
