@@ -159,7 +159,10 @@ impl Queue {
                     let _ = teller.send(());
                 }
             }
-            if waiting.halted || waiting.closed || !idle {
+            // A batch that is stuck keeps its pause also when nothing more will come: the database is no
+            // sooner back for that.
+            let is_over = waiting.closed && stuck_for.is_none();
+            if waiting.halted || is_over || !idle {
                 break;
             }
             match stuck_for {
