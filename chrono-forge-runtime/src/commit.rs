@@ -11,13 +11,13 @@ mod batch;
 mod lanes;
 mod pipeline;
 mod queue;
+mod reply;
 mod threads;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-
-use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::failpoint::Failpoints;
@@ -28,6 +28,7 @@ use crate::store::{
 
 use pipeline::Surroundings;
 use queue::{Call, Queue, Submission};
+use reply::Reply;
 use threads::Queues;
 
 /// Told what became of a pass's plans.
@@ -42,6 +43,9 @@ pub trait CommitObserver: Send + Sync {
     /// On the commit thread, before its next transaction: what became of these plans. Children that were
     /// inserted already claimed should be known to memory soon, since heartbeats compare.
     fn committed(&self, plans: &[Plan], applied: &Applied);
+
+    /// A commit thread panicked: nothing is written any more, by any of them.
+    fn died(&self, panic: Box<dyn Any + Send>);
 }
 
 /// Bounds of one transaction.
@@ -143,7 +147,7 @@ impl Committer {
         start: Start,
         on_started: impl FnOnce(&mut Started) + Send + 'static,
     ) -> StoreResult<Started> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new();
         let queue = self.queues.of_start(&start);
         queue.push_start(
             start,
@@ -152,7 +156,7 @@ impl Committer {
                     on_started(started);
                 }
                 // The caller may be gone; the run is started all the same.
-                let _ = reply.send(started);
+                reply.send(started);
             }),
         );
         answer.await.unwrap_or_else(|_| Err(closed("start")))
@@ -232,10 +236,10 @@ async fn ask<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
 ) -> StoreResult<T> {
-    let (reply, answer) = oneshot::channel();
+    let (reply, answer) = Reply::new();
     let run = move |writer: Option<&mut dyn Writer>| {
         if let Some(writer) = writer {
-            let _ = reply.send(work(writer));
+            reply.send(work(writer));
         }
     };
     queue.push_call(Call {

@@ -4,13 +4,14 @@
 //! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
 //! lease and recovers others' runs, [`holdings`] is what this worker holds, [`audit`] looks after the counters
 //! of branches, [`calls`] go between processes. [`reading`] is how a body waits for a read of the engine's
-//! own. [`host`] is what they share.
+//! own. [`host`] is what they share; [`parts`] and [`end`] see to it that none of them dies alone.
 
 pub mod alarm;
 pub mod audit;
 pub mod calls;
 pub mod config;
 pub mod driver;
+pub mod end;
 pub mod executor;
 pub mod holdings;
 pub mod host;
@@ -18,6 +19,7 @@ pub mod hub;
 pub mod liveness;
 pub mod outcome;
 pub mod panics;
+pub mod parts;
 pub mod pass;
 pub mod reading;
 pub mod registry;

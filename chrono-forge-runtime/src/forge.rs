@@ -6,14 +6,14 @@ mod lifecycle;
 mod operations;
 mod recovery;
 mod run;
+mod runtimes;
 mod serving;
 mod transfer;
 mod unserved;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-
-use tokio::sync::oneshot;
+use std::sync::atomic::Ordering;
 
 pub use builder::Builder;
 pub use operations::Operation;
@@ -24,12 +24,12 @@ pub use unserved::Unserved;
 
 use crate::context::invocation::{Invocation, Workflow};
 use crate::engine::host::Host;
-use crate::engine::hub::Settled;
+use crate::engine::hub::Watch;
 use crate::engine::pass::Pass;
 use crate::engine::slots::Reservation;
 use crate::error::Error;
 use crate::record::{Level, RunId};
-use crate::store::{Start, Started, StoreErrorKind};
+use crate::store::{Start, Started};
 use lifecycle::Lifecycle;
 
 /// The longest key, in bytes, that `start` takes.
@@ -38,7 +38,8 @@ const KEY_BYTES_MAX: usize = 512;
 /// An open engine. Clones are cheap and stand for the same one.
 ///
 /// When the last clone is dropped the engine stops at once, as a crash would stop it; use
-/// [`Forge::shutdown`] to let passes reach a durable point first.
+/// [`Forge::shutdown`] to let passes reach a durable point first. One that is shutting down just then cuts its grace
+/// off and hands its runs back.
 #[derive(Clone)]
 pub struct Forge {
     lifecycle: Arc<Lifecycle>,
@@ -64,7 +65,8 @@ impl Forge {
     ///
     /// # Errors
     /// [`Error::BadKey`], [`Error::Arguments`] and [`Error::TooLarge`] before anything is written;
-    /// [`Error::Store`] when the database cannot.
+    /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::RuntimeGone`] once the engine is over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
         check_key(key)?;
         let definition = invocation.definition;
@@ -99,10 +101,7 @@ impl Forge {
         ))
     }
 
-    async fn insert(
-        &self,
-        mut start: Start,
-    ) -> Result<(RunId, Option<oneshot::Receiver<Settled>>), Error> {
+    async fn insert(&self, mut start: Start) -> Result<(RunId, Option<Watch>), Error> {
         let host = Arc::clone(self.host());
         let room = DirectRoom::reserve(&host, &start);
         start.claim = room.as_ref().and_then(|_| host.holdings.worker());
@@ -132,10 +131,10 @@ impl Forge {
             }
         };
         let started = host.committer().start(start, on_started).await;
-        let started = started.map_err(closed)?;
+        let started = started.map_err(|error| self.host().explain(error))?;
         watched
             .try_recv()
-            .map_err(|_| Error::Closed)
+            .map_err(|_| self.host().why_over())
             .or(match started {
                 Started::Existing(id) | Started::Inserted(id) => Ok((id, None)),
                 Started::Claimed(run) => Ok((run.id, None)),
@@ -152,7 +151,7 @@ impl Forge {
             .host()
             .read(move |store| store.find_run(W::NAME, &wanted))
             .await;
-        let row = row.map_err(closed)?;
+        let row = row.map_err(|error| self.host().explain(error))?;
         Ok(row.map(|row| Run::new(self.clone(), row.id, row.workflow, row.key, None)))
     }
 
@@ -171,7 +170,7 @@ impl Forge {
                 writer.wake(W::NAME, &wanted, clock.now())
             })
             .await
-            .map_err(closed)?;
+            .map_err(|error| host.explain(error))?;
         let Some(woken) = woken else {
             return Err(Error::NotFound {
                 workflow: W::NAME,
@@ -188,6 +187,11 @@ impl Forge {
     /// Stops the engine: claims nothing more, lets passes reach a durable point for as long as the
     /// grace, cuts off the rest, hands everything back and gives its connections up. Runs go on at the next `open`, here or
     /// elsewhere; nothing that was cut off counts as a failed attempt.
+    ///
+    /// The end is the engine's own: once this was polled it comes, whatever becomes of the future, and everybody
+    /// who asks for it returns when it has come. Runs that are started meanwhile wait for another worker. Inside
+    /// a body or a step of this very engine, for which the end waits, it returns at once, and the run goes on
+    /// later as every other does.
     pub async fn shutdown(&self) {
         self.lifecycle.shutdown().await;
     }
@@ -230,14 +234,6 @@ impl std::fmt::Debug for Forge {
     }
 }
 
-/// A store that was closed under a call means that the engine was.
-fn closed(error: crate::store::StoreError) -> Error {
-    match error.kind {
-        StoreErrorKind::Closed => Error::Closed,
-        _ => Error::Store(error),
-    }
-}
-
 fn check_key(key: &str) -> Result<(), Error> {
     let problem = if key.is_empty() {
         "is empty; give each run a name of its own"
@@ -257,8 +253,8 @@ fn check_key(key: &str) -> Result<(), Error> {
 /// Room for a run that is started already claimed. It goes with what the commit thread does once the start
 /// is written, so that it is given back whatever becomes of the start, and of the caller.
 struct DirectRoom {
-    host: Arc<Host>,
     reservation: Reservation,
+    claiming: Claiming,
 }
 
 impl DirectRoom {
@@ -266,17 +262,37 @@ impl DirectRoom {
         if !host.serves(&start.workflow) || !host.is_trusted() {
             return None;
         }
+        let claiming = Claiming::new(host)?;
         let reservation = host.slots.reserve_direct(&start.queue, start.level)?;
         Some(Self {
-            host: Arc::clone(host),
             reservation,
+            claiming,
         })
     }
 }
 
 impl Drop for DirectRoom {
     fn drop(&mut self) {
-        self.host.slots.unreserve(&self.reservation);
+        self.claiming.0.slots.unreserve(&self.reservation);
+    }
+}
+
+/// A start that is claimed for this worker, which stays until such a start has arrived.
+struct Claiming(Arc<Host>);
+
+impl Claiming {
+    /// `None` once the engine is closing: then the run is inserted for others.
+    fn new(host: &Arc<Host>) -> Option<Self> {
+        // Counted before it looks: either the end sees the count, or this sees the end.
+        host.claiming.fetch_add(1, Ordering::SeqCst);
+        let claiming = Self(Arc::clone(host));
+        (!host.closing.load(Ordering::SeqCst)).then_some(claiming)
+    }
+}
+
+impl Drop for Claiming {
+    fn drop(&mut self) {
+        self.0.claiming.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

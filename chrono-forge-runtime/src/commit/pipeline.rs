@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::CommitObserver;
 use super::batch::Batch;
 use super::queue::{Call, Queue, StartReply, Submission};
+use super::threads::watch;
 use crate::clock::Clock;
 use crate::failpoint::{Failpoints, Reaction};
 use crate::record::{Fence, PlanOutcome, Verdict};
@@ -262,7 +263,8 @@ impl Pipeline {
         if inline {
             settle();
         } else {
-            self.runtime.spawn(async move { settle() });
+            let around = self.around.clone();
+            self.runtime.spawn(async move { watch(around, settle) });
         }
     }
 

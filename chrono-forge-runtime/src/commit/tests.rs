@@ -18,6 +18,8 @@ const HANGS: Duration = Duration::from_secs(30);
 struct Nobody;
 
 impl CommitObserver for Nobody {
+    fn died(&self, _panic: Box<dyn std::any::Any + Send>) {}
+
     fn committed(&self, _: &[Plan], _: &Applied) {}
 }
 

@@ -11,12 +11,14 @@
 //! are disowned in memory before they are released (`engine::holdings`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::BatchLimits;
 use super::pipeline::{Pipeline, Surroundings};
 use super::queue::Queue;
+use super::reply;
 use crate::record::RunId;
 use crate::store::{Capabilities, Start, Store, StoreError, StoreErrorKind, StoreResult, Writer};
 
@@ -121,9 +123,10 @@ pub(super) fn start(
     let mut threads = Vec::with_capacity(writers.len());
     for (queue, writer) in queues.all.iter().zip(writers) {
         let pipeline = Pipeline::new(Arc::clone(queue), writer, around.clone(), runtime.clone());
+        let around = around.clone();
         let thread = std::thread::Builder::new()
             .name(queues.name_of(queue))
-            .spawn(move || pipeline.run());
+            .spawn(move || watch(around, || pipeline.run()));
         match thread {
             Ok(thread) => threads.push(thread),
             Err(error) => {
@@ -133,4 +136,15 @@ pub(super) fn start(
         }
     }
     Ok((queues, threads))
+}
+
+/// Runs a commit thread, or what it has others do. If that panics all of them end: runs whose plans are never answered
+/// would wait for ever, in a process that goes on telling others that it is alive.
+pub(super) fn watch(around: Surroundings, work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        // First the reason, then those who ask for it.
+        around.observer.died(panic);
+        around.queues.iter().for_each(|queue| queue.halt());
+        reply::let_go();
+    }
 }

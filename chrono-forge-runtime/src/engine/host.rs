@@ -1,6 +1,7 @@
 //! What every part of one process's engine shares.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,17 +11,20 @@ use tokio::sync::{Notify, Semaphore};
 use super::alarm::Alarm;
 use super::calls::Calls;
 use super::config::Config;
+use super::end::{End, Leave};
 use super::holdings::Holdings;
 use super::hub::Hub;
+use super::parts;
 use super::registry::{Registry, States};
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
+use crate::error::Error;
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
-use crate::telemetry::Trouble;
+use crate::telemetry::{TARGET, Trouble};
 
 /// The engine of one process.
 pub struct Host {
@@ -44,12 +48,18 @@ pub struct Host {
     pub closing: AtomicBool,
     /// The worker has left, or is about to: no lease is renewed any more.
     pub over: AtomicBool,
+    pub end: End,
+    /// Starts that are on their way with a claim. None sets out once the host is closing, and the worker leaves
+    /// after the last one has arrived: so none is claimed for a worker that is gone.
+    pub claiming: AtomicUsize,
     committer: OnceLock<Committer>,
     runtime: tokio::runtime::Handle,
     /// A place for each connection that reads.
     reads: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
+    /// The newest row of this process among the workers, known on the thread that wrote it.
+    registered: Mutex<Option<WorkerId>>,
     /// When the renewal of the lease was asked for that succeeded last; `None` without a lease.
     renewed: Mutex<Option<Moment>>,
     /// Held while the worker lives; free means dead.
@@ -94,10 +104,13 @@ impl Host {
             alarm: Alarm::default(),
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            end: End::default(),
+            claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
             reading: Mutex::default(),
+            registered: Mutex::new(None),
             renewed: Mutex::new(None),
             lock: Mutex::new(None),
         })
@@ -129,6 +142,23 @@ impl Host {
     pub fn enter(&self, worker: WorkerId, asked: Moment) {
         self.holdings.enter(worker);
         self.renewed(asked);
+    }
+
+    /// A row was written for this worker, which may not have entered yet. On the thread that wrote it, so that the end,
+    /// which asks there, misses none.
+    pub fn note_registered(&self, worker: WorkerId) {
+        *self
+            .registered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(worker);
+    }
+
+    /// The newest row of this process among the workers.
+    pub fn registered(&self) -> Option<WorkerId> {
+        *self
+            .registered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Declared dead by somebody: nothing is held, and nothing begins before it is registered anew.
@@ -202,8 +232,8 @@ impl Host {
         for run in runs {
             let queue = run.queue.clone();
             if self.slots.offer(run) {
-                self.runtime
-                    .spawn(super::executor::work_slot(Arc::clone(self), queue));
+                let slot = super::executor::work_slot(Arc::clone(self), queue);
+                self.spawn("a slot", slot);
             }
         }
     }
@@ -243,9 +273,14 @@ impl Host {
         self.slots.drain_buffers();
     }
 
-    /// Starts a task of the engine's own.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(task);
+    /// Starts a task of the engine's own: if it panics, or goes with its runtime, the engine stops.
+    pub fn spawn(
+        self: &Arc<Self>,
+        part: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.runtime
+            .spawn(parts::task(Arc::clone(self), part, task))
     }
 
     /// Reads from the store on a blocking thread. Who finds every connection lent waits as a task:
@@ -261,7 +296,25 @@ impl Host {
             .runtime
             .spawn_blocking(move || read(store.as_ref()))
             .await;
-        joined.unwrap_or_else(|error| Err(StoreError::new("read", StoreErrorKind::Closed, error)))
+        joined.unwrap_or_else(|error| {
+            let kind = match error.is_panic() {
+                true => StoreErrorKind::Corrupt,
+                // Its runtime is gone.
+                false => StoreErrorKind::Closed,
+            };
+            Err(StoreError::new("read", kind, error))
+        })
+    }
+
+    /// The runtime that the engine was opened on. Its callers may live on another one.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    /// Sleeps by the engine's own timers: the caller may live on an executor that has none.
+    pub fn sleep(&self, span: Duration) -> tokio::time::Sleep {
+        let _entered = self.runtime.enter();
+        tokio::time::sleep(span)
     }
 
     /// Tells of a read that failed, now and then: while a database is away, every pass fails to read.
@@ -279,15 +332,71 @@ impl Host {
 
     /// Behaves as a killed process would: nothing more is written or acknowledged.
     pub fn crash(&self) {
-        self.closing.store(true, Ordering::Release);
-        self.over.store(true, Ordering::Release);
-        self.committer().halt();
-        self.lose_all();
+        self.stop();
         self.keep_lock(None);
+    }
+
+    fn stop(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.over.store(true, Ordering::Release);
+        if let Some(committer) = self.committer.get() {
+            committer.halt();
+        }
+        self.lose_all();
+    }
+
+    /// Whether the worker has left, or is about to.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Stops the engine for a reason that is not its user's: nothing more begins or is written, every call that
+    /// waits is answered with the reason, and so is every later one. Only the first reason counts, and none
+    /// once the engine is over. May be called from any thread, and from a destructor.
+    pub fn halt(&self, reason: Error, leave: Leave) {
+        if self.is_over() || !self.end.halt(reason.clone(), leave) {
+            return;
+        }
+        match reason {
+            // As a rule the process is about to end.
+            Error::RuntimeGone => {
+                tracing::warn!(target: TARGET, worker = %self.worker(), "{reason}")
+            }
+            _ => tracing::error!(target: TARGET, worker = %self.worker(), "{reason}"),
+        }
+        self.stop();
+        if leave == Leave::Silently {
+            self.keep_lock(None);
+        }
+        self.hub.close();
+        self.end.finish();
+    }
+
+    /// A task or a thread of the engine died, without which the rest would only look alive.
+    pub fn part_died(&self, part: &'static str, problem: &str) {
+        let problem = problem.to_owned();
+        self.halt(Error::Stopped { part, problem }, Leave::HandBack);
+    }
+
+    /// Why calls on an engine that is over fail.
+    pub fn why_over(&self) -> Error {
+        self.end.reason().unwrap_or(Error::Closed)
+    }
+
+    /// A store that was closed under a call means that the engine was.
+    pub fn explain(&self, error: StoreError) -> Error {
+        match error.kind {
+            StoreErrorKind::Closed => self.why_over(),
+            _ => Error::Store(error),
+        }
     }
 }
 
 impl CommitObserver for Host {
+    fn died(&self, panic: Box<dyn Any + Send>) {
+        self.part_died("a commit thread", &parts::message(panic));
+    }
+
     fn committed(&self, plans: &[Plan], applied: &Applied) {
         for (plan, outcome) in plans.iter().zip(&applied.outcomes) {
             if !outcome.claimed.is_empty() {

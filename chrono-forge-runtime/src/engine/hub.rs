@@ -1,7 +1,10 @@
 //! Who waits in this process for a run to settle.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
@@ -14,27 +17,51 @@ pub struct Settled {
     pub output: Option<Json>,
 }
 
-/// Waiters by run. An entry lives as long as somebody waits or until the run settles.
+/// Waiters by run. An entry lives as long as somebody waits or until the run settles: whoever goes away takes
+/// their entry with them, so that a process which only starts runs keeps nothing of them.
 #[derive(Debug, Default)]
 pub struct Hub {
-    waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<Settled>>>>,
+    waiters: Arc<Mutex<Waiters>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    by_run: HashMap<RunId, Vec<oneshot::Sender<Settled>>>,
+    /// The engine is over: nobody hears of a settled run any more.
+    closed: bool,
+}
+
+/// One waiter; ends without an answer when the run may have settled elsewhere, or the engine is over.
+#[derive(Debug)]
+pub struct Watch {
+    run: RunId,
+    receiver: oneshot::Receiver<Settled>,
+    waiters: Arc<Mutex<Waiters>>,
+    /// Its entry is gone.
+    answered: bool,
 }
 
 impl Hub {
     /// Waits for a run to settle in this process. Subscribe before the run can settle, or read its
     /// row after subscribing.
-    pub fn subscribe(&self, run: RunId) -> oneshot::Receiver<Settled> {
+    pub fn subscribe(&self, run: RunId) -> Watch {
         let (sender, receiver) = oneshot::channel();
-        let mut waiters = self.lock();
-        let waiting = waiters.entry(run).or_default();
-        waiting.retain(|waiter| !waiter.is_closed());
-        waiting.push(sender);
-        receiver
+        let mut waiters = lock(&self.waiters);
+        if !waiters.closed {
+            waiters.by_run.entry(run).or_default().push(sender);
+        }
+        drop(waiters);
+        Watch {
+            run,
+            receiver,
+            waiters: Arc::clone(&self.waiters),
+            answered: false,
+        }
     }
 
     /// Tells everyone who waits for this run; whether anybody did.
     pub fn settle(&self, run: RunId, settled: &Settled) -> bool {
-        let waiting = self.lock().remove(&run).unwrap_or_default();
+        let waiting = lock(&self.waiters).by_run.remove(&run).unwrap_or_default();
         let mut is_awaited = false;
         for waiter in waiting {
             // A waiter that went away wants to know nothing.
@@ -45,27 +72,104 @@ impl Hub {
 
     /// This run has settled elsewhere, or may have: who waits for it looks at its row.
     pub fn look(&self, run: RunId) {
-        self.lock().remove(&run);
-    }
-
-    /// The engine is shut down: nobody hears of a settled run any more.
-    pub fn close(&self) {
-        self.lock().clear();
+        let waiting = lock(&self.waiters).by_run.remove(&run);
+        drop(waiting);
     }
 
     /// Runs that somebody waits for, or might.
     #[cfg(feature = "testing")]
     pub fn awaited(&self) -> usize {
-        self.lock().len()
+        lock(&self.waiters).by_run.len()
     }
 
-    /// Drops entries that nobody waits for any more.
-    pub fn sweep(&self) {
-        self.lock()
-            .retain(|_, waiting| waiting.iter().any(|waiter| !waiter.is_closed()));
+    /// The engine is over: nobody hears of a settled run any more.
+    pub fn close(&self) {
+        let mut waiters = lock(&self.waiters);
+        waiters.closed = true;
+        let waiting = std::mem::take(&mut waiters.by_run);
+        drop(waiters);
+        // Wakes whoever waits, who may come back for the lock.
+        drop(waiting);
+    }
+}
+
+impl Future for Watch {
+    type Output = Option<Settled>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Settled>> {
+        let polled = Pin::new(&mut self.receiver).poll(cx);
+        // Whoever answers, or goes without an answer, has taken the entry out.
+        self.answered |= polled.is_ready();
+        polled.map(Result::ok)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.receiver.close();
+        let mut waiters = lock(&self.waiters);
+        if let Some(waiting) = waiters.by_run.get_mut(&self.run) {
+            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.is_empty() {
+                waiters.by_run.remove(&self.run);
+            }
+        }
+    }
+}
+
+fn lock(waiters: &Mutex<Waiters>) -> MutexGuard<'_, Waiters> {
+    waiters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(hub: &Hub) -> usize {
+        lock(&hub.waiters).by_run.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<Settled>>>> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn whoever_goes_away_takes_their_entry_with_them() {
+        let hub = Hub::default();
+        let (one, two) = (hub.subscribe(RunId(1)), hub.subscribe(RunId(1)));
+        let other = hub.subscribe(RunId(2));
+        assert_eq!(entries(&hub), 2);
+        drop(one);
+        assert_eq!(entries(&hub), 2);
+        drop(two);
+        assert_eq!(entries(&hub), 1);
+        drop(other);
+        assert_eq!(entries(&hub), 0);
+    }
+
+    #[tokio::test]
+    async fn a_settled_run_is_told_to_all_and_has_no_entry_any_more() {
+        let hub = Hub::default();
+        let (one, two) = (hub.subscribe(RunId(1)), hub.subscribe(RunId(1)));
+        let settled = Settled {
+            state: RunState::Completed,
+            output: None,
+        };
+        assert!(hub.settle(RunId(1), &settled) && entries(&hub) == 0);
+        assert!(!hub.settle(RunId(1), &settled));
+        for watch in [one, two] {
+            assert_eq!(watch.await.unwrap().state, RunState::Completed);
+        }
+        let watch = hub.subscribe(RunId(1));
+        hub.look(RunId(1));
+        assert!(watch.await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_the_end_is_answered_at_once() {
+        let hub = Hub::default();
+        let before = hub.subscribe(RunId(1));
+        hub.close();
+        assert!(before.await.is_none());
+        assert!(hub.subscribe(RunId(1)).await.is_none() && entries(&hub) == 0);
     }
 }

@@ -43,7 +43,9 @@ use super::host::Host;
 use crate::clock::{Moment, after};
 use crate::error::Error;
 use crate::record::{Epoch, RunId, WorkerId};
-use crate::store::{Heartbeat, Store, StoreResult, WorkerEntry, WorkerLocks, WorkerRow};
+use crate::store::{
+    Heartbeat, Store, StoreError, StoreErrorKind, StoreResult, WorkerEntry, WorkerLocks, WorkerRow,
+};
 use crate::telemetry::{TARGET, Trouble};
 use watch::Watch;
 
@@ -139,8 +141,13 @@ impl Pulse {
                 workflows: &workflows,
                 queues: &queues,
             };
+            if clock.is_over() {
+                let error = "the engine was shut down";
+                return Err(StoreError::new("register", StoreErrorKind::Closed, error));
+            }
             let asked = Moment::now();
             let worker = writer.register_worker(&entry, clock.real_now())?;
+            clock.note_registered(worker);
             Ok((worker, asked))
         };
         let (worker, asked) = host.committer().call_alive("register", register).await?;
@@ -253,7 +260,7 @@ impl Pulse {
         };
         // The next heartbeat finds them again if this fails, and need not wait if it is slow.
         let teller = Arc::clone(self.host());
-        self.host().spawn(async move {
+        self.host().spawn("the release of orphans", async move {
             if let Err(error) = teller.committer().call("release_orphans", release).await {
                 tracing::debug!(target: TARGET, %error, "orphans were not handed back yet");
             }

@@ -34,7 +34,7 @@ impl<T: Send + 'static> Reading<T> {
         let answer = Arc::new(Mutex::new(Answer::Awaited(None)));
         let (hold, place) = (pass.hold(), Arc::clone(&answer));
         let reader = Arc::clone(pass);
-        pass.host.spawn(async move {
+        pass.host.spawn("a reader", async move {
             if let Some(found) = driver::read(&reader, read).await {
                 let before = std::mem::replace(&mut *lock(&place), Answer::Here(found));
                 if let Answer::Awaited(Some(waker)) = before {

@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::record::RunState;
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The database could not do what was asked.
@@ -118,6 +118,24 @@ pub enum Error {
     /// The engine was shut down.
     #[error("this Forge was shut down; open it again")]
     Closed,
+
+    /// A part of the engine died, so all of it stopped. Its runs are handed back: other workers go on with
+    /// them, or this process once it has opened the database again.
+    #[error(
+        "this Forge stopped, because {part} of it panicked: {problem}; mend that if it is yours (a clock, say), and open it again"
+    )]
+    Stopped {
+        /// What died: `the scheduler`, `a commit thread`, ..
+        part: &'static str,
+        /// The message of the panic.
+        problem: String,
+    },
+
+    /// The engine's tasks went with their runtime. Its runs are handed back.
+    #[error(
+        "the tokio runtime that this Forge was opened on has ended; open one Forge for each runtime (in tests: in each test)"
+    )]
+    RuntimeGone,
 }
 
 fn not_retryable(state: RunState) -> &'static str {

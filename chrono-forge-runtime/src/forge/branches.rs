@@ -1,6 +1,6 @@
 //! The branches of a run, as operators ask for them.
 
-use super::{Run, barrier, closed};
+use super::{Run, barrier};
 use crate::engine::audit::{self, Scope};
 use crate::error::RunError;
 use crate::record::{AuditFinding, BranchState, RecordId};
@@ -66,6 +66,7 @@ impl<T> Run<T> {
     pub async fn audit(&self) -> Result<Vec<BranchState>, RunError> {
         barrier().await;
         let host = self.host();
+        let explain = |error| host.explain(error);
         let branches: Vec<RecordId> = self
             .branch_states()
             .await?
@@ -77,14 +78,14 @@ impl<T> Run<T> {
         }
         let claims = audit::claim(host, Scope::Of(branches))
             .await
-            .map_err(closed)?;
+            .map_err(explain)?;
         let mut findings = Vec::with_capacity(claims.len());
         for claim in claims {
-            findings.push(audit::examine(host, claim).await.map_err(closed)?);
+            findings.push(audit::examine(host, claim).await.map_err(explain)?);
         }
         audit::record(host, findings.clone())
             .await
-            .map_err(closed)?;
+            .map_err(explain)?;
         let states = self.branch_states().await?;
         Ok(states
             .into_iter()
@@ -97,7 +98,7 @@ impl<T> Run<T> {
         let read = self
             .host()
             .read(move |store| store.branch_states(id, BRANCHES_MAX));
-        Ok(read.await.map_err(closed)?)
+        Ok(read.await.map_err(|error| self.host().explain(error))?)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Forge;
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Lifecycle, unopened};
+use super::runtimes;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::config::Config;
 use crate::engine::registry::States;
@@ -73,7 +74,7 @@ impl Builder {
     }
 
     /// Serves a queue with this many slots: bodies that execute at the same time. The first call
-    /// replaces the default, queue `default` with 64 slots.
+    /// replaces the default, queue `default` with 64 slots. More than a million count as a million.
     pub fn queue(mut self, name: &str, slots: usize) -> Self {
         if !std::mem::replace(&mut self.queues_given, true) {
             self.config.queues.clear();
@@ -102,32 +103,33 @@ impl Builder {
     }
 
     /// How long a worker may be silent before others declare it dead; default 10 s. At least two
-    /// heartbeats.
+    /// heartbeats, from 100 ms to 30 days.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;
         self
     }
 
-    /// How often a worker renews its lease; default 2.5 s.
+    /// How often a worker renews its lease; default 2.5 s. At least 10 ms.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
         self.config.heartbeat = heartbeat;
         self
     }
 
-    /// The longest time between two looks for due runs; default 1 s. Runs that this process knows
-    /// of start without waiting for it.
+    /// The longest time between two looks for due runs; default 1 s, at least 1 ms. Runs that this process
+    /// knows of start without waiting for it.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.config.poll_interval = interval;
         self
     }
 
-    /// How long [`Forge::shutdown`] lets passes go on; default 30 s.
+    /// How long [`Forge::shutdown`] lets passes go on; default 30 s. What was done until then is written within
+    /// as long again, or within a second if the grace is shorter. `Duration::MAX` waits for as long as they take.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.config.shutdown_grace = grace;
         self
     }
 
-    /// The most bytes of JSON that one argument list, result or output may have; default 4 MiB.
+    /// The most bytes of JSON that one argument list, result or output may have; default 4 MiB, at least 1 KiB.
     pub fn payload_bytes_max(mut self, bytes: usize) -> Self {
         self.config.payload_bytes_max = bytes;
         self
@@ -140,7 +142,7 @@ impl Builder {
         self
     }
 
-    /// Connections that read, beside the one that writes; default 4.
+    /// Connections that read, beside the one that writes; default 4. None at all counts as one.
     pub fn readers(mut self, readers: u32) -> Self {
         self.readers = readers;
         self
@@ -168,12 +170,16 @@ impl Builder {
 
     /// Opens the database and, unless the worker is off, begins to execute due runs.
     ///
+    /// The engine lives on the tokio runtime that this is awaited on, which needs timers (`enable_all`), and ends
+    /// with it: open one `Forge` for each runtime.
+    ///
     /// # Errors
-    /// [`Error::Config`] for a knob that cannot work; [`Error::DuplicateWorkflow`],
+    /// [`Error::Config`] for a knob that cannot work, or for a runtime that cannot carry the engine; [`Error::DuplicateWorkflow`],
     /// [`Error::UnregisteredWorkflow`] and [`Error::MissingState`] for the served workflows, checked
     /// only where the worker is on; [`Error::Store`] when the database cannot be opened.
     pub async fn open(self) -> Result<Forge, Error> {
         self.config.validate()?;
+        let runtime = runtimes::current()?;
         let registry = if self.config.worker {
             let registry = crate::engine::registry::Registry::of(self.workflows.as_deref())?;
             registry.check_states(&self.states)?;
@@ -196,12 +202,12 @@ impl Builder {
         };
         #[cfg(not(feature = "postgres"))]
         let open = move || opening::open(&url, options);
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = runtime.spawn_blocking(move || {
             let store = open()?;
             let database_clock = timekeeping::open(store.as_ref())?;
             Ok::<_, StoreError>((store, database_clock))
         });
-        let (store, database_clock) = opened.await.map_err(|_| Error::Closed)??;
+        let (store, database_clock) = opened.await.map_err(unopened)??;
         let clock = self.clock.unwrap_or_else(|| match &database_clock {
             Some(clock) => Arc::clone(clock) as _,
             None => Arc::new(SystemClock),
@@ -215,7 +221,7 @@ impl Builder {
             states: self.states,
             failpoints: self.failpoints,
             readers,
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
         };
         let lifecycle = Lifecycle::begin(parts).await?;
         Ok(Forge {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Forge, closed};
+use super::Forge;
 use crate::clock::until;
 use crate::error::Error;
 use crate::record::{Notes, PendingRow, RunId};
@@ -40,7 +40,7 @@ pub struct Operation {
 pub(super) async fn of_run(forge: &Forge, run: RunId) -> Result<Vec<Operation>, Error> {
     let host = forge.host();
     let rows = host.read(move |store| store.pending(run, OPERATIONS_MAX));
-    let rows = rows.await.map_err(closed)?;
+    let rows = rows.await.map_err(|error| host.explain(error))?;
     let now = host.clock.now();
     let operations = rows.into_iter().map(|row| operation(row, now));
     Ok(operations.collect())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Forge, barrier, closed};
+use super::{Forge, barrier};
 use crate::context::invocation::Workflow;
 use crate::error::Error;
 use crate::record::{RecordId, RetryFilter, RunId, RunState};
@@ -60,7 +60,7 @@ impl Retry {
             host.announce_due();
             Ok(rearmed)
         });
-        match rearmed.await.map_err(closed)? {
+        match rearmed.await.map_err(|error| forge.host().explain(error))? {
             Some(Rearmed::Done { records, .. }) => Ok(Retried { records }),
             Some(Rearmed::NotRetryable(state)) => Err(Error::NotRetryable {
                 workflow,
@@ -148,7 +148,7 @@ impl Forge {
             None => vec![None],
             Some(parent) => {
                 let branches = self.host().read(move |store| store.branches_of(parent));
-                let branches = branches.await.map_err(closed)?;
+                let branches = branches.await.map_err(|error| self.host().explain(error))?;
                 branches.into_iter().map(Some).collect()
             }
         };
@@ -185,7 +185,7 @@ impl Forge {
                 }
                 Ok(page)
             });
-            let page = page.await.map_err(closed)?;
+            let page = page.await.map_err(|error| self.host().explain(error))?;
             retried += page.retried;
             match page.last {
                 Some(last) => after = last,
@@ -222,7 +222,7 @@ impl Forge {
             }
             Ok(found)
         });
-        match found.await.map_err(closed)? {
+        match found.await.map_err(|error| self.host().explain(error))? {
             Some(found) if found.state == RunState::Running => Ok(()),
             Some(Found { state, .. }) => Err(Error::NotRunning {
                 workflow: W::NAME,
@@ -260,7 +260,7 @@ impl Forge {
                 host.announce_due();
                 Ok(found)
             });
-        match found.await.map_err(closed)? {
+        match found.await.map_err(|error| self.host().explain(error))? {
             Some(Found { state, .. }) if state.is_settled() => Err(Error::Settled {
                 workflow: W::NAME,
                 key: key.to_owned(),

@@ -4,12 +4,11 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
 
-use super::{Forge, Operation, closed, operations};
+use super::{Forge, Operation, operations};
 use crate::context::codec;
 use crate::engine::host::Host;
-use crate::engine::hub::Settled;
+use crate::engine::hub::{Settled, Watch};
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
 use crate::record::{BlockedChild, Json, RunId, RunRow, RunState};
@@ -27,7 +26,7 @@ pub struct Run<T> {
     workflow: String,
     key: String,
     /// Subscribed before the run could settle, for a run that this process has just started.
-    watch: Mutex<Option<oneshot::Receiver<Settled>>>,
+    watch: Mutex<Option<Watch>>,
     _output: PhantomData<fn() -> T>,
 }
 
@@ -37,7 +36,7 @@ impl<T> Run<T> {
         id: RunId,
         workflow: String,
         key: String,
-        watch: Option<oneshot::Receiver<Settled>>,
+        watch: Option<Watch>,
     ) -> Self {
         let watch = Mutex::new(watch);
         Self {
@@ -143,7 +142,7 @@ impl<T> Run<T> {
             .forge
             .host()
             .read(move |store| store.blocked_children(id, BLOCKED_CHILDREN_MAX));
-        let children = read.await.map_err(closed)?;
+        let children = read.await.map_err(|error| self.host().explain(error))?;
         if children.is_empty() {
             // Either nothing is blocked or there is no such run any more.
             self.row().await?;
@@ -175,7 +174,7 @@ impl<T> Run<T> {
             .forge
             .host()
             .read(move |store| store.blocked_descendants(&row, BLOCKED_CHILDREN_MAX));
-        Ok(read.await.map_err(closed)?)
+        Ok(read.await.map_err(|error| self.host().explain(error))?)
     }
 
     /// Waits for the run to settle and gives its output. A run that was retried settles anew.
@@ -211,8 +210,8 @@ impl<T> Run<T> {
                     if row.state.is_settled() {
                         return self.settled(row);
                     }
-                    if self.forge.lifecycle.is_closed() {
-                        return Err(Error::Closed.into());
+                    if self.host().is_over() {
+                        return Err(self.host().why_over().into());
                     }
                     if let Some(obstacle) = self.forge.host().obstacle(self.id) {
                         return Err(Error::Store(obstacle).into());
@@ -225,15 +224,21 @@ impl<T> Run<T> {
                 }
             };
             // Another process may settle it, of which only the row tells.
-            let poll = self.forge.host().config.poll_interval;
-            match tokio::time::timeout(poll, receiver).await {
-                Ok(Ok(Settled {
+            let poll = self.host().sleep(self.host().config.poll_interval);
+            let heard = tokio::select! {
+                // First: the timers go with their runtime, which is told before they do.
+                biased;
+                heard = receiver => Some(heard),
+                () = poll => None,
+            };
+            match heard {
+                Some(Some(Settled {
                     state: RunState::Completed,
                     output: Some(output),
                 })) => {
                     return self.decode(&output);
                 }
-                Ok(Err(_)) if self.forge.lifecycle.is_closed() => return Err(Error::Closed.into()),
+                Some(None) if self.host().is_over() => return Err(self.host().why_over().into()),
                 _ => {}
             }
         }
@@ -250,7 +255,8 @@ impl<T> Run<T> {
     pub(super) async fn row(&self) -> Result<RunRow, RunError> {
         let id = self.id;
         let row = self.forge.host().read(move |store| store.run(id)).await;
-        row.map_err(closed)?.ok_or_else(|| RunError::Missing {
+        let row = row.map_err(|error| self.host().explain(error))?;
+        row.ok_or_else(|| RunError::Missing {
             workflow: self.workflow.clone(),
             key: self.key.clone(),
         })

@@ -23,30 +23,40 @@ impl Forge {
     /// grace.
     ///
     /// # Errors
-    /// [`Error::Signals`] when the process may not listen for signals.
+    /// [`Error::Signals`] when the process may not listen for signals; [`Error::Stopped`] when a part of the engine
+    /// died, so that there is nothing left to serve.
     pub async fn serve(&self) -> Result<(), Error> {
         let refused = |error: std::io::Error| Error::Signals {
             problem: error.to_string(),
         };
-        let mut signals = Signals::new().map_err(refused)?;
+        let mut signals = self.signals().map_err(refused)?;
         let name = tokio::select! {
             name = signals.next() => name.map_err(refused)?,
-            () = self.lifecycle.ended() => return Ok(()),
+            ended = self.lifecycle.ended() => return ended,
         };
         tracing::info!(target: TARGET, signal = name, "asked to stop: passes are brought to a durable point");
         let shutdown = async {
             self.shutdown().await;
-            self.lifecycle.ended().await;
+            self.lifecycle.ended().await
         };
         tokio::pin!(shutdown);
         tokio::select! {
-            () = &mut shutdown => return Ok(()),
+            ended = &mut shutdown => return ended,
             _ = signals.next() => {}
         }
         tracing::warn!(target: TARGET, "asked to stop again: what still executes is cut off");
         self.lifecycle.cut_off();
-        shutdown.await;
-        Ok(())
+        shutdown.await
+    }
+
+    /// On the engine's runtime, since the caller may live elsewhere. Without a driver for them tokio panics.
+    fn signals(&self) -> std::io::Result<Signals> {
+        let _entered = self.host().runtime().enter();
+        std::panic::catch_unwind(Signals::new).unwrap_or_else(|_| {
+            let problem =
+                "the engine's runtime has no driver for them (build it with `enable_all()`)";
+            Err(std::io::Error::other(problem))
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{BufRead, Seek, Write};
 use std::pin::Pin;
 
 use super::Forge;
-use crate::error::{ExportError, ImportError};
+use crate::error::{Error, ExportError, ImportError};
 
 /// What an export wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,10 @@ impl Forge {
     /// # Errors
     /// See [`ImportError`]; each says which line and what to do.
     pub async fn import<R: BufRead + Seek + Send>(&self, file: R) -> Result<Imported, ImportError> {
-        import::perform(self, file).await
+        let imported = import::perform(self, file).await;
+        imported.map_err(|error| match error {
+            ImportError::Forge(Error::Closed) => ImportError::Forge(self.host().why_over()),
+            other => other,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Forge, closed};
+use super::Forge;
 use crate::engine::host::Host;
 use crate::error::Error;
 use crate::record::RunRow;
@@ -86,7 +86,7 @@ impl Forge {
         let host = self.host();
         let now = host.clock.now();
         let rows = host.read(move |store| store.unserved(now, limit)).await;
-        let rows = rows.map_err(closed)?;
+        let rows = rows.map_err(|error| host.explain(error))?;
         Ok(rows.into_iter().map(Unserved::from).collect())
     }
 

@@ -77,6 +77,13 @@
 //! `run.result()` of such a run says so once. `forge.serve()` runs until SIGTERM, then claims nothing more, lets steps come to their
 //! end within the grace and hands the rest back; others take it up at once.
 //!
+//! A shutdown belongs to the engine: it goes on to its end whoever asked for it is gone (a `timeout` around
+//! [`Forge::shutdown`](crate::Forge::shutdown), say), and everybody who asks returns when it is there. What is started meanwhile
+//! waits for another worker. If a part of an engine dies, all of it stops, hands its runs back and answers every call with
+//! [`Error::Stopped`](crate::Error::Stopped); `serve` returns with it, so that the process may end and be started anew. An
+//! engine lives on the runtime that it was opened on and ends with it
+//! ([`Error::RuntimeGone`](crate::Error::RuntimeGone)): one for each runtime.
+//!
 //! A binary refuses a database that is newer than it knows. Migrations only add, so the order is: migrate, then deploy. With
 //! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema and refuses one that is older than it needs.
 //! To migrate, open the database once under a role that may, by a process that executes nothing:

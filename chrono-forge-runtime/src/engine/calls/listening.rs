@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::engine::host::Host;
+use crate::engine::parts;
 use crate::store::{Call, Listener, StoreError};
 use crate::telemetry::{TARGET, Trouble};
 
@@ -27,7 +28,15 @@ pub fn listen(host: &Arc<Host>) -> std::io::Result<Option<JoinHandle<()>>> {
     };
     std::thread::Builder::new()
         .name("chrono-forge-listener".to_owned())
-        .spawn(move || listening.run())
+        .spawn(move || {
+            let host = Weak::clone(&listening.host);
+            let died = |problem: &str| {
+                if let Some(host) = host.upgrade() {
+                    host.part_died("the listener", problem);
+                }
+            };
+            parts::thread(|| listening.run(), died);
+        })
         .map(Some)
 }
 

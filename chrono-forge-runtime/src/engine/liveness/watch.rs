@@ -187,7 +187,6 @@ async fn guard(host: &Host) {
         } else if let Some(outage) = trouble.over() {
             tracing::info!(target: TARGET, ?outage, "the lease is renewed again");
         }
-        host.hub.sweep();
     }
 }
 

@@ -36,11 +36,11 @@ pub(super) async fn perform<W: Write + Send + ?Sized>(
         now: host.clock.now(),
     };
     // It ends when nobody takes its pieces any more.
-    let reading = tokio::task::spawn_blocking(move || source.write(file));
+    let reading = host.runtime().spawn_blocking(move || source.write(file));
     while let Some(piece) = pieces.recv().await {
         export.file.write_all(&piece)?;
     }
-    let totals = reading.await.map_err(|_| Error::Closed)??;
+    let totals = reading.await.map_err(|_| host.why_over())??;
     export.file.flush()?;
     Ok(Exported {
         runs: totals.runs,
