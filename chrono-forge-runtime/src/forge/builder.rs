@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Forge;
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Lifecycle, unopened};
 use super::runtimes;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::config::Config;
@@ -208,7 +208,7 @@ impl Builder {
             let database_clock = timekeeping::open(store.as_ref())?;
             Ok::<_, StoreError>((store, database_clock))
         });
-        let (store, database_clock) = opened.await.map_err(|_| Error::RuntimeGone)??;
+        let (store, database_clock) = opened.await.map_err(unopened)??;
         let clock = self.clock.unwrap_or_else(|| match &database_clock {
             Some(clock) => Arc::clone(clock) as _,
             None => Arc::new(SystemClock),

@@ -26,6 +26,10 @@
 //! # }
 //! ```
 //!
+//! An engine lives on the runtime that it was opened on, and each `#[tokio::test]` has one of its own: open a `Forge` in
+//! each test, over `sqlite::memory:` or a file of its own. One that outlives its runtime, in a `OnceCell` say, answers
+//! with [`Error::RuntimeGone`](crate::Error::RuntimeGone).
+//!
 //! # Death
 //!
 //! Failpoints make the engine die in this process, before or after the n-th commit, or around a step's

@@ -202,10 +202,12 @@ impl Running {
             () = tokio::time::sleep(bound) => false,
             () = cut_off => false,
         };
-        if !is_written && host.end.reason().is_none() {
-            // The database is full, away or locked: what is unwritten is as if we had crashed now.
-            tracing::warn!(target: TARGET, "the database did not take the last writes; the runs are recovered once it does");
-            host.crash();
+        if !is_written {
+            if host.end.reason().is_none() {
+                // The database is full, away or locked: what is unwritten is as if we had crashed now.
+                tracing::warn!(target: TARGET, "the database did not take the last writes; the runs are recovered once it does");
+                host.crash();
+            }
         } else if let (Some(locks), Some(worker)) = (host.store.worker_locks(), host.registered()) {
             locks.remove(worker);
         }
