@@ -66,6 +66,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::host::Host;
+use super::parts::unopened;
 use crate::clock::after;
 use crate::error::Error;
 use crate::record::WorkerId;
@@ -132,6 +133,6 @@ pub async fn begin(host: Arc<Host>) -> Result<(Pulse, Watch), Error> {
     });
     let mut pulse = Pulse::new(Arc::clone(&vitals));
     let entered = tokio::task::spawn_blocking(move || pulse.begin().map(|()| pulse));
-    let pulse = entered.await.map_err(|_| Error::RuntimeGone)??;
+    let pulse = entered.await.map_err(unopened)??;
     Ok((pulse, Watch::new(vitals)))
 }

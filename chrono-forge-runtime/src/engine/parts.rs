@@ -55,6 +55,17 @@ impl Drop for Unfinished {
     }
 }
 
+/// Why what had to be done on a blocking thread was not.
+pub fn unopened(error: tokio::task::JoinError) -> Error {
+    match error.try_into_panic() {
+        Ok(panic) => Error::Stopped {
+            part: "the opening",
+            problem: message(panic),
+        },
+        Err(_) => Error::RuntimeGone,
+    }
+}
+
 /// What a panic says. A payload that is no text may panic when it is dropped, so it is not.
 pub fn message(panic: Box<dyn Any + Send>) -> String {
     let panic = match panic.downcast::<&'static str>() {

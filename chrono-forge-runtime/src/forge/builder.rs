@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Forge;
-use super::lifecycle::{Lifecycle, unopened};
+use super::lifecycle::Lifecycle;
 use super::runtimes;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::config::Config;
+use crate::engine::parts::unopened;
 use crate::engine::registry::States;
 use crate::engine::timekeeping;
 use crate::error::Error;

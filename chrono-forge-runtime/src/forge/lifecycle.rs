@@ -11,9 +11,10 @@ use super::unserved;
 use crate::commit::Committer;
 use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
+use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::{calls, liveness, parts, timekeeping};
+use crate::engine::{calls, liveness, timekeeping};
 use crate::error::Error;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 use ending::Running;
@@ -124,17 +125,6 @@ impl Lifecycle {
 impl Drop for Lifecycle {
     fn drop(&mut self) {
         self.running.abandon();
-    }
-}
-
-/// Why what had to be done on a blocking thread was not.
-pub(super) fn unopened(error: tokio::task::JoinError) -> Error {
-    match error.try_into_panic() {
-        Ok(panic) => Error::Stopped {
-            part: "the opening",
-            problem: parts::message(panic),
-        },
-        Err(_) => Error::RuntimeGone,
     }
 }
 
