@@ -167,6 +167,15 @@ impl SqliteStore {
     }
 }
 
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.identity.is_lost() {
+            // The last connection that is closed writes its log into the file at this path, which is another one now.
+            std::mem::forget(self.writing.clone());
+        }
+    }
+}
+
 /// An absolute path never looks like the URLs that SQLite and Diesel would read in its place.
 fn absolute(path: &Path) -> StoreResult<PathBuf> {
     std::path::absolute(path)

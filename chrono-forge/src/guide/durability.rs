@@ -170,5 +170,5 @@
 //! short, or had a copy written over it, stops before it acknowledges anything more: every call, also one that waits for
 //! a result, gets an [`Error::Store`](crate::Error::Store) of the kind
 //! [`StoreErrorKind::Replaced`](crate::StoreErrorKind::Replaced) that names the file. What it cannot see is a copy of the file's own bytes,
-//! made without its log, that has the same length. A file that was not closed by who used it last is looked through when it is
-//! opened, up to 256 MiB, and refused by name if it is malformed.
+//! made without its log, that has the same length. A small file, and one up to 256 MiB that was not closed by who used it last, is looked through when it is
+//! opened, and refused by name if it is malformed.

@@ -67,8 +67,8 @@ impl std::fmt::Display for Server {
 /// The server that this connection is with; `None` where it may not be asked.
 pub(super) fn ask(conn: &mut PgConnection) -> Option<Server> {
     type Columns = (BigInt, BigInt, BigInt, BigInt, Bool, Text);
-    let rows: QueryResult<Vec<(i64, i64, i64, i64, bool, String)>> =
-        Stmt::<Columns>::new(WHO, &[]).load(conn);
+    type Row = (i64, i64, i64, i64, bool, String);
+    let rows: QueryResult<Vec<Row>> = Stmt::<Columns>::new(WHO, &[]).load(conn);
     let (system, timeline, started, database, is_replica, address) = match rows {
         Ok(rows) => rows.into_iter().next()?,
         Err(error) => {

@@ -95,6 +95,12 @@ impl Identity {
         }))))
     }
 
+    /// Whether the file is known to be another one.
+    pub(super) fn is_lost(&self) -> bool {
+        let lost = self.0.as_ref().and_then(|watched| watched.lost.get());
+        lost.is_some()
+    }
+
     /// After a transaction and before it is acknowledged.
     pub(super) fn verify(
         &self,

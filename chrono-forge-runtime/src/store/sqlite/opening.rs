@@ -12,6 +12,9 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 use crate::telemetry::TARGET;
 
+/// A file up to this size is looked through whoever used it last: that takes a moment only.
+const ALWAYS_MAX: u64 = 4 << 20;
+
 /// A larger file is not looked through: it would take longer than a start should.
 const LOOKED_THROUGH_MAX: u64 = 256 << 20;
 
@@ -20,16 +23,22 @@ const LOOKED_THROUGH_MAX: u64 = 256 << 20;
 pub(super) fn open(path: &Path, url: &str, patience: Duration) -> StoreResult<SqliteConnection> {
     let was_closed = !has_log(path);
     let mut conn = connection::open(url, Purpose::Write, patience).map_err(|e| named(path, &e))?;
-    if was_closed {
+    let size = std::fs::metadata(path).map_or(0, |file| file.len());
+    if was_closed && size > ALWAYS_MAX {
         return Ok(conn);
     }
-    let size = std::fs::metadata(path).map_or(0, |file| file.len());
     if size > LOOKED_THROUGH_MAX {
         tracing::info!(target: TARGET, file = %path.display(), size, "the file was not closed by who used it last; it is too large to be looked through here: `PRAGMA quick_check` does it");
         return Ok(conn);
     }
-    look_through(&mut conn, path, patience)?;
-    Ok(conn)
+    match look_through(&mut conn, path, patience) {
+        Ok(()) => Ok(conn),
+        Err(error) => {
+            // Its close would write a log that may be another file's into this one, and take it away.
+            std::mem::forget(conn);
+            Err(error)
+        }
+    }
 }
 
 fn has_log(path: &Path) -> bool {
