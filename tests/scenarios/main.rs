@@ -23,6 +23,7 @@ mod execution;
 mod faults;
 mod foreign;
 mod gates;
+mod giving_up;
 mod keyset;
 mod merge;
 mod nested;
