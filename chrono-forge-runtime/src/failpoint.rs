@@ -37,6 +37,8 @@ mod inert {
         pub fn step_body(&self, _place: &'static str, _key: &str) -> Reaction {
             Reaction::Continue
         }
+        #[inline]
+        pub fn reach(&self, _place: &'static str) {}
     }
 }
 
@@ -44,8 +46,12 @@ mod inert {
 mod armed {
     use std::collections::HashMap;
     use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
 
     use super::Reaction;
+
+    /// A hold that nobody ends is a mistake of the test; it then fails without it.
+    const HELD_MAX: Duration = Duration::from_secs(10);
 
     /// Commits that follow no timer, so that their number is the same in each run of a test.
     const COUNTED: [&str; 4] = ["apply", "start", "claim", "wake"];
@@ -61,11 +67,22 @@ mod armed {
     ///
     /// Places: `commit.before` and `commit.after` (each transaction of the engine but heartbeats),
     /// `commit.before.<kind>` and `commit.after.<kind>` (`apply`, `start`, `claim`, `wake`,
-    /// `heartbeat`, ..), `step.before.<key>` and `step.after.<key>` (around a step's body).
+    /// `heartbeat`, ..), `step.before.<key>` and `step.after.<key>` (around a step's body), `flush` (a pass
+    /// sends off what it has drafted, before it waits), `refusal` (a pass has heard that a write of it was
+    /// refused).
     #[derive(Debug, Default)]
     pub struct Failpoints {
         armed: Mutex<HashMap<String, (u64, Action)>>,
         hits: Mutex<HashMap<String, u64>>,
+        held: Mutex<HashMap<String, Held>>,
+    }
+
+    /// A place that waits for another one.
+    #[derive(Clone, Debug)]
+    struct Held {
+        at: u64,
+        other: String,
+        beyond: u64,
     }
 
     impl Failpoints {
@@ -87,6 +104,17 @@ mod armed {
         /// (1-based, counted from now on).
         pub fn arm(&self, place: &str, nth: u64) {
             self.arm_as(place, nth, Action::Crash);
+        }
+
+        /// Makes the thread that reaches `place` for the `nth` time (1-based, counted from now on) wait there
+        /// until `other` is reached, so that a race of the two has one outcome.
+        pub fn hold_until(&self, place: &str, nth: u64, other: &str) {
+            let held = Held {
+                at: self.hits(place) + nth,
+                other: other.to_owned(),
+                beyond: self.hits(other),
+            };
+            self.held().insert(place.to_owned(), held);
         }
 
         /// Forgets every armed place.
@@ -116,6 +144,25 @@ mod armed {
             self.hit(&format!("{place}.{key}"))
         }
 
+        pub fn reach(&self, place: &'static str) {
+            self.hit(place);
+        }
+
+        fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Held>> {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        fn wait_at(&self, place: &str, count: u64) {
+            let held = self.held().get(place).cloned();
+            let Some(held) = held.filter(|held| held.at == count) else {
+                return;
+            };
+            let since = Instant::now();
+            while self.hits(&held.other) <= held.beyond && since.elapsed() < HELD_MAX {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+
         fn commit(&self, place: &str, name: &str) -> Reaction {
             let general = if COUNTED.contains(&name) {
                 self.hit(place)
@@ -141,6 +188,7 @@ mod armed {
                 *count += 1;
                 *count
             };
+            self.wait_at(place, count);
             let armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
             match armed.get(place) {
                 Some((at, Action::Crash)) if *at == count => Reaction::Crash,

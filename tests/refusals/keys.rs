@@ -1,6 +1,9 @@
 //! Keys that cannot be used.
 
+use std::sync::Arc;
+
 use chrono_forge::prelude::*;
+use chrono_forge::testing::Failpoints;
 use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, World, scenario};
 
 use super::{breaks_a_rule, healthy};
@@ -224,4 +227,38 @@ async fn rows_from_before_blocks_were_named_are_found_as_ever(world: &World) {
     );
     assert_eq!(world.settle("later pass").await.state, COMPLETED);
     assert_eq!(world.probe.count("token"), 1);
+}
+
+/// Everything is dispatched at once, and the seal follows in a write of its own.
+#[workflow]
+async fn refused_late(failpoints: State<Arc<Failpoints>>) -> Result<usize> {
+    let all = branch!("b", {
+        failpoints.hold_until("commit.before.apply", 1, "flush");
+        let all = spawn_each!("x", 0..5, |_n| healthy());
+        failpoints.hold_until("flush", 1, "refusal");
+        all
+    })
+    .await?;
+    wait!("pause", secs(1)).await;
+    Ok(merge!(all).await?.len())
+}
+
+#[scenario]
+async fn a_refusal_that_is_heard_between_two_writes_leaves_nothing_but_the_failure(world: &World) {
+    let client = world.client().await;
+    client.start("other", healthy()).await.unwrap();
+    let sql = "UPDATE chrono_forge_workflows SET key = 'p$b$x$2'";
+    world.rows().edit(sql, &[]);
+    let builder = world.builder([refused_late::NAME, healthy::NAME]);
+    let builder = builder.state(Arc::clone(&world.failpoints));
+    let forge = builder.commit_batch_max(1).open().await.unwrap();
+    assert_eq!(world.settle("p$b$x$2").await.state, COMPLETED);
+    forge.start("p", refused_late()).await.unwrap();
+    breaks_a_rule(world, &forge, "p", "`p$b$x$2`").await;
+    assert_eq!(world.failpoints.hits("refusal"), 1);
+    assert_eq!(world.rows().records("p").len(), 0);
+    // Nor does it find a sealed branch without children when it is tried again.
+    forge.retry::<refused_late>("p").await.unwrap();
+    assert_eq!(world.settle("p").await.state, FAILED);
+    assert_eq!(world.rows().records("p").len(), 0);
 }

@@ -103,6 +103,7 @@ fn interrupted(pass: &Pass) -> Option<Ending> {
 }
 
 async fn wait(pass: &Arc<Pass>, until: Option<Timestamp>, real: Option<Instant>) {
+    pass.host.failpoints.reach("flush");
     pass.flush();
     let signaled = pass.root.signaled();
     match (until, real) {

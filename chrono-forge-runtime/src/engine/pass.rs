@@ -241,10 +241,12 @@ impl PlanSink for Pass {
             Verdict::Fenced => ledger.lost = true,
             Verdict::ForeignChild { key, workflow } => {
                 ledger.refused = true;
+                self.host.failpoints.reach("refusal");
                 ledger.break_rule(DefinitionError::ForeignChild { key, workflow });
             }
             Verdict::Refused { error } => {
                 ledger.refused = true;
+                self.host.failpoints.reach("refusal");
                 ledger.break_rule(DefinitionError::Refused { problem: error });
             }
         }
