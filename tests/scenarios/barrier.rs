@@ -121,7 +121,9 @@ async fn kept_aside(
 #[scenario]
 async fn what_was_let_go_and_is_polled_later_asks_the_barrier_again(world: &World) {
     let seen = Durable(Mutex::new(world.rows()));
-    let builder = world.builder([kept_aside::NAME, barrier_child::NAME]).state(seen);
+    let builder = world
+        .builder([kept_aside::NAME, barrier_child::NAME])
+        .state(seen);
     let forge = builder.open().await.unwrap();
     for how in [
         "step",

@@ -150,7 +150,9 @@ async fn a_step_of_a_block_keeps_its_budget_when_the_block_fails_before_it(world
     while world.rows().run("k").state < COMPLETED {
         world.clock.advance(secs(1));
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        world.probe.set("end", i64::from(world.probe.count("look") > 1));
+        world
+            .probe
+            .set("end", i64::from(world.probe.count("look") > 1));
     }
     assert_eq!(world.rows().run("k").state, COMPLETED);
     assert_eq!(world.probe.count("look"), 2, "torn once");
