@@ -8,7 +8,8 @@ use crate::store::sqlite::bind::deadline;
 use crate::store::sqlite::statement;
 
 /// What both upserts do with a row that exists. A branch row keeps its counters, and keeps the cursors
-/// that dispatch maintains in its metadata.
+/// that dispatch maintains in its metadata. No plan makes a decided record pending again: one that seems to
+/// comes late, behind what its run recorded since.
 macro_rules! on_conflict {
     () => {
         "
@@ -28,7 +29,8 @@ ON CONFLICT (workflow_id, step_name) DO UPDATE SET
         ELSE json_set(ifnull(excluded.metadata, '{}'), '$.cursors', metadata -> '$.cursors')
     END,
     context_delta = excluded.context_delta,
-    result = excluded.result"
+    result = excluded.result
+WHERE state = 0 OR excluded.state <> 0"
     };
 }
 
