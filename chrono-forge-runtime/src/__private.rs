@@ -84,15 +84,13 @@ pub fn state<T: Send + Sync + 'static>(cx: &Context) -> State<T> {
 /// whatever this returns.
 pub fn finish<R: WorkflowReturn>(cx: &Context, returned: R) -> Result<Json, BodyError> {
     let output = returned.into_result()?;
-    codec::round_trip(|| format!("the output of `{}`", cx.workflow()), &output)
-        .map(|(json, _)| json)
-        .map_err(|error| {
-            cx.pass.break_rule(error.clone());
-            BodyError {
-                error: error.into(),
-                class: DefinitionError::CLASS,
-            }
-        })
+    codec::storable(|| format!("the output of `{}`", cx.workflow()), &output).map_err(|error| {
+        cx.pass.break_rule(error.clone());
+        BodyError {
+            error: error.into(),
+            class: DefinitionError::CLASS,
+        }
+    })
 }
 
 async fn broken<T>(cx: &Context, error: DefinitionError) -> T {

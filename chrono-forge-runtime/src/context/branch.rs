@@ -52,8 +52,8 @@ pub struct Branch<R> {
 /// The future of a `branch!`.
 #[must_use = "a branch does nothing until it is awaited"]
 pub struct Dispatching<'a, R> {
-    op: Operation,
     runner: Runner<'a>,
+    op: Operation,
     retry: Option<RetryPolicies>,
     /// Whether this attempt has opened its scope.
     open: bool,
@@ -78,8 +78,8 @@ where
         let place = place.clone();
         Box::pin(async move {
             match attempt.await {
-                Ok(value) => match codec::round_trip(|| place.clone(), &value) {
-                    Ok((json, _)) => Attempted::Value(json),
+                Ok(value) => match codec::storable(|| place.clone(), &value) {
+                    Ok(json) => Attempted::Value(json),
                     Err(error) => Attempted::Broken(error),
                 },
                 Err(error) => Attempted::Failed(Thrown::typed(error)),
@@ -103,9 +103,14 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
         let polled = self.runner.poll(&self.op, id, cx);
         if let Some(error) = self.op.pass.scope_error(id) {
             // A closure or source of a `spawn_each!` failed; its future waits for ever.
-            self.runner.cut_off();
+            let dropped = self.runner.cut_off();
             self.open = false;
-            return self.failed(id, Thrown::typed(error));
+            let mut thrown = {
+                let _active = self.op.pass.enter(id);
+                Thrown::typed(error)
+            };
+            thrown.failure = thrown.failure.cut_off(dropped);
+            return self.failed(id, thrown);
         }
         let Poll::Ready(attempted) = polled else {
             return;
@@ -128,7 +133,11 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
     fn failed(&self, id: OpId, thrown: Thrown) {
         if thrown.failure.is_recorded {
             let counts = self.op.pass.retry_counts(id);
-            return self.op.pass.fail(id, thrown.failure, None, counts);
+            let failure = thrown.failure.clone();
+            let active = self.op.pass.enter(id);
+            drop(thrown);
+            drop(active);
+            return self.op.pass.fail(id, failure, None, counts);
         }
         attempt_failed(&self.op, id, thrown, self.retry.as_ref());
     }

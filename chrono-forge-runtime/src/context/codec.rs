@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::engine::panics;
 use crate::error::DefinitionError;
 use crate::record::Json;
 
@@ -18,8 +19,20 @@ pub fn decode<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
-/// Encodes a value and reads it back: what the body receives is what every replay will decode.
-pub fn round_trip<T: Serialize + DeserializeOwned>(
+/// Encodes a value, and reads it back to see that it does: what the body receives is what every replay will
+/// decode.
+pub fn storable<T: Serialize + DeserializeOwned>(
+    place: impl Fn() -> String,
+    value: &T,
+) -> Result<Json, DefinitionError> {
+    let (json, decoded) = round_trip(place, value)?;
+    // The copy is the engine's alone: if its destructor panicked while that of the value does, the process
+    // would end.
+    panics::discard(decoded);
+    Ok(json)
+}
+
+fn round_trip<T: Serialize + DeserializeOwned>(
     place: impl Fn() -> String,
     value: &T,
 ) -> Result<(Json, T), DefinitionError> {
@@ -38,7 +51,10 @@ pub fn recall<T: DeserializeOwned>(
     place: impl FnOnce() -> String,
     json: Option<&str>,
 ) -> Result<T, DefinitionError> {
-    decode(json.unwrap_or("null")).map_err(|problem| DefinitionError::Undecodable {
+    // Its attempt is over, so a panic of the reading code is no failure that could be tried again.
+    let decoded = panics::catch(|| decode(json.unwrap_or("null")))
+        .unwrap_or_else(|panic| Err(format!("reading it panicked: {}", panic.message)));
+    decoded.map_err(|problem| DefinitionError::Undecodable {
         place: place(),
         type_name: std::any::type_name::<T>(),
         problem,

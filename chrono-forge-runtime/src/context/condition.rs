@@ -87,8 +87,8 @@ impl ContinueIfOptions {
 /// The future of a `wait_until!` or `continue_if!`.
 #[must_use = "a condition does nothing until it is awaited"]
 pub struct Condition<'a> {
-    op: Operation,
     runner: Runner<'a>,
+    op: Operation,
     retry: RetryPolicies,
     _run: PhantomData<&'a Context>,
 }

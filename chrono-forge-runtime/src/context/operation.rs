@@ -72,8 +72,11 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let Seat::At(id) = self.seat {
-            self.pass.dropped(id);
+        match &self.seat {
+            Seat::At(id) => self.pass.dropped(*id),
+            // Not polled once, as in a race that another arm had won already.
+            Seat::Unregistered(Kind::Merge { branches }) => self.pass.give_up(branches),
+            Seat::Unregistered(_) | Seat::Gone => {}
         }
     }
 }

@@ -141,9 +141,9 @@ impl RepeatOptions {
 /// The future of a `repeat!`.
 #[must_use = "a repeat does nothing until it is awaited"]
 pub struct Repeat<'a> {
-    op: Operation,
     until: Runner<'a>,
     body: Runner<'a>,
+    op: Operation,
     /// `None`: the workflow's, or the default.
     retry: Option<RetryPolicies>,
     /// Why the schedule cannot be; told at the first poll.
@@ -250,7 +250,10 @@ impl Repeat<'_> {
             let own = self.retry.as_ref();
             own.unwrap_or_else(|| self.op.pass.step_policies())
         };
-        let (failure, delay) = judge(thrown, policies, &mut counts);
+        let (failure, delay) = {
+            let _active = self.op.pass.enter(id);
+            judge(thrown, policies, &mut counts)
+        };
         self.op.pass.tick_failed(id, failure, delay, counts);
     }
 }

@@ -29,10 +29,37 @@ pub(super) type AttemptFuture<'a> = Pin<Box<dyn Future<Output = Attempted> + Sen
 /// Makes a future for each attempt.
 pub(super) type MakeAttempt<'a> = Box<dyn Fn() -> AttemptFuture<'a> + Send + 'a>;
 
-/// The attempt that is under way, if one is.
+/// The attempt that is under way, if one is. It stands before its operation in whoever has both, so that it
+/// is dropped while its operation still has its seat.
 pub(super) struct Runner<'a> {
     make: MakeAttempt<'a>,
-    attempt: Option<(AttemptFuture<'a>, Waker, Arc<StepWaker>)>,
+    attempt: Option<Attempt<'a>>,
+}
+
+/// A future of the user's, and under what it is polled.
+struct Attempt<'a> {
+    future: Option<AttemptFuture<'a>>,
+    waker: Waker,
+    remembering: Arc<StepWaker>,
+}
+
+impl Attempt<'_> {
+    /// Drops the future. Its destructors are user code of the attempt, whoever cuts it off: what they write
+    /// to the context is the attempt's, and their panic does not go on into the body.
+    fn end(&mut self) -> Result<(), Failure> {
+        let Some(future) = self.future.take() else {
+            return Ok(());
+        };
+        let _active = self.remembering.enter();
+        panics::catch(move || drop(future))
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        // Of one that loses a race, or is cut off by a park, nothing is kept: it may be made again.
+        let _ = self.end();
+    }
 }
 
 impl<'a> Runner<'a> {
@@ -43,9 +70,9 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Drops the attempt under way.
-    pub(super) fn cut_off(&mut self) {
-        self.attempt = None;
+    /// Drops the attempt under way; fails if its destructors panic.
+    pub(super) fn cut_off(&mut self) -> Result<(), Failure> {
+        self.attempt.take().map_or(Ok(()), |mut it| it.end())
     }
 
     /// Polls the attempt, beginning one if none is under way.
@@ -67,20 +94,23 @@ impl<'a> Runner<'a> {
             }
         }
         let polled = self.poll_guarded(op, id, cx);
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(attempted)) => {
-                self.attempt = None;
-                if !passes(op, "step.after") {
-                    return Poll::Pending;
-                }
-                Poll::Ready(attempted)
-            }
-            Err(failure) => {
-                self.attempt = None;
-                Poll::Ready(Attempted::Failed(failure.into()))
-            }
+        let attempted = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(attempted)) => Ok(attempted),
+            Err(failure) => Err(failure),
+        };
+        let dropped = self.cut_off();
+        let attempted = match (attempted, dropped) {
+            (Err(failure), _) => return Poll::Ready(Attempted::Failed(failure.into())),
+            (Ok(attempted @ (Attempted::Failed(_) | Attempted::Broken(_))), _) => attempted,
+            // As if they had panicked in its last poll.
+            (Ok(_), Err(panic)) => Attempted::Failed(panic.into()),
+            (Ok(attempted), Ok(())) => attempted,
+        };
+        if !passes(op, "step.after") {
+            return Poll::Pending;
         }
+        Poll::Ready(attempted)
     }
 
     fn poll_guarded(
@@ -93,13 +123,21 @@ impl<'a> Runner<'a> {
         if self.attempt.is_none() {
             let future = panics::catch(|| (self.make)())?;
             let remembering = StepWaker::new(Arc::clone(&op.pass), id);
-            self.attempt = Some((future, Waker::from(Arc::clone(&remembering)), remembering));
+            self.attempt = Some(Attempt {
+                future: Some(future),
+                waker: Waker::from(Arc::clone(&remembering)),
+                remembering,
+            });
         }
-        let Some((future, waker, remembering)) = &mut self.attempt else {
+        let Some(attempt) = &mut self.attempt else {
             return Ok(Poll::Pending);
         };
-        remembering.polled_with(cx.waker());
-        panics::catch(|| future.as_mut().poll(&mut TaskContext::from_waker(waker)))
+        let Some(future) = &mut attempt.future else {
+            return Ok(Poll::Pending);
+        };
+        attempt.remembering.polled_with(cx.waker());
+        let mut cx = TaskContext::from_waker(&attempt.waker);
+        panics::catch(|| future.as_mut().poll(&mut cx))
     }
 }
 

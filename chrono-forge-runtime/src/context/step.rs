@@ -51,8 +51,8 @@ impl StepOptions {
 /// The future of a `step!`.
 #[must_use = "a step does nothing until it is awaited"]
 pub struct Step<'a, T> {
-    op: Operation,
     runner: Runner<'a>,
+    op: Operation,
     retry: Option<RetryPolicies>,
     timeout: Option<Duration>,
     _value: PhantomData<fn() -> T>,
@@ -77,8 +77,8 @@ where
         let place = place.clone();
         Box::pin(async move {
             match attempt.await {
-                Ok(value) => match codec::round_trip(|| place.clone(), &value) {
-                    Ok((json, _)) => Attempted::Value(json),
+                Ok(value) => match codec::storable(|| place.clone(), &value) {
+                    Ok(json) => Attempted::Value(json),
                     Err(error) => Attempted::Broken(error),
                 },
                 Err(error) => Attempted::Failed(Thrown::typed(error)),
@@ -105,7 +105,10 @@ pub(super) fn attempt_failed(
 ) {
     let mut counts = op.pass.retry_counts(id);
     let policies = || retry.unwrap_or_else(|| op.pass.step_policies());
-    let (failure, delay) = judge(thrown, policies, &mut counts);
+    let (failure, delay) = {
+        let _active = op.pass.enter(id);
+        judge(thrown, policies, &mut counts)
+    };
     op.pass.fail(id, failure, delay, counts);
 }
 
@@ -117,7 +120,8 @@ pub(super) fn judge<'a>(
     counts: &mut RetryCounts,
 ) -> (Failure, Option<Duration>) {
     let failure = thrown.failure.clone();
-    let decided = panics::catch(move || policies().decide(thrown.cause(), counts, fastrand::f64()));
+    // By reference: what the error's destructor does is no answer of the policy.
+    let decided = panics::catch(|| policies().decide(thrown.cause(), counts, fastrand::f64()));
     match decided {
         Ok(decision) => (failure.lent(decision.class), decision.delay),
         Err(panic) => (failure.undecided(panic), None),
@@ -180,11 +184,11 @@ impl<T: DeserializeOwned> Future for Step<'_, T> {
                 Poll::Pending
             }
             Turn::TimedOut => {
-                this.runner.cut_off();
+                let dropped = this.runner.cut_off();
                 if let Some(id) = this.op.id() {
                     let limit = this.timeout.unwrap_or_default();
                     let message = format!("the attempt did not end within {limit:?}");
-                    let thrown = Failure::timeout(message).into();
+                    let thrown = Failure::timeout(message).cut_off(dropped).into();
                     attempt_failed(&this.op, id, thrown, this.retry.as_ref());
                 }
                 Poll::Pending

@@ -9,7 +9,7 @@ use tokio::task::coop::consume_budget;
 
 use super::outcome::Ending;
 use super::panics;
-use super::pass::{Move, OpId, Pass, Sight};
+use super::pass::{Move, OpId, Pass, Sight, Thrown};
 use crate::definition::BodyFuture;
 use crate::record::RecordId;
 use crate::store::{Store, StoreResult};
@@ -33,9 +33,18 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             if let Some(ending) = untrusted(pass) {
                 return ending;
             }
-            let polled = pass
-                .scope(|| panics::catch(|| body.as_mut().poll(&mut Context::from_waker(&waker))));
-            quiet_since = Instant::now();
+            // Telling the error of a body, or dropping it, is user code as the body is.
+            let polled = pass.scope(|| {
+                panics::catch(|| {
+                    let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
+                    polled.map(|returned| returned.map_err(Thrown::from))
+                })
+            });
+            if poll {
+                // The engine itself has done something. A foreign timer that fires again and again only
+                // has the body polled, which tells nothing.
+                quiet_since = Instant::now();
+            }
             if let Some(ending) = interrupted(pass) {
                 return ending;
             }

@@ -14,7 +14,7 @@ use super::panics;
 use super::pass::{Failure, History, Pass, Thrown};
 use crate::clock::{after, ceil_to_micros};
 use crate::commit::Backlog;
-use crate::definition::{BodyError, Definition, PassHandle};
+use crate::definition::{Definition, PassHandle};
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
 
@@ -27,6 +27,10 @@ const BACKLOG_MAX: usize = 4_000;
 
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
+    let slot = Slot {
+        host: &host,
+        queue: &queue,
+    };
     while let Some(run) = host.slots.take(&queue) {
         if host.closing.load(Ordering::Acquire) {
             // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
@@ -43,8 +47,42 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         }
         tokio::task::coop::consume_budget().await;
     }
+    // `take` gave the slot back when it found nothing.
+    std::mem::forget(slot);
     if host.slots.has_more_due(&queue) {
         host.work.notify_one();
+    }
+}
+
+/// A slot that is being worked. Its task may end by a panic that nobody foresaw: then the slot is given back,
+/// and what waits for one is begun by another task.
+struct Slot<'a> {
+    host: &'a Arc<Host>,
+    queue: &'a str,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // With its runtime, and so with the engine.
+            return;
+        }
+        tracing::error!(target: crate::telemetry::TARGET, queue = self.queue, "a slot's task panicked; another one takes its place");
+        if self.host.slots.give_back(self.queue) {
+            let (host, queue) = (Arc::clone(self.host), self.queue.to_owned());
+            self.host.spawn(Box::pin(work_slot(host, queue)));
+        }
+        self.host.work.notify_one();
+    }
+}
+
+/// A pass under way. If its task ends before it, its run is held no longer: it is claimed again.
+struct Underway<'a>(&'a Arc<Pass>);
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.lose();
+        abandon(self.0);
     }
 }
 
@@ -59,12 +97,14 @@ async fn execute(host: &Arc<Host>, run: ClaimedRun) {
     if !host.holdings.attach(&pass) {
         return;
     }
+    let underway = Underway(&pass);
     let ending = match host.registry.get(&pass.run.workflow) {
         Some(definition) => perform(&pass, definition).await,
         // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
         None => Ending::Lost,
     };
     conclude(&pass, ending);
+    std::mem::forget(underway);
 }
 
 async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
@@ -116,11 +156,7 @@ fn conclude(pass: &Arc<Pass>, ending: Ending) {
         }
         Ending::Broken(error) => broken(pass, &error, now),
         Ending::Returned(Ok(output)) => completed(pass, output, now),
-        Ending::Returned(Err(BodyError { error, class })) => {
-            // Telling an error runs user code.
-            let thrown = panics::catch(|| Thrown::of(error, class)).unwrap_or_else(Thrown::from);
-            failed(pass, thrown, now);
-        }
+        Ending::Returned(Err(thrown)) => failed(pass, thrown, now),
         Ending::Panicked(failure) => failed(pass, failure.into(), now),
     }
 }
@@ -174,7 +210,7 @@ fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision) {
         RetryCounts::of_text(&pass.run.retry_counts)
     };
     let failure = thrown.failure.clone();
-    let decided = panics::catch(move || {
+    let decided = panics::catch(|| {
         decide(FailedBody {
             last_failed: last_failed.as_ref(),
             thrown: &thrown,

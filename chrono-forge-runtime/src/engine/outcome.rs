@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::pass::{Failure, Thrown};
-use crate::definition::BodyError;
 use crate::error::DefinitionError;
 use crate::record::{Json, RetryCounts};
 use crate::retry::RetryPolicies;
@@ -12,7 +11,7 @@ use crate::retry::RetryPolicies;
 #[derive(Debug)]
 pub enum Ending {
     /// The body returned.
-    Returned(Result<Json, BodyError>),
+    Returned(Result<Json, Thrown>),
     /// The body panicked.
     Panicked(Failure),
     /// A rule was broken.

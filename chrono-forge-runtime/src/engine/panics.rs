@@ -8,6 +8,9 @@ use std::sync::Once;
 
 use super::pass::Failure;
 
+/// How many payloads are dropped that each panic with the next one.
+const PAYLOADS_MAX: u32 = 16;
+
 thread_local! {
     /// Place and backtrace of the newest panic on this thread, while user code is being polled.
     static LAST: RefCell<Option<(String, Backtrace)>> = const { RefCell::new(None) };
@@ -22,7 +25,54 @@ pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Failure> {
     WATCHING.with_borrow_mut(|depth| *depth += 1);
     let result = catch_unwind(AssertUnwindSafe(code));
     WATCHING.with_borrow_mut(|depth| *depth -= 1);
-    result.map_err(|payload| failure(payload.as_ref()))
+    result.map_err(|payload| {
+        let failure = failure(payload.as_ref());
+        let_go(payload);
+        failure
+    })
+}
+
+/// Drops a value of the user's where nobody is left to hear of a panic of its destructor.
+pub fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        let_go(payload);
+    }
+}
+
+/// A value of the user's whose destructor ends nothing but itself, wherever it is dropped.
+#[derive(Debug)]
+pub struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    /// Contains a value.
+    pub const fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    /// The value.
+    pub const fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            discard(value);
+        }
+    }
+}
+
+/// What a panic carries is the user's, too: its destructor may panic with another one, and so on.
+fn let_go(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..PAYLOADS_MAX {
+        match catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
+    }
+    // Whoever goes on like that never ends; its memory is the smaller loss.
+    std::mem::forget(payload);
 }
 
 /// Puts our hook before the application's, once: the place of a panic is known only there.
@@ -88,6 +138,29 @@ mod tests {
         let passed_on = || std::panic::resume_unwind(Box::new("passed on"));
         let failure = catch::<()>(passed_on).unwrap_err();
         assert_eq!((&*failure.message, failure.backtrace), ("passed on", None));
+    }
+
+    /// Panics with another of its kind whenever it is dropped.
+    struct Endless;
+
+    impl Drop for Endless {
+        fn drop(&mut self) {
+            std::panic::panic_any(Self);
+        }
+    }
+
+    #[test]
+    fn a_payload_whose_destructor_panics_ends_nothing_but_itself() {
+        let failure = catch(|| std::panic::panic_any(Endless)).unwrap_err();
+        assert!(failure.message.starts_with("a panic without a message"));
+        discard(Endless);
+        drop(Contained::new(Endless));
+        let while_unwinding = || {
+            let _contained = Contained::new(Endless);
+            panic!("the reason");
+        };
+        let failure = catch::<()>(while_unwinding).unwrap_err();
+        assert_eq!(failure.class, "panic");
     }
 
     #[test]

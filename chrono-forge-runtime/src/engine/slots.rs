@@ -121,6 +121,19 @@ impl Slots {
         run
     }
 
+    /// A slot's task ended before its time; `true` when runs wait and the caller must start another one.
+    pub fn give_back(&self, queue: &str) -> bool {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(queue) else {
+            return false;
+        };
+        if queue.buffer.len() > 0 {
+            return true;
+        }
+        queue.running = queue.running.saturating_sub(1);
+        false
+    }
+
     /// Whether an urgent run waits for a slot.
     pub fn has_urgent(&self, queue: &str) -> bool {
         let queues = self.lock();

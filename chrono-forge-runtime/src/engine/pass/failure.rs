@@ -2,6 +2,8 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 
+use crate::definition::BodyError;
+use crate::engine::panics::{self, Contained};
 use crate::error::RecordedFailure;
 use crate::retry::Cause;
 
@@ -58,6 +60,17 @@ impl Failure {
         }
     }
 
+    /// As it is, with what the destructors of the attempt came to when it was cut off.
+    #[must_use]
+    pub fn cut_off(mut self, dropped: Result<(), Self>) -> Self {
+        if let Err(panic) = dropped {
+            self.message += "; its destructors panicked when it was cut off: ";
+            self.message += &panic.message;
+            self.backtrace = self.backtrace.or(panic.backtrace);
+        }
+        self
+    }
+
     /// With the class that a policy lends to an error whose own type is erased.
     #[must_use]
     pub fn lent(mut self, class: Option<&'static str>) -> Self {
@@ -83,7 +96,7 @@ impl Failure {
 pub struct Thrown {
     pub failure: Failure,
     /// `None` for a panic and for an attempt that ran out of time.
-    error: Option<anyhow::Error>,
+    error: Option<Contained<anyhow::Error>>,
 }
 
 impl Thrown {
@@ -92,23 +105,38 @@ impl Thrown {
         Self::of(error.into(), std::any::type_name::<E>())
     }
 
-    /// An error; `class` is the name of its static type.
+    /// An error; `class` is the name of its static type. Telling it runs user code; where that panics,
+    /// the attempt has ended in a panic.
     #[must_use]
     pub fn of(error: anyhow::Error, class: &'static str) -> Self {
-        Self {
-            failure: Failure::of(&error, class),
-            error: Some(error),
+        let error = Contained::new(error);
+        let told = error
+            .get()
+            .map(|error| panics::catch(|| Failure::of(error, class)));
+        match told {
+            Some(Ok(failure)) => Self {
+                failure,
+                error: Some(error),
+            },
+            Some(Err(panic)) => panic.into(),
+            None => Failure::panic(String::new(), None).into(),
         }
     }
 
     /// What a policy is asked about.
     #[must_use]
     pub fn cause(&self) -> Cause<'_> {
-        match &self.error {
+        match self.error.as_ref().and_then(Contained::get) {
             Some(error) => Cause::Error(error),
             None if self.failure.is_timeout => Cause::Timeout,
             None => Cause::Panic,
         }
+    }
+}
+
+impl From<BodyError> for Thrown {
+    fn from(BodyError { error, class }: BodyError) -> Self {
+        Self::of(error, class)
     }
 }
 

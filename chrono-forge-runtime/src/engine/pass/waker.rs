@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::{OpId, Pass};
+use super::{Active, OpId, Pass};
 
 /// The waker under which a body is polled.
 ///
@@ -81,6 +81,11 @@ impl StepWaker {
             op,
             outer: Mutex::new(None),
         })
+    }
+
+    /// Marks this thread as running user code of the attempt until the guard is dropped.
+    pub fn enter(&self) -> Active<'_> {
+        self.pass.enter(self.op)
     }
 
     /// Remembers whom to wake; a body polled by the driver directly needs no clone of its waker.
