@@ -13,6 +13,8 @@ mod ledger;
 mod operation;
 mod order;
 mod repeat;
+mod rest;
+mod seats;
 mod spawn;
 mod turn;
 mod waker;
@@ -26,10 +28,12 @@ use jiff::Timestamp;
 use crate::commit::PlanSink;
 use crate::engine::executor;
 use crate::engine::host::Host;
+use crate::engine::panics;
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, Fence, Json, PlanOutcome, Verdict};
 use crate::retry::{RetryPolicies, RetryPolicy};
 
+pub use attempt::Active;
 pub use failure::{Failure, Thrown};
 pub use history::History;
 pub use ledger::{Delta, Ledger, Move};
@@ -152,6 +156,9 @@ impl Pass {
 
     /// As [`Pass::flush`], under a lock that is already held; answers the newest submission.
     pub fn flush_now(self: &Arc<Self>, ledger: &mut Ledger) -> u64 {
+        if ledger.refused {
+            ledger.drop_unconcluded();
+        }
         if let Some((plan, number)) = ledger.take_draft() {
             let sink: Arc<dyn PlanSink> = Arc::clone(self) as _;
             let (committer, urgent) = (self.host.committer(), ledger.urgent);
@@ -215,6 +222,13 @@ impl Pass {
             bytes: json.len(),
             limit,
         })
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        // The last one to let go of a pass may be a commit thread; predicates own what they captured.
+        panics::discard(self.policies.take());
     }
 }
 

@@ -31,6 +31,12 @@ pub enum DefinitionError {
     )]
     DuplicateKey { place: String },
 
+    /// The block of a branch has used this key, in this pass or in an earlier one, for a step of its own.
+    #[error(
+        "{place}: the block of branch!({branch:?}) has a step of this key; a block keeps the keys of its steps for the whole run, so give this one a key of its own"
+    )]
+    KeyOfBlock { place: String, branch: String },
+
     /// A value does not survive encoding, or those bytes do not read back.
     #[error(
         "{place}: a value of type `{type_name}` cannot be stored ({problem}); store a type whose JSON reads back as itself: no NaN or infinity, string keys in maps, serde attributes that agree both ways"
@@ -61,9 +67,10 @@ pub enum DefinitionError {
         limit: usize,
     },
 
-    /// Branches were opened and never merged.
+    /// Branches were opened, and neither merged nor given up: a join or a dispatch is given up where its
+    /// future is dropped, as when it loses a `select!`.
     #[error(
-        "branch {names} was opened but never merged; write merge!(..) before the body ends, or branch!(.., automerge = true, ..)"
+        "branch {names} was opened but never merged; write merge!(..) before the body ends, or branch!(.., automerge = true, ..), or give its children up: drop(merge!(..))"
     )]
     UnmergedBranch { names: String },
 

@@ -63,6 +63,10 @@ pub struct Notes {
     pub executing: bool,
     #[serde(default, skip_serializing_if = "RetryCounts::is_empty")]
     pub retry_counts: RetryCounts,
+    /// A step in the block of a branch: the branch's name. Its key is the block's alone, also once the block
+    /// is sealed and never runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
     /// A repeat: where its grid begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<i64>,
@@ -128,6 +132,23 @@ impl Notes {
             executing: false,
             timed_out,
             ..self
+        }
+    }
+
+    /// The branch in whose block the operation of this row stood, as far as its metadata says so.
+    #[must_use]
+    pub fn within_of(text: Option<&str>) -> Option<String> {
+        // Most metadata says nothing of it, and is not worth reading for it.
+        let text = text.filter(|text| text.contains("\"within\""))?;
+        Self::of_text(Some(text)).within
+    }
+
+    /// What is left to tell of an operation that ended.
+    #[must_use]
+    pub fn ended(&self) -> Self {
+        Self {
+            within: self.within.clone(),
+            ..Self::default()
         }
     }
 

@@ -11,6 +11,7 @@ use super::operation::{LiveOutcome, Phase};
 use super::repeat::tick_row;
 use super::{Failure, Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
+use crate::engine::panics;
 use crate::record::{ErrorRow, Json, Record, RecordState, RetryCounts, Withdrawal};
 
 impl Pass {
@@ -60,8 +61,9 @@ impl Pass {
 
     /// The operation's future is gone.
     pub fn dropped(&self, id: OpId) {
-        self.ledger().dropped(id);
+        let scope = self.ledger().dropped(id);
         self.root.signal();
+        panics::discard(scope);
     }
 
     /// Marks whose user code is being polled until the guard is dropped.
@@ -125,6 +127,8 @@ impl Ledger {
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.state = RecordState::Completed;
         record.result = result;
+        // Of most there is nothing left to tell.
+        record.metadata = op.notes.ended().to_json();
         if !matches!(
             op.kind,
             Kind::Wait { .. } | Kind::Merge { .. } | Kind::Repeat(_)

@@ -19,6 +19,11 @@ impl Draft {
 
     /// Writes a record's newest state.
     pub(super) fn record(&mut self, mut record: Record) {
+        // Reached again after it was dropped: withdrawals come last, and the row is there to stay.
+        if !self.plan.withdrawals.is_empty() {
+            let is_other = |withdrawal: &Withdrawal| withdrawal.step_name != record.step_name;
+            self.plan.withdrawals.retain(is_other);
+        }
         if let Some(earlier) = self
             .plan
             .records

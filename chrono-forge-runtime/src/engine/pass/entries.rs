@@ -37,6 +37,9 @@ impl Pass {
                     op.context.extend(entries);
                 }
             }
+            // The engine drops the body, which ends here for now: what its destructors write would not be
+            // said again by a replay that goes on from here.
+            None if !ledger.is_live() => {}
             None => {
                 // While the body replays it says again what an earlier pass has already written.
                 ledger.context_stale |= !ledger.is_replaying();

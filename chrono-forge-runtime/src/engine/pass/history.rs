@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::record::{Record, RecordRow, RecordState};
+use crate::record::{Record, RecordId, RecordRow, RecordState};
 
 /// Recorded rows by step name. An operation takes its row out, so a replay frees as it goes.
 #[derive(Debug, Default)]
@@ -42,6 +42,26 @@ impl History {
     #[must_use]
     pub fn seq_last(&self) -> i64 {
         self.seq_last
+    }
+}
+
+/// A record of this pass as a later reader would load it.
+pub(super) fn row_of(record: &Record) -> RecordRow {
+    RecordRow {
+        // Only a value that is not in memory is loaded by id.
+        id: RecordId(0),
+        step_name: record.step_name.to_string(),
+        seq: record.seq,
+        state: record.state,
+        attempts: record.attempts,
+        result: record.result.clone(),
+        result_bytes: 0,
+        metadata: record.metadata.clone(),
+        context_delta: record.context_delta.clone(),
+        error_class: record.error_class.clone(),
+        error_message: record.error_message.clone(),
+        started_at: record.started_at,
+        wake_at: record.wake_at,
     }
 }
 

@@ -8,18 +8,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::draft::Draft;
-use super::entries::delta_of_text;
-use super::history::pending_again;
 use super::operation::{Operation, Phase};
-use super::repeat::{has_ticked, left_behind, tick_row};
+use super::seats::Joined;
 use super::spawn::Scope;
-use super::{History, Kind, OpId, Place, Turn};
+use super::{History, OpId, Turn};
 use crate::engine::slots::Reservation;
 use crate::error::DefinitionError;
-use crate::record::{
-    ClaimedRun, ErrorRow, Fence, Json, Level, Notes, Plan, Record, RecordId, RecordState, RunEnd,
-    Withdrawal,
-};
+use crate::record::{ClaimedRun, ErrorRow, Fence, Json, Level, Plan, RecordId, RunEnd};
 
 /// Context entries written (or removed: `None`) by one attempt.
 pub type Delta = BTreeMap<String, Option<Json>>;
@@ -59,8 +54,10 @@ pub struct LastOutcome {
 pub struct Ledger {
     /// Boxed: operations are large, a node of the tree has room for eleven, and most passes have one.
     pub(super) ops: BTreeMap<OpId, Box<Operation>>,
-    next_op: u64,
+    pub(super) next_op: u64,
     pub(super) reached: HashSet<Arc<str>>,
+    /// Those of them that a block reached, with the names of their branches.
+    pub(super) of_blocks: HashMap<Arc<str>, String>,
     pub(super) history: History,
     /// Recorded operations that registered, by their place in the order.
     pub(super) recorded: BTreeMap<i64, OpId>,
@@ -111,19 +108,19 @@ pub struct Ledger {
     pub(super) context_stale: bool,
     /// The body itself wrote to the context in this pass.
     pub(super) body_wrote: bool,
-    /// Branches opened in this pass and whether they were merged.
-    pub(super) branches: BTreeMap<String, bool>,
+    /// Branches opened in this pass, and what became of their children.
+    pub(super) branches: BTreeMap<String, Joined>,
     pub(super) scopes: HashMap<OpId, Scope>,
     pub(super) reservations: VecDeque<(u64, Reservation)>,
     /// Operations that the body dropped while they waited. Their rows go once it turns out that the
     /// body lives on: what goes down with a failing body is there again when it replays.
-    leaving: Vec<Operation>,
+    pub(super) leaving: Vec<Operation>,
     pub last_outcome: Option<LastOutcome>,
     /// An operation registered under a waker of its own, as in `FuturesUnordered`: then a clone of
     /// the root waker says nothing about foreign futures.
     pub(super) wakes_apart: bool,
     /// Whether dropping an operation withdraws its row; not while the engine itself drops the body.
-    live: bool,
+    pub(super) live: bool,
     /// The claimed row has crashes or a used budget that new progress resets.
     pub(super) resets_progress: bool,
     /// This pass recorded something new that succeeded.
@@ -136,6 +133,7 @@ impl Ledger {
             ops: BTreeMap::new(),
             next_op: 0,
             reached: HashSet::new(),
+            of_blocks: HashMap::new(),
             history: History::default(),
             recorded: BTreeMap::new(),
             fresh: VecDeque::new(),
@@ -188,102 +186,26 @@ impl Ledger {
         self.history = history;
     }
 
-    /// An operation's first poll: it never completes here, so that outcomes have one order.
-    pub(super) fn register(&mut self, place: Place, kind: Kind) -> Result<OpId, DefinitionError> {
-        place.check_key()?;
-        self.check_surroundings(&place, &kind)?;
-        let step_name = place.step_name();
-        if !self.reached.insert(Arc::clone(&step_name)) {
-            return Err(DefinitionError::DuplicateKey {
-                place: place.to_string(),
-            });
-        }
-        let id = OpId(self.next_op);
-        self.next_op += 1;
-        if matches!(kind, Kind::Branch) {
-            self.branches.insert(place.key.clone(), false);
-        }
-        let (phase, mut record) = self.recall(id, &step_name);
-        if matches!(phase, Phase::Fresh) {
-            self.fresh.push_back(id);
-        }
-        let kept = match (&kind, &record) {
-            (Kind::Repeat(_), Some(record)) => delta_of_text(record.context_delta.as_deref()),
-            _ => Delta::new(),
-        };
-        let found = record.as_mut().and_then(|record| record.metadata.take());
-        let operation = Operation {
-            notes: Notes::of_text(found.as_deref()),
-            found,
-            place,
-            step_name,
-            kind,
-            phase,
-            record,
-            waker: None,
-            context: Delta::new(),
-            tick: None,
-            kept,
-            // Only a branch block may have operations inside.
-            within: self.active,
-        };
-        self.ops.insert(id, Box::new(operation));
-        self.note_inner(id);
-        Ok(id)
-    }
-
-    fn recall(&mut self, id: OpId, step_name: &str) -> (Phase, Option<Record>) {
-        let Some(row) = self.history.take(step_name) else {
-            return (Phase::Fresh, None);
-        };
-        match (row.state, row.seq) {
-            (RecordState::Pending, _) => (Phase::Fresh, Some(pending_again(*row))),
-            (_, Some(seq)) => {
-                self.recorded.insert(seq, id);
-                (Phase::Recorded(row), None)
-            }
-            // Written by a build that gave no place to what the body had dropped: it comes last.
-            (_, None) => {
-                self.seq += 1;
-                self.recorded.insert(self.seq, id);
-                (Phase::Recorded(row), None)
-            }
-        }
-    }
-
-    fn check_surroundings(&self, place: &Place, kind: &Kind) -> Result<(), DefinitionError> {
-        let Some(active) = self.active.and_then(|op| self.ops.get(&op)) else {
-            return Ok(());
-        };
-        let (inside, remedy) = match (&active.kind, kind) {
-            (Kind::Branch, Kind::Step { .. }) => return Ok(()),
-            (Kind::Branch, _) => (
-                "a branch block",
-                "a branch block only dispatches; put it into the workflow before or after, or into a child workflow",
-            ),
-            _ => (
-                "a step body",
-                "a step is one effect; make it a step of its own, before or after",
-            ),
-        };
-        Err(DefinitionError::NotHere {
-            place: place.to_string(),
-            inside: format!("{inside} ({})", active.place),
-            remedy,
-        })
-    }
-
     /// What an operation may do at this poll.
     pub(super) fn turn(&mut self, id: OpId) -> Turn {
         if self.fatal.is_some() || self.lost {
             return Turn::Pending;
         }
+        let is_clear = self.barrier_is_clear();
         let Some(op) = self.ops.get_mut(&id) else {
             return Turn::Pending;
         };
         match &mut op.phase {
             Phase::Executing(execution) => {
                 execution.unpolled_since = None;
+                if !execution.begun && (!is_clear || execution.timed_out) {
+                    // Let go at a time when the body had not seen what is not durable yet, or so long ago that
+                    // its time ran out before it began: it asks anew.
+                    op.phase = Phase::Fresh;
+                    self.fresh.push_back(id);
+                    return Turn::Pending;
+                }
+                execution.begun = true;
                 if execution.timed_out {
                     Turn::TimedOut
                 } else {
@@ -306,61 +228,6 @@ impl Ledger {
         }
     }
 
-    /// The body dropped an operation.
-    pub(super) fn dropped(&mut self, id: OpId) {
-        let Some(op) = self.ops.remove(&id) else {
-            return;
-        };
-        self.scopes.remove(&id);
-        if !self.live || self.fatal.is_some() || self.lost {
-            return;
-        }
-        self.keep_inner_pending(&op);
-        match op.phase {
-            // The next attempt of its block does it again.
-            Phase::Done(_) if op.within.is_some() => self.done.retain(|done| *done != id),
-            // It finished, and the body went on without it. Its place comes after everything that the
-            // body has seen, so a replay drops it again before its turn; only a body that takes another
-            // way, as after a retry, receives it.
-            Phase::Done(mut live) => {
-                self.done.retain(|done| *done != id);
-                self.context_stale |=
-                    matches!(op.kind, Kind::Repeat(_)) && !live.context.is_empty();
-                self.seq += 1;
-                live.record.seq = Some(self.seq);
-                self.draft.record(live.record);
-                self.draft.plan.errors.extend(live.errors);
-            }
-            Phase::Recorded(_) => self.recorded.retain(|_, recorded| *recorded != id),
-            Phase::Released(_) | Phase::Abandoned => {}
-            Phase::Fresh | Phase::Executing(_) | Phase::Parked { .. } | Phase::Checking => {
-                self.fresh.retain(|fresh| *fresh != id);
-                self.leaving.push(*op);
-            }
-        }
-    }
-
-    /// Deletes the rows of dropped operations that only waited. The row of a step tells of attempts,
-    /// that of a branch has children.
-    pub(super) fn withdraw_leaving(&mut self) {
-        for op in self.leaving.drain(..) {
-            if op.record.is_none() || matches!(op.kind, Kind::Step { .. } | Kind::Branch) {
-                continue;
-            }
-            // The context that operators see had it, and the body will not.
-            self.context_stale |= !op.kept.is_empty();
-            if let Some(step_name) = tick_row(&op) {
-                self.draft.withdraw(Withdrawal { step_name });
-            }
-            if has_ticked(&op) {
-                self.draft.record(left_behind(op));
-                continue;
-            }
-            let step_name = op.step_name;
-            self.draft.withdraw(Withdrawal { step_name });
-        }
-    }
-
     /// Keeps the first broken rule; later ones follow from it.
     pub fn break_rule(&mut self, error: DefinitionError) {
         self.fatal.get_or_insert(error);
@@ -371,14 +238,10 @@ impl Ledger {
         self.live = false;
     }
 
-    /// Branches that were opened and never merged.
+    /// Whether what is dropped is dropped by the body, and not by the engine together with it.
     #[must_use]
-    pub fn unmerged(&self) -> Vec<&str> {
-        self.branches
-            .iter()
-            .filter(|(_, merged)| !**merged)
-            .map(|(name, _)| &**name)
-            .collect()
+    pub fn is_live(&self) -> bool {
+        self.live
     }
 
     pub(super) fn take_draft(&mut self) -> Option<(Plan, u64)> {
@@ -399,8 +262,7 @@ impl Ledger {
     /// Adds the run's end to the draft. Of a refused run nothing else is written.
     pub fn conclude(&mut self, end: RunEnd, level: Option<Level>, errors: Vec<ErrorRow>) {
         if self.refused {
-            self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
-            self.context_stale = false;
+            self.drop_unconcluded();
         }
         // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
         // whole pass look like a replay; what the body said at its end counts all the same.
@@ -417,6 +279,14 @@ impl Ledger {
         self.draft.plan.errors.extend(errors);
         self.draft.plan.level = level;
         self.draft.plan.end = Some(end);
+    }
+
+    /// Of a run that was refused nothing is written but its failure: what was drafted before that goes.
+    pub(super) fn drop_unconcluded(&mut self) {
+        if self.draft.plan.end.is_none() {
+            self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
+            self.context_stale = false;
+        }
     }
 
     /// The refusal that the end of this pass must tell, as far as it did not know of it: the body is

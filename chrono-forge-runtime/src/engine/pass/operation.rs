@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::engine::repeat::Repeat;
 use crate::error::DefinitionError;
-use crate::record::{ErrorRow, Json, Notes, Record, RecordRow, RecordState};
+use crate::record::{ErrorRow, Json, Notes, Record, RecordId, RecordRow, RecordState};
 
 /// An operation's place in its pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,9 +104,34 @@ pub struct Outcome {
     pub class: Option<String>,
     pub message: Option<String>,
     pub is_timeout: bool,
+    pub(super) seq: Option<i64>,
 }
 
 impl Outcome {
+    /// As the record of one that was released and that nobody received; its context is applied.
+    pub(super) fn into_row(self, step_name: &Arc<str>) -> RecordRow {
+        let notes = Notes {
+            timed_out: self.is_timeout,
+            ..Notes::default()
+        };
+        RecordRow {
+            // Only a value that is not in memory is loaded by id.
+            id: RecordId(0),
+            step_name: step_name.to_string(),
+            seq: self.seq,
+            state: self.state,
+            attempts: self.attempts,
+            result: self.result,
+            result_bytes: 0,
+            metadata: notes.to_json(),
+            context_delta: None,
+            error_class: self.class,
+            error_message: self.message,
+            started_at: None,
+            wake_at: None,
+        }
+    }
+
     pub(super) fn of_row(row: &RecordRow) -> Self {
         Self {
             state: row.state,
@@ -115,6 +140,7 @@ impl Outcome {
             class: row.error_class.clone(),
             message: row.error_message.clone(),
             is_timeout: Notes::of_text(row.metadata.as_deref()).timed_out,
+            seq: row.seq,
         }
     }
 
@@ -126,6 +152,7 @@ impl Outcome {
             class: record.error_class.clone(),
             message: record.error_message.clone(),
             is_timeout: Notes::of_text(record.metadata.as_deref()).timed_out,
+            seq: record.seq,
         }
     }
 }
@@ -157,6 +184,8 @@ pub(super) struct Execution {
     pub since: Timestamp,
     pub timeout_at: Option<Timestamp>,
     pub timed_out: bool,
+    /// Whether it was polled since it was let go.
+    pub begun: bool,
     /// Whether "started" was written; it is written behind, for attempts that take their time.
     pub noted: bool,
     /// Since when it waits to be polled by its body.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::entries::delta_of_text;
 use super::ledger::{LastOutcome, Ledger, Move};
 use super::operation::{LiveOutcome, Phase};
+use super::seats::Joined;
 use super::{Kind, OpId, Outcome};
 use crate::record::{Json, RecordState};
 
@@ -89,7 +90,7 @@ impl Ledger {
         match &op.kind {
             Kind::Merge { branches } => {
                 for branch in branches {
-                    self.branches.insert(branch.clone(), true);
+                    self.branches.insert(branch.clone(), Joined::Yes);
                 }
             }
             // A branch that gave up has no handle to merge.

@@ -6,12 +6,14 @@ use std::task::{Context as TaskContext, Poll};
 
 use serde_json::value::RawValue;
 
+use super::history::row_of;
 use super::ledger::Ledger;
-use super::operation::{Operation, Phase};
+use super::operation::Phase;
 use super::{Kind, OpId, Pass, Place};
 use crate::definition::Definition;
+use crate::engine::panics;
 use crate::error::DefinitionError;
-use crate::record::{ChildRow, Dispatch, Json, Level, Record, RecordId, RecordRow};
+use crate::record::{ChildRow, Dispatch, Json, Level, Record, RecordRow};
 
 /// From this many children on a batch is not urgent, whoever dispatches it.
 const LARGE_BATCH: usize = 100;
@@ -214,9 +216,17 @@ impl Pass {
 
     /// Ends the block of a branch with an error.
     pub fn fail_scope(&self, id: OpId, error: anyhow::Error) {
-        if let Some(scope) = self.ledger().scopes.get_mut(&id) {
-            scope.error.get_or_insert(error);
-        }
+        let mut ledger = self.ledger();
+        let spare = match ledger.scopes.get_mut(&id) {
+            Some(scope) if scope.error.is_none() => {
+                scope.error = Some(error);
+                None
+            }
+            _ => Some(error),
+        };
+        // Dropping an error is user code, which may come back for the ledger.
+        drop(ledger);
+        panics::discard(spare);
     }
 
     /// Takes the error that ends the block.
@@ -273,11 +283,10 @@ impl Ledger {
         }
     }
 
-    /// It was dropped with attempts behind it.
-    pub(super) fn keep_inner_pending(&mut self, op: &Operation) {
-        let scope = op.within.and_then(|branch| self.scopes.get_mut(&branch));
-        if let (Some(scope), Some(record)) = (scope, &op.record) {
-            scope.inner.rows.push(row_of(record));
+    /// One of its steps was dropped before the block received it, with this behind it.
+    pub(super) fn keep_inner_row(&mut self, branch: OpId, row: RecordRow) {
+        if let Some(scope) = self.scopes.get_mut(&branch) {
+            scope.inner.rows.push(row);
         }
     }
 
@@ -321,25 +330,5 @@ impl Ledger {
             key: key.to_owned(),
             problem,
         })
-    }
-}
-
-/// A record of this pass as a later reader would load it.
-fn row_of(record: &Record) -> RecordRow {
-    RecordRow {
-        // Only a value that is not in memory is loaded by id.
-        id: RecordId(0),
-        step_name: record.step_name.to_string(),
-        seq: record.seq,
-        state: record.state,
-        attempts: record.attempts,
-        result: record.result.clone(),
-        result_bytes: 0,
-        metadata: record.metadata.clone(),
-        context_delta: record.context_delta.clone(),
-        error_class: record.error_class.clone(),
-        error_message: record.error_message.clone(),
-        started_at: record.started_at,
-        wake_at: record.wake_at,
     }
 }

@@ -1,6 +1,6 @@
 //! What may happen next: the rules of replay order, barrier and parking, in order of precedence.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -11,20 +11,12 @@ use crate::clock::{after, ceil_to_micros};
 use crate::error::DefinitionError;
 use crate::record::{BranchRow, Record};
 
-/// How long a park waits for a future that the engine does not know, and how long a woken step may
-/// stay unpolled before it no longer counts as executing.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
-
-/// After this long an attempt's "started" is written, so that operators see what hangs; quick
-/// attempts fold it into their completion.
-const NOTE_AFTER: Duration = Duration::from_millis(100);
-
 /// What the driver knows that the ledger does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     pub now: Timestamp,
     pub real_now: Instant,
-    /// Since when the body is pending without anything having happened.
+    /// Since when nothing has happened that the engine itself did.
     pub quiet_since: Instant,
     /// Somebody keeps a clone of the root waker.
     pub root_cloned: bool,
@@ -63,7 +55,7 @@ impl Ledger {
         if let Some(next) = self.look_again() {
             return next;
         }
-        if self.fire_deadlines(sight.now) {
+        if self.fire_deadlines(sight) {
             return Move::Poll;
         }
         self.rest(sight)
@@ -74,7 +66,8 @@ impl Ledger {
     /// nothing before the pass has caught up.
     fn begin_blocks(&mut self, sight: Sight) -> bool {
         let nothing_is_left = self.replayed >= self.history.seq_last();
-        if self.recorded.is_empty() && nothing_is_left {
+        // Behind what is not durable there is nothing recorded: such a block begins as a step does.
+        if self.recorded.is_empty() && nothing_is_left || !self.barrier_is_clear() {
             return false;
         }
         let is_block = |id: &&OpId| {
@@ -196,6 +189,7 @@ impl Ledger {
             since: sight.now,
             timeout_at: timeout.map(|span| after(sight.now, span)),
             timed_out: false,
+            begun: false,
             noted: false,
             unpolled_since: Some(sight.real_now),
             again: false,
@@ -238,15 +232,20 @@ impl Ledger {
             .filter(|row| row.sealed && row.pending == 0)
             .count();
         if joined == branches.len() {
-            self.settle(id, None, now);
-        } else {
-            op.phase = Phase::Parked { until: None };
-            if op.record.is_none() {
-                let record = Record::pending(op.step_name.clone(), now);
-                op.record = Some(record.clone());
-                self.draft.record(record);
-            }
+            return self.settle(id, None, now);
         }
+        let branches = branches.clone();
+        op.phase = Phase::Parked { until: None };
+        if op.record.is_none() {
+            let record = Record::pending(op.step_name.clone(), now);
+            op.record = Some(record.clone());
+            self.draft.record(record);
+        }
+        let is_open = |step_name: &str| {
+            let mut sealed = rows.iter().filter(|row| row.sealed);
+            !sealed.any(|row| row.step_name == step_name)
+        };
+        self.close_given_up(&branches, is_open, now);
     }
 
     /// A wake-up came: clear it first, look at gates and merges once that is durable, so that a
@@ -286,7 +285,8 @@ impl Ledger {
         found.then_some(Move::Poll)
     }
 
-    fn fire_deadlines(&mut self, now: Timestamp) -> bool {
+    fn fire_deadlines(&mut self, sight: Sight) -> bool {
+        let now = sight.now;
         let mut due: Vec<(Timestamp, OpId)> = self
             .ops
             .iter()
@@ -302,21 +302,23 @@ impl Ledger {
         // After a long sleep several are due: the earlier deadline comes first.
         due.sort_unstable();
         for (_, id) in &due {
-            self.fire(*id, now);
+            self.fire(*id, sight);
         }
         !due.is_empty()
     }
 
-    fn fire(&mut self, id: OpId, now: Timestamp) {
+    fn fire(&mut self, id: OpId, sight: Sight) {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
         match (&mut op.phase, &op.kind) {
             (Phase::Executing(execution), _) => {
                 execution.timed_out = true;
+                // Who does not poll it from now on has abandoned it.
+                execution.unpolled_since.get_or_insert(sight.real_now);
                 self.to_wake.extend(op.waker.take());
             }
-            (_, Kind::Wait { .. }) => self.settle(id, None, now),
+            (_, Kind::Wait { .. }) => self.settle(id, None, sight.now),
             _ => {
                 op.phase = Phase::Fresh;
                 if let Some(record) = &mut op.record {
@@ -325,129 +327,6 @@ impl Ledger {
                 self.fresh.push_back(id);
             }
         }
-    }
-
-    /// Nothing may happen now: wait, or park when nothing durable executes.
-    fn rest(&mut self, sight: Sight) -> Move {
-        let survey = self.survey(sight);
-        self.note_started(sight.now);
-        let Survey {
-            until,
-            real,
-            wake_at,
-            ..
-        } = survey;
-        let foreign = sight.root_cloned && !self.wakes_apart;
-        let unfinished = survey.held_back || !survey.parked;
-        if survey.executing || self.recheck.is_some() {
-            return Move::Wait { until, real };
-        }
-        if unfinished && !self.draining {
-            return Move::Wait { until, real };
-        }
-        let graced = sight.quiet_since + GRACE;
-        if foreign && !self.draining && sight.real_now < graced {
-            return Move::Wait {
-                until,
-                real: Some(graced),
-            };
-        }
-        Move::Park {
-            wake_at: if unfinished { Some(sight.now) } else { wake_at },
-            to_retry: !unfinished && self.next_is_a_retry(),
-            dropped_foreign: foreign && !self.draining,
-        }
-    }
-
-    /// Whether what the run waits for first is another attempt at what failed.
-    fn next_is_a_retry(&self) -> bool {
-        let waiting = self.ops.values().filter_map(|op| match op.phase {
-            Phase::Parked { until: Some(until) } => Some((until, op.is_retrying())),
-            _ => None,
-        });
-        let first = waiting.min_by_key(|(until, _)| *until);
-        first.is_some_and(|(_, is_retrying)| is_retrying)
-    }
-
-    fn survey(&self, sight: Sight) -> Survey {
-        let mut survey = Survey::default();
-        for (id, op) in &self.ops {
-            match &op.phase {
-                // A source may be silent for days, and a dispatch take hours; both go on from the cursor.
-                Phase::Executing(_) if self.draining && self.is_between_batches(*id) => {
-                    survey.held_back = true;
-                }
-                Phase::Executing(run) => {
-                    let stale_at = run.unpolled_since.map(|since| since + GRACE);
-                    if stale_at.is_some_and(|at| at <= sight.real_now) {
-                        // Woken and not polled: the body keeps it aside, as an abandoned `&mut step`.
-                        continue;
-                    }
-                    survey.executing = true;
-                    earliest(&mut survey.real, stale_at);
-                    earliest(&mut survey.until, run.timeout_at.filter(|_| !run.timed_out));
-                    let note_at = Some(after(run.since, NOTE_AFTER));
-                    earliest(&mut survey.until, note_at.filter(|_| !run.noted));
-                }
-                Phase::Parked { until: at } => {
-                    survey.parked = true;
-                    earliest(&mut survey.wake_at, *at);
-                }
-                Phase::Fresh | Phase::Checking => survey.held_back = true,
-                _ => {}
-            }
-        }
-        let wake_at = survey.wake_at;
-        earliest(&mut survey.until, wake_at);
-        survey
-    }
-
-    fn is_between_batches(&self, id: OpId) -> bool {
-        let scope = self.scopes.get(&id);
-        scope.is_some_and(|scope| scope.between_batches)
-    }
-
-    fn note_started(&mut self, now: Timestamp) {
-        for op in self.ops.values_mut() {
-            let Phase::Executing(run) = &mut op.phase else {
-                continue;
-            };
-            if run.noted || after(run.since, NOTE_AFTER) > now {
-                continue;
-            }
-            run.noted = true;
-            let mut record = op
-                .record
-                .clone()
-                .unwrap_or_else(|| Record::pending(op.step_name.clone(), run.since));
-            record.last_executed_at = Some(run.since);
-            record.wake_at = None;
-            op.notes.executing = true;
-            record.metadata = op.notes.to_json();
-            op.record = Some(record.clone());
-            self.draft.record(record);
-        }
-    }
-}
-
-/// What all operations of a pass are doing.
-#[derive(Default)]
-struct Survey {
-    until: Option<Timestamp>,
-    real: Option<Instant>,
-    /// The earliest instant that a parked operation waits for.
-    wake_at: Option<Timestamp>,
-    executing: bool,
-    /// An operation waits for the barrier.
-    held_back: bool,
-    parked: bool,
-}
-
-fn earliest<T: Ord>(so_far: &mut Option<T>, candidate: Option<T>) {
-    if let Some(candidate) = candidate
-        && so_far.as_ref().is_none_or(|so_far| candidate < *so_far)
-    {
-        *so_far = Some(candidate);
     }
 }
 
