@@ -9,6 +9,8 @@ use futures::stream::FuturesUnordered;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::leaves;
+
 /// A piece of a body. Leaves have an id that no other leaf has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Piece {
@@ -17,6 +19,11 @@ pub(crate) enum Piece {
         id: u32,
         polls: u32,
         failures: i64,
+    },
+    /// Runs out of time so many times before it succeeds.
+    Timed {
+        id: u32,
+        hangs: i64,
     },
     Wait {
         id: u32,
@@ -37,6 +44,31 @@ pub(crate) enum Piece {
         id: u32,
         children: u32,
     },
+    /// A fan-out whose block has steps beside each other, and fails so many times beside them: at first
+    /// after so many polls, then as soon as they are reached.
+    Torn {
+        id: u32,
+        steps: u32,
+        failures: u32,
+        polls: u32,
+    },
+    /// A step (or a condition) that is let go and kept aside, until another operation is through.
+    Aside {
+        id: u32,
+        is_condition: bool,
+        failures: i64,
+        meanwhile: Box<Piece>,
+    },
+    /// A step that runs out of time while the body keeps it aside and waits for an hour.
+    Late {
+        id: u32,
+    },
+    /// A join that is given up so many times before it is reached for good.
+    Rejoin {
+        id: u32,
+        looks: u32,
+        nap: u64,
+    },
     Sequence(Vec<Piece>),
     Join(Vec<Piece>),
     /// The first arm that ends wins, the others are dropped.
@@ -46,21 +78,58 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
-    /// Random bodies with races.
+    /// Random bodies with races, also of branches: those that lose give their children up.
     pub(crate) fn racing() -> impl Strategy<Value = Self> {
-        Self::of(Self::leaf().boxed(), |arms| {
-            arms.prop_map(Self::Race).boxed()
-        })
+        let leaf = prop_oneof![6 => Self::leaf(), 1 => Self::fan_out()];
+        Self::of(leaf.boxed(), |arms| arms.prop_map(Self::Race).boxed())
     }
 
-    /// Random bodies with branches, and without races: a branch that lost would stay unmerged.
+    /// Random bodies with branches, and without races.
     pub(crate) fn branching() -> impl Strategy<Value = Self> {
-        let branch = (0..3_u32).prop_map(|children| Self::Branch { id: 0, children });
-        let leaf = prop_oneof![2 => Self::leaf(), 1 => branch];
+        let leaf = prop_oneof![2 => Self::leaf(), 1 => Self::fan_out()];
         Self::of(leaf.boxed(), |arms| arms.prop_map(Self::Join).boxed())
     }
 
+    /// A body that ends with a branch and a step.
+    pub(crate) fn fan_out() -> impl Strategy<Value = Self> {
+        prop_oneof![
+            3 => (0..3_u32).prop_map(|children| Self::Branch { id: 0, children }),
+            3 => Self::torn(),
+            2 => (0..3_u32, 0..4_u64).prop_map(|(looks, nap)| Self::Rejoin { id: 0, looks, nap }),
+        ]
+    }
+
+    pub(crate) fn torn() -> impl Strategy<Value = Self> {
+        (1..4_u32, 0..3_u32, 0..9_u32).prop_map(|(steps, failures, polls)| Self::Torn {
+            id: 0,
+            steps,
+            failures,
+            polls,
+        })
+    }
+
     fn leaf() -> impl Strategy<Value = Self> {
+        prop_oneof![
+            32 => Self::operation(),
+            4 => (any::<bool>(), 0..2_i64, 0..3_u32).prop_map(|(is_condition, failures, polls)| {
+                // Quick: a run that could park waits out a grace for what is kept aside.
+                let meanwhile = Self::Step {
+                    id: 0,
+                    polls,
+                    failures: 0,
+                };
+                Self::Aside {
+                    id: 0,
+                    is_condition,
+                    failures,
+                    meanwhile: Box::new(meanwhile),
+                }
+            }),
+            1 => (0..2_i64).prop_map(|hangs| Self::Timed { id: 0, hangs }),
+        ]
+    }
+
+    fn operation() -> impl Strategy<Value = Self> {
         prop_oneof![
             6 => (0..4_u32, 0..4_i64).prop_map(|(polls, failures)| Self::Step {
                 id: 0,
@@ -87,7 +156,10 @@ impl Piece {
                 last(some),
             ]
         });
-        prop::collection::vec(inner, 2..=4).prop_map(|pieces| {
+        // A park of a kept step takes its grace, so there is rarely one, and then one.
+        let late = prop::option::weighted(0.03, Just(Self::Late { id: 0 }));
+        (prop::collection::vec(inner, 2..=4), late).prop_map(|(mut pieces, late)| {
+            pieces.extend(late);
             let mut body = Self::Sequence(pieces);
             body.number(&mut 0);
             body
@@ -98,12 +170,21 @@ impl Piece {
     pub(crate) fn number(&mut self, next: &mut u32) {
         match self {
             Self::Step { id, .. }
+            | Self::Timed { id, .. }
             | Self::Wait { id, .. }
             | Self::Until { id, .. }
             | Self::Repeat { id, .. }
+            | Self::Torn { id, .. }
+            | Self::Late { id }
+            | Self::Rejoin { id, .. }
             | Self::Branch { id, .. } => {
                 *id = *next;
                 *next += 1;
+            }
+            Self::Aside { id, meanwhile, .. } => {
+                *id = *next;
+                *next += 1;
+                meanwhile.number(next);
             }
             Self::Sequence(pieces)
             | Self::Join(pieces)
@@ -115,10 +196,19 @@ impl Piece {
     fn operations(&self) -> Vec<u32> {
         match self {
             Self::Step { id, .. }
+            | Self::Timed { id, .. }
             | Self::Branch { id, .. }
+            | Self::Torn { id, .. }
+            | Self::Late { id }
+            | Self::Rejoin { id, .. }
             | Self::Wait { id, .. }
             | Self::Repeat { id, .. }
             | Self::Until { id, .. } => vec![*id],
+            Self::Aside { id, meanwhile, .. } => {
+                let mut all = meanwhile.operations();
+                all.push(*id);
+                all
+            }
             Self::Sequence(pieces)
             | Self::Join(pieces)
             | Self::Race(pieces)
@@ -136,12 +226,38 @@ pub(crate) async fn random(cx: Context, probe: State<Probe>, body: Piece) -> Res
     Ok(probe.journal.path())
 }
 
+/// A body, and then a step under a key that the block of a branch in it has used.
+#[workflow]
+pub(crate) async fn reusing(
+    cx: Context,
+    probe: State<Probe>,
+    body: Piece,
+    branch: u32,
+) -> Result<()> {
+    let mut probe = (*probe).clone();
+    probe.journal = probe.journal.turn_page();
+    run(&cx, &probe, &body).await;
+    step!("in-{branch}-0", {
+        probe.complain("a key of a block was taken for another step's".to_owned());
+        Ok(())
+    })
+    .await?;
+    probe.complain("a step received what a block has recorded".to_owned());
+    Ok(())
+}
+
 #[workflow]
 pub(crate) async fn child(n: u32) -> Result<u32> {
     Ok(n)
 }
 
-fn run<'a>(
+#[workflow]
+pub(crate) async fn napping(nap: u64) -> Result<u64> {
+    wait!("nap", minutes(nap)).await;
+    Ok(nap)
+}
+
+pub(crate) fn run<'a>(
     cx: &'a Context,
     probe: &'a Probe,
     piece: &'a Piece,
@@ -169,88 +285,11 @@ fn run<'a>(
                     arms.iter().map(|arm| run(cx, probe, arm)).collect();
                 while order.next().await.is_some() {}
             }
-            leaf => outcome(cx, probe, leaf).await,
+            Piece::Aside { .. } | Piece::Late { .. } => leaves::kept_aside(cx, probe, piece).await,
+            Piece::Branch { .. } | Piece::Torn { .. } | Piece::Rejoin { .. } => {
+                leaves::fan_out(cx, probe, piece).await;
+            }
+            leaf => leaves::outcome(cx, probe, leaf).await,
         }
     })
-}
-
-/// One operation; what it gives is written down in the poll that gives it.
-#[workflow(part)]
-async fn outcome(cx: &Context, probe: &Probe, leaf: &Piece) {
-    let journal = &probe.journal;
-    match leaf {
-        Piece::Step {
-            id,
-            polls,
-            failures,
-        } => {
-            let retry = RetryPolicy::new().base(minutes(1)).jitter(false);
-            let done = step!(
-                "{id}",
-                retry = retry,
-                body(cx, probe, *id, *polls, *failures)
-            )
-            .await;
-            let text = done.map_or_else(|_| "gave up".to_owned(), |value| value.to_string());
-            journal.received(format!("step${id} {text}"));
-        }
-        Piece::Wait { id, minutes: n } => {
-            wait!("{id}", minutes(*n)).await;
-            journal.received(format!("wait${id} over"));
-        }
-        Piece::Until { id, polls } => {
-            let row = format!("wait_until${id}");
-            let condition = wait_until!(
-                "{id}",
-                every = minutes(5),
-                probe.flaky_condition(cx.key(), &row, *polls)
-            );
-            let text = condition.await.map_or("gave up", |()| "true");
-            journal.received(format!("{row} {text}"));
-        }
-        Piece::Repeat { id, ticks } => {
-            let row = format!("repeat${id}");
-            let repeat = repeat!(
-                "{id}",
-                every = minutes(3),
-                until = probe.ticks_are_over(cx.key(), &row, *ticks),
-                retry = RetryPolicy::new().base(minutes(1)).jitter(false),
-                |tick| {
-                    probe.journal.began(*id);
-                    let failures = tick.as_second() % 2;
-                    let name = format!("{row}${}", tick.as_second());
-                    probe.flaky(cx.key(), &name, failures).await?;
-                    Ok(())
-                }
-            );
-            let text = repeat.await.map_or("gave up", |()| "over");
-            journal.received(format!("{row} {text}"));
-        }
-        Piece::Branch { id, children } => {
-            let count = *children;
-            let branch = branch!("{id}", {
-                let first = step!("in {id}", body(cx, probe, *id, 1, 0)).await?;
-                journal.received(format!("step$in {id} {first}"));
-                spawn_each!("c", of = 1, 0..count, |n| child(n))
-            })
-            .await;
-            journal.received(format!("branch${id} sealed"));
-            if let Ok(branch) = branch {
-                let all = merge!(branch).await;
-                let text = all.is_ok();
-                journal.received(format!("merge${id} {text}"));
-            }
-        }
-        _ => {}
-    }
-}
-
-async fn body(cx: &Context, probe: &Probe, id: u32, polls: u32, failures: i64) -> Result<u32> {
-    let row = format!("step${id}");
-    probe.journal.began(id);
-    for _ in 0..polls {
-        tokio::task::yield_now().await;
-    }
-    probe.flaky(cx.key(), &row, failures).await?;
-    Ok(id * 10)
 }

@@ -1,4 +1,5 @@
 //! Random bodies against their own replay.
 
 mod body;
+mod leaves;
 mod replay;

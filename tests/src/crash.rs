@@ -295,13 +295,49 @@ impl Probe {
             step,
         );
         if recorded > 0 {
-            let complaint = format!("{step} of {run} ran although it was recorded");
-            self.shared
-                .complaints
-                .lock()
-                .expect("unpoisoned")
-                .push(complaint);
+            self.complain(format!("{step} of {run} ran although it was recorded"));
         }
+    }
+
+    /// Something happened that may not.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn complain(&self, complaint: String) {
+        let mut complaints = self.shared.complaints.lock().expect("unpoisoned");
+        complaints.push(complaint);
+    }
+
+    /// User code begins after the body has received this outcome, which must be durable by then.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub fn behind(&self, run: &str, what: &str, row: &str) {
+        let recorded = self.count(
+            "SELECT count(*) FROM chrono_forge_execution_logs AS l
+            JOIN chrono_forge_workflows AS w ON w.id = l.workflow_id
+            WHERE w.key = ? AND l.step_name = ? AND l.state <> 0",
+            run,
+            row,
+        );
+        if recorded == 0 {
+            self.complain(format!("{what} of {run} began before {row} was durable"));
+        }
+    }
+
+    /// How many failures of a row are durable.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    #[must_use]
+    pub fn failures(&self, run: &str, step: &str) -> i64 {
+        self.count(
+            "SELECT count(*) FROM chrono_forge_error_logs AS e
+            JOIN chrono_forge_workflows AS w ON w.id = e.workflow_id
+            WHERE w.key = ? AND e.step_name = ?",
+            run,
+            step,
+        )
     }
 
     /// A body that succeeds.
@@ -332,13 +368,7 @@ impl Probe {
     /// As long as it has not failed often enough.
     pub async fn flaky(&self, run: &str, step: &str, failures: i64) -> anyhow::Result<u32> {
         self.enter(run, step);
-        let failed = self.count(
-            "SELECT count(*) FROM chrono_forge_error_logs AS e
-            JOIN chrono_forge_workflows AS w ON w.id = e.workflow_id
-            WHERE w.key = ? AND e.step_name = ?",
-            run,
-            step,
-        );
+        let failed = self.failures(run, step);
         anyhow::ensure!(failed >= failures, "{step} failed");
         Ok(7)
     }
