@@ -247,7 +247,11 @@ macro_rules! repeat {
 /// `Result<Branch<R>, BranchError>`, with `automerge` the merged `Result<R, BranchError>`. Children
 /// start while the block still dispatches; when it ends, the branch is sealed and its value
 /// recorded. An error in the block is retried as a step's ([`step!`](crate::step)), going on where
-/// dispatch was.
+/// dispatch was. The keys of steps in the block are the block's alone, also once it is sealed.
+///
+/// A branch is merged before the body ends, or given up: by dropping the future of its `branch!` or of its
+/// `merge!`, as a `select!` does with an arm that loses. A handle that is thrown away is taken for
+/// forgotten, and fails the run; `drop(merge!(handle))` says that it is not.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
@@ -309,7 +313,10 @@ macro_rules! spawn_each {
 /// give a tuple.
 ///
 /// A handle gives the value of its block, a vector of handles a vector, a name `()`. A child that
-/// failed keeps the parent parked until it is recovered. See [`branch!`](crate::branch).
+/// failed keeps the parent parked until it is recovered. A join that is dropped, as when it loses a
+/// `select!`, is given up: the children run on to their ends, the run may complete before them, and a later
+/// `merge!("name")` joins them after all. See [`branch!`](crate::branch) and
+/// [a join with a deadline](crate::guide::fan_out#a-join-with-a-deadline).
 #[macro_export]
 macro_rules! merge {
     ($($tokens:tt)*) => {

@@ -56,7 +56,8 @@
 //! Code before an arm's first operation, and arms without durable operations, run in the order that the
 //! macro picks, so write `biased;` in a `select!` where that matters. And a future that the engine does
 //! not know (a channel, a raw sleep, a client's future) is not durable: it holds the pass awake for as
-//! long as nothing else is parked, and is dropped after a second when something is. Wrap it in a step.
+//! long as nothing else is parked, and when something is it is dropped once nothing durable has happened for
+//! a second, however often it wakes. Wrap it in a step.
 //!
 //! # Values
 //!

@@ -35,6 +35,8 @@
 //! - A step's result: before the next effect of its run starts. Effects are step bodies, conditions,
 //!   dispatched children, and calls of `forge` inside a body.
 //! - The context: with the step that wrote it; what the body itself wrote is said again by every replay.
+//!   Destructors that run when an attempt is cut off (by its timeout, a race that it loses, a park) write as the
+//!   attempt does, and what they write goes with it; what the body's own write when it parks is not kept.
 //! - A run's output: before `result()` gives it.
 //!
 //! SQLite runs in WAL mode with `synchronous=FULL`: what is acknowledged survives a power cut as far as

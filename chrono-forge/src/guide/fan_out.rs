@@ -182,6 +182,53 @@
 //! # }
 //! ```
 //!
+//! # A join with a deadline
+//!
+//! A join may lose a race. The run then goes on without its children, which run on to their ends whether
+//! anybody joins them or not; it may complete before them. Where the body keeps the join, it can wait for the
+//! same one again and has the results in the end:
+//!
+//! ```standalone_crate
+//! use std::time::Duration;
+//!
+//! use chrono_forge::prelude::*;
+//!
+//! #[workflow]
+//! async fn quote(supplier: u32) -> Result<u32> {
+//!     wait!("answer", Duration::from_millis(100)).await;
+//!     Ok(100 + supplier)
+//! }
+//!
+//! #[workflow]
+//! async fn cheapest() -> Result<Option<u32>> {
+//!     let mut quotes = branch!("quotes", automerge = true, {
+//!         spawn_each!("supplier", 0..3, |supplier| quote(supplier))
+//!     });
+//!     for reminder in 0..20 {
+//!         tokio::select! {
+//!             quotes = &mut quotes => return Ok(quotes?.collect().await?.into_iter().min()),
+//!             () = wait!("patience-{reminder}", Duration::from_millis(50)) => {
+//!                 step!("remind-{reminder}", { Ok(()) }).await?;
+//!             }
+//!         }
+//!     }
+//!     Ok(None) // the suppliers' answers come to nothing
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let forge = Forge::open("sqlite::memory:").await?;
+//! # assert_eq!(forge.start("q", cheapest()).await?.result().await?, Some(100));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where the join itself stood in the `select!`, it is given up with the arm. A later `merge!("quotes")` joins
+//! the same children by the name of their branch; a join that was over by then is over at once. A dispatch that
+//! loses its race is cut off: the children that it has dispatched by then are all that its branch has.
+//!
+//! What is not given up is merged: a run that ends with a branch whose handle was merely thrown away fails, since that
+//! is how joins are forgotten. `drop(merge!(handle))` gives it up in so many words.
+//!
 //! # Results
 //!
 //! After the merge every child is completed, so its result cannot change any more: reading results leaves
