@@ -127,7 +127,7 @@ impl Slots {
         let Some(queue) = queues.get_mut(queue) else {
             return false;
         };
-        if queue.buffer.len() > 0 {
+        if !queue.buffer.is_empty() {
             return true;
         }
         queue.running = queue.running.saturating_sub(1);
