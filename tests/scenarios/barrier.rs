@@ -4,8 +4,6 @@ use std::sync::Mutex;
 
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{COMPLETED, Probe, Rows, World, scenario};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 
 /// What is durable, as a body may ask.
 struct Durable(Mutex<Rows>);
@@ -23,6 +21,53 @@ async fn barrier_child() -> Result<()> {
     Ok(())
 }
 
+/// An operation of each kind, whose user code notes whether the quote is durable.
+#[workflow(part)]
+async fn aside(cx: &Context, probe: &Probe, seen: &Durable, how: &str) -> Result<()> {
+    let begin = || {
+        let is_durable = seen.has_quote(cx.key());
+        probe.note(format!("{how} behind what was seen: {is_durable}"));
+    };
+    let look = async || {
+        begin();
+        Ok::<_, anyhow::Error>(true)
+    };
+    match how {
+        "step" => {
+            step!("aside", {
+                begin();
+                Ok(())
+            })
+            .await?;
+        }
+        "wait_until" => wait_until!("aside", look()).await?,
+        "continue_if" => continue_if!("aside", look()).await?,
+        "until" => {
+            repeat!("aside", every = secs(60), until = look(), |_tick| {
+                Ok(())
+            })
+            .await?;
+        }
+        "block" => {
+            branch!("aside", automerge = true, {
+                begin();
+                spawn!("c", barrier_child());
+            })
+            .await?;
+        }
+        _ => {
+            let policy = RetryPolicy::new().base(secs(2)).jitter(false);
+            step!("aside", retry = policy, {
+                anyhow::ensure!(probe.nth("attempt") > 1, "once");
+                begin();
+                Ok(())
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
 /// An operation is let go, kept aside while another outcome arrives, and polled then.
 #[workflow]
 async fn kept_aside(
@@ -31,75 +76,7 @@ async fn kept_aside(
     seen: State<Durable>,
     how: String,
 ) -> Result<()> {
-    let begin = || {
-        probe.note(format!(
-            "{how} behind what was seen: {}",
-            seen.has_quote(cx.key())
-        ))
-    };
-    let mut aside: BoxFuture<'_, Result<()>> = match how.as_str() {
-        "step" => async {
-            step!("aside", {
-                begin();
-                Ok(())
-            })
-            .await?;
-            Ok(())
-        }
-        .boxed(),
-        "wait_until" => async {
-            wait_until!("aside", async {
-                begin();
-                Ok::<_, anyhow::Error>(true)
-            })
-            .await?;
-            Ok(())
-        }
-        .boxed(),
-        "continue_if" => async {
-            continue_if!("aside", async {
-                begin();
-                Ok::<_, anyhow::Error>(true)
-            })
-            .await?;
-            Ok(())
-        }
-        .boxed(),
-        "until" => async {
-            repeat!(
-                "aside",
-                every = secs(60),
-                until = async {
-                    begin();
-                    Ok::<_, anyhow::Error>(true)
-                },
-                |_tick| { Ok(()) }
-            )
-            .await?;
-            Ok(())
-        }
-        .boxed(),
-        "block" => async {
-            branch!("aside", automerge = true, {
-                begin();
-                spawn!("c", barrier_child());
-            })
-            .await?;
-            Ok(())
-        }
-        .boxed(),
-        _ => async {
-            let policy = RetryPolicy::new().base(secs(2)).jitter(false);
-            step!("aside", retry = policy, {
-                anyhow::ensure!(probe.nth("attempt") > 1, "once");
-                begin();
-                Ok(())
-            })
-            .await?;
-            Ok(())
-        }
-        .boxed(),
-    };
+    let mut aside = Box::pin(aside(&cx, &probe, &seen, &how));
     if how == "retry" {
         tokio::select! {
             biased;

@@ -354,8 +354,8 @@ async fn rude_closure(cx: Context, probe: State<Probe>, how: String) -> Result<(
     Ok(())
 }
 
-#[scenario]
-async fn what_panics_in_an_attempt_is_its_failure_and_another_one_follows(world: &World) {
+/// Each manner once, in an attempt of this kind; on one slot, so that who takes it along stops everything.
+async fn misbehaves_in(world: &World, what: &str) {
     let names = [
         rude_step::NAME,
         rude_condition::NAME,
@@ -364,37 +364,51 @@ async fn what_panics_in_an_attempt_is_its_failure_and_another_one_follows(world:
         rude_closure::NAME,
         calm::NAME,
     ];
-    // One slot: who takes it along stops everything.
     let builder = world.builder(names).queue("default", 1);
     let forge = builder.open().await.unwrap();
-    for how in MANNERS {
-        for what in ["step", "condition", "tick", "block", "closure"] {
-            let key = format!("{what}: {how}");
-            let how = how.to_owned();
-            match what {
-                "step" => drop(forge.start(&key, rude_step(how)).await.unwrap()),
-                "condition" => drop(forge.start(&key, rude_condition(how)).await.unwrap()),
-                "tick" => drop(forge.start(&key, rude_tick(how)).await.unwrap()),
-                "block" => drop(forge.start(&key, rude_block(how)).await.unwrap()),
-                _ => drop(forge.start(&key, rude_closure(how)).await.unwrap()),
-            }
-            assert_eq!(
-                drive(world, &key).await,
-                COMPLETED,
-                "{key}: {:?}",
-                world.rows().errors(&key)
-            );
-            let errors = world.rows().errors(&key);
-            // A value that goes no further than its attempt is neither encoded nor decoded.
-            let is_local = what != "step"
-                && ["value, encoded", "value, decoded"].contains(&key.split_once(": ").unwrap().1);
-            assert_eq!(errors.len(), usize::from(!is_local), "{key}: {errors:?}");
-            assert!(
-                errors.iter().all(|error| error.step_name.is_some()),
-                "{key}: {errors:?}"
-            );
+    for manner in MANNERS {
+        let key = format!("{what}: {manner}");
+        let how = manner.to_owned();
+        match what {
+            "step" => drop(forge.start(&key, rude_step(how)).await.unwrap()),
+            "condition" => drop(forge.start(&key, rude_condition(how)).await.unwrap()),
+            "tick" => drop(forge.start(&key, rude_tick(how)).await.unwrap()),
+            "block" => drop(forge.start(&key, rude_block(how)).await.unwrap()),
+            _ => drop(forge.start(&key, rude_closure(how)).await.unwrap()),
         }
+        assert_eq!(drive(world, &key).await, COMPLETED, "{key}");
+        let errors = world.rows().errors(&key);
+        // A value that goes no further than its attempt is neither encoded nor decoded.
+        let is_local = what != "step" && ["value, encoded", "value, decoded"].contains(&manner);
+        assert_eq!(errors.len(), usize::from(!is_local), "{key}: {errors:?}");
+        let are_of_attempts = errors.iter().all(|error| error.step_name.is_some());
+        assert!(are_of_attempts, "{key}: {errors:?}");
     }
+}
+
+#[scenario]
+async fn what_panics_in_a_step_is_its_failure_and_another_attempt_follows(world: &World) {
+    misbehaves_in(world, "step").await;
+}
+
+#[scenario]
+async fn what_panics_in_a_condition_is_its_failure_and_another_look_follows(world: &World) {
+    misbehaves_in(world, "condition").await;
+}
+
+#[scenario]
+async fn what_panics_in_a_tick_is_its_failure_and_another_attempt_follows(world: &World) {
+    misbehaves_in(world, "tick").await;
+}
+
+#[scenario]
+async fn what_panics_in_a_block_is_its_failure_and_another_attempt_follows(world: &World) {
+    misbehaves_in(world, "block").await;
+}
+
+#[scenario]
+async fn what_panics_in_a_closure_is_its_block_s_failure(world: &World) {
+    misbehaves_in(world, "closure").await;
 }
 
 /// The first attempt's value reads back, and what is recorded does not.

@@ -50,14 +50,14 @@ impl Journal {
     /// A race was decided by the newest outcome; these operations are abandoned.
     pub fn decided(&self, lost: Vec<u32>) {
         let mut pages = self.pages();
-        let seq = pages.passes[self.page].len() as i64;
+        let seq = received(&pages.passes[self.page]);
         pages.races.push(Race { lost, seq });
     }
 
     /// A step's body begins.
     pub fn began(&self, step: u32) {
         let mut pages = self.pages();
-        let received = pages.passes[self.page].len() as i64;
+        let received = received(&pages.passes[self.page]);
         pages.begun.push((step, received));
     }
 
@@ -74,4 +74,12 @@ impl Journal {
     pub fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().expect("unpoisoned")
     }
+}
+
+/// How many outcomes a pass has received, but for those within a block: once it is sealed, no pass receives them.
+fn received(page: &[String]) -> i64 {
+    let outside = page
+        .iter()
+        .filter(|outcome| !outcome.starts_with("step$in"));
+    outside.count() as i64
 }

@@ -173,7 +173,7 @@ impl Slots {
         };
         // It had taken a run, and did not come to its end.
         queue.executing = queue.executing.saturating_sub(1);
-        if queue.buffer.len() > 0 {
+        if !queue.buffer.is_empty() {
             return true;
         }
         queue.running = queue.running.saturating_sub(1);
