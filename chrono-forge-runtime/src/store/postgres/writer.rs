@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::commit::{Approach, Brief};
 use super::connection::{PATIENCE, Purpose, Session, Source};
-use super::{audits, claim, commit, notify, recovery, start, wake, worker};
+use super::{audits, claim, commit, notify, queue, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::{
@@ -74,6 +74,16 @@ impl PostgresWriter {
         ))
     }
 
+    /// What this write makes due at once arrives now.
+    fn arrived(&mut self, now: Timestamp) -> StoreResult<Now> {
+        if self.arrivals.has_leapt(now)
+            && let Some(latest) = self.write("arrivals", queue::latest_arrival)?
+        {
+            self.arrivals.found(latest);
+        }
+        Ok(self.arrivals.at(now))
+    }
+
     /// An intent that the same call again completes or finds done.
     pub(super) fn write<T>(
         &mut self,
@@ -95,7 +105,7 @@ impl PostgresWriter {
 
 impl Writer for PostgresWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let Some(brief) = Brief::of(plans) else {
             return self.apply_all(plans, now);
         };
@@ -111,7 +121,7 @@ impl Writer for PostgresWriter {
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.session
             .single("start", PATIENCE, |conn| start::start(conn, starts, now))
     }
@@ -127,7 +137,7 @@ impl Writer for PostgresWriter {
     }
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
     }
 
@@ -138,7 +148,7 @@ impl Writer for PostgresWriter {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write_once("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
@@ -149,14 +159,14 @@ impl Writer for PostgresWriter {
         page: &BlockedPage<'_>,
         now: Timestamp,
     ) -> StoreResult<RetriedPage> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write_once("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
         })
     }
 
     fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write_once("unlock", |conn| {
             recovery::unlock(conn, (workflow, key), now)
         })
@@ -193,7 +203,7 @@ impl Writer for PostgresWriter {
     }
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("recount_branch", |conn| audits::recount(conn, branch, now))
     }
 
@@ -202,7 +212,7 @@ impl Writer for PostgresWriter {
         findings: &[AuditFinding],
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
@@ -241,7 +251,7 @@ impl Writer for PostgresWriter {
         orphans: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<u64> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -257,7 +267,7 @@ impl Writer for PostgresWriter {
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let bounds = (self.lease, limits);
         self.write("declare_dead", |conn| {
             worker::declare_dead(conn, worker, not_after, bounds, now)
@@ -265,7 +275,7 @@ impl Writer for PostgresWriter {
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))
     }
 
