@@ -221,7 +221,7 @@ impl Victim {
     /// When it does not start.
     #[must_use]
     pub fn try_start(program: &str, url: &str, flags: &[&str]) -> Option<Self> {
-        let (victim, said) = Self::spawn(program, url, flags, "");
+        let (victim, said) = Self::spawn(program, url, flags, &[]);
         (said == "ready\n").then_some(victim)
     }
 

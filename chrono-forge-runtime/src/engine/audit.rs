@@ -45,10 +45,15 @@ pub async fn claim(host: &Arc<Host>, scope: Scope) -> StoreResult<Vec<AuditClaim
     let clock = Arc::clone(&host.clock);
     let claim = move |writer: &mut dyn crate::store::Writer| {
         let now = clock.now();
+        let due_by = match &scope {
+            Scope::Due { by, .. } => *by,
+            Scope::Of(_) => now,
+        };
         let scope = match &scope {
             Scope::Due {
                 limit,
                 children_max,
+                ..
             } => AuditScope::Due {
                 limit: *limit,
                 children_max: *children_max,
@@ -56,7 +61,7 @@ pub async fn claim(host: &Arc<Host>, scope: Scope) -> StoreResult<Vec<AuditClaim
             Scope::Of(branches) => AuditScope::Of(branches),
         };
         let lease_until = after(now, LEASE);
-        writer.claim_audits(&AuditRequest { scope, lease_until }, now)
+        writer.claim_audits(&AuditRequest { scope, lease_until }, due_by)
     };
     host.committer().call("claim_audits", claim).await
 }
@@ -64,7 +69,11 @@ pub async fn claim(host: &Arc<Host>, scope: Scope) -> StoreResult<Vec<AuditClaim
 /// Which audits to take; see [`AuditScope`].
 #[derive(Debug)]
 pub enum Scope {
-    Due { limit: u32, children_max: u64 },
+    Due {
+        by: Timestamp,
+        limit: u32,
+        children_max: u64,
+    },
     Of(Vec<RecordId>),
 }
 

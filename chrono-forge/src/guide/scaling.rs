@@ -44,7 +44,15 @@
 //! database says that it was taken over. A worker that was, comes back under a new name.
 //!
 //! Instants are those of the database: every worker corrects its clock by it, and a host whose clock is wrong, or is set
-//! while it works, changes nothing.
+//! while it works, changes nothing. If the database's own clock is set (SQLite: the host's), nothing is repeated or cut off,
+//! and only what waits for an instant notices: it ends when the clock reaches that instant. What is due at once has no
+//! instant. In the column `wake_at` it stands 4,000 years before its arrival, so `wake_at < '0001-01-01 BC'` means "at
+//! once", and `wake_at + interval '35063280 hours'` since when (SQLite counts microseconds: below `-62167219200000000`,
+//! plus `126227808000000000`).
+//!
+//! Runs of one level go in the order in which they became due, whatever they waited for. Nothing that the store hides is
+//! taken for missing: with row-level security in force for its role, without a right, or without an index, an engine is
+//! not opened, or says what it lacks and waits.
 //!
 //! # Connections
 //!

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::{Scope, cadence};
 use crate::clock::after;
 use crate::engine::host::Host;
@@ -46,9 +48,11 @@ impl Auditor {
     pub async fn run(mut self) {
         let host = Arc::clone(&self.host);
         loop {
-            host.clock
-                .sleep_until(after(host.clock.now(), cadence::INTERVAL_MIN))
-                .await;
+            let begun = host.clock.now();
+            tokio::select! {
+                () = host.clock.sleep_until(after(begun, cadence::INTERVAL_MIN)) => {}
+                () = set_back(&host, begun) => {}
+            }
             if host.closing.load(Ordering::Acquire) {
                 return;
             }
@@ -81,15 +85,21 @@ impl Auditor {
             };
             host.committer().call("enter_audits", enter).await?;
         }
-        if work.next_at.is_none_or(|at| at > now) {
-            return Ok(Duration::ZERO);
-        }
-        self.audit_due().await
+        // No audit is planned so far ahead: the clock was set back since.
+        let too_far = after(now, cadence::INTERVAL_MAX * 2);
+        let due = match work.next_at {
+            Some(at) if at <= now => now,
+            Some(at) if at > too_far => Timestamp::MAX,
+            _ => return Ok(Duration::ZERO),
+        };
+        self.audit_due(due).await
     }
 
-    async fn audit_due(&self) -> StoreResult<Duration> {
+    /// Audits what was planned for this instant or before.
+    async fn audit_due(&self, by: Timestamp) -> StoreResult<Duration> {
         let host = &self.host;
         let due = Scope::Due {
+            by,
             limit: CLAIMS_MAX,
             children_max: CHILDREN_MAX,
         };
@@ -110,5 +120,12 @@ impl Auditor {
         let counting = begun.elapsed();
         super::record(host, findings).await?;
         failed.map_or(Ok(counting), Err)
+    }
+}
+
+/// Completes when the clock shows an instant before this one: who sleeps by it would sleep for longer than meant.
+async fn set_back(host: &Host, begun: Timestamp) {
+    while host.clock.now() >= begun {
+        tokio::time::sleep(cadence::INTERVAL_MIN).await;
     }
 }

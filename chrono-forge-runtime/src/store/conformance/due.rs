@@ -99,6 +99,11 @@ pub(crate) fn ten_thousand_due_runs_are_claimed_in_the_order_of_their_arrival_ac
     const BATCH: usize = 250;
     let mut forge = Forge::on(on);
     let mut other = forge.other_writer();
+    // Starts little, and so knows little of what others start.
+    let mut third = forge.other_writer();
+    third
+        .start(&[start("first", "nobodys", 1, None)], at(0))
+        .unwrap();
     for batch in 0..40_usize {
         // The clock goes back by an hour in the middle, and later forward by half a day.
         let second = batch as i64
@@ -113,10 +118,10 @@ pub(crate) fn ten_thousand_due_runs_are_claimed_in_the_order_of_their_arrival_ac
         if batch == 20 {
             other = forge.other_writer();
         }
-        let writer = if batch < 20 {
-            &mut forge.writer
-        } else {
-            &mut other
+        let writer = match batch {
+            0..20 => &mut forge.writer,
+            25..30 => &mut third,
+            _ => &mut other,
         };
         for started in writer.start(&starts, at(second)).unwrap() {
             assert!(matches!(started, Started::Inserted(_)), "{started:?}");

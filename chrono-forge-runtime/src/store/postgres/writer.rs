@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::commit::{Approach, Brief};
 use super::connection::{PATIENCE, Purpose, Session, Source};
 use super::servers::Servers;
-use super::{audits, claim, commit, notify, recovery, servers, start, wake, worker};
+use super::{audits, claim, commit, notify, queue, recovery, servers, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
@@ -110,6 +110,16 @@ impl PostgresWriter {
         self.servers.admit(found).map(drop)
     }
 
+    /// What this write makes due at once arrives now.
+    fn arrived(&mut self, now: Timestamp) -> StoreResult<Now> {
+        if self.arrivals.has_leapt(now)
+            && let Some(latest) = self.write("arrivals", queue::latest_arrival)?
+        {
+            self.arrivals.found(latest);
+        }
+        Ok(self.arrivals.at(now))
+    }
+
     /// An intent that the same call again completes or finds done.
     pub(super) fn write<T>(
         &mut self,
@@ -139,7 +149,7 @@ fn ahead(servers: &Servers) -> QueryResult<()> {
 
 impl Writer for PostgresWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let Some(brief) = Brief::of(plans) else {
             return self.apply_all(plans, now);
         };
@@ -167,7 +177,7 @@ impl Writer for PostgresWriter {
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let servers = Arc::clone(&self.servers);
         self.session.single("start", PATIENCE, |conn| {
             if !servers.is_worker_over() {
@@ -195,7 +205,7 @@ impl Writer for PostgresWriter {
     }
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
     }
 
@@ -206,14 +216,14 @@ impl Writer for PostgresWriter {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write_once("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
     }
 
     fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let name = calls.first().map_or("wake", RunCall::name);
         if calls.iter().all(|call| call.asks == RunAsks::Wake) {
             let woken = self.write(name, |conn| wake::wake_all(conn, calls, now))?;
@@ -227,14 +237,14 @@ impl Writer for PostgresWriter {
         page: &BlockedPage<'_>,
         now: Timestamp,
     ) -> StoreResult<RetriedPage> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write_once("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
         })
     }
 
     fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write_once("unlock", |conn| {
             recovery::unlock(conn, (workflow, key), now)
         })
@@ -271,7 +281,7 @@ impl Writer for PostgresWriter {
     }
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let most = self.lease / LOCKED_PART;
         let locked = self.write("recount_branch", |conn| {
             audits::recount(conn, branch, most, now)
@@ -294,7 +304,7 @@ impl Writer for PostgresWriter {
         findings: &[AuditFinding],
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
@@ -351,7 +361,7 @@ impl Writer for PostgresWriter {
         orphans: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<u64> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -367,7 +377,7 @@ impl Writer for PostgresWriter {
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("declare_dead", |conn| {
             worker::declare_dead(conn, worker, watched, limits, now)
         })
@@ -398,7 +408,7 @@ impl Writer for PostgresWriter {
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
         self.beats.end(worker);
         Ok(())

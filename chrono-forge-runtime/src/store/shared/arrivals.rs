@@ -7,6 +7,9 @@ use jiff::Timestamp;
 
 use crate::record::Due;
 
+/// A second, in microseconds.
+const JITTER: i64 = 1_000_000;
+
 /// The latest arrival that this process has given out or found; one for all writers of a store.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Arrivals(Arc<State>);
@@ -15,6 +18,8 @@ pub(in crate::store) struct Arrivals(Arc<State>);
 struct State {
     /// As it is stored.
     latest: AtomicI64,
+    /// The clock as it was seen last, in microseconds.
+    seen: AtomicI64,
     claims: AtomicU64,
 }
 
@@ -22,6 +27,7 @@ impl Default for Arrivals {
     fn default() -> Self {
         Self(Arc::new(State {
             latest: AtomicI64::new(i64::MIN),
+            seen: AtomicI64::new(i64::MIN),
             claims: AtomicU64::new(0),
         }))
     }
@@ -31,6 +37,19 @@ impl Arrivals {
     /// An arrival that is in the database already.
     pub(in crate::store) fn found(&self, stored: i64) {
         self.0.latest.fetch_max(stored, Ordering::Relaxed);
+    }
+
+    /// Whether the clock was set back since it was seen last. Others may have let runs arrive before that, of which the
+    /// database tells. Threads that took their instant a moment ago are no such thing.
+    pub(in crate::store) fn has_leapt(&self, now: Timestamp) -> bool {
+        let now = now.as_microsecond();
+        let seen = self.0.seen.load(Ordering::Relaxed);
+        if now >= seen || now >= seen.saturating_sub(JITTER) {
+            self.0.seen.fetch_max(now, Ordering::Relaxed);
+            return false;
+        }
+        self.0.seen.store(now, Ordering::Relaxed);
+        true
     }
 
     /// What arrives now. A clock that was set back shows instants that are over: whoever arrives meanwhile is behind

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::identity::Identity;
 use super::turns::{Company, Turns};
-use super::{audits, claim, commit, connection, fault, recovery, start, wake, worker};
+use super::{audits, claim, commit, connection, fault, queue, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
-use crate::store::shared::arrivals::Arrivals;
+use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
 use crate::store::{
     Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
@@ -81,9 +81,21 @@ impl SqliteWriter {
     }
 }
 
+impl SqliteWriter {
+    /// What this write makes due at once arrives now.
+    fn arrived(&mut self, now: Timestamp) -> StoreResult<Now> {
+        if self.arrivals.has_leapt(now)
+            && let Some(latest) = self.write("arrivals", queue::latest_arrival)?
+        {
+            self.arrivals.found(latest);
+        }
+        Ok(self.arrivals.at(now))
+    }
+}
+
 impl Writer for SqliteWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.turns.await_turn();
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
@@ -93,7 +105,7 @@ impl Writer for SqliteWriter {
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("start", |conn| start::start(conn, starts, now))
     }
 
@@ -105,7 +117,7 @@ impl Writer for SqliteWriter {
     }
 
     fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("wake", |conn| wake::wake(conn, workflow, key, now))
     }
 
@@ -116,14 +128,14 @@ impl Writer for SqliteWriter {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("retry", |conn| {
             recovery::retry(conn, (workflow, key), records, now)
         })
     }
 
     fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         let name = calls.first().map_or("wake", RunCall::name);
         self.write(name, |conn| {
             let answer = |call: &RunCall| {
@@ -149,14 +161,14 @@ impl Writer for SqliteWriter {
         page: &BlockedPage<'_>,
         now: Timestamp,
     ) -> StoreResult<RetriedPage> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
         })
     }
 
     fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("unlock", |conn| {
             recovery::unlock(conn, (workflow, key), now)
         })
@@ -193,7 +205,7 @@ impl Writer for SqliteWriter {
     }
 
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("recount_branch", |conn| audits::recount(conn, branch, now))
     }
 
@@ -202,7 +214,7 @@ impl Writer for SqliteWriter {
         findings: &[AuditFinding],
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("record_audits", |conn| audits::record(conn, findings, now))
     }
 
@@ -244,7 +256,7 @@ impl Writer for SqliteWriter {
         orphans: &[(RunId, Epoch)],
         now: Timestamp,
     ) -> StoreResult<u64> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -260,7 +272,7 @@ impl Writer for SqliteWriter {
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("declare_dead", |conn| {
             worker::declare_dead(conn, worker, watched, limits, now)
         })
@@ -289,7 +301,7 @@ impl Writer for SqliteWriter {
     }
 
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
-        let now = self.arrivals.at(now);
+        let now = self.arrived(now)?;
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
         self.beats.end(worker);
         Ok(())
