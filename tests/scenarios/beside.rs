@@ -1,5 +1,7 @@
 //! Whatever is stuck, slow or many leaves the small runs beside it alone.
 
+use std::time::Duration;
+
 use chrono_forge::prelude::*;
 use chrono_forge::{Error, Forge};
 use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, World, scenario};
@@ -161,7 +163,11 @@ async fn what_was_claimed_ahead_and_does_not_begin_is_left_to_another_worker(wor
             .await
             .unwrap();
     }
-    let open = || world.builder(NAMES).queue("default", 2).open();
+    // On a file a worker learns of what another one hands back by looking.
+    let open = || {
+        let builder = world.builder(NAMES).queue("default", 2);
+        builder.poll_interval(Duration::from_millis(50)).open()
+    };
     let first = open().await.unwrap();
     world.noted("held go", 2).await;
     let is_running = |key: &str| world.rows().run(key).state == RUNNING;

@@ -28,6 +28,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The same where a try costs nearly nothing.
 const PAUSE_AWAY_MAX: Duration = Duration::from_secs(1);
 
+/// Plans that are tried together at first: a batch that was too slow as a whole comes here in single plans, nearly all of
+/// which are in nobody's way.
+const TOGETHER_MAX: usize = 32;
+
 /// See the module.
 pub(super) const LIMITS_MAX: u32 = 10;
 
@@ -48,6 +52,8 @@ struct State {
     chains: HashMap<Fence, Chain>,
     /// Passes of which a write was refused: nothing of them is written any more but their failure.
     refused: HashSet<(i64, i64)>,
+    /// Who is due for longest went first the last time.
+    by_age: bool,
     /// Told once nothing is set aside.
     empty: Vec<oneshot::Sender<()>>,
     /// Threads that may still set something aside.
@@ -61,6 +67,8 @@ struct Chain {
     plans: VecDeque<Batch>,
     /// The first of them is being tried.
     is_tried: bool,
+    /// It failed in company, and is tried alone from now on.
+    is_alone: bool,
     due: Instant,
     pause: Duration,
     /// How often the first one ran into the limit of a statement, and what had been written by then.
@@ -112,6 +120,7 @@ impl Aside {
         let chain = state.chains.entry(fence).or_insert_with(|| Chain {
             plans: VecDeque::new(),
             is_tried: false,
+            is_alone: false,
             due: Instant::now() + PAUSE_MIN,
             pause: PAUSE_MIN,
             limits: 0,
@@ -161,7 +170,7 @@ impl Aside {
         self.settled(&mut state);
     }
 
-    /// The first plan that is due, to be tried now.
+    /// The plans that are due, to be tried now: those that have not failed since they are here together, others alone.
     pub(super) fn take_due(&self) -> Option<Batch> {
         if self.concerned.load(Ordering::Acquire) == 0 {
             return None;
@@ -201,6 +210,7 @@ impl Aside {
         self.plans.fetch_sub(1, Ordering::Relaxed);
         if let Some(chain) = state.chains.get_mut(&fence) {
             chain.is_tried = false;
+            chain.is_alone = false;
             chain.due = Instant::now();
             chain.pause = PAUSE_MIN;
             chain.limits = 0;
@@ -210,6 +220,20 @@ impl Aside {
         }
         // The database takes writes: who waits for it need wait no longer.
         self.settled(&mut state);
+    }
+
+    /// Plans that were taken together failed: each is tried alone now.
+    pub(super) fn failed_together(&self, batch: Batch) {
+        let mut state = self.lock();
+        for single in batch.singles() {
+            let fence = single.fences().next();
+            if let Some(chain) = fence.and_then(|fence| state.chains.get_mut(&fence)) {
+                chain.is_tried = false;
+                chain.is_alone = true;
+                chain.due = Instant::now();
+                chain.plans.push_front(single);
+            }
+        }
     }
 
     /// A plan that was taken failed again. Given back if it is not to be tried any more.
@@ -226,6 +250,7 @@ impl Aside {
             }
         }
         chain.is_tried = false;
+        chain.is_alone = true;
         chain.plans.push_front(batch);
         let most = match how {
             Failed::Away => PAUSE_AWAY_MAX,
@@ -302,13 +327,26 @@ impl Aside {
 
 impl State {
     fn take_due(&mut self, now: Instant) -> Option<Batch> {
-        let waiting = self.chains.values_mut().filter(|chain| !chain.is_tried);
-        let chain = waiting.min_by_key(|chain| chain.due)?;
-        if chain.due > now {
-            return None;
+        self.by_age = !self.by_age;
+        let by_age = self.by_age;
+        let chains = self.chains.values_mut();
+        let is_due = |chain: &&mut Chain| !chain.is_tried && chain.due <= now;
+        let mut due: Vec<&mut Chain> = chains.filter(is_due).collect();
+        // Those that may go together first, since most of them are in nobody's way; every other time whoever is due
+        // for longest, so that none waits for ever.
+        due.sort_unstable_by_key(|chain| (chain.is_alone && !by_age, chain.due));
+        let mut taken = Batch::default();
+        for chain in due.into_iter().take(TOGETHER_MAX) {
+            if !taken.is_empty() && chain.is_alone {
+                break;
+            }
+            chain.is_tried = true;
+            taken.extend(chain.plans.pop_front());
+            if chain.is_alone {
+                break;
+            }
         }
-        chain.is_tried = true;
-        chain.plans.pop_front()
+        (!taken.is_empty()).then_some(taken)
     }
 
     fn next_due(&self) -> Option<Instant> {

@@ -85,6 +85,14 @@ impl Batch {
         parts
     }
 
+    /// Takes in the plans of these.
+    pub(super) fn extend(&mut self, others: impl IntoIterator<Item = Self>) {
+        for other in others {
+            self.plans.extend(other.plans);
+            self.waiters.extend(other.waiters);
+        }
+    }
+
     /// Each plan in a batch of its own.
     pub(super) fn singles(self) -> impl Iterator<Item = Self> {
         let plans = self.plans.into_iter().zip(self.waiters);

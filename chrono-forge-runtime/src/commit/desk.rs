@@ -13,7 +13,7 @@ use super::queue::Queue;
 use super::threads::watch;
 use crate::clock::Clock;
 use crate::failpoint::{Failpoints, Reaction};
-use crate::record::{PlanOutcome, Verdict};
+use crate::record::{Fence, PlanOutcome, Verdict};
 use crate::store::{Applied, StoreError, StoreErrorKind, Writer};
 use crate::telemetry::TARGET;
 
@@ -123,19 +123,20 @@ impl Desk {
         self.settle(batch, applied);
     }
 
-    /// Tries a plan that is set aside, alone in its transaction.
+    /// Tries plans that are set aside: such as have not failed here yet, or one that is alone in its transaction.
     pub(super) fn try_again(&self, writer: &mut dyn Writer, batch: Batch) -> Result<(), Halted> {
         self.before("apply")?;
         let begun = Instant::now();
         match writer.apply(&batch.plans, self.now()) {
             Ok(applied) => {
                 self.after("apply")?;
-                let fence = batch.fences().next();
+                let fences: Vec<Fence> = batch.fences().collect();
                 self.settle(batch, applied);
-                if let Some(fence) = fence {
+                for fence in fences {
                     self.around.aside.written(fence);
                 }
             }
+            Err(_) if batch.plans.len() > 1 => self.around.aside.failed_together(batch),
             Err(error) if error.kind == StoreErrorKind::Refused => {
                 self.refuse(batch, error.to_string());
             }

@@ -345,7 +345,9 @@ pub(super) fn try_aside(desk: Desk, open: impl Fn() -> StoreResult<Box<dyn Write
             Err(error) => {
                 trouble.tell(&error, "no session for writes that are set aside");
                 // Never given back: only what is too slow is.
-                drop(aside.failed(batch, &Failed::Away));
+                for single in batch.singles() {
+                    drop(aside.failed(single, &Failed::Away));
+                }
             }
         }
     }

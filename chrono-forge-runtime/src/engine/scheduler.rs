@@ -1,7 +1,7 @@
 //! Claims due runs into free slots; sleeps until something can be due.
 
 use std::future::{Future, pending};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use crate::telemetry::{TARGET, Trouble};
 
 /// Every so many claims the least urgent level goes first, so that a busy top level starves nobody.
 const LOWEST_FIRST_EVERY: u64 = 16;
+
+/// How often a scheduler that sleeps looks whether something waits too long for a slot, or room has come back.
+const LOOK_AT_SLOTS: Duration = Duration::from_millis(250);
 
 /// See [`Scheduler::next_wake`].
 type Look = Pin<Box<dyn Future<Output = Option<Due>> + Send>>;
@@ -120,12 +123,21 @@ impl Scheduler {
     /// Sleeps until the next known wake-up, a signal, or the poll interval.
     async fn rest(&mut self) {
         let host = Arc::clone(&self.host);
-        tokio::select! {
-            // Also while it looks: every reader may be at work for long.
-            () = host.work.notified() => {}
-            () = self.sleep() => {}
-            () = sleep_until(host.slots.next_change()) => {}
-            () = tokio::time::sleep(host.config.poll_interval) => {}
+        let poll = tokio::time::sleep(host.config.poll_interval);
+        let (mut sleep, mut poll) = (pin!(self.sleep()), pin!(poll));
+        loop {
+            tokio::select! {
+                // Also while it looks: every reader may be at work for long.
+                () = host.work.notified() => return,
+                () = &mut sleep => return,
+                () = &mut poll => return,
+                () = tokio::time::sleep(LOOK_AT_SLOTS) => {}
+            }
+            // Slots fill up, and room is kept, without anybody telling.
+            let now = Instant::now();
+            if host.slots.next_change().is_some_and(|at| at <= now) {
+                return;
+            }
         }
     }
 
@@ -166,13 +178,6 @@ impl Scheduler {
                 None
             })
         }
-    }
-}
-
-async fn sleep_until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => pending().await,
     }
 }
 

@@ -66,6 +66,25 @@ fn a_plan_is_given_up_only_if_it_is_too_slow_ten_times_while_others_are_written(
 }
 
 #[test]
+fn plans_are_tried_together_until_they_fail() {
+    let aside = Aside::default();
+    (1..=3).for_each(|run| aside.set_aside(single(run, 1)));
+    let together = take(&aside).unwrap();
+    assert_eq!(together.plans.len(), 3);
+    aside.failed_together(together);
+    aside.set_aside(single(4, 1));
+    aside.set_aside(single(5, 1));
+    let mut sizes = Vec::new();
+    while let Some(batch) = take(&aside) {
+        sizes.push(batch.plans.len());
+        let fences: Vec<Fence> = batch.fences().collect();
+        fences.into_iter().for_each(|fence| aside.written(fence));
+    }
+    sizes.sort_unstable();
+    assert_eq!((sizes, aside.waiting()), (vec![1, 1, 1, 2], 0));
+}
+
+#[test]
 fn what_follows_of_a_pass_waits_and_comes_in_order() {
     let aside = Aside::default();
     assert_eq!(aside.admit(vec![submission(1, 1)]).len(), 1);

@@ -18,6 +18,9 @@ use crate::record::{ChildRow, Dispatch, Json, Level, Record, RecordRow};
 /// From this many children on a batch is not urgent, whoever dispatches it.
 const LARGE_BATCH: usize = 100;
 
+/// The same for what its arguments weigh: small commits need not wait for it.
+const LARGE_BYTES: usize = 1 << 20;
+
 /// The branch block that is being polled.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -178,7 +181,8 @@ impl Pass {
         self.claim_ahead(&mut ledger, &mut rows);
         // Large batches that pass by the completions of earlier ones make a backlog of children. Only
         // while nothing of this pass is under way, since plans keep their order in one lane.
-        if rows.len() >= LARGE_BATCH && ledger.acked >= ledger.submitted {
+        let is_large = rows.len() >= LARGE_BATCH || bytes >= LARGE_BYTES;
+        if is_large && ledger.acked >= ledger.submitted {
             ledger.urgent = false;
         }
         // Behind the cursor nothing is done again, so a long dispatch is not poison, however often its

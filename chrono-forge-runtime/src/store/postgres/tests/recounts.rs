@@ -42,7 +42,7 @@ fn what_is_wrong_with_a_counter_is_found_without_a_lock_and_taken_off_once() {
             said == 4 || !again.unwrap().repaired,
             "a repair counts once"
         );
-        assert_eq!(forge.counters(parent), (4, left));
+        assert_eq!(forge.counters(parent), (spawned, left));
         assert!(audits::look(side.conn(), RecordId(99)).unwrap().is_none());
     }
 }
