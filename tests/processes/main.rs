@@ -13,6 +13,7 @@ mod poison;
 mod recovery;
 mod serving;
 mod sharing;
+mod shims;
 mod stopped;
 
 use chrono_forge_tests::backend::Backend;

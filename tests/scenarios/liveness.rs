@@ -1,6 +1,8 @@
 //! A worker lives as long as its process does, whatever its runtime is kept from; what it executes meanwhile is
 //! executed once.
 
+mod judging;
+
 use std::time::Duration;
 
 use chrono_forge::Forge;
@@ -143,4 +145,25 @@ async fn heartbeats_that_wait_behind_a_lock_cut_nothing_off(world: &World) {
     assert_eq!(world.probe.log(), ["one", "two"]);
     let row = world.rows().run("k");
     assert_eq!((row.state, row.crashes, row.lock_epoch), (COMPLETED, 0, 1));
+}
+
+#[scenario(threads = 2)]
+async fn a_runtime_that_polls_nothing_is_seen_in_the_row_of_its_worker(world: &World) {
+    let forge = hasty(world, [blocks::NAME]).await;
+    let mut runs = Vec::new();
+    for key in KEYS {
+        runs.push(forge.start(key, blocks()).await.unwrap());
+    }
+    // Not a task: it is the runtime that is kept.
+    let stuck = "SELECT count(*) FROM chrono_forge_workers WHERE stuck LIKE '%step!(\"blocking\") of blocks%'";
+    let begun = std::time::Instant::now();
+    while world.rows().number(stuck) == 0 {
+        assert!(begun.elapsed() < 4 * LONG, "nothing says that it is stuck");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for run in runs {
+        assert_eq!(run.result().await.unwrap(), 6);
+    }
+    let told = "SELECT count(*) FROM chrono_forge_workers WHERE stuck IS NOT NULL";
+    world.until(|| world.rows().number(told) == 0).await;
 }

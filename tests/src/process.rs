@@ -71,8 +71,21 @@ impl Ground {
     /// When it does not start.
     #[must_use]
     pub fn victim(&self, flags: &[&str], failpoints: &str) -> Victim {
-        let (victim, said) = Victim::spawn(self.program, &self.database.url(), flags, failpoints);
-        assert!(said == "ready\n" || !failpoints.is_empty(), "{said:?}");
+        self.victim_in(flags, &[("CHRONO_FORGE_FAILPOINTS", failpoints)])
+    }
+
+    /// As [`Ground::victim`], with these variables in its environment.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn victim_in(&self, flags: &[&str], variables: &[(&str, &str)]) -> Victim {
+        let url = self.database.url();
+        let (victim, said) = Victim::spawn(self.program, &url, flags, variables);
+        let may_die = variables
+            .iter()
+            .any(|(name, value)| *name == "CHRONO_FORGE_FAILPOINTS" && !value.is_empty());
+        assert!(said == "ready\n" || may_die, "{said:?}");
         victim
     }
 
@@ -197,17 +210,23 @@ impl Victim {
     /// When it does not start.
     #[must_use]
     pub fn start(program: &str, url: &str, flags: &[&str]) -> Self {
-        let (victim, said) = Self::spawn(program, url, flags, "");
+        let (victim, said) = Self::spawn(program, url, flags, &[]);
         assert_eq!(said, "ready\n");
         victim
     }
 
     /// Starts a process; answers what it said first.
-    fn spawn(program: &str, url: &str, flags: &[&str], failpoints: &str) -> (Self, String) {
+    fn spawn(
+        program: &str,
+        url: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (Self, String) {
         let mut child = Command::new(program)
             .arg(url)
             .args(flags)
-            .env("CHRONO_FORGE_FAILPOINTS", failpoints)
+            .env("CHRONO_FORGE_FAILPOINTS", "")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the victim starts");
