@@ -54,7 +54,8 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// way to it) carries no such calls: then everybody polls, and nothing is lost but time.
     fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>>;
 
-    /// The lock files, if this store proves the death of a worker faster than its lease does.
+    /// The lock files, if this store proves the death of a worker faster than its lease does. `None`, too, where
+    /// the file system grants every lock: they would prove the death of the living.
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>>;
 
     /// The engine is shut down: gives up connections that wait for their next look, of which a server may have few.
@@ -303,18 +304,33 @@ pub trait Writer: transfer::Imports + Send {
         now: Timestamp,
     ) -> StoreResult<u64>;
 
-    /// Declares a worker dead if it is not stopped and its last heartbeat is at or before
-    /// `not_after` (`None`: its lock was found free, so whatever its heartbeat): its running runs
+    /// Declares a worker dead if it is not stopped and its last heartbeat is still the one that was
+    /// `watched` (`None`: its lock was found free, so whatever its heartbeat): its running runs
     /// become due with epoch + 1 and one more crash, poisoned ones fail with an error row, its claims
     /// are deleted, it is stopped. Deaths outside quarantine raise `crashes` to `quarantine_from`
     /// at most; from there on each death counts, and `poison_at` of them in quarantine fail the run.
     fn declare_dead(
         &mut self,
         worker: WorkerId,
-        not_after: Option<Timestamp>,
+        watched: Option<Timestamp>,
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>>;
+
+    /// Notes which suspects (runs from quarantine on) a worker executes: all of them, before the newest begins. Who is
+    /// not among them when the worker dies had not begun, and its death says nothing of it.
+    fn note_suspects(&mut self, worker: WorkerId, suspects: &[(RunId, Epoch)]) -> StoreResult<()>;
+
+    /// A worker that was declared dead lives: takes back the crash that its end was counted as, for those of these
+    /// runs that were taken from it under these epochs. What failed for good stays failed.
+    fn came_back(&mut self, held: &[(RunId, Epoch)]) -> StoreResult<()>;
+
+    /// Puts a run that loses its pass again and again into quarantine: it has at least so many crashes. One that has
+    /// settled is left alone.
+    fn quarantine(&mut self, run: RunId, crashes: u32) -> StoreResult<()>;
+
+    /// Notes what keeps a worker's runtime from everything else, or that nothing does.
+    fn note_stuck(&mut self, worker: WorkerId, stuck: Option<&str>) -> StoreResult<()>;
 
     /// Stops a worker gracefully: whatever it still holds becomes due, epoch + 1, no crash.
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()>;
@@ -355,6 +371,8 @@ pub trait WorkerLocks: Send + Sync {
     /// Whether the worker's lock is free, which means it is dead now. A missing file proves
     /// nothing (`false`).
     fn is_free(&self, worker: WorkerId) -> bool;
+    /// Whether a live process holds the worker's lock: it lives, however long it is silent.
+    fn is_held(&self, worker: WorkerId) -> bool;
     /// Removes the file of a worker that was declared dead.
     fn remove(&self, worker: WorkerId);
 }

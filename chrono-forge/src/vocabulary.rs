@@ -19,7 +19,8 @@ macro_rules! __outside {
 ///
 /// `step!(["key",] [retry = policies,] [timeout = duration,] body)` with a body `f(args)`,
 /// `x.m(args)`, `async { .. }` (any error type) or `{ .. Ok(v) }` (an `anyhow` block). The default
-/// key is the function's name. The value is `Result<T, StepError>`.
+/// key is the function's name. The value is `Result<T, StepError>`. A body must not block its thread: what
+/// computes for long, or calls what blocks, goes into `tokio::task::spawn_blocking`.
 ///
 /// `retry` takes a [`RetryPolicy`](crate::RetryPolicy), or an array of them of which the first that
 /// covers a failure decides, each by a count of its own ([`RetryPolicies`](crate::RetryPolicies)).

@@ -58,6 +58,19 @@ impl Ground {
         }
     }
 
+    /// The one place whose workers can be made to look silent.
+    pub(crate) fn home(&self) -> Place {
+        Place {
+            url: self.database.url(),
+        }
+    }
+
+    /// Makes the workers at home look as if they had been silent for long, until their next heartbeat; those of a
+    /// file hold its locks.
+    pub(crate) fn silence(&self) {
+        self.database.bury();
+    }
+
     /// An empty file.
     pub(crate) fn file(&self) -> Place {
         let path = self
@@ -83,7 +96,10 @@ impl Ground {
     }
 
     pub(crate) async fn worker(&self, place: &Place) -> Forge {
-        self.builder(place).open().await.unwrap()
+        // Known to be dead soon, where only the lease tells.
+        let lease = Duration::from_millis(1_000);
+        let worker = self.builder(place).lease(lease).heartbeat(lease / 4);
+        worker.open().await.unwrap()
     }
 
     /// Executes nothing.
@@ -107,10 +123,7 @@ impl Ground {
     /// As [`Ground::export`], once it is known that the workers are dead: a file tells at once, a server when
     /// the lease is over.
     pub(crate) async fn export_of_the_dead(&self, place: &Place) -> Vec<u8> {
-        let lease = Duration::from_millis(100);
-        let client = self.builder(place).worker(false);
-        let client = client.lease(lease).heartbeat(lease / 2);
-        let client = client.open().await.unwrap();
+        let client = self.client(place).await;
         loop {
             let mut file = Vec::new();
             match client.export(&mut file).await {

@@ -29,8 +29,10 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
+            pass.polling.begin();
             let polled = pass
                 .scope(|| panics::catch(|| body.as_mut().poll(&mut Context::from_waker(&waker))));
+            pass.polling.end();
             quiet_since = Instant::now();
             if let Some(ending) = interrupted(pass) {
                 return ending;

@@ -17,6 +17,7 @@ use crate::commit::Backlog;
 use crate::definition::{BodyError, Definition, PassHandle};
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
+use crate::store::{StoreErrorKind, Writer};
 
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
 const RESULT_BYTES_EAGER: u64 = 4 << 10;
@@ -24,6 +25,9 @@ const RESULT_BYTES_EAGER: u64 = 4 << 10;
 /// With more unwritten plans than this, slots wait, so that memory grows with concurrency only. Urgent runs
 /// wait for the plans of their own lane alone: bodies may be faster than commits there, too.
 const BACKLOG_MAX: usize = 4_000;
+
+/// The pause after a suspect could not be noted; the database may come back.
+const NOTE_PAUSE: Duration = Duration::from_millis(50);
 
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
@@ -60,11 +64,38 @@ async fn execute(host: &Arc<Host>, run: ClaimedRun) {
         return;
     }
     let ending = match host.registry.get(&pass.run.workflow) {
+        _ if !is_noted(&pass).await => Ending::Lost,
         Some(definition) => perform(&pass, definition).await,
         // Claims ask for served names only; a row that came otherwise is handed back as an orphan.
         None => Ending::Lost,
     };
     conclude(&pass, ending);
+}
+
+/// A suspect is noted before it begins, so that the death of this worker says something of it. `false` when it was
+/// lost before that was written.
+async fn is_noted(pass: &Arc<Pass>) -> bool {
+    let from = pass.host.config.crashes.quarantine_from;
+    if pass.run.crashes < from {
+        return true;
+    }
+    loop {
+        let host = Arc::clone(&pass.host);
+        let note = move |writer: &mut dyn Writer| match host.holdings.worker() {
+            Some(worker) => writer.note_suspects(worker, &host.holdings.begun(from)),
+            None => Ok(()),
+        };
+        let noted = pass.host.committer().call("note_suspects", note).await;
+        if pass.ledger().lost {
+            return false;
+        }
+        match noted {
+            Ok(()) => return true,
+            Err(error) if error.kind == StoreErrorKind::Closed => return false,
+            Err(error) => pass.host.tell_read(&error, pass.run.id),
+        }
+        tokio::time::sleep(NOTE_PAUSE).await;
+    }
 }
 
 async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
@@ -284,4 +315,6 @@ fn abandon(pass: &Arc<Pass>) {
     let reserved = pass.ledger().take_reservations(u64::MAX);
     pass.host.accept_children(reserved, Vec::new());
     pass.host.pass_ended(&pass.run, false);
+    let name = format!("{} `{}`", pass.run.workflow, pass.run.key);
+    pass.host.lost_pass(pass.run.id, &name);
 }

@@ -24,6 +24,9 @@ use crate::record::{ClaimedRun, Epoch, RunId, WorkerId};
 /// How long it is remembered that a claim was disowned: longer than any reply can be on its way.
 const DISOWNED_FOR: Duration = Duration::from_secs(600);
 
+/// Losses are kept of so many runs.
+const LOSSES_KEPT: usize = 10_000;
+
 /// See the module.
 #[derive(Default)]
 pub struct Holdings {
@@ -38,6 +41,8 @@ struct Inner {
     /// Orphans of the last heartbeat.
     suspects: HashSet<(RunId, Epoch)>,
     disowned: HashMap<(RunId, Epoch), Instant>,
+    /// How often runs lost their passes here, nobody having died.
+    losses: HashMap<RunId, u32>,
 }
 
 /// A run that this worker holds.
@@ -205,10 +210,37 @@ impl Holdings {
         held.filter_map(|held| held.pass.clone()).collect()
     }
 
-    /// Whether a run is held that was held by so many dead workers.
-    pub fn has_crashed(&self, crashes: u32) -> bool {
+    /// By how many dead workers each run was held.
+    pub fn crashes(&self) -> Vec<u32> {
         let inner = self.lock();
-        inner.runs.values().any(|held| held.crashes >= crashes)
+        inner.runs.values().map(|held| held.crashes).collect()
+    }
+
+    /// Runs that have begun and were held by so many dead workers.
+    pub fn begun(&self, crashes: u32) -> Vec<(RunId, Epoch)> {
+        let inner = self.lock();
+        let has_begun = |held: &Held| held.pass.is_some() && held.crashes >= crashes;
+        let begun = inner.runs.iter().filter(|(_, held)| has_begun(held));
+        begun.map(|(run, held)| (*run, held.epoch)).collect()
+    }
+
+    /// A run lost its pass: how often it did since the last one that ended well.
+    pub fn lost_again(&self, run: RunId) -> u32 {
+        let mut inner = self.lock();
+        if inner.losses.len() >= LOSSES_KEPT {
+            inner.losses.clear();
+        }
+        let losses = inner.losses.entry(run).or_default();
+        *losses += 1;
+        *losses
+    }
+
+    /// A pass of a run ended and its end counts.
+    pub fn went_well(&self, run: RunId) {
+        let mut inner = self.lock();
+        if !inner.losses.is_empty() {
+            inner.losses.remove(&run);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

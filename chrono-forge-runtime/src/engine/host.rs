@@ -12,6 +12,7 @@ use super::calls::Calls;
 use super::config::Config;
 use super::holdings::Holdings;
 use super::hub::Hub;
+use super::liveness::runtime::Ticks;
 use super::registry::{Registry, States};
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
@@ -19,8 +20,11 @@ use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
-use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult};
-use crate::telemetry::Trouble;
+use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects};
+use crate::telemetry::{TARGET, Trouble};
+
+/// Passes that a run may lose in one process, nobody having died, before it is put into quarantine.
+const LOSSES_MAX: u32 = 3;
 
 /// The engine of one process.
 pub struct Host {
@@ -40,6 +44,7 @@ pub struct Host {
     /// Wakes the scheduler.
     pub work: Notify,
     pub alarm: Alarm,
+    pub ticks: Ticks,
     /// Nothing new begins.
     pub closing: AtomicBool,
     /// The worker has left, or is about to: no lease is renewed any more. Set by [`Host::end`].
@@ -96,6 +101,7 @@ impl Host {
             holdings: Holdings::default(),
             work: Notify::new(),
             alarm: Alarm::default(),
+            ticks: Ticks::default(),
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             pulse: OnceLock::new(),
@@ -135,6 +141,8 @@ impl Host {
     pub fn enter(&self, worker: WorkerId, asked: Moment) {
         self.holdings.enter(worker);
         self.renewed(asked);
+        // What was taken from this worker's last life may be due.
+        self.work.notify_one();
     }
 
     /// Declared dead by somebody: nothing is held, and nothing begins before it is registered anew.
@@ -236,6 +244,9 @@ impl Host {
             // The next suspect waits for this one's place.
             self.work.notify_one();
         }
+        if durable {
+            self.holdings.went_well(run.id);
+        }
         let Some(settled) = settled.filter(|_| durable) else {
             return;
         };
@@ -250,10 +261,37 @@ impl Host {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
     }
 
-    /// Whether a run that kills its workers is executing here; one at a time.
-    pub fn in_quarantine(&self) -> bool {
+    /// The runs that may have killed workers and are held here.
+    pub fn suspects(&self) -> Suspects {
+        let mut suspects = Suspects::none(self.config.crashes);
+        let held = self.holdings.crashes();
         let from = self.config.crashes.quarantine_from;
-        self.holdings.has_crashed(from)
+        let of_suspects = held.into_iter().filter(|crashes| *crashes >= from);
+        of_suspects.for_each(|crashes| suspects.enter(crashes));
+        suspects
+    }
+
+    /// Notes that a run lost its pass though nobody died. One that does again and again is taken for what it is: trouble
+    /// that is better kept from others.
+    pub fn lost_pass(self: &Arc<Self>, run: RunId, name: &str) {
+        if self.closing.load(Ordering::Acquire) {
+            return;
+        }
+        let losses = self.holdings.lost_again(run);
+        if losses < LOSSES_MAX {
+            return;
+        }
+        tracing::warn!(target: TARGET, %run, name, losses, "a run loses its pass again and again although no worker died; it goes on in quarantine");
+        let crashes = self.config.crashes.quarantine_from;
+        let host = Arc::clone(self);
+        self.spawn(async move {
+            let quarantine =
+                move |writer: &mut dyn crate::store::Writer| writer.quarantine(run, crashes);
+            // The next loss tries again.
+            if let Err(error) = host.committer().call("quarantine", quarantine).await {
+                tracing::debug!(target: TARGET, %error, %run, "a run was not put into quarantine");
+            }
+        });
     }
 
     /// Drops every pass and everything that was claimed ahead.

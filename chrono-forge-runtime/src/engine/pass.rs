@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use crate::commit::PlanSink;
 use crate::engine::executor;
 use crate::engine::host::Host;
+use crate::engine::liveness::runtime::Polling;
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, Fence, Json, PlanOutcome, Verdict};
 use crate::retry::{RetryPolicies, RetryPolicy};
@@ -43,6 +44,7 @@ pub struct Pass {
     pub run: ClaimedRun,
     pub host: Arc<Host>,
     pub root: Arc<RootWaker>,
+    pub polling: Polling,
     ledger: Mutex<Ledger>,
     /// What the workflow's `retry` gave, if it has one; asked at the first failure.
     policies: OnceLock<Option<RetryPolicies>>,
@@ -74,6 +76,7 @@ impl Pass {
             run,
             host,
             root: Arc::new(RootWaker::default()),
+            polling: Polling::default(),
             ledger: Mutex::new(ledger),
             policies: OnceLock::new(),
         })
@@ -95,6 +98,13 @@ impl Pass {
         }
         let _restore = Restore(CURRENT.replace(Some(Arc::clone(self))));
         f()
+    }
+
+    /// What of it is being polled just now, by name.
+    pub fn polled_place(&self) -> String {
+        let ledger = self.ledger();
+        let op = ledger.active.and_then(|op| ledger.ops.get(&op));
+        op.map_or_else(|| "the body".to_owned(), |op| op.place.to_string())
     }
 
     /// The instant that this pass takes for now: never before its run was created.

@@ -89,14 +89,16 @@ impl Scheduler {
             let Some(worker) = host.holdings.worker() else {
                 return Ok(Claims::default());
             };
+            let suspects = host.suspects();
             let claims = writer.claim_due(&ClaimRequest {
                 worker,
                 now: host.clock.now(),
                 queues: &wanted,
                 workflows: &workflows,
                 lowest_first,
-                quarantine_slot: !host.in_quarantine(),
+                quarantine_slot: suspects.is_open(),
                 quarantine_from: host.config.crashes.quarantine_from,
+                company: suspects,
             })?;
             host.holdings.hold(worker, &claims.runs);
             Ok(claims)

@@ -102,13 +102,13 @@ impl Builder {
     }
 
     /// How long a worker may be silent before others declare it dead; default 10 s. At least two
-    /// heartbeats.
+    /// heartbeats. It stands in the worker's row, and the others judge by that, whatever their own is.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;
         self
     }
 
-    /// How often a worker renews its lease; default 2.5 s.
+    /// How often a worker renews its lease, from a thread of its own; default 2.5 s.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
         self.config.heartbeat = heartbeat;
         self

@@ -94,6 +94,9 @@ impl Lifecycle {
             .start()
             .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
         *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse);
+        self.keep([tokio::spawn(liveness::runtime::tick(Arc::clone(
+            &self.host,
+        )))]);
         watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));

@@ -1,5 +1,7 @@
 //! What a store answers.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::record::{ClaimedRun, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
@@ -101,6 +103,8 @@ pub struct UnservedRow {
 pub struct WorkerRow {
     pub id: WorkerId,
     pub heartbeat_at: Timestamp,
+    /// What it said at its registration.
+    pub lease: Duration,
 }
 
 /// What [`Writer::heartbeat`](super::Writer::heartbeat) found.

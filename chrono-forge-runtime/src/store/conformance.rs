@@ -44,7 +44,8 @@ macro_rules! conformance {
                 levels_come_before_workflows_and_workflows_in_the_order_given,
                 a_claim_takes_no_more_than_asked_for_of_each_queue,
                 a_dead_worker_claims_nothing_and_is_told,
-                suspects_need_the_quarantine_slot_and_take_it_one_at_a_time,
+                half_of_the_suspects_may_be_in_quarantine_at_once,
+                company_is_halved_by_each_death,
                 a_claim_of_urgent_runs_leaves_the_others_where_they_are;
             commits:
                 a_plan_applied_twice_equals_once,
@@ -89,6 +90,9 @@ macro_rules! conformance {
                 a_worker_with_a_fresh_heartbeat_is_not_declared_dead,
                 progress_forgives_crashes,
                 five_deaths_in_quarantine_poison_a_run,
+                a_suspect_that_had_not_begun_is_not_counted_as_crashed,
+                a_death_that_was_none_is_no_crash,
+                what_loses_its_pass_again_and_again_goes_into_quarantine,
                 a_heartbeat_hands_back_what_memory_does_not_know,
                 a_heartbeat_tells_what_was_lost,
                 claims_survive_pruning_as_long_as_their_run_is_held,

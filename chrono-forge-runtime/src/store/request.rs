@@ -1,5 +1,7 @@
 //! What a store is asked with.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::record::{Json, Level, RecordId, RetryFilter, RunId, WorkerId};
@@ -19,6 +21,8 @@ pub struct WorkerEntry<'a> {
     pub name: &'a str,
     pub host: &'a str,
     pub pid: u32,
+    /// For how long it may be silent before others take it for dead.
+    pub lease: Duration,
     /// The names that it serves, so that others can tell which runs nobody can execute.
     pub workflows: &'a [String],
     pub queues: &'a [String],
@@ -48,9 +52,11 @@ pub struct ClaimRequest<'a> {
     /// Visit the levels of healthy runs from the last to the first, so that a busy top level starves
     /// nobody.
     pub lowest_first: bool,
-    /// Whether a run with `crashes >= quarantine_from` may be taken (at most one such run).
+    /// Whether runs with `crashes >= quarantine_from` may be taken, within what their [`Suspects`] lets.
     pub quarantine_slot: bool,
     pub quarantine_from: u32,
+    /// Of such runs, those that execute here.
+    pub company: Suspects,
 }
 
 /// Room in one queue.
@@ -102,6 +108,69 @@ pub enum AuditScope<'a> {
 pub struct CrashLimits {
     /// From this many crashes on a run is claimed in quarantine.
     pub quarantine_from: u32,
-    /// This many deaths in quarantine fail it.
+    /// This many deaths in quarantine fail it, if it executed at each of them and alone at the last.
     pub poison_at: u32,
+}
+
+/// A bound of every company, whatever the limits.
+const COMPANY_LOG2_MAX: u32 = 16;
+
+impl CrashLimits {
+    /// Beside how many suspects, itself included, a run that was held by so many dead workers may execute: half as many
+    /// after each death in quarantine, and alone before the last.
+    #[must_use]
+    pub fn company_of(self, crashes: u32) -> u32 {
+        let last = self.last_of_company();
+        1 << last.saturating_sub(crashes).min(COMPANY_LOG2_MAX)
+    }
+
+    /// From so many crashes on a suspect executes alone.
+    #[must_use]
+    pub fn last_of_company(self) -> u32 {
+        let deaths = self.poison_at.saturating_sub(1);
+        self.quarantine_from.saturating_add(deaths)
+    }
+}
+
+/// Suspects that execute beside each other. Half of those that are left may, rounded up, so that a death halves them
+/// and one that is innocent does not wait for all others; and no more than each of them may be beside.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspects {
+    /// So many execute.
+    pub executing: u32,
+    /// The least of what [`CrashLimits::company_of`] lets each of them.
+    pub most: u32,
+    pub limits: CrashLimits,
+}
+
+impl Suspects {
+    /// Nobody yet.
+    #[must_use]
+    pub fn none(limits: CrashLimits) -> Self {
+        Self {
+            executing: 0,
+            most: u32::MAX,
+            limits,
+        }
+    }
+
+    /// Whether there may be another suspect.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.executing < self.most
+    }
+
+    /// One more executes that was held by so many dead workers.
+    pub fn enter(&mut self, crashes: u32) {
+        self.executing += 1;
+        self.most = self.most.min(self.limits.company_of(crashes));
+    }
+
+    /// Whether the next of them may enter while so many wait, itself included.
+    #[must_use]
+    pub fn admits(&self, crashes: u32, waiting: u32) -> bool {
+        let most = self.most.min(self.limits.company_of(crashes));
+        let half = (self.executing + waiting).div_ceil(2);
+        self.executing < most.min(half)
+    }
 }

@@ -36,6 +36,7 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct SqliteOptions {
     pub readers: u32,
     /// How long a call waits for another process's transaction before it fails as transient.
     pub busy_timeout: Duration,
+    /// How the lock of a file is taken.
+    pub try_lock: fn(&std::fs::File) -> Result<(), std::fs::TryLockError>,
 }
 
 impl SqliteOptions {
@@ -81,6 +84,7 @@ impl SqliteOptions {
             migrate: true,
             readers: 4,
             busy_timeout: Duration::from_secs(5),
+            try_lock: std::fs::File::try_lock,
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct SqliteStore {
     /// The last answer of [`Store::foreign_changes`].
     changes: AtomicI64,
     company: Company,
+    /// See [`LockFiles::are_kept`].
+    locks_are_kept: OnceLock<bool>,
 }
 
 impl SqliteStore {
@@ -113,6 +119,7 @@ impl SqliteStore {
             readers,
             changes: AtomicI64::new(0),
             company: Company::default(),
+            locks_are_kept: OnceLock::new(),
             options,
         })
     }
@@ -154,6 +161,16 @@ fn address(location: &Location) -> StoreResult<&str> {
     }
 }
 
+/// Whether these locks prove anything; tells where they do not.
+fn tried(locks: &LockFiles, database: &std::path::Path) -> bool {
+    let are_kept = locks.are_kept();
+    if !are_kept {
+        let database = database.display();
+        tracing::warn!(target: crate::telemetry::TARGET, %database, "this file system does not keep locks: no lock file is believed, and a worker that dies is found out when its lease is over");
+    }
+    are_kept
+}
+
 impl Store for SqliteStore {
     /// One writer at a time is what SQLite takes.
     fn capabilities(&self) -> Capabilities {
@@ -185,7 +202,11 @@ impl Store for SqliteStore {
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
         match &self.options.location {
             Location::Memory => None,
-            Location::File(path) => Some(Box::new(LockFiles::new(path))),
+            Location::File(path) => {
+                let locks = LockFiles::new(path, self.options.try_lock);
+                let are_kept = *self.locks_are_kept.get_or_init(|| tried(&locks, path));
+                are_kept.then(|| Box::new(locks) as _)
+            }
         }
     }
 

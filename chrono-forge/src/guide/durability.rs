@@ -6,7 +6,9 @@
 //! make outside effects idempotent.* Records are written exactly once; outside effects happen at least
 //! once. Nothing more is promised.
 //!
-//! A step is cut off when its process dies, is declared dead, or shuts down and the grace is over.
+//! A step is cut off when its process dies, is declared dead, or shuts down and the grace is over. A worker that cannot
+//! reach the database begins no step any more, but cuts none off: what has ended meanwhile is recorded unless another
+//! worker has taken the run over. Then, and after a process was suspended, both may have executed the step at the same time.
 //! Such an attempt is no failure: it consumes none of its `max_attempts`. Give effects a key that a
 //! second execution repeats; the run's key and the step's make a good one:
 //!
@@ -28,6 +30,37 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Steps must not block their thread
+//!
+//! A step body is polled by the runtime that the engine was opened on, as any future is. One that computes for long, or
+//! that calls a function which blocks, keeps a thread of it, and with that the steps of other runs. The worker stays
+//! alive all the same, since its lease is renewed elsewhere, and the step is executed once; but a poll that lasts longer
+//! than a heartbeat is warned of once with the step's name, and a runtime that polls nothing for a lease is an error in
+//! the log, and in the column `stuck` of the worker's row for as long as it lasts. Give such work a thread of its own:
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! fn digest(text: &str) -> u64 { text.bytes().map(u64::from).sum() } // imagine minutes
+//!
+//! #[workflow]
+//! async fn index(text: String) -> Result<u64> {
+//!     Ok(step!("digest", {
+//!         let text = text.clone();
+//!         Ok(tokio::task::spawn_blocking(move || digest(&text)).await?)
+//!     })
+//!     .await?)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let forge = Forge::open("sqlite::memory:").await?;
+//! # assert_eq!(forge.start("i", index("a".into())).await?.result().await?, 97);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What runs in `spawn_blocking` cannot be cut off: past a step's timeout, or after the run was taken away, it goes on.
 //!
 //! # When is a thing durable?
 //!
@@ -118,12 +151,15 @@
 //!
 //! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step executes;
 //! [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on. A run that keeps
-//! killing its workers is failed as poison; its retry begins to count anew.
+//! killing its workers is failed as poison, once it has executed alone when one of them died; its retry begins to count
+//! anew. Until then the runs that died with it are tried again half of them at a time, so two power failures do not
+//! cost the others their places.
 //!
 //! # Two processes, one file
 //!
 //! Any number of processes may open the same file; each holds a lock beside it, so that a killed one is
-//! noticed within a fraction of a second and a hanging one after its lease. A process that was stopped
-//! and continues finds its runs fenced: it writes nothing and starts nothing. One thing no fence can
-//! help: a process that is stopped *inside* a write transaction keeps the file's write lock until it
-//! continues or dies. Keep the file on a local disk: network file systems do not lock reliably.
+//! noticed within a fraction of a second. One that hangs or is stopped lives, which its lock proves: what it
+//! holds stays with it, the others warn of it once it is silent for its lease, and when it is ended its runs
+//! go on elsewhere at once. A process that is stopped *inside* a write transaction keeps the file's write lock
+//! until it continues or dies. Keep the file on a local disk: network file systems do not lock reliably. Where a
+//! file system grants every lock, the engine says so and goes by leases alone.

@@ -72,6 +72,8 @@
 //!
 //! - **Slots.** A queue executes 64 runs at once unless it is told otherwise. Bodies that wait for a network want more,
 //!   bodies that compute want as many as there are cores.
+//! - **Blocking.** A step that blocks its thread delays whatever else that thread would poll; give it
+//!   `tokio::task::spawn_blocking` (see [durability](super::durability)).
 //! - **Batches.** `spawn_each!(.., of = ..)`, 1,000 unless told. Others wait while a batch is written, some
 //!   milliseconds each, and a batch of large arguments is in memory as a whole: choose fewer of these.
 //! - **Values.** Arguments, results and context are written once and read by every replay; up to 4 KiB with their

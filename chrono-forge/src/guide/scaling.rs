@@ -33,14 +33,15 @@
 //!
 //! Processes know nothing of each other. A worker claims due runs and skips those that another one has locked. Every
 //! commit checks, under the lock of the run's row, that the run is still held under the epoch of its claim: that is the
-//! fence. A worker renews its lease (10 s) every 2.5 s on a connection of its own, which commits never delay. Whoever finds
-//! that a lease has run out takes it all back in one transaction: the runs are due again, under a new epoch, and
-//! whatever the silent one still sends is turned away.
+//! fence. A worker renews its lease (10 s) every 2.5 s on a connection and from a thread of its own, which neither commits nor
+//! steps delay. Whoever sees that a heartbeat has not changed for the lease in that worker's row takes it all back in one
+//! transaction: the runs are due again, under a new epoch, and whatever the silent one still sends is turned away. Workers
+//! with different leases may work beside each other.
 //!
 //! So a worker may be killed, frozen, or cut off from the network at any moment, and so may the server. What was
 //! acknowledged is there; a step that was under way runs again elsewhere, within twice the lease. A worker that
-//! has not renewed its lease for two thirds of it starts no effect any more; it drops what it has and comes back under a
-//! new name when it can.
+//! has not renewed its lease for two thirds of it begins nothing any more; what executes goes on, and counts unless the
+//! database says that it was taken over. A worker that was, comes back under a new name.
 //!
 //! Instants are those of the database: every worker corrects its clock by it, and a host whose clock is wrong, or is set
 //! while it works, changes nothing.

@@ -243,7 +243,11 @@ impl Writer for FakeWriter {
         register_worker(worker: &WorkerEntry<'_>, now: Timestamp) -> WorkerId;
         heartbeat(worker: WorkerId, held: &[(RunId, Epoch)], now: Timestamp) -> Heartbeat;
         release_orphans(worker: WorkerId, orphans: &[(RunId, Epoch)], now: Timestamp) -> u64;
-        declare_dead(worker: WorkerId, not_after: Option<Timestamp>, limits: CrashLimits, now: Timestamp) -> Option<Recovered>;
+        declare_dead(worker: WorkerId, watched: Option<Timestamp>, limits: CrashLimits, now: Timestamp) -> Option<Recovered>;
+        note_suspects(worker: WorkerId, suspects: &[(RunId, Epoch)]) -> ();
+        came_back(held: &[(RunId, Epoch)]) -> ();
+        quarantine(run: RunId, crashes: u32) -> ();
+        note_stuck(worker: WorkerId, stuck: Option<&str>) -> ();
         retire_worker(worker: WorkerId, now: Timestamp) -> ();
         notify(calls: &[Call]) -> ();
     }

@@ -152,6 +152,10 @@ impl Storm {
             lowest_first: false,
             quarantine_slot: true,
             quarantine_from: 2,
+            company: Suspects::none(CrashLimits {
+                quarantine_from: 2,
+                poison_at: 5,
+            }),
         };
         let claims = self.writers[process].claim_due(&request).unwrap();
         let taken = claims.runs.len();
@@ -233,6 +237,7 @@ fn register(writer: &mut dyn Writer) -> WorkerId {
                 name: "w",
                 host: "host",
                 pid: 1,
+                lease: std::time::Duration::from_secs(10),
                 workflows: &[],
                 queues: &[],
             },

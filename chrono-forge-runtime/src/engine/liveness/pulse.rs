@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Vitals;
+use super::runtime::Lookout;
+use super::{Vitals, runtime};
 use crate::clock::Moment;
 use crate::engine::host::Host;
 use crate::error::{Error, StoreErrorKind};
@@ -24,6 +25,9 @@ const RETRY_PART: u32 = 5;
 pub struct Pulse {
     vitals: Arc<Vitals>,
     trouble: Trouble,
+    lookout: Lookout,
+    /// What was taken from this worker when it was declared dead, until the database was told that it lives.
+    taken: Vec<(RunId, Epoch)>,
     /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
     unused: Option<WorkerId>,
 }
@@ -45,6 +49,8 @@ impl Pulse {
         Self {
             vitals,
             trouble: Trouble::default(),
+            lookout: Lookout::default(),
+            taken: Vec::new(),
             unused: None,
         }
     }
@@ -111,7 +117,7 @@ impl Pulse {
     fn register(&self) -> StoreResult<(WorkerId, Moment)> {
         let clock = Arc::clone(self.host());
         let config = &clock.config;
-        let name = config.worker_name.clone();
+        let (name, lease) = (config.worker_name.clone(), config.lease);
         let workflows = clock.registry.names();
         let queues: Vec<String> = config.queues.iter().map(|(name, _)| name.clone()).collect();
         let register = move |writer: &mut dyn Writer| {
@@ -121,6 +127,7 @@ impl Pulse {
                 pid: std::process::id(),
                 workflows: &workflows,
                 queues: &queues,
+                lease,
             };
             let asked = Moment::now();
             let worker = writer.register_worker(&entry, clock.real_now())?;
@@ -143,9 +150,13 @@ impl Pulse {
         let interval = host.config.heartbeat;
         let mut next = Instant::now() + interval;
         loop {
-            rest_until(&host, next);
+            rest_until(&host, next.min(Instant::now() + runtime::interval(&host)));
             if host.over.load(Ordering::Acquire) {
                 return;
+            }
+            self.lookout.look(&host);
+            if Instant::now() < next {
+                continue;
             }
             next = Instant::now() + interval;
             match self.beat() {
@@ -178,7 +189,7 @@ impl Pulse {
             return self.died(worker);
         }
         if self.host().since_renewal() > self.vitals.outage_min() {
-            self.vitals.forgive();
+            self.vitals.outages.fetch_add(1, Ordering::Release);
         }
         self.host().renewed(asked);
         self.compared(worker, &beat);
@@ -198,8 +209,12 @@ impl Pulse {
 
     /// Somebody declared this worker dead; a new one takes its place.
     fn died(&mut self, worker: WorkerId) -> Result<(), Error> {
-        self.host().leave();
         tracing::warn!(target: TARGET, %worker, "this worker was declared dead; its passes are dropped");
+        self.taken.extend(self.host().holdings.runs());
+        // First, so that what is noted of runs that lose their passes now comes after it; they are fenced anyhow.
+        let told = self.came_back();
+        self.host().leave();
+        told?;
         self.enter_again()
     }
 
@@ -208,7 +223,20 @@ impl Pulse {
             // It was about to leave anyhow.
             return Ok(());
         }
+        self.came_back()?;
         self.enter()
+    }
+
+    /// Its death was none, so it is no crash of what it held.
+    fn came_back(&mut self) -> StoreResult<()> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        let taken = self.taken.clone();
+        let tell = move |writer: &mut dyn Writer| writer.came_back(&taken);
+        self.host().committer().call_alive("came_back", tell)?;
+        self.taken.clear();
+        Ok(())
     }
 
     /// What the database knows and memory does not, and the other way round.
@@ -229,6 +257,9 @@ impl Pulse {
         let host = Arc::clone(self.host());
         let release = move |writer: &mut dyn Writer| {
             let released = writer.release_orphans(worker, &orphans, host.clock.now())?;
+            for (run, _) in &orphans {
+                host.lost_pass(*run, "whose claim nobody here heard of");
+            }
             if released > 0 {
                 tracing::debug!(target: TARGET, released, "runs that nobody here knew of were handed back");
                 host.announce_due();

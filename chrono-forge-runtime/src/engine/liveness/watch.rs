@@ -2,6 +2,7 @@
 //!
 //! It never waits for the heartbeat, which may hang for as long as a connection does.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::Vitals;
-use crate::clock::{after, until};
+use crate::clock::until;
 use crate::engine::host::Host;
 use crate::record::WorkerId;
 use crate::store::{Recovered, StoreResult, WorkerRow};
@@ -27,33 +28,60 @@ pub struct Watch {
     vitals: Arc<Vitals>,
     trouble: Trouble,
     next_look: Instant,
-    pace: Pace,
+    sightings: Sightings,
+    /// Workers that are silent and whose lock is held, so that each is told of once.
+    hanging: HashSet<WorkerId>,
 }
 
-/// What the clock that all share showed at an instant of this process's own.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    shown: Timestamp,
-    at: Instant,
+/// What was written of others, and since when it has not changed.
+#[derive(Debug, Default)]
+struct Sightings {
+    /// When the last look that succeeded was over.
+    looked: Option<Instant>,
+    outages: u64,
+    of: HashMap<WorkerId, (Timestamp, Instant)>,
 }
 
-impl Pace {
-    /// How far the clock is ahead of where it would be had it gone on by itself.
-    fn leap(&self, later: &Self) -> Duration {
-        let passed = later.at.saturating_duration_since(self.at);
-        until(after(self.shown, passed), later.shown)
+impl Sightings {
+    /// Begins a look that was asked for at this instant. Silence counts only while we looked at it: after a pause in
+    /// which the database was away, or this process stood still, everybody has a lease to come back.
+    fn begin(&mut self, asked: Instant, pause_max: Duration, outages: u64) {
+        let is_whole = self
+            .looked
+            .is_none_or(|looked| asked.saturating_duration_since(looked) <= pause_max);
+        if !is_whole || self.outages != outages {
+            self.of.clear();
+        }
+        self.outages = outages;
+    }
+
+    /// For how long this worker's heartbeat is known to be the same at this instant.
+    fn silence(&mut self, worker: &WorkerRow, (asked, answered): (Instant, Instant)) -> Duration {
+        let (beat, since) = self
+            .of
+            .entry(worker.id)
+            .or_insert((worker.heartbeat_at, answered));
+        if *beat != worker.heartbeat_at {
+            (*beat, *since) = (worker.heartbeat_at, answered);
+        }
+        asked.saturating_duration_since(*since)
+    }
+
+    fn end(&mut self, others: &[WorkerRow], answered: Instant) {
+        self.looked = Some(answered);
+        let is_there = |id: &WorkerId| others.iter().any(|other| other.id == *id);
+        self.of.retain(|id, _| is_there(id));
     }
 }
 
 impl Watch {
     pub(super) fn new(vitals: Arc<Vitals>) -> Self {
-        let at = Instant::now();
-        let shown = vitals.host.real_now();
         Self {
             vitals,
             trouble: Trouble::default(),
-            next_look: at,
-            pace: Pace { shown, at },
+            next_look: Instant::now(),
+            sightings: Sightings::default(),
+            hanging: HashSet::new(),
         }
     }
 
@@ -99,59 +127,82 @@ impl Watch {
     }
 
     async fn look_at_others(&mut self) -> StoreResult<()> {
-        let host = &self.vitals.host;
+        let host = Arc::clone(&self.vitals.host);
         let me = host.worker();
+        let asked = Instant::now();
         let workers = host.read(|store| store.live_workers()).await?;
+        let answered = Instant::now();
         let others: Vec<_> = workers
             .into_iter()
             .filter(|worker| worker.id != me)
             .collect();
         host.calls.note_company(!others.is_empty());
-        let now = self.now();
+        let is_first = self.sightings.looked.is_none();
+        let outages = self.vitals.outages.load(Ordering::Acquire);
+        self.sightings.begin(asked, self.pause_max(), outages);
         for other in &others {
-            let freed = self
-                .vitals
-                .locks
-                .as_ref()
-                .is_some_and(|locks| locks.is_free(other.id));
-            if freed || self.has_expired(other, now) {
-                self.declare_dead(other.id, freed).await?;
+            let silence = self.sightings.silence(other, (asked, answered));
+            let is_silent = match is_first {
+                true => self.was_silent_before(other),
+                false => self.is_silent(other, silence),
+            };
+            if self.has_freed(other.id) {
+                self.declare_dead(other.id, None).await?;
+            } else if is_silent && !self.hangs(other) {
+                self.declare_dead(other.id, Some(other.heartbeat_at))
+                    .await?;
             }
         }
+        self.sightings.end(&others, answered);
+        let is_there = |id: &WorkerId| others.iter().any(|other| other.id == *id);
+        self.hanging.retain(is_there);
         Ok(())
     }
 
-    /// What the clock that all share shows. If it was set forward, every heartbeat looks old: all have a lease to renew
-    /// theirs by the new time.
-    fn now(&mut self) -> Timestamp {
-        let host = &self.vitals.host;
-        let pace = Pace {
-            at: Instant::now(),
-            shown: host.real_now(),
-        };
-        let leap = self.pace.leap(&pace);
-        if leap > host.config.heartbeat / 2 {
-            tracing::warn!(target: TARGET, ?leap, "the clock was set forward; no other worker is declared dead for a lease");
-            self.vitals.forgive();
+    /// A pause between two looks that is longer hides what happened in between.
+    fn pause_max(&self) -> Duration {
+        let interval = self.interval().max(probe_interval(&self.vitals.host));
+        interval.saturating_mul(2) + PAUSE
+    }
+
+    fn has_freed(&self, worker: WorkerId) -> bool {
+        let locks = self.vitals.locks.as_ref();
+        locks.is_some_and(|locks| locks.is_free(worker))
+    }
+
+    /// Whether a worker that is silent is known to live: a live process holds its lock.
+    fn hangs(&mut self, worker: &WorkerRow) -> bool {
+        let locks = self.vitals.locks.as_ref();
+        let hangs = locks.is_some_and(|locks| locks.is_held(worker.id));
+        if hangs && self.hanging.insert(worker.id) {
+            let (worker, lease) = (worker.id, worker.lease);
+            tracing::warn!(target: TARGET, %worker, ?lease, "a worker is silent for longer than its lease, and its process lives: what it holds stays with it; if it hangs, end that process");
         }
-        self.pace = pace;
-        pace.shown
+        hangs
     }
 
-    /// Whose own lease was not renewed lately cannot tell a dead worker from a database that was away.
-    fn has_expired(&self, other: &WorkerRow, now: Timestamp) -> bool {
-        let host = &self.vitals.host;
-        let may_judge = !self.vitals.forgives() && host.since_renewal() <= self.vitals.outage_min();
-        may_judge && after(other.heartbeat_at, host.config.lease) <= now
+    /// At the first look nothing was watched yet. So that a restart recovers at once what a dead process has left, the
+    /// instants are believed there, if two clocks agree about them.
+    fn was_silent_before(&self, other: &WorkerRow) -> bool {
+        let now = self.vitals.host.real_now();
+        let here = Timestamp::now();
+        let apart = until(now, here).max(until(here, now));
+        apart < other.lease / 2 && super::has_expired(other, now)
     }
 
-    async fn declare_dead(&self, worker: WorkerId, freed: bool) -> StoreResult<()> {
+    /// Whose own lease was not renewed in the later half of such a silence cannot tell a dead worker from a database
+    /// that nobody could write to.
+    fn is_silent(&self, other: &WorkerRow, silence: Duration) -> bool {
+        let renewed = self.vitals.host.since_renewal();
+        silence >= other.lease && renewed <= self.vitals.outage_min() && renewed <= silence / 2
+    }
+
+    async fn declare_dead(&self, worker: WorkerId, watched: Option<Timestamp>) -> StoreResult<()> {
         let host = &self.vitals.host;
-        let (lease, limits) = (host.config.lease, host.config.crashes);
+        let limits = host.config.crashes;
         let clock = Arc::clone(host);
         let declare = move |writer: &mut dyn crate::store::Writer| {
-            let not_after = (!freed).then(|| before(clock.real_now(), lease));
-            writer.declare_dead(worker, not_after, limits, clock.clock.now())
+            writer.declare_dead(worker, watched, limits, clock.clock.now())
         };
         let recovered = host.committer().call("declare_dead", declare).await?;
         if let Some(recovered) = recovered {
@@ -193,32 +244,64 @@ fn probe_interval(host: &Host) -> Duration {
     PROBE_INTERVAL.min(host.config.heartbeat)
 }
 
-fn before(instant: Timestamp, span: Duration) -> Timestamp {
-    instant.checked_sub(span).unwrap_or(Timestamp::MIN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn row(beat: i64) -> WorkerRow {
+        WorkerRow {
+            id: WorkerId(7),
+            heartbeat_at: Timestamp::from_second(beat).unwrap(),
+            lease: 10 * SECOND,
+        }
+    }
+
+    /// One look after so many seconds, of a heartbeat that says this.
+    fn look(sightings: &mut Sightings, begun: Instant, seconds: u32, beat: i64) -> Duration {
+        let at = begun + seconds * SECOND;
+        sightings.begin(at, 3 * SECOND, 0);
+        let silence = sightings.silence(&row(beat), (at, at));
+        sightings.end(&[row(beat)], at);
+        silence
+    }
+
     #[test]
-    fn a_clock_leaps_by_what_it_shows_beyond_the_time_that_passed() {
-        let pace = Pace {
-            shown: Timestamp::from_second(1_700_000_000).unwrap(),
-            at: Instant::now(),
-        };
-        let second = Duration::from_secs(1);
-        let later = |ahead: Duration| Pace {
-            shown: after(pace.shown, second + ahead),
-            at: pace.at + second,
-        };
-        assert_eq!(pace.leap(&later(Duration::ZERO)), Duration::ZERO);
-        assert_eq!(pace.leap(&later(9 * second)), 9 * second);
-        // Set back, nothing looks old.
-        let back = Pace {
-            shown: pace.shown,
-            ..later(second)
-        };
-        assert_eq!(pace.leap(&back), Duration::ZERO);
+    fn silence_is_a_heartbeat_that_does_not_change_whatever_instant_it_says() {
+        let (mut sightings, begun) = (Sightings::default(), Instant::now());
+        // An hour ahead, or long ago: it is the same all the time.
+        for beat in [2_000_000_000, 0] {
+            sightings.of.clear();
+            assert_eq!(look(&mut sightings, begun, 0, beat), Duration::ZERO);
+            for seconds in 1..=10 {
+                let silence = look(&mut sightings, begun, seconds, beat);
+                assert_eq!(silence, seconds * SECOND);
+            }
+            sightings.looked = None;
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_that_changes_is_one_also_backwards() {
+        let (mut sightings, begun) = (Sightings::default(), Instant::now());
+        for seconds in 0..20 {
+            let beat = 1_000 - i64::from(seconds / 2);
+            let silence = look(&mut sightings, begun, seconds, beat);
+            assert!(silence <= SECOND, "{silence:?}");
+        }
+    }
+
+    #[test]
+    fn who_did_not_look_heard_no_silence() {
+        let (mut sightings, begun) = (Sightings::default(), Instant::now());
+        look(&mut sightings, begun, 0, 1);
+        assert_eq!(look(&mut sightings, begun, 2, 1), 2 * SECOND);
+        assert_eq!(look(&mut sightings, begun, 30, 1), Duration::ZERO);
+        assert_eq!(look(&mut sightings, begun, 32, 1), 2 * SECOND);
+        // An outage of our own is one of the database's, perhaps.
+        let at = begun + 33 * SECOND;
+        sightings.begin(at, 3 * SECOND, 1);
+        assert_eq!(sightings.silence(&row(1), (at, at)), Duration::ZERO);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -31,7 +30,6 @@ pub(super) async fn perform<W: Write + Send + ?Sized>(
     let (file, mut pieces) = mpsc::channel(PIECES);
     let source = Source {
         store: Arc::clone(&host.store),
-        lease: host.config.lease,
         is_while_running: export.is_while_running,
         now: host.clock.now(),
     };
@@ -52,7 +50,6 @@ pub(super) async fn perform<W: Write + Send + ?Sized>(
 /// The database that is exported.
 struct Source {
     store: Arc<dyn Store>,
-    lease: Duration,
     is_while_running: bool,
     now: Timestamp,
 }
@@ -94,7 +91,7 @@ impl Source {
         if self.is_while_running {
             return Ok(());
         }
-        let workers = liveness::alive(self.store.as_ref(), self.lease)?;
+        let workers = liveness::alive(self.store.as_ref())?;
         match workers.is_empty() {
             true => Ok(()),
             false => Err(ExportError::WorkersAlive { workers }),

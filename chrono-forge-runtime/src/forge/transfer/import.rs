@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Seek, SeekFrom};
 
-use jiff::Timestamp;
-
 use super::Imported;
 use crate::archive::{Batch, Batches, Line, Reader, Totals};
 use crate::engine::liveness;
@@ -69,10 +67,7 @@ impl Import<'_> {
 
     async fn check_workers(&self) -> Result<(), ImportError> {
         let host = self.forge.host();
-        let lease = host.config.lease;
-        let workers = host
-            .read(move |store| liveness::alive(store, lease))
-            .await?;
+        let workers = host.read(liveness::alive).await?;
         match workers.is_empty() {
             true => Ok(()),
             false => Err(ImportError::WorkersAlive { workers }),
@@ -145,13 +140,12 @@ impl Import<'_> {
     /// what is half imported, and does not begin anew before the import is finished.
     async fn stop_silent_workers(&self) -> StoreResult<()> {
         let host = self.forge.host();
-        let workers = host.read(|store| store.live_workers()).await?;
-        let (lease, limits) = (host.config.lease, host.config.crashes);
+        let workers = host.read(liveness::silent).await?;
+        let limits = host.config.crashes;
         for worker in workers {
             let now = host.real_now();
-            let silent_since = now.checked_sub(lease).unwrap_or(Timestamp::MIN);
             let declare = host.committer().call("import", move |writer| {
-                writer.declare_dead(worker.id, Some(silent_since), limits, now)
+                writer.declare_dead(worker.id, Some(worker.heartbeat_at), limits, now)
             });
             declare.await?;
         }

@@ -65,16 +65,7 @@ pub(crate) fn a_poisoned_run_is_on_the_list(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let run = forge.start_at("p", 1, at(1));
     for _ in 0..7 {
-        let worker = forge
-            .writer
-            .register_worker(&entry("x", "h", 1), at(0))
-            .unwrap();
-        assert_eq!(forge.claim_as(worker, at(5)).len(), 1);
-        forge
-            .writer
-            .declare_dead(worker, None, LIMITS, at(5))
-            .unwrap()
-            .unwrap();
+        forge.die();
     }
     assert_eq!(blocked(&forge), [line(run, None, RunState::Failed, 5)]);
 }

@@ -126,7 +126,7 @@ pub(crate) fn a_dead_worker_claims_nothing_and_is_told(on: &dyn Backend) {
     assert!(claims.runs.is_empty() && claims.worker_dead);
 }
 
-pub(crate) fn suspects_need_the_quarantine_slot_and_take_it_one_at_a_time(on: &dyn Backend) {
+pub(crate) fn half_of_the_suspects_may_be_in_quarantine_at_once(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     for index in 0..10 {
         forge.start_at(&format!("bad{index}"), 0, at(0));
@@ -149,9 +149,45 @@ pub(crate) fn suspects_need_the_quarantine_slot_and_take_it_one_at_a_time(on: &d
     let without = take(&mut forge, 1, false, &["flow"], false);
     assert_eq!(without.runs.len(), 1);
     assert_eq!(without.runs[0].key, "good");
-    let with = take(&mut forge, 5, false, &["flow"], true);
-    assert_eq!(with.runs.len(), 1);
-    assert_eq!(with.runs[0].crashes, 2);
+    forge.start_at("better", 1, at(0));
+    let mut suspects = crate::store::Suspects::none(LIMITS);
+    let ask = |forge: &mut Forge, company| {
+        let request = ClaimRequest {
+            worker: forge.worker,
+            now: at(5),
+            queues: &[room(20)],
+            workflows: &names(&["flow"]),
+            lowest_first: false,
+            quarantine_slot: true,
+            quarantine_from: LIMITS.quarantine_from,
+            company,
+        };
+        forge.writer.claim_due(&request).unwrap().runs
+    };
+    let first = ask(&mut forge, suspects);
+    let is_suspect = |run: &&ClaimedRun| run.crashes == 2;
+    assert_eq!(
+        (first.iter().filter(is_suspect).count(), first.len()),
+        (5, 6)
+    );
+    (0..5).for_each(|_| suspects.enter(2));
+    // As many wait as execute, and what stands behind them is reached all the same.
+    forge.start_at("best", 1, at(0));
+    let second = ask(&mut forge, suspects);
+    assert_eq!(second.iter().filter(is_suspect).count(), 0);
+    assert_eq!(second[0].key, "best");
+    // Two of them are done.
+    suspects.executing -= 2;
+    assert_eq!(ask(&mut forge, suspects).len(), 1);
+}
+
+pub(crate) fn company_is_halved_by_each_death(_: &dyn Backend) {
+    let most: Vec<u32> = (2..8).map(|crashes| LIMITS.company_of(crashes)).collect();
+    assert_eq!(most, [16, 8, 4, 2, 1, 1]);
+    let mut suspects = crate::store::Suspects::none(LIMITS);
+    assert!(suspects.admits(6, 9) && suspects.is_open());
+    suspects.enter(6);
+    assert!(!suspects.is_open() && !suspects.admits(2, 9), "alone");
 }
 
 fn take(
@@ -169,6 +205,7 @@ fn take(
         lowest_first,
         quarantine_slot,
         quarantine_from: LIMITS.quarantine_from,
+        company: crate::store::Suspects::none(LIMITS),
     };
     forge.writer.claim_due(&request).unwrap()
 }
@@ -193,6 +230,7 @@ pub(crate) fn a_claim_of_urgent_runs_leaves_the_others_where_they_are(on: &dyn B
         lowest_first: false,
         quarantine_slot: true,
         quarantine_from: LIMITS.quarantine_from,
+        company: crate::store::Suspects::none(LIMITS),
     };
     let runs = forge.writer.claim_due(&request).unwrap().runs;
     let keys: Vec<&str> = runs.iter().map(|run| &*run.key).collect();

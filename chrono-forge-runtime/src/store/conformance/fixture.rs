@@ -22,6 +22,9 @@ pub(crate) const LIMITS: CrashLimits = CrashLimits {
     poison_at: 5,
 };
 
+/// The lease of every worker here.
+pub(crate) const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The instant `seconds` after the tests' beginning.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -118,6 +121,7 @@ impl Forge {
             lowest_first: false,
             quarantine_slot: true,
             quarantine_from: LIMITS.quarantine_from,
+            company: Suspects::none(LIMITS),
         };
         self.writer.claim_due(&request).unwrap().runs
     }
@@ -224,12 +228,27 @@ pub(crate) fn error(step: Option<&str>, attempt: u32, message: &str) -> ErrorRow
     }
 }
 
+impl Forge {
+    /// A worker claims everything, begins it and dies.
+    pub(crate) fn die(&mut self) -> Recovered {
+        let entry = entry("x", "h", 1);
+        let worker = self.writer.register_worker(&entry, at(0)).unwrap();
+        let held = self.claim_as(worker, at(5));
+        assert_eq!(held.len(), 1);
+        let begun: Vec<_> = held.iter().map(known).collect();
+        self.writer.note_suspects(worker, &begun).unwrap();
+        let recovered = self.writer.declare_dead(worker, None, LIMITS, at(5));
+        recovered.unwrap().unwrap()
+    }
+}
+
 /// A worker as it enters; it serves nothing by name.
 pub(crate) fn entry(name: &'static str, host: &'static str, pid: u32) -> WorkerEntry<'static> {
     WorkerEntry {
         name,
         host,
         pid,
+        lease: LEASE,
         workflows: &[],
         queues: &[],
     }

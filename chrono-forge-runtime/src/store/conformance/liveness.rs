@@ -3,7 +3,6 @@
 use super::backend::Backend;
 use super::fixture::*;
 use crate::record::*;
-use crate::store::Recovered;
 
 pub(crate) fn a_worker_lives_until_it_retires(on: &dyn Backend) {
     let mut forge = Forge::on(on);
@@ -76,7 +75,7 @@ pub(crate) fn a_worker_with_a_fresh_heartbeat_is_not_declared_dead(on: &dyn Back
 pub(crate) fn progress_forgives_crashes(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     forge.start_at("p", 1, at(1));
-    die(&mut forge);
+    forge.die();
     let run = forge.claim(at(5)).remove(0);
     assert_eq!(run.crashes, 1);
     let plan = Plan {
@@ -92,10 +91,10 @@ pub(crate) fn five_deaths_in_quarantine_poison_a_run(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let run = forge.start_at("p", 1, at(1));
     for deaths in 1..=6 {
-        assert_eq!(die(&mut forge).poisoned, 0);
+        assert_eq!(forge.die().poisoned, 0);
         assert_eq!(forge.row(run).crashes, deaths);
     }
-    assert_eq!(die(&mut forge).poisoned, 1);
+    assert_eq!(forge.die().poisoned, 1);
     let row = forge.row(run);
     assert_eq!(
         (row.state, row.wake_at, row.locked_by),
@@ -229,16 +228,57 @@ pub(crate) fn a_worker_does_not_hand_back_what_another_one_holds(on: &dyn Backen
     assert_eq!(forge.row(run.id).locked_by, Some(other.0));
 }
 
-/// A worker claims everything and dies.
-fn die(forge: &mut Forge) -> Recovered {
-    let worker = forge
-        .writer
-        .register_worker(&entry("x", "h", 1), at(0))
-        .unwrap();
-    assert_eq!(forge.claim_as(worker, at(5)).len(), 1);
+pub(crate) fn a_suspect_that_had_not_begun_is_not_counted_as_crashed(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.start_at("p", 1, at(1));
+    for _ in 0..2 {
+        forge.die();
+    }
+    for _ in 0..9 {
+        let worker = forge
+            .writer
+            .register_worker(&entry("x", "h", 1), at(0))
+            .unwrap();
+        let held = forge.claim_as(worker, at(5)).remove(0);
+        // Begun under another claim, or another run.
+        let others = [
+            (run, Epoch(held.epoch.0 - 1)),
+            (RunId(run.0 + 1), held.epoch),
+        ];
+        forge.writer.note_suspects(worker, &others).unwrap();
+        let recovered = forge.writer.declare_dead(worker, None, LIMITS, at(5));
+        let recovered = recovered.unwrap().unwrap();
+        assert_eq!((recovered.due, recovered.poisoned), (1, 0));
+        assert_eq!(forge.row(run).crashes, 2);
+    }
+}
+
+pub(crate) fn a_death_that_was_none_is_no_crash(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let (taken, done_before) = (forge.running("taken"), forge.running("done"));
+    forge.end(&done_before, done("1"));
     forge
         .writer
-        .declare_dead(worker, None, LIMITS, at(5))
-        .unwrap()
-        .unwrap()
+        .declare_dead(forge.worker, None, LIMITS, at(5))
+        .unwrap();
+    assert_eq!(forge.row(taken.id).crashes, 1);
+    let held = [known(&taken), known(&done_before)];
+    forge.writer.came_back(&held).unwrap();
+    assert_eq!(forge.row(taken.id).crashes, 0);
+    forge.writer.came_back(&held).unwrap();
+    let row = forge.row(taken.id);
+    assert_eq!((row.state, row.crashes), (RunState::Idle, 0));
+    assert_eq!(forge.row(done_before.id).state, RunState::Completed);
+}
+
+pub(crate) fn what_loses_its_pass_again_and_again_goes_into_quarantine(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let (run, ended) = (forge.running("p"), forge.running("q"));
+    forge.end(&ended, done("1"));
+    for id in [run.id, ended.id] {
+        forge.writer.quarantine(id, 2).unwrap();
+        forge.writer.quarantine(id, 2).unwrap();
+    }
+    let crashes = [run.id, ended.id].map(|id| forge.row(id).crashes);
+    assert_eq!(crashes, [2, 0]);
 }

@@ -41,6 +41,7 @@ fn drain(database: &dyn Database) -> Vec<RunId> {
             lowest_first: false,
             quarantine_slot: false,
             quarantine_from: 2,
+            company: crate::store::Suspects::none(LIMITS),
         };
         let claims = writer.claim_due(&request).unwrap();
         if claims.runs.is_empty() {

@@ -26,8 +26,8 @@ pub(super) use marks::{Marks, Range};
 /// left after one look, however many workflows are served; one that has marks is looked at by them, since its own
 /// beginning may be behind a million dead entries.
 ///
-/// Only what is read is locked, and only what there is room for is read. Of the suspects among them the first is
-/// taken, the others stay as they are.
+/// Only what is read is locked, and only what there is room for is read. Of the suspects among them as many are taken as
+/// [`Suspects`](crate::store::Suspects) lets be beside each other, the others stay as they are.
 pub(super) const CLAIM: &str = "
 WITH worker AS MATERIALIZED (
     SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR KEY SHARE
@@ -35,7 +35,10 @@ WITH worker AS MATERIALIZED (
     SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
 ), due AS MATERIALIZED (
     SELECT d.id, d.crashes, d.wake_at, row_number() OVER () AS place,
-        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects
+        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects,
+        count(*) FILTER (WHERE d.crashes >= ?) OVER () AS waiting,
+        min(1 << least(greatest(? - d.crashes, 0), 16)::int) FILTER (WHERE d.crashes >= ?)
+            OVER (ROWS UNBOUNDED PRECEDING) AS company
     FROM worker
     CROSS JOIN unnest(?, ?) WITH ORDINALITY AS visit (queue, most, place)
     CROSS JOIN LATERAL (
@@ -81,7 +84,8 @@ WITH worker AS MATERIALIZED (
         started_at = coalesce(w.started_at, ?),
         updated_at = ?
     FROM due CROSS JOIN worker
-    WHERE w.id = due.id AND (due.crashes < ? OR due.suspects = 1)
+    WHERE w.id = due.id AND (due.crashes < ?
+        OR due.suspects <= least(due.company, ?) - ? AND 2 * due.suspects <= due.waiting + 1 - ?)
     RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, w.lock_epoch, w.args,
         w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
 ), entered AS (
@@ -166,7 +170,8 @@ fn look(
         &mut taken,
     )?;
     let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
-    if taken.claims.runs.iter().any(is_suspect) && visits.subtract(&taken.claims.runs) {
+    let stand_in_front = request.company.executing > 0 || taken.claims.runs.iter().any(is_suspect);
+    if request.quarantine_slot && stand_in_front && visits.subtract(&taken.claims.runs) {
         take(conn, request, (&visits, marks, false), &mut taken)?;
     }
     if taken.claims.runs.is_empty() {
@@ -182,12 +187,17 @@ fn take(
     taken: &mut Taken,
 ) -> QueryResult<()> {
     let (now, suspect_from): (Timestamp, u32) = (request.now, request.quarantine_from);
-    let binds: [Bind<'_>; 18] = [
+    let company = request.company;
+    let executing = company.executing;
+    let binds: [Bind<'_>; 24] = [
         request.worker.0.into(),
         texts(marks.iter().map(|(range, _)| &*range.queue)),
         ints(marks.iter().map(|(range, _)| range.level.0.into())),
         texts(marks.iter().map(|(range, _)| &*range.workflow)),
         instants(marks.iter().map(|(_, at)| *at)),
+        suspect_from.into(),
+        suspect_from.into(),
+        company.limits.last_of_company().into(),
         suspect_from.into(),
         texts(visits.rooms.iter().map(|(queue, _)| *queue)),
         ints(visits.rooms.iter().map(|(_, most)| *most)),
@@ -200,6 +210,9 @@ fn take(
         now.into(),
         now.into(),
         suspect_from.into(),
+        company.most.into(),
+        executing.into(),
+        executing.into(),
         request.worker.0.into(),
     ];
     type Row = (DueRow, String, PgTimestamp, PgTimestamp);

@@ -6,6 +6,7 @@
 
 mod death;
 mod heartbeat;
+pub(super) mod trouble;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use super::bind::{instant, ints};
 use super::statement::Stmt;
 use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::shared::codes::{lease_of, micros_of};
 use crate::store::{WorkerEntry, WorkerRow};
 
 pub(super) use death::{declare_dead, retire};
@@ -25,8 +27,8 @@ pub(super) use heartbeat::{compare, renew};
 
 const REGISTER: &str = "
 INSERT INTO chrono_forge_workers
-    (name, host, pid, workflows, queues, started_at, heartbeat_at)
-VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id";
+    (name, host, pid, workflows, queues, started_at, heartbeat_at, lease_micros)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
 
 const HOLD_ALIVE: &str = "
 SELECT id FROM chrono_forge_workers
@@ -57,8 +59,8 @@ UPDATE chrono_forge_workflows AS w SET
 FROM unnest(?, ?) AS v (id, epoch)
 WHERE w.id = v.id AND w.locked_by = ? AND w.lock_epoch = v.epoch";
 
-const LIVE: &str =
-    "SELECT id, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
+const LIVE: &str = "
+SELECT id, heartbeat_at, lease_micros FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -70,9 +72,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     heartbeat::RENEW,
     heartbeat::EXCEPTIONS,
     death::LOCK,
-    death::LOCK_SILENT,
+    death::LOCK_UNCHANGED,
     death::STOP,
     death::POISON,
+    trouble::CAME_BACK,
+    trouble::QUARANTINE,
+    trouble::NOTE_SUSPECTS,
+    trouble::NOTE_STUCK,
     death::EXPLAIN,
     death::BLOCK,
 ];
@@ -92,6 +98,7 @@ pub(super) fn register(
         list(worker.queues).into(),
         now.into(),
         now.into(),
+        micros_of(worker.lease).into(),
     ];
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(REGISTER, &binds).load(conn)?;
     rows.first()
@@ -146,10 +153,12 @@ pub(super) fn release_orphans(
 
 /// Workers that have not stopped.
 pub(super) fn live(conn: &mut PgConnection) -> QueryResult<Vec<WorkerRow>> {
-    let rows: Vec<(i64, PgTimestamp)> = Stmt::<(BigInt, Timestamptz)>::new(LIVE, &[]).load(conn)?;
-    let worker = |(id, at)| WorkerRow {
+    type Row = (i64, PgTimestamp, i64);
+    let rows: Vec<Row> = Stmt::<(BigInt, Timestamptz, BigInt)>::new(LIVE, &[]).load(conn)?;
+    let worker = |(id, at, lease)| WorkerRow {
         id: WorkerId(id),
         heartbeat_at: instant(at),
+        lease: lease_of(lease),
     };
     Ok(rows.into_iter().map(worker).collect())
 }

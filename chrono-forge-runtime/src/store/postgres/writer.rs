@@ -25,7 +25,6 @@ pub(super) struct PostgresWriter {
     session: Session,
     notifies: bool,
     schema: String,
-    lease: Duration,
     marks: Arc<claim::Marks>,
 }
 
@@ -38,7 +37,6 @@ impl PostgresWriter {
             session,
             notifies: source.hears(),
             schema: source.options.schema.clone(),
-            lease: source.options.lease,
             marks: Arc::clone(marks),
         })
     }
@@ -236,13 +234,36 @@ impl Writer for PostgresWriter {
     fn declare_dead(
         &mut self,
         worker: WorkerId,
-        not_after: Option<Timestamp>,
+        watched: Option<Timestamp>,
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
-        let bounds = (self.lease, limits);
         self.write("declare_dead", |conn| {
-            worker::declare_dead(conn, worker, not_after, bounds, now)
+            worker::declare_dead(conn, worker, watched, limits, now)
+        })
+    }
+
+    fn note_suspects(&mut self, worker: WorkerId, suspects: &[(RunId, Epoch)]) -> StoreResult<()> {
+        self.session.single("note_suspects", PATIENCE, |conn| {
+            worker::trouble::note_suspects(conn, worker, suspects)
+        })
+    }
+
+    fn came_back(&mut self, held: &[(RunId, Epoch)]) -> StoreResult<()> {
+        self.session.single("came_back", PATIENCE, |conn| {
+            worker::trouble::came_back(conn, held)
+        })
+    }
+
+    fn quarantine(&mut self, run: RunId, crashes: u32) -> StoreResult<()> {
+        self.session.single("quarantine", PATIENCE, |conn| {
+            worker::trouble::quarantine(conn, run, crashes)
+        })
+    }
+
+    fn note_stuck(&mut self, worker: WorkerId, stuck: Option<&str>) -> StoreResult<()> {
+        self.session.single("note_stuck", PATIENCE, |conn| {
+            worker::trouble::note_stuck(conn, worker, stuck)
         })
     }
 

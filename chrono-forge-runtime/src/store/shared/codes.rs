@@ -1,5 +1,7 @@
 //! Numbers as they are stored, and what they mean.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::result::Error;
 
@@ -39,4 +41,14 @@ pub(in crate::store) fn unsigned(stored: i64) -> u64 {
 /// A number of rows or bytes, as it is stored.
 pub(in crate::store) fn signed(counted: u64) -> i64 {
     i64::try_from(counted).unwrap_or(i64::MAX)
+}
+
+/// A worker's lease as its row has it.
+pub(in crate::store) fn micros_of(lease: Duration) -> i64 {
+    i64::try_from(lease.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A worker's lease as its row told it.
+pub(in crate::store) fn lease_of(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }

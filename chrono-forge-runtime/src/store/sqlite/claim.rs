@@ -11,7 +11,7 @@ use super::statement::Stmt;
 use super::{held, worker};
 use crate::record::{ClaimedRun, Level, RunId};
 use crate::store::shared::claim::{DueRow, claimed, visits};
-use crate::store::{ClaimRequest, Claims};
+use crate::store::{ClaimRequest, Claims, Suspects};
 
 /// The nesting of the loops is the order of the answer: levels, then workflows, then the instant.
 /// `CROSS JOIN` keeps the nesting, the unary plus keeps `state` out of the choice of an index. A level
@@ -69,7 +69,7 @@ pub(super) fn claim_due(
         });
     }
     let mut claims = Claims::default();
-    let mut quarantine = request.quarantine_slot;
+    let mut quarantine = request.quarantine_slot.then_some(request.company);
     for room in request.queues {
         for (levels, limit) in visits(room, request.lowest_first) {
             let from = (&*room.queue, &*levels, limit);
@@ -89,13 +89,13 @@ pub(super) fn claim_due(
     Ok(claims)
 }
 
-/// Due runs of one queue and of these levels in the order asked for. `quarantine` is the one place for a run that keeps
-/// killing its workers; it is used up by the first such run.
+/// Due runs of one queue and of these levels in the order asked for. `quarantine` is the company of those that may be
+/// killing their workers, if any may be taken.
 fn due(
     conn: &mut SqliteConnection,
     request: &ClaimRequest<'_>,
     (queue, levels, limit): (&str, &[Level], u32),
-    quarantine: &mut bool,
+    quarantine: &mut Option<Suspects>,
 ) -> QueryResult<Vec<ClaimedRun>> {
     if limit == 0 {
         return Ok(Vec::new());
@@ -112,22 +112,35 @@ fn due(
         ];
         let rows: Vec<(DueRow, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
-        let mut open = *quarantine;
-        let mut taken: Vec<ClaimedRun> = rows
+        let mut company = *quarantine;
+        let rows: Vec<ClaimedRun> = rows
             .into_iter()
             .map(|(row, created_at)| claimed(row, queue.to_owned(), instant(created_at)))
-            .filter(|run| run.crashes < request.quarantine_from || std::mem::take(&mut open))
             .collect();
+        let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
+        let mut waiting = rows.iter().filter(|run| is_suspect(run)).count() as u32;
+        let mut may_take = |run: &ClaimedRun| {
+            let Some(company) = company.as_mut().filter(|_| is_suspect(run)) else {
+                return !is_suspect(run);
+            };
+            let admitted = company.admits(run.crashes, waiting);
+            if admitted {
+                company.enter(run.crashes);
+                waiting -= 1;
+            }
+            admitted
+        };
+        let mut taken: Vec<ClaimedRun> = rows.into_iter().filter(|run| may_take(run)).collect();
         // Runs that must wait for quarantine stood in front of others: look further.
         if taken.len() < wanted && !last {
             window = window.saturating_mul(2);
             continue;
         }
         taken.truncate(wanted);
-        let suspect = taken
-            .iter()
-            .any(|run| run.crashes >= request.quarantine_from);
-        *quarantine &= !suspect;
+        if let Some(company) = quarantine {
+            let suspects = taken.iter().filter(|run| is_suspect(run));
+            suspects.for_each(|run| company.enter(run.crashes));
+        }
         return Ok(taken);
     }
 }

@@ -1,29 +1,70 @@
 //! One lock file per worker, beside the database: the operating system frees the lock with the
 //! process, so a crash is known at once and not when the lease ends.
+//!
+//! Some file systems grant every lock. There the files would say that everybody is dead, so a store tries two locks
+//! on one file before it believes any.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::WorkerId;
 use crate::store::{StoreResult, WorkerLocks};
 
+/// Takes the lock of a file, as [`File::try_lock`] does.
+pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
+
 /// `<database>-worker-<id>.lock`.
 pub(super) struct LockFiles {
     database: PathBuf,
+    try_lock: TryLock,
 }
 
 impl LockFiles {
-    pub(super) fn new(database: &Path) -> Self {
+    pub(super) fn new(database: &Path, try_lock: TryLock) -> Self {
         Self {
             database: database.to_owned(),
+            try_lock,
         }
     }
 
     fn path(&self, worker: WorkerId, ending: &str) -> PathBuf {
+        self.beside(&format!("worker-{worker}.{ending}"))
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
         let mut path = self.database.clone().into_os_string();
-        path.push(format!("-worker-{worker}.{ending}"));
+        path.push(format!("-{name}"));
         path.into()
+    }
+
+    /// Whether a lock that is held is refused to others. What cannot be tried is told by [`WorkerLocks::hold`].
+    pub(super) fn are_kept(&self) -> bool {
+        static TRIALS: AtomicU64 = AtomicU64::new(0);
+        let trial = TRIALS.fetch_add(1, Ordering::Relaxed);
+        let path = self.beside(&format!("trial-{}-{trial}.lock", std::process::id()));
+        let are_kept = self.try_two(&path);
+        let _ = std::fs::remove_file(&path);
+        are_kept.unwrap_or(true)
+    }
+
+    fn try_two(&self, path: &Path) -> std::io::Result<bool> {
+        let first = File::create(path)?;
+        if (self.try_lock)(&first).is_err() {
+            // No locks at all prove as little.
+            return Ok(false);
+        }
+        let second = OpenOptions::new().write(true).open(path)?;
+        Ok((self.try_lock)(&second).is_err())
+    }
+
+    /// What taking the lock came to; `None` when there is no file.
+    fn probe(&self, worker: WorkerId) -> Option<Result<(), TryLockError>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .open(self.path(worker, "lock"));
+        file.ok().map(|file| (self.try_lock)(&file))
     }
 }
 
@@ -33,7 +74,7 @@ impl WorkerLocks for LockFiles {
         let (hidden, path) = (self.path(worker, "lock-new"), self.path(worker, "lock"));
         let lock = || {
             let file = File::create(&hidden)?;
-            file.try_lock()?;
+            (self.try_lock)(&file)?;
             std::fs::rename(&hidden, &path)?;
             Ok::<_, std::io::Error>(file)
         };
@@ -45,18 +86,34 @@ impl WorkerLocks for LockFiles {
     }
 
     fn is_free(&self, worker: WorkerId) -> bool {
-        let file = OpenOptions::new()
-            .write(true)
-            .open(self.path(worker, "lock"));
-        match file.map(|file| file.try_lock()) {
-            Ok(Ok(())) => true,
-            // A file system without locks must not declare the living dead.
-            Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) | Err(_) => false,
-        }
+        // A file system without locks must not declare the living dead.
+        matches!(self.probe(worker), Some(Ok(())))
+    }
+
+    fn is_held(&self, worker: WorkerId) -> bool {
+        matches!(self.probe(worker), Some(Err(TryLockError::WouldBlock)))
     }
 
     fn remove(&self, worker: WorkerId) {
         // Whoever declares the worker dead may come second; a file that stays does no harm.
         let _ = std::fs::remove_file(self.path(worker, "lock"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_that_everybody_gets_are_not_believed() {
+        let folder =
+            std::env::temp_dir().join(format!("chrono-forge-locks-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let of = |try_lock| LockFiles::new(&folder.join("forge.db"), try_lock);
+        assert!(of(File::try_lock).are_kept());
+        assert!(!of(|_| Ok(())).are_kept());
+        let left = std::fs::read_dir(&folder).unwrap().count();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(left, 0);
     }
 }

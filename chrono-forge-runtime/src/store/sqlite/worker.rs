@@ -2,6 +2,7 @@
 
 mod death;
 mod heartbeat;
+pub(super) mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use super::bind::{id_list, instant, name_list, pair_list};
 use super::held;
 use super::statement::Stmt;
 use crate::record::{Epoch, RunId, WorkerId};
+use crate::store::shared::codes::{lease_of, micros_of};
 use crate::store::{WorkerEntry, WorkerRow};
 
 pub(super) use death::declare_dead;
@@ -37,6 +39,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     STILL_HELD,
     heartbeat::EXCEPTIONS,
     death::POISON,
+    trouble::CAME_BACK,
+    trouble::QUARANTINE,
     death::EXPLAIN,
     death::BLOCK,
 ];
@@ -49,8 +53,8 @@ pub(super) fn register(
 ) -> QueryResult<WorkerId> {
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
         "INSERT INTO chrono_forge_workers
-            (name, host, pid, workflows, queues, started_at, heartbeat_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (name, host, pid, workflows, queues, started_at, heartbeat_at, lease_micros)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         &[
             worker.name.into(),
             worker.host.into(),
@@ -59,6 +63,7 @@ pub(super) fn register(
             name_list(worker.queues).into(),
             now.into(),
             now.into(),
+            micros_of(worker.lease).into(),
         ],
     )
     .load(conn)?;
@@ -128,14 +133,16 @@ pub(super) fn release_orphans(
 
 /// Workers that have not stopped.
 pub(super) fn live(conn: &mut SqliteConnection) -> QueryResult<Vec<WorkerRow>> {
-    let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(
-        "SELECT id, heartbeat_at FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id",
+    let rows: Vec<(i64, i64, i64)> = Stmt::<(BigInt, BigInt, BigInt)>::new(
+        "SELECT id, heartbeat_at, lease_micros FROM chrono_forge_workers
+        WHERE stopped_at IS NULL ORDER BY id",
         &[],
     )
     .load(conn)?;
-    let worker = |(id, at)| WorkerRow {
+    let worker = |(id, at, lease)| WorkerRow {
         id: WorkerId(id),
         heartbeat_at: instant(at),
+        lease: lease_of(lease),
     };
     Ok(rows.into_iter().map(worker).collect())
 }

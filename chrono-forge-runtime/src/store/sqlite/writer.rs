@@ -196,12 +196,34 @@ impl Writer for SqliteWriter {
     fn declare_dead(
         &mut self,
         worker: WorkerId,
-        not_after: Option<Timestamp>,
+        watched: Option<Timestamp>,
         limits: CrashLimits,
         now: Timestamp,
     ) -> StoreResult<Option<Recovered>> {
         self.write("declare_dead", |conn| {
-            worker::declare_dead(conn, worker, not_after, limits, now)
+            worker::declare_dead(conn, worker, watched, limits, now)
+        })
+    }
+
+    fn note_suspects(&mut self, worker: WorkerId, suspects: &[(RunId, Epoch)]) -> StoreResult<()> {
+        self.write("note_suspects", |conn| {
+            worker::trouble::note_suspects(conn, worker, suspects)
+        })
+    }
+
+    fn came_back(&mut self, held: &[(RunId, Epoch)]) -> StoreResult<()> {
+        self.write("came_back", |conn| worker::trouble::came_back(conn, held))
+    }
+
+    fn quarantine(&mut self, run: RunId, crashes: u32) -> StoreResult<()> {
+        self.write("quarantine", |conn| {
+            worker::trouble::quarantine(conn, run, crashes)
+        })
+    }
+
+    fn note_stuck(&mut self, worker: WorkerId, stuck: Option<&str>) -> StoreResult<()> {
+        self.write("note_stuck", |conn| {
+            worker::trouble::note_stuck(conn, worker, stuck)
         })
     }
 

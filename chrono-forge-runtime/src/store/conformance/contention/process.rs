@@ -64,6 +64,7 @@ impl<'a> Process<'a> {
             lowest_first: self.random.bool(),
             quarantine_slot: true,
             quarantine_from: u32::MAX,
+            company: Suspects::none(LIMITS),
         };
         let claims = insist(|| self.writer.claim_due(&request));
         if claims.worker_dead {

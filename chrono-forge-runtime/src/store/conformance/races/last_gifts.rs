@@ -68,6 +68,10 @@ pub(crate) fn runs_claimed_at_the_death_of_their_worker(on: &dyn Backend) {
             lowest_first: false,
             quarantine_slot: true,
             quarantine_from: LIMITS.quarantine_from,
+            company: Suspects::none(CrashLimits {
+                quarantine_from: 2,
+                poison_at: 5,
+            }),
         };
         writer.claim_due(&request).unwrap()
     };
@@ -114,6 +118,10 @@ pub(crate) fn a_heartbeat_keeps_what_is_claimed_beside_it(on: &dyn Backend) {
             lowest_first: false,
             quarantine_slot: true,
             quarantine_from: LIMITS.quarantine_from,
+            company: Suspects::none(CrashLimits {
+                quarantine_from: 2,
+                poison_at: 5,
+            }),
         };
         let direct = start(&format!("{}?", run.key), "flow", 1, Some(worker));
         let claimed = writer.claim_due(&request).unwrap().runs.len();

@@ -124,13 +124,7 @@ pub(crate) fn a_poisoned_run_is_claimed_like_any_other_after_its_retry(on: &dyn 
     let mut forge = Forge::on(on);
     let run = forge.start_at("p", 1, at(1));
     for _ in 0..7 {
-        let worker = forge
-            .writer
-            .register_worker(&entry("x", "h", 1), at(0))
-            .unwrap();
-        assert_eq!(forge.claim_as(worker, at(5)).len(), 1);
-        let dead = forge.writer.declare_dead(worker, None, LIMITS, at(5));
-        dead.unwrap().unwrap();
+        forge.die();
     }
     let (_, message) = forge.row(run).last_error.unwrap();
     assert!(message.contains("forge.retry"), "{message}");

@@ -30,6 +30,7 @@ fn workers_claim_disjoint_runs() {
             lowest_first: false,
             quarantine_slot: true,
             quarantine_from: LIMITS.quarantine_from,
+            company: Suspects::none(LIMITS),
         };
         let mut runs: Vec<RunId> = Vec::new();
         loop {

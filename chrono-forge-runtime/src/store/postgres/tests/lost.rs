@@ -217,6 +217,7 @@ fn claims_are_known_or_orphans() {
                 lowest_first: false,
                 quarantine_slot: true,
                 quarantine_from: LIMITS.quarantine_from,
+                company: Suspects::none(LIMITS),
             };
             match world.writer.claim_due(&request) {
                 Ok(claims) => break claims,

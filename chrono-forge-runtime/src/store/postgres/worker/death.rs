@@ -1,30 +1,26 @@
 //! The end of a worker: what it holds goes back to the queue, and what keeps killing workers is stopped.
 
-use std::time::Duration;
-
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use jiff::Timestamp;
 
 use crate::record::WorkerId;
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
-use crate::store::shared::held::{HeldRun, poisoned_and_due};
+use crate::store::shared::held::{Estate, HeldRun};
 use crate::store::{CrashLimits, Recovered};
 
 /// `FOR UPDATE`: changing `stopped_at` alone would not wait for those who are giving it something to hold.
 pub(super) const LOCK: &str =
-    "SELECT id FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR UPDATE";
+    "SELECT id, executes FROM chrono_forge_workers WHERE id = ? AND stopped_at IS NULL FOR UPDATE";
 
-/// The same if the lease has run out. The first bound is the caller's; by the second the server's own clock must
-/// agree, so that a caller whose clock has gone wrong kills nobody. A heartbeat that this clock
-/// has not reached was told by a clock of its own, and says nothing to it.
-pub(super) const LOCK_SILENT: &str = "
-SELECT id FROM chrono_forge_workers
-WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ? AND NOT heartbeat_at BETWEEN
-    clock_timestamp() - ? * interval '1 microsecond' AND clock_timestamp()
+/// The same if it has not renewed its lease since it was watched. Which instant is written there says nothing: clocks
+/// are set, and hosts disagree.
+pub(super) const LOCK_UNCHANGED: &str = "
+SELECT id, executes FROM chrono_forge_workers
+WHERE id = ? AND stopped_at IS NULL AND heartbeat_at = ?
 FOR UPDATE";
 
 pub(super) const STOP: &str = "UPDATE chrono_forge_workers SET stopped_at = ? WHERE id = ?";
@@ -59,32 +55,35 @@ FROM chrono_forge_workflows WHERE id = ANY(?)
 ORDER BY id
 ON CONFLICT (workflow_id) DO UPDATE SET state = excluded.state, since = excluded.since";
 
-/// See [`Writer::declare_dead`](crate::store::Writer::declare_dead). No lease is shorter than `lease`.
+type LockedRow = (BigInt, Nullable<Text>);
+type Locked = (i64, Option<String>);
+
+/// See [`Writer::declare_dead`](crate::store::Writer::declare_dead).
 pub(in crate::store::postgres) fn declare_dead(
     conn: &mut PgConnection,
     worker: WorkerId,
-    not_after: Option<Timestamp>,
-    (lease, limits): (Duration, CrashLimits),
+    watched: Option<Timestamp>,
+    limits: CrashLimits,
     now: Timestamp,
 ) -> QueryResult<Option<Recovered>> {
-    let found: Vec<(i64,)> = match not_after {
-        None => Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into()]).load(conn)?,
-        Some(not_after) => {
-            let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
-            let binds = [worker.0.into(), not_after.into(), lease.into()];
-            Stmt::<(BigInt,)>::new(LOCK_SILENT, &binds).load(conn)?
+    let found: Vec<Locked> = match watched {
+        None => Stmt::<LockedRow>::new(LOCK, &[worker.0.into()]).load(conn)?,
+        Some(watched) => {
+            let binds = [worker.0.into(), watched.into()];
+            Stmt::<LockedRow>::new(LOCK_UNCHANGED, &binds).load(conn)?
         }
     };
-    if found.is_empty() {
+    let Some((_, executes)) = found.into_iter().next() else {
         return Ok(None);
-    }
+    };
     let mut recovered = Recovered::default();
     stop(conn, worker, now, |conn, held| {
-        let (poisoned, due) = poisoned_and_due(held, limits);
-        recovered.due += due.len() as u64;
-        recovered.poisoned += poisoned.len() as u64;
-        super::hand_back(conn, &due, 1, now)?;
-        poison(conn, &poisoned, limits, now)
+        let estate = Estate::of(held, executes.as_deref(), limits);
+        recovered.due += estate.due();
+        recovered.poisoned += estate.poisoned.len() as u64;
+        super::hand_back(conn, &estate.suspected, 1, now)?;
+        super::hand_back(conn, &estate.unbegun, 0, now)?;
+        poison(conn, &estate.poisoned, limits, now)
     })?;
     Ok(Some(recovered))
 }
@@ -95,7 +94,7 @@ pub(in crate::store::postgres) fn retire(
     worker: WorkerId,
     now: Timestamp,
 ) -> QueryResult<()> {
-    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(LOCK, &[worker.0.into()]).load(conn)?;
+    let found: Vec<Locked> = Stmt::<LockedRow>::new(LOCK, &[worker.0.into()]).load(conn)?;
     if found.is_empty() {
         return Ok(());
     }

@@ -1,10 +1,11 @@
 //! Declaring a worker dead: its runs go back to the queue, and those that keep killing are stopped.
 
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use jiff::Timestamp;
 
 use crate::record::WorkerId;
-use crate::store::shared::held::poisoned_and_due;
+use crate::store::shared::held::Estate;
 use crate::store::sqlite::bind::id_list;
 use crate::store::sqlite::held;
 use crate::store::sqlite::statement::Stmt;
@@ -12,7 +13,9 @@ use crate::store::{CrashLimits, Recovered};
 
 const STOP: &str = "
 UPDATE chrono_forge_workers SET stopped_at = ?
-WHERE id = ? AND stopped_at IS NULL AND heartbeat_at <= ifnull(?, heartbeat_at)";
+WHERE id = ? AND stopped_at IS NULL AND heartbeat_at = ifnull(?, heartbeat_at)";
+
+const EXECUTES: &str = "SELECT executes FROM chrono_forge_workers WHERE id = ?";
 
 /// The error row of a poisoned run counts as one more workflow-level failure.
 pub(super) const POISON: &str = "
@@ -46,21 +49,25 @@ ON CONFLICT (workflow_id) DO UPDATE SET state = excluded.state, since = excluded
 pub(in crate::store::sqlite) fn declare_dead(
     conn: &mut SqliteConnection,
     worker: WorkerId,
-    not_after: Option<Timestamp>,
+    watched: Option<Timestamp>,
     limits: CrashLimits,
     now: Timestamp,
 ) -> QueryResult<Option<Recovered>> {
-    let stop = [now.into(), worker.0.into(), not_after.into()];
+    let stop = [now.into(), worker.0.into(), watched.into()];
     if Stmt::<()>::new(STOP, &stop).execute(conn)? == 0 {
         return Ok(None);
     }
-    let (poisoned, due) = poisoned_and_due(&held::runs(conn, worker)?, limits);
-    super::hand_back(conn, &due, 1, now)?;
-    poison(conn, &poisoned, limits, now)?;
+    let executes: Vec<(Option<String>,)> =
+        Stmt::<(Nullable<Text>,)>::new(EXECUTES, &[worker.0.into()]).load(conn)?;
+    let executes = executes.into_iter().next().and_then(|(pairs,)| pairs);
+    let estate = Estate::of(&held::runs(conn, worker)?, executes.as_deref(), limits);
+    super::hand_back(conn, &estate.suspected, 1, now)?;
+    super::hand_back(conn, &estate.unbegun, 0, now)?;
+    poison(conn, &estate.poisoned, limits, now)?;
     held::clear(conn, worker)?;
     Ok(Some(Recovered {
-        due: due.len() as u64,
-        poisoned: poisoned.len() as u64,
+        due: estate.due(),
+        poisoned: estate.poisoned.len() as u64,
     }))
 }
 

@@ -175,6 +175,7 @@ fn take_from(forge: &mut Forge, queue: &str) -> Vec<ClaimedRun> {
         lowest_first: true,
         quarantine_slot: false,
         quarantine_from: 2,
+        company: Suspects::none(LIMITS),
     };
     forge.writer.claim_due(&request).unwrap().runs
 }
@@ -345,8 +346,15 @@ fn workers(forge: &mut Forge) {
     let starts = ["x7", "x8"].map(|key| start(key, "flow", 1, Some(dead)));
     writer.start(&starts, now()).unwrap();
     forge.edit("UPDATE chrono_forge_workflows SET crashes = 6 WHERE key = 'x7'");
-    let writer = &mut forge.writer;
+
     let limits = LIMITS;
+    let poison = forge.store.find_run("flow", "x7").unwrap().unwrap();
+    let writer = &mut forge.writer;
+    let suspects = [(poison.id, poison.epoch)];
+    writer.note_suspects(dead, &suspects).unwrap();
+    writer.came_back(&suspects).unwrap();
+    writer.quarantine(poison.id, 1).unwrap();
+    writer.note_stuck(dead, None).unwrap();
     writer
         .declare_dead(dead, Some(at(-99)), limits, now())
         .unwrap();

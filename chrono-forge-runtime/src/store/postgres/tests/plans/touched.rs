@@ -151,6 +151,7 @@ fn claims(conn: &mut PgConnection, worker: WorkerId) {
             lowest_first: false,
             quarantine_slot: true,
             quarantine_from: LIMITS.quarantine_from,
+            company: Suspects::none(LIMITS),
         };
         let touched = rows(conn, |conn| {
             let taken = claim::claim_due(conn, &request, &marks)?;

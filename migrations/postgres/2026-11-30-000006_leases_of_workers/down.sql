@@ -1,0 +1,3 @@
+ALTER TABLE chrono_forge_workers DROP COLUMN stuck;
+ALTER TABLE chrono_forge_workers DROP COLUMN executes;
+ALTER TABLE chrono_forge_workers DROP COLUMN lease_micros;
