@@ -16,3 +16,4 @@ pub mod rows;
 pub mod scenario;
 pub mod server;
 pub mod shop;
+pub mod telling;
