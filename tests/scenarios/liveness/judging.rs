@@ -95,8 +95,8 @@ fn declare_dead(world: &World) {
         "UPDATE chrono_forge_workflows SET state = 0, wake_at = instant(?), locked_by = NULL,
         lock_epoch = lock_epoch + 1, crashes = crashes + 1 WHERE state = 1";
     let stop = "UPDATE chrono_forge_workers SET stopped_at = instant(?) WHERE stopped_at IS NULL";
-    rows.edit(stop, &[now.into()]);
-    rows.edit(take, &[now.into()]);
+    // At once, as whoever declares it dead does.
+    rows.edit_together(&[(stop, &[now.into()]), (take, &[now.into()])]);
 }
 
 #[scenario]
