@@ -17,3 +17,4 @@ pub mod scenario;
 pub mod server;
 pub mod shop;
 pub mod soak;
+pub mod telling;

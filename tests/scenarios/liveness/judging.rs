@@ -95,8 +95,8 @@ fn declare_dead(world: &World) {
         "UPDATE chrono_forge_workflows SET state = 0, wake_at = instant(?), locked_by = NULL,
         lock_epoch = lock_epoch + 1, crashes = crashes + 1 WHERE state = 1";
     let stop = "UPDATE chrono_forge_workers SET stopped_at = instant(?) WHERE stopped_at IS NULL";
-    rows.edit(stop, &[now.into()]);
-    rows.edit(take, &[now.into()]);
+    // At once, as whoever declares it dead does.
+    rows.edit_together(&[(stop, &[now.into()]), (take, &[now.into()])]);
 }
 
 #[scenario]
@@ -145,4 +145,25 @@ async fn two_deaths_of_a_worker_leave_half_of_its_runs_beside_each_other(world: 
         assert_eq!(run.result().await.unwrap(), 1);
     }
     assert_eq!(world.probe.count("held"), 3 * SUSPECTS);
+}
+
+#[scenario]
+async fn a_worker_that_cannot_register_anew_leaves_one_row_however_often_it_tries(world: &World) {
+    let forge = world.builder([holds::NAME]).lease(HASTY);
+    let forge = forge.heartbeat(HASTY / 3).open().await.unwrap();
+    let run = forge.start("k", holds()).await.unwrap();
+    world.noted("held", 1).await;
+    // What it reads once it is registered.
+    let rename = |from: &str, to: &str| {
+        let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+        world.rows().edit(&sql, &[]);
+    };
+    rename("chrono_forge_imports", "chrono_forge_hidden");
+    declare_dead(world);
+    tokio::time::sleep(4 * HASTY).await;
+    assert!(world.rows().number(LIVE) <= 1, "{}", world.rows().dump());
+    rename("chrono_forge_hidden", "chrono_forge_imports");
+    world.probe.set("go", 1);
+    assert_eq!(run.result().await.unwrap(), 1);
+    assert_eq!(world.rows().number(LIVE), 1);
 }

@@ -108,7 +108,7 @@ impl Look {
     ///
     /// # Panics
     /// When the database refuses one.
-    pub(super) fn script(&self, sql: &str) {
+    pub(crate) fn script(&self, sql: &str) {
         match &self.0 {
             Kind::Sqlite(connection) => file::script(connection, sql),
             #[cfg(feature = "postgres")]

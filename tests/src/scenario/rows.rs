@@ -171,6 +171,15 @@ impl Rows {
         self.0.edit(sql, params)
     }
 
+    /// As [`Rows::edit`], so many statements in one transaction.
+    pub fn edit_together(&self, edits: &[(&str, &[Param])]) {
+        self.0.script("BEGIN");
+        for (sql, params) in edits {
+            self.0.edit(sql, params);
+        }
+        self.0.script("COMMIT");
+    }
+
     /// Makes a parked run due.
     pub fn make_due(&self, key: &str, now: i64) {
         let sql =
