@@ -112,8 +112,8 @@ impl Bench {
 
     async fn beat(&self) {
         let beat = |w: &mut dyn Writer| w.heartbeat(WorkerId(1, Incarnation(0)), &[], now());
-        let beat = self.committer.call_alive_blocking("heartbeat", beat);
-        beat.unwrap();
+        let beat = self.committer.call_alive("heartbeat", beat);
+        tokio::time::timeout(HANGS, beat).await.unwrap().unwrap();
     }
 }
 

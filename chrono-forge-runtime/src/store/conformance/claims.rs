@@ -135,7 +135,7 @@ pub(crate) fn a_claim_ends_at_bytes_as_well_as_at_runs(on: &dyn Backend) {
         assert!((1..=5).contains(&taken.len()), "{} at once", taken.len());
         claims += 1;
         for run in taken {
-            assert_eq!((run.args.len(), run.epoch), (2 << 20, Epoch(1)));
+            assert_eq!((run.args.len(), run.epoch.claims()), (2 << 20, 1));
             keys.push(run.key);
         }
     }
