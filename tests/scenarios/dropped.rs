@@ -101,7 +101,7 @@ async fn torn_budget(probe: State<Probe>) -> Result<()> {
         let flaky = async {
             let twice = RetryPolicy::new()
                 .max_attempts(2)
-                .base(hours(1))
+                .base(secs(30))
                 .jitter(false);
             let flaky = step!("flaky", retry = twice, {
                 probe.note("flaky");

@@ -238,7 +238,7 @@ async fn a_wait_that_begins_after_a_leap_back_is_as_long_as_any(world: &World) {
 }
 
 #[workflow]
-async fn fails_once(probe: State<Probe>) -> Result<()> {
+async fn fails_once_before_a_leap(probe: State<Probe>) -> Result<()> {
     let now = RetryPolicy::new().base(secs(0)).max_attempts(3);
     step!("fails", retry = now, {
         match probe.nth("attempt") {
@@ -255,14 +255,14 @@ async fn fails_once(probe: State<Probe>) -> Result<()> {
 #[scenario]
 async fn a_retry_without_delay_is_due_whatever_the_clock_says(world: &World) {
     let clock = Leaping::default();
-    let first = forge(world, &clock, 1, [fails_once::NAME]).await;
-    first.start("k", fails_once()).await.unwrap();
+    let first = forge(world, &clock, 1, [fails_once_before_a_leap::NAME]).await;
+    first.start("k", fails_once_before_a_leap()).await.unwrap();
     world.noted("attempt", 2).await;
     world.until(|| world.rows().errors("k").len() == 1).await;
     world.crash(&first);
     clock.leap(-HOUR);
     world.probe.set("crashed", 1);
-    let second = forge(world, &clock, 1, [fails_once::NAME]).await;
+    let second = forge(world, &clock, 1, [fails_once_before_a_leap::NAME]).await;
     world
         .until(|| world.rows().run("k").state == COMPLETED)
         .await;

@@ -86,7 +86,7 @@ const fn children(seed: u64) -> u64 {
 
 /// Steps, a wait, a branch whose block has a step and fails now and then, a join that may lose a race first, a branch
 /// that may be given up, a gate that somebody opens, and a repeat.
-#[workflow(retry = PATIENT)]
+#[workflow(name = "soak_mixed", retry = PATIENT)]
 pub async fn mixed(cx: Context, out: String, gates: String, seed: u64) -> Result<u64> {
     let run = cx.key().to_owned();
     let mut sum = 0;
@@ -147,7 +147,7 @@ pub async fn mixed(cx: Context, out: String, gates: String, seed: u64) -> Result
 }
 
 /// A child: two steps, now and then a pause between them.
-#[workflow(retry = PATIENT)]
+#[workflow(name = "soak_leaf", retry = PATIENT)]
 pub async fn leaf(cx: Context, out: String, seed: u64) -> Result<u64> {
     let run = cx.key().to_owned();
     step!("first", effect(&out, &run, "first", seed % 7, 13)).await?;

@@ -31,10 +31,6 @@ const NOTE_PAUSE: Duration = Duration::from_millis(50);
 
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
-    let slot = Slot {
-        host: &host,
-        queue: &queue,
-    };
     while let Some(run) = host.slots.take(&queue) {
         if host.closing.load(Ordering::Acquire) {
             // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
@@ -52,31 +48,8 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         }
         tokio::task::coop::consume_budget().await;
     }
-    // `take` gave the slot back when it found nothing.
-    std::mem::forget(slot);
     if host.slots.has_more_due(&queue) {
         host.work.notify_one();
-    }
-}
-
-/// A slot that is being worked. Its task may end by a panic that nobody foresaw: then the slot is given back,
-/// and what waits for one is begun by another task.
-struct Slot<'a> {
-    host: &'a Arc<Host>,
-    queue: &'a str,
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // With its runtime, and so with the engine.
-            return;
-        }
-        tracing::error!(target: crate::telemetry::TARGET, queue = self.queue, "a slot's task panicked; another one takes its place");
-        if self.host.slots.give_back(self.queue) {
-            self.host.work_slot(self.queue.to_owned());
-        }
-        self.host.work.notify_one();
     }
 }
 

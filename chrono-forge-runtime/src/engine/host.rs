@@ -1,8 +1,11 @@
 //! What every part of one process's engine shares.
 
+mod ending;
+mod lease;
+
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,7 +26,7 @@ use crate::clock::{Clock, Moment};
 use crate::commit::{CommitObserver, Committer};
 use crate::error::Error;
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Epoch, Plan, RunId, WorkerId};
+use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
 use crate::telemetry::{TARGET, Trouble};
 
@@ -156,81 +159,6 @@ impl Host {
         self.holdings.worker().unwrap_or(WorkerId::NOBODY)
     }
 
-    /// Registered, at first or anew, by a call that was asked at this moment.
-    pub fn enter(&self, worker: WorkerId, asked: Moment) {
-        self.holdings.enter(worker);
-        self.renewed(asked);
-        // What was taken from this worker's last life may be due.
-        self.work.notify_one();
-    }
-
-    /// A row was written for this worker, which may not have entered yet. On the thread that wrote it, so that the end,
-    /// which asks there, misses none.
-    pub fn note_registered(&self, worker: WorkerId) {
-        *self
-            .registered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(worker);
-    }
-
-    /// The newest row of this process among the workers.
-    pub fn registered(&self) -> Option<WorkerId> {
-        *self
-            .registered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// This life is over: nothing is held, and nothing begins before it is registered anew.
-    pub fn leave(&self) {
-        *self.renewal() = None;
-        self.look_at(&self.holdings.runs());
-        self.holdings.leave();
-        self.slots.drain_buffers();
-    }
-
-    /// These runs are no longer held here: who waits for one of them looks at its row, which may be gone.
-    pub fn look_at(&self, lost: &[(RunId, Epoch)]) {
-        for (run, _) in lost {
-            self.hub.look(*run);
-        }
-    }
-
-    /// The lease was renewed by a call that was asked at this moment: the database may have counted from
-    /// then on, however late its answer came.
-    pub fn renewed(&self, asked: Moment) {
-        *self.renewal() = Some(asked);
-        if self.doubted.swap(false, Ordering::SeqCst) {
-            // Whatever was kept from beginning looks again.
-            for pass in self.holdings.all_passes() {
-                pass.trusted_again();
-            }
-            self.work.notify_one();
-        }
-    }
-
-    /// Time since the lease was renewed.
-    pub fn since_renewal(&self) -> Duration {
-        let renewed = *self.renewal();
-        renewed.map_or(Duration::MAX, |moment| moment.elapsed())
-    }
-
-    /// Whether the worker may begin something: past two thirds of its lease it may not, since somebody else may
-    /// soon declare it dead. Who is kept from beginning is told once the lease is renewed, if it holds a pass.
-    pub fn is_trusted(&self) -> bool {
-        let is_fresh = || self.since_renewal() < self.config.lease * 2 / 3;
-        if !self.config.worker || is_fresh() {
-            return true;
-        }
-        self.doubted.store(true, Ordering::SeqCst);
-        // Renewed in between, perhaps, by somebody who did not see the doubt.
-        is_fresh()
-    }
-
-    fn renewal(&self) -> MutexGuard<'_, Option<Moment>> {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Real time, as all hosts agree on it: never that of a clock which a test moves.
     pub fn real_now(&self) -> Timestamp {
         match &self.database_clock {
@@ -300,18 +228,13 @@ impl Host {
         });
     }
 
-    /// Starts the task of a slot. One that panics gives its slot back by itself, so it halts nothing.
-    pub fn work_slot(self: &Arc<Self>, queue: String) {
-        let slot = super::executor::work_slot(Arc::clone(self), queue);
-        self.runtime.spawn(slot);
-    }
-
     /// Gives held runs to their queues' slots.
     pub fn offer(self: &Arc<Self>, runs: Vec<ClaimedRun>) {
         for run in runs {
             let queue = run.queue.clone();
             if self.slots.offer(run) {
-                self.work_slot(queue);
+                let slot = super::executor::work_slot(Arc::clone(self), queue);
+                self.spawn("a slot", slot);
             }
         }
     }
@@ -446,81 +369,6 @@ impl Host {
     pub fn obstacle(&self, run: RunId) -> Option<StoreError> {
         let is_held = !self.holdings.passes(&[run]).is_empty();
         self.committer().obstacle(is_held.then_some(run))
-    }
-
-    /// The thread that calls this renews the lease from now on; it is unparked at the end.
-    pub fn beats_here(&self) {
-        // A second one would be a bug of `open`; the first stays.
-        let _ = self.pulse.set(std::thread::current());
-    }
-
-    /// No lease is renewed any more.
-    pub fn be_over(&self) {
-        self.over.store(true, Ordering::Release);
-        if let Some(pulse) = self.pulse.get() {
-            pulse.unpark();
-        }
-    }
-
-    /// Behaves as a killed process would: nothing more is written or acknowledged.
-    pub fn crash(&self) {
-        self.stop();
-        self.keep_lock(None);
-    }
-
-    fn stop(&self) {
-        self.closing.store(true, Ordering::SeqCst);
-        self.be_over();
-        if let Some(committer) = self.committer.get() {
-            committer.halt();
-        }
-        self.lose_all();
-    }
-
-    /// Whether the worker has left, or is about to.
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
-    }
-
-    /// Stops the engine for a reason that is not its user's: nothing more begins or is written, every call that
-    /// waits is answered with the reason, and so is every later one. Only the first reason counts, and none
-    /// once the engine is over. May be called from any thread, and from a destructor.
-    pub fn halt(&self, reason: Error, leave: Leave) {
-        if self.is_over() || !self.end.halt(reason.clone(), leave) {
-            return;
-        }
-        match reason {
-            // As a rule the process is about to end.
-            Error::RuntimeGone => {
-                tracing::warn!(target: TARGET, worker = %self.worker(), "{reason}")
-            }
-            _ => tracing::error!(target: TARGET, worker = %self.worker(), "{reason}"),
-        }
-        self.stop();
-        if leave == Leave::Silently {
-            self.keep_lock(None);
-        }
-        self.hub.close();
-        self.end.finish();
-    }
-
-    /// A task or a thread of the engine died, without which the rest would only look alive.
-    pub fn part_died(&self, part: &'static str, problem: &str) {
-        let problem = problem.to_owned();
-        self.halt(Error::Stopped { part, problem }, Leave::HandBack);
-    }
-
-    /// Why calls on an engine that is over fail.
-    pub fn why_over(&self) -> Error {
-        self.end.reason().unwrap_or(Error::Closed)
-    }
-
-    /// A store that was closed under a call means that the engine was.
-    pub fn explain(&self, error: StoreError) -> Error {
-        match error.kind {
-            StoreErrorKind::Closed => self.why_over(),
-            _ => Error::Store(error),
-        }
     }
 }
 

@@ -165,21 +165,6 @@ impl Slots {
         self.lock().values().filter_map(Queue::next_change).min()
     }
 
-    /// A slot's task ended before its time; `true` when runs wait and the caller must start another one.
-    pub fn give_back(&self, queue: &str) -> bool {
-        let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(queue) else {
-            return false;
-        };
-        // It had taken a run, and did not come to its end.
-        queue.executing = queue.executing.saturating_sub(1);
-        if !queue.buffer.is_empty() {
-            return true;
-        }
-        queue.running = queue.running.saturating_sub(1);
-        false
-    }
-
     /// Whether an urgent run waits for a slot.
     pub fn has_urgent(&self, queue: &str) -> bool {
         let queues = self.lock();
