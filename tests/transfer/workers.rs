@@ -70,7 +70,7 @@ async fn a_dead_worker_is_none(backend: Backend) {
 async fn a_silent_worker_is_stopped_by_an_import_and_begins_anew_after_it(backend: Backend) {
     bounded(async {
         let ground = Ground::new(backend);
-        let (old, new) = (ground.place(), ground.place());
+        let (old, new) = (ground.place(), ground.home());
         let client = ground.client(&old).await;
         client.start("a", fleet::sums(vec![1])).await.unwrap();
         let (file, _) = ground.export(&old).await;

@@ -12,7 +12,9 @@
 //!
 //! Only when the file's length or its instant of change differ, mostly after a checkpoint, is page 1 read as it is in
 //! the file. The schema's version there is that of the database, or an older one that the next checkpoint brings up to
-//! date; a copy that SQLite has made (`VACUUM INTO`, `.backup`) has another one. Nobody sees a copy of the file's own
+//! date; a copy that SQLite has made (`VACUUM INTO`, `.backup`) has another one. In the midst of a checkpoint, which may
+//! be another process's, the file is no whole database and cannot be read; only what stays so for long is none any more.
+//! Nobody sees a copy of the file's own
 //! bytes that has its length: either it is all the same, since the log has the rest, or the schema is of the same
 //! version.
 
@@ -30,6 +32,9 @@ use crate::store::StoreResult;
 
 /// Who only reads looks at the file this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A file that is no whole database for longer than a checkpoint takes is none any more.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 
 /// A page that is being written may read torn, so what looks wrong is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
@@ -54,6 +59,8 @@ struct Seen {
     /// The schema's version on page 1 of the file.
     version: i64,
     looked: Instant,
+    /// Since when no look could read page 1.
+    unread_since: Option<Instant>,
 }
 
 /// What tells a file from another.
@@ -86,6 +93,7 @@ impl Identity {
             changed: found.modified().ok(),
             version: version_in(path).unwrap_or(0),
             looked: Instant::now(),
+            unread_since: None,
         };
         Ok(Self(Some(Arc::new(Watched {
             path: path.to_owned(),
@@ -207,11 +215,15 @@ impl Watched {
             return Some("it was cut short or written over".to_owned());
         }
         let ours = ours?;
-        let version = version_in(&self.path);
-        let Some(version) = version.filter(|version| (seen.version..=ours).contains(version))
-        else {
-            return Some("a copy was written over it".to_owned());
+        let Some(version) = version_in(&self.path) else {
+            let since = *seen.unread_since.get_or_insert_with(Instant::now);
+            let is_over = since.elapsed() >= UNREAD_MAX;
+            return is_over.then(|| "something else was written over it".to_owned());
         };
+        seen.unread_since = None;
+        if !(seen.version..=ours).contains(&version) {
+            return Some("a copy was written over it".to_owned());
+        }
         seen.length = length;
         seen.changed = found.modified().ok();
         seen.version = version;
