@@ -115,9 +115,9 @@ fn twenty_kills_at_random_moments_lose_and_double_no_child(backend: Backend) {
             random ^= random << 17;
             std::thread::sleep(Duration::from_millis(random % 90));
             victim.kill();
-            // On a crowded machine it may get nowhere several times in a row, which makes it no poison. On
-            // a fast one it may be over already.
-            let _ = forge.reset_crashes::<fan>("p").await;
+            // On a crowded machine a run may get nowhere several times in a row, which makes it no poison.
+            let sql = "UPDATE chrono_forge_workflows SET crashes = 0 WHERE state < 2";
+            ground.look().edit(sql, &[]);
         }
         let _last = ground.victim(ground.lease(), "");
         assert_eq!(run.result().await.unwrap(), 600);

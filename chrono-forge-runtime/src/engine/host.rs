@@ -105,6 +105,11 @@ impl Host {
         } else {
             Vec::new()
         };
+        // An engine that executes nothing reads nothing of its own.
+        let guests = match parts.config.worker {
+            true => parts.readers.saturating_sub(1).max(1),
+            false => parts.readers.max(1),
+        };
         Arc::new(Self {
             clock: parts.clock,
             database_clock: parts.database_clock,
@@ -129,7 +134,7 @@ impl Host {
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
-            guests: Semaphore::new(parts.readers.saturating_sub(1).max(1) as usize),
+            guests: Semaphore::new(guests as usize),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: Mutex::new(None),
