@@ -320,7 +320,10 @@ async fn a_worker_whose_row_is_from_before_begins_its_runs_anew(world: &World) {
 
 #[scenario]
 async fn two_workers_never_live_under_one_id(world: &World) {
-    let first = beating(world.builder([told::NAME])).open().await.unwrap();
+    // Whichever of the two completes it, on a file the other one hears of it by looking.
+    let quick = Duration::from_millis(5);
+    let first = beating(world.builder([told::NAME])).poll_interval(quick);
+    let first = first.open().await.unwrap();
     let run = first.start("k", told("k".into())).await.unwrap();
     world.noted("began k", 1).await;
     let rows = world.rows();
@@ -330,7 +333,7 @@ async fn two_workers_never_live_under_one_id(world: &World) {
         rows.edit(sql, &[]);
         hand_out_again(world, &["workers"]);
     }
-    let second = beating(world.builder([told::NAME])).poll_interval(Duration::from_millis(5));
+    let second = beating(world.builder([told::NAME])).poll_interval(quick);
     let second = second.open().await.unwrap();
     // Whichever comes first: in the end there are two rows, and neither holds what it does not know of.
     world
