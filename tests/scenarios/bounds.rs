@@ -78,13 +78,12 @@ async fn of_a_table(pool: State<ShopPool>, snapshot: bool) -> Result<usize> {
 
 #[workflow]
 async fn of_single_spawns() -> Result<usize> {
-    let children = branch!("b", automerge = true, {
+    branch!("b", automerge = true, {
         for n in 0..ITEMS {
             spawn!(format!("c{n}"), wide_child(text(n)));
         }
     })
     .await?;
-    let _ = children;
     Ok(ITEMS as usize)
 }
 

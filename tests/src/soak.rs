@@ -62,7 +62,7 @@ async fn effect(out: &str, run: &str, step: &str, millis: u64, fails: u64) -> Re
     let token = format!("{}.{next}", std::process::id());
     tell(out, "begin", run, step, &token)?;
     tokio::time::sleep(Duration::from_millis(millis)).await;
-    anyhow::ensure!(fails == 0 || next % fails != 0, "this execution fails");
+    anyhow::ensure!(fails == 0 || !next.is_multiple_of(fails), "this execution fails");
     tell(out, "end", run, step, &token)?;
     Ok(token)
 }
@@ -151,7 +151,7 @@ pub async fn mixed(cx: Context, out: String, gates: String, seed: u64) -> Result
 pub async fn leaf(cx: Context, out: String, seed: u64) -> Result<u64> {
     let run = cx.key().to_owned();
     step!("first", effect(&out, &run, "first", seed % 7, 13)).await?;
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         wait!("pause", Duration::from_millis(seed % 300)).await;
     }
     step!("second", effect(&out, &run, "second", seed % 5, 0)).await?;
