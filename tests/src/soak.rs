@@ -62,7 +62,10 @@ async fn effect(out: &str, run: &str, step: &str, millis: u64, fails: u64) -> Re
     let token = format!("{}.{next}", std::process::id());
     tell(out, "begin", run, step, &token)?;
     tokio::time::sleep(Duration::from_millis(millis)).await;
-    anyhow::ensure!(fails == 0 || !next.is_multiple_of(fails), "this execution fails");
+    anyhow::ensure!(
+        fails == 0 || !next.is_multiple_of(fails),
+        "this execution fails"
+    );
     tell(out, "end", run, step, &token)?;
     Ok(token)
 }

@@ -13,6 +13,8 @@ const SCHEMA: &str = concat!(
     include_str!("../../../migrations/sqlite/2026-11-22-000003_audit_branches/up.sql"),
     include_str!("../../../migrations/sqlite/2026-11-22-000004_name_what_workers_serve/up.sql"),
     include_str!("../../../migrations/sqlite/2026-11-22-000005_note_imports/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-11-30-000006_leases_of_workers/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-11-30-000007_incarnations/up.sql"),
 );
 
 /// The versions that the engine would have noted.
@@ -22,7 +24,8 @@ CREATE TABLE chrono_forge_schema_migrations (
     run_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) STRICT, WITHOUT ROWID;
 INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002'),
-    ('20261122000003'), ('20261122000004'), ('20261122000005');";
+    ('20261122000003'), ('20261122000004'), ('20261122000005'), ('20261130000006'),
+    ('20261130000007');";
 
 /// The one connection that writes, with one worker registered.
 pub struct Database {

@@ -21,6 +21,8 @@ const SCHEMA: &str = concat!(
         "../../../../migrations/postgres/2026-11-22-000004_name_what_workers_serve/up.sql"
     ),
     include_str!("../../../../migrations/postgres/2026-11-22-000005_note_imports/up.sql"),
+    include_str!("../../../../migrations/postgres/2026-11-30-000006_leases_of_workers/up.sql"),
+    include_str!("../../../../migrations/postgres/2026-11-30-000007_incarnations/up.sql"),
 );
 
 /// What the store tells its writers.
