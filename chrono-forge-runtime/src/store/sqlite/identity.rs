@@ -88,7 +88,7 @@ impl Identity {
         let log = PathBuf::from(log);
         let seen = Seen {
             file: place(&found),
-            log: std::fs::metadata(&log).ok().as_ref().map(place),
+            log: place_of_log(&log),
             length: found.len(),
             changed: found.modified().ok(),
             version: version_in(path).unwrap_or(0),
@@ -182,7 +182,7 @@ impl Watched {
         if place(&found) != seen.file {
             return Some("another one has taken its place".to_owned());
         }
-        let log = std::fs::metadata(&self.log).ok().as_ref().map(place);
+        let log = place_of_log(&self.log);
         if seen.log.is_some() && log != seen.log {
             let log = self.log.display();
             return Some(format!("its log, {log}, was removed or replaced"));
@@ -239,6 +239,21 @@ impl Watched {
 fn place(file: &Metadata) -> Place {
     use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
+}
+
+/// Where the log is, without asking when it was changed: a file system that is asked that notes the next write to the
+/// microsecond, and each commit then flushes its inode, too (a step in sequence took 30 % longer).
+#[cfg(target_os = "linux")]
+fn place_of_log(path: &Path) -> Option<Place> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO).ok()?;
+    let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
+    Some((device, found.stx_ino))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn place_of_log(path: &Path) -> Option<Place> {
+    std::fs::metadata(path).ok().as_ref().map(place)
 }
 
 /// Elsewhere a file that is open cannot be replaced.
