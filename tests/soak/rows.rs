@@ -22,7 +22,11 @@ impl Rows {
     /// Holds a lock for so long: on the whole file, or on tables or one row of a server.
     pub(crate) fn lock(&self, how: u64, time: std::time::Duration) {
         match self {
-            Self::File(path) => lock_file(path, time),
+            Self::File(path) => {
+                // There is but one lock to hold.
+                let _ = how;
+                lock_file(path, time);
+            }
             #[cfg(feature = "postgres")]
             Self::Server(url) => server::lock(url, how, time),
         }
