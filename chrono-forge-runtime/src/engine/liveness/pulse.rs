@@ -236,26 +236,24 @@ impl Pulse {
             }
         };
         tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
-        let told = match fate {
-            Fate::DeclaredDead => {
-                self.taken.extend(held);
-                // First, so that what is noted of runs that lose their passes now comes after it; they are fenced
-                // anyhow.
-                self.came_back()
-            }
-            // All that the row of the old life holds there, also what memory does not know of.
-            Fate::Moved | Fate::SetBack => self.retire(worker),
-            Fate::Gone | Fate::Replaced => {
-                if !held.is_empty() {
-                    // Nobody else recovers what was held under a row that is not there. Runs that the database knows
-                    // under these very locks were claimed before the copy was made.
-                    self.release(worker, held);
-                }
-                Ok(())
-            }
-        };
+        if fate == Fate::DeclaredDead {
+            self.taken.extend(held);
+            // First, so that what is noted of runs that lose their passes now comes after it; they are fenced anyhow.
+            let told = self.came_back();
+            self.host().leave();
+            told?;
+            return self.enter_again();
+        }
+        // Nobody else begins what is handed back before it is dropped here.
         self.host().leave();
-        told?;
+        match fate {
+            // All that the row of the old life holds there, also what memory does not know of.
+            Fate::Moved | Fate::SetBack => self.retire(worker)?,
+            // Nobody else recovers what was held under a row that is not there. Runs that the database knows
+            // under these very locks were claimed before the copy was made.
+            _ if !held.is_empty() => self.release(worker, held),
+            _ => {}
+        }
         self.enter_again()
     }
 
