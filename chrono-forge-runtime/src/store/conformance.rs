@@ -47,6 +47,7 @@ macro_rules! conformance {
                 a_claim_ends_at_bytes_as_well_as_at_runs,
                 a_dead_worker_claims_nothing_and_is_told,
                 half_of_the_suspects_may_be_in_quarantine_at_once,
+                suspects_with_fewer_crashes_go_first,
                 company_is_halved_by_each_death,
                 a_claim_of_urgent_runs_leaves_the_others_where_they_are;
             commits:

@@ -220,6 +220,27 @@ pub(crate) fn half_of_the_suspects_may_be_in_quarantine_at_once(on: &dyn Backend
     assert_eq!(ask(&mut forge, suspects).len(), 1);
 }
 
+pub(crate) fn suspects_with_fewer_crashes_go_first(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    for (key, crashes) in [("worst", 5), ("worse", 4), ("bad", 3), ("worse too", 4)] {
+        forge.start_at(key, 1, at(0));
+        let run = forge.store.find_run("flow", key).unwrap().unwrap().id;
+        forge.writer.quarantine(run, crashes).unwrap();
+    }
+    forge.start_at("good", 1, at(0));
+    let mut keys = |limit| -> Vec<String> {
+        let taken = take(&mut forge, limit, false, &["flow"], true).runs;
+        taken.into_iter().map(|run| run.key).collect()
+    };
+    assert_eq!(
+        keys(20),
+        ["worse", "bad", "good"],
+        "half of four, the least suspicious"
+    );
+    assert_eq!(keys(20), ["worse too"]);
+    assert_eq!(keys(20), ["worst"]);
+}
+
 pub(crate) fn company_is_halved_by_each_death(_: &dyn Backend) {
     let most: Vec<u32> = (2..8).map(|crashes| LIMITS.company_of(crashes)).collect();
     assert_eq!(most, [16, 8, 4, 2, 1, 1]);

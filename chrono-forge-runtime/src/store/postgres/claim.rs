@@ -37,7 +37,8 @@ pub(super) use marks::{Marks, Range};
 /// weighs.
 ///
 /// Only what is read is locked, and only what there is room for is read. Of the suspects among them as many are taken as
-/// [`Suspects`](crate::store::Suspects) lets be beside each other, the others stay as they are.
+/// [`Suspects`](crate::store::Suspects) lets be beside each other, those with the fewest crashes first; the others stay as
+/// they are.
 pub(super) const CLAIM: &str = "
 WITH worker AS MATERIALIZED (
     SELECT id FROM chrono_forge_workers
@@ -46,10 +47,6 @@ WITH worker AS MATERIALIZED (
     SELECT * FROM unnest(?, ?, ?, ?) AS m (queue, level, workflow, at)
 ), due AS MATERIALIZED (
     SELECT d.id, d.crashes, d.wake_at, d.lock_epoch, row_number() OVER () AS place,
-        count(*) FILTER (WHERE d.crashes >= ?) OVER (ROWS UNBOUNDED PRECEDING) AS suspects,
-        count(*) FILTER (WHERE d.crashes >= ?) OVER () AS waiting,
-        min(1 << least(greatest(? - d.crashes, 0), 16)::int) FILTER (WHERE d.crashes >= ?)
-            OVER (ROWS UNBOUNDED PRECEDING) AS company,
         sum(d.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
     FROM worker
     CROSS JOIN (
@@ -122,10 +119,18 @@ WITH worker AS MATERIALIZED (
         lock_epoch = (((w.lock_epoch >> 32) + 1) << 32) | ?,
         started_at = coalesce(w.started_at, ?),
         updated_at = ?
-    FROM due CROSS JOIN worker
-    WHERE w.id = due.id AND (due.crashes < ?
-        OR due.suspects <= least(due.company, ?) - ? AND 2 * due.suspects <= due.waiting + 1 - ?)
-        AND (due.bytes <= ? OR due.place = 1)
+    FROM due CROSS JOIN worker CROSS JOIN (
+        SELECT ?::bigint AS suspect_from, ?::bigint AS alone_from, ?::bigint AS most, ?::bigint AS executing
+    ) AS asked
+    WHERE w.id = due.id AND (due.bytes <= ? OR due.place = 1)
+        AND (due.crashes < asked.suspect_from OR (
+            SELECT count(*) FILTER (WHERE (s.crashes, s.place) <= (due.crashes, due.place))
+                <= least(
+                    least(1 << least(greatest(asked.alone_from - due.crashes, 0), 16)::int, asked.most) - asked.executing,
+                    (count(*) + 1 - asked.executing) / 2
+                )
+            FROM due AS s WHERE s.crashes >= asked.suspect_from
+        ))
     RETURNING due.place, due.wake_at, w.id, w.key, w.workflow, w.priority, due.lock_epoch, w.args,
         w.attempts, w.retry_counts, w.crashes, w.parent_execution_log_id, w.queue, w.created_at
 ), entered AS (
@@ -234,18 +239,13 @@ fn take(
     let healthy_below = if quarantine { u32::MAX } else { suspect_from };
     let nonce = Nonce::draw();
     let company = request.company;
-    let executing = company.executing;
-    let binds: [Bind<'_>; 27] = [
+    let binds: [Bind<'_>; 23] = [
         request.worker.0.into(),
         request.worker.1.0.into(),
         texts(marks.iter().map(|(range, _)| &*range.queue)),
         ints(marks.iter().map(|(range, _)| range.level.0.into())),
         texts(marks.iter().map(|(range, _)| &*range.workflow)),
         instants(marks.iter().map(|(_, at)| *at)),
-        suspect_from.into(),
-        suspect_from.into(),
-        company.limits.last_of_company().into(),
-        suspect_from.into(),
         now.into(),
         healthy_below.into(),
         instants_first.into(),
@@ -258,9 +258,9 @@ fn take(
         now.into(),
         now.into(),
         suspect_from.into(),
+        company.limits.last_of_company().into(),
         company.most.into(),
-        executing.into(),
-        executing.into(),
+        company.executing.into(),
         CLAIM_BYTES_MAX.into(),
         request.worker.0.into(),
     ];

@@ -3,7 +3,7 @@
 //! Sleepers are behind the end of their range and runs of names that nobody here serves are in no
 //! range, so neither costs anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -193,7 +193,6 @@ fn due(
         ];
         let rows: Vec<(DueRow, i64, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
-        let mut company = left.company;
         let rows: Vec<(ClaimedRun, i64)> = rows
             .into_iter()
             .map(|(row, created_at, bytes)| {
@@ -202,20 +201,14 @@ fn due(
             })
             .collect();
         let is_suspect = |run: &ClaimedRun| run.crashes >= request.quarantine_from;
-        let mut waiting = rows.iter().filter(|(run, _)| is_suspect(run)).count() as u32;
-        let mut may_take = |run: &ClaimedRun| {
-            let Some(company) = company.as_mut().filter(|_| is_suspect(run)) else {
-                return !is_suspect(run);
-            };
-            let admitted = company.admits(run.crashes, waiting);
-            if admitted {
-                company.enter(run.crashes);
-                waiting -= 1;
-            }
-            admitted
-        };
-        let mut taken: Vec<(ClaimedRun, i64)> =
-            rows.into_iter().filter(|(run, _)| may_take(run)).collect();
+        let suspects = rows
+            .iter()
+            .map(|(run, _)| run)
+            .filter(|run| is_suspect(run));
+        let admitted = admitted(suspects, left.company);
+        let may_take =
+            |(run, _): &(ClaimedRun, i64)| !is_suspect(run) || admitted.contains(&run.id);
+        let mut taken: Vec<(ClaimedRun, i64)> = rows.into_iter().filter(may_take).collect();
         // Runs that must wait for quarantine stood in front of others: look further.
         if taken.len() < wanted && !last {
             window = window.saturating_mul(2);
@@ -231,4 +224,30 @@ fn due(
         }
         return Ok(taken);
     }
+}
+
+/// Which of the suspects in front may enter. Those with the fewest crashes go first: were it always the same ones, deaths
+/// that have nothing to do with them would sooner or later prove them guilty.
+fn admitted<'a>(
+    suspects: impl Iterator<Item = &'a ClaimedRun>,
+    company: Option<Suspects>,
+) -> BTreeSet<RunId> {
+    let Some(mut company) = company else {
+        return BTreeSet::new();
+    };
+    let mut suspects: Vec<&ClaimedRun> = suspects.collect();
+    suspects.sort_by_key(|run| run.crashes);
+    let waiting = (1..=suspects.len() as u32).rev();
+    let mut enters = |run: &ClaimedRun, waiting| {
+        let admits = company.admits(run.crashes, waiting);
+        if admits {
+            company.enter(run.crashes);
+        }
+        admits
+    };
+    let inside = suspects.iter().zip(waiting);
+    inside
+        .take_while(|(run, waiting)| enters(run, *waiting))
+        .map(|(run, _)| run.id)
+        .collect()
 }
