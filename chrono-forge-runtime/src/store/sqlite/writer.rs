@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::identity::Identity;
 use super::turns::{Company, Turns};
-use super::{audits, claim, commit, connection, fault, queue, recovery, start, wake, worker};
+use super::{audits, claim, commit, connection, queue, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
@@ -75,9 +75,7 @@ impl SqliteWriter {
         let mut conn = self.conn.lock();
         let done = connection::immediate(&mut conn, self.patience, write);
         self.turns.note_commit();
-        // Also of what failed: a file that was written over is malformed, and this says why.
-        self.identity.verify(operation, &mut conn)?;
-        done.map_err(|error| fault::statement(operation, &error))
+        self.identity.verified(operation, &mut conn, done)
     }
 }
 
@@ -100,8 +98,7 @@ impl Writer for SqliteWriter {
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
-        self.identity.verify("apply", &mut conn)?;
-        done.map_err(|error| fault::statement("apply", &error))
+        self.identity.verified("apply", &mut conn, done)
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
