@@ -8,6 +8,7 @@ pub mod database;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -72,6 +73,36 @@ impl Moment {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         since_boot().saturating_sub(self.0)
+    }
+}
+
+/// A [`Moment`] that threads share, if there is one.
+#[derive(Debug)]
+pub struct SharedMoment(AtomicU64);
+
+impl SharedMoment {
+    /// No nanosecond since boot: 584 years.
+    const NONE: u64 = u64::MAX;
+
+    /// None yet.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(AtomicU64::new(Self::NONE))
+    }
+
+    /// Takes the place of what was there.
+    pub fn set(&self, moment: Option<Moment>) {
+        let nanos = moment.map_or(Self::NONE, |Moment(since)| {
+            u64::try_from(since.as_nanos()).unwrap_or(Self::NONE)
+        });
+        self.0.store(nanos, Ordering::SeqCst);
+    }
+
+    /// What is there.
+    #[must_use]
+    pub fn get(&self) -> Option<Moment> {
+        let nanos = self.0.load(Ordering::SeqCst);
+        (nanos != Self::NONE).then(|| Moment(Duration::from_nanos(nanos)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! folded plan writes what the plans would have written one after the other.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::PlanSink;
@@ -31,13 +32,14 @@ impl Batch {
         let mut batch = Self::default();
         let mut place: HashMap<Fence, usize> = HashMap::new();
         for submission in submissions {
-            match place.get(&submission.plan.fence).copied() {
-                Some(at) => {
+            match place.entry(submission.plan.fence) {
+                Entry::Occupied(place) => {
+                    let at = *place.get();
                     fold(&mut batch.plans[at], submission.plan);
                     batch.waiters[at].through = submission.number;
                 }
-                None => {
-                    place.insert(submission.plan.fence, batch.plans.len());
+                Entry::Vacant(place) => {
+                    place.insert(batch.plans.len());
                     batch.plans.push(submission.plan);
                     batch.waiters.push(Waiter {
                         through: submission.number,

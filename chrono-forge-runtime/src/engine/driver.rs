@@ -62,15 +62,14 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             return ending;
         }
         spins = 0;
-        let sight = Sight {
+        let next = pass.next_move(Sight {
             now: pass.now(),
             is_virtual: pass.host.clock.is_virtual(),
             real_now: Instant::now(),
             quiet_since,
             root_cloned: pass.root.has_clones(),
-            may_begin: pass.host.is_trusted(),
-        };
-        let next = pass.next_move(sight);
+            may_begin: &|| pass.host.is_trusted(),
+        });
         poll = matches!(next, Move::Poll);
         match next {
             Move::Poll => {}

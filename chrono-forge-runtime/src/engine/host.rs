@@ -6,7 +6,7 @@ mod lease;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -22,7 +22,7 @@ use super::parts;
 use super::registry::{Registry, States};
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, SharedMoment};
 use crate::commit::{CommitObserver, Committer};
 use crate::error::Error;
 use crate::failpoint::Failpoints;
@@ -78,7 +78,7 @@ pub struct Host {
     /// The newest row of this process among the workers, known on the thread that wrote it.
     registered: Mutex<Option<WorkerId>>,
     /// When the renewal of the lease was asked for that succeeded last; `None` without a lease.
-    renewed: Mutex<Option<Moment>>,
+    renewed: SharedMoment,
     /// Held while the worker lives; free means dead.
     lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
@@ -137,7 +137,7 @@ impl Host {
             guests: Semaphore::new(guests as usize),
             reading: Mutex::default(),
             registered: Mutex::new(None),
-            renewed: Mutex::new(None),
+            renewed: SharedMoment::none(),
             lock: Mutex::new(None),
         })
     }
@@ -235,9 +235,10 @@ impl Host {
 
     /// Gives held runs to their queues' slots.
     pub fn offer(self: &Arc<Self>, runs: Vec<ClaimedRun>) {
+        let now = Instant::now();
         for run in runs {
             let queue = run.queue.clone();
-            if self.slots.offer(run) {
+            if self.slots.offer(run, now) {
                 let slot = super::executor::work_slot(Arc::clone(self), queue);
                 self.spawn("a slot", slot);
             }

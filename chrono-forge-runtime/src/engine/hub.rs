@@ -80,11 +80,15 @@ impl Hub {
     /// Tells everyone who waits for this run; whether anybody did. Who waits for another run that had its id looks
     /// at the row.
     pub fn settle(&self, run: &ClaimedRun, settled: &Settled) -> bool {
-        self.settle_named(run.id, Name::of(&run.workflow, &run.key), settled)
+        self.settle_named(run.id, || Name::of(&run.workflow, &run.key), settled)
     }
 
-    fn settle_named(&self, run: RunId, name: Name, settled: &Settled) -> bool {
-        let waiting = lock(&self.waiters).by_run.remove(&run).unwrap_or_default();
+    fn settle_named(&self, run: RunId, name: impl FnOnce() -> Name, settled: &Settled) -> bool {
+        // Mostly children, for whom nobody here waits.
+        let Some(waiting) = lock(&self.waiters).by_run.remove(&run) else {
+            return false;
+        };
+        let name = name();
         let mut is_awaited = false;
         for (_, waiter) in waiting.into_iter().filter(|(of, _)| *of == name) {
             // A waiter that went away wants to know nothing.
@@ -179,8 +183,8 @@ mod tests {
             state: RunState::Completed,
             output: None,
         };
-        assert!(hub.settle_named(RunId(1), NAME, &settled) && entries(&hub) == 0);
-        assert!(!hub.settle_named(RunId(1), NAME, &settled));
+        assert!(hub.settle_named(RunId(1), || NAME, &settled) && entries(&hub) == 0);
+        assert!(!hub.settle_named(RunId(1), || NAME, &settled));
         for watch in [one, two] {
             assert_eq!(watch.await.unwrap().state, RunState::Completed);
         }

@@ -143,7 +143,7 @@ impl Pass {
     }
 
     /// Decides what the driver does next.
-    pub fn next_move(self: &Arc<Self>, sight: Sight) -> Move {
+    pub fn next_move(self: &Arc<Self>, sight: Sight<'_>) -> Move {
         let mut ledger = self.ledger();
         let next = ledger.next_move(sight);
         // What the body receives without a pause between is more than one transaction should carry.
@@ -252,7 +252,9 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         // The last one to let go of a pass may be a commit thread; predicates own what they captured.
-        panics::discard(self.policies.take());
+        if let Some(policies) = self.policies.take() {
+            panics::discard(policies);
+        }
     }
 }
 

@@ -122,13 +122,13 @@ impl Slots {
     }
 
     /// Adds a claimed run; `true` when a slot is free and the caller must start a task for it.
-    pub fn offer(&self, run: ClaimedRun) -> bool {
+    pub fn offer(&self, run: ClaimedRun, now: Instant) -> bool {
         let mut queues = self.lock();
         // A queue that this worker does not serve claims nothing, so the entry exists.
         let Some(queue) = queues.get_mut(&run.queue) else {
             return false;
         };
-        queue.buffer.push(run);
+        queue.buffer.push(run, now);
         let starts = queue.running < queue.limit;
         if starts {
             queue.running += 1;

@@ -1,7 +1,7 @@
 //! The worker's life: its row, its lease, and whether the lease may be trusted.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Host;
@@ -36,7 +36,7 @@ impl Host {
 
     /// This life is over: nothing is held, and nothing begins before it is registered anew.
     pub fn leave(&self) {
-        *self.renewal() = None;
+        self.renewed.set(None);
         self.look_at(&self.holdings.runs());
         self.holdings.leave();
         self.slots.drain_buffers();
@@ -52,7 +52,7 @@ impl Host {
     /// The lease was renewed by a call that was asked at this moment: the database may have counted from
     /// then on, however late its answer came.
     pub fn renewed(&self, asked: Moment) {
-        *self.renewal() = Some(asked);
+        self.renewed.set(Some(asked));
         if self.doubted.swap(false, Ordering::SeqCst) {
             // Whatever was kept from beginning looks again.
             for pass in self.holdings.all_passes() {
@@ -64,7 +64,7 @@ impl Host {
 
     /// Time since the lease was renewed.
     pub fn since_renewal(&self) -> Duration {
-        let renewed = *self.renewal();
+        let renewed = self.renewed.get();
         renewed.map_or(Duration::MAX, |moment| moment.elapsed())
     }
 
@@ -78,9 +78,5 @@ impl Host {
         self.doubted.store(true, Ordering::SeqCst);
         // Renewed in between, perhaps, by somebody who did not see the doubt.
         is_fresh()
-    }
-
-    fn renewal(&self) -> MutexGuard<'_, Option<Moment>> {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

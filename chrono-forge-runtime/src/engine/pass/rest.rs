@@ -21,7 +21,7 @@ const NOTE_AFTER: Duration = Duration::from_millis(100);
 
 impl Ledger {
     /// Nothing may happen now: wait, or park when nothing durable executes.
-    pub(super) fn rest(&mut self, sight: Sight) -> Move {
+    pub(super) fn rest(&mut self, sight: Sight<'_>) -> Move {
         let survey = self.survey(sight);
         self.note_started(sight.now);
         let Survey {
@@ -67,7 +67,7 @@ impl Ledger {
         first.is_some_and(|(_, is_retrying)| is_retrying)
     }
 
-    fn survey(&self, sight: Sight) -> Survey {
+    fn survey(&self, sight: Sight<'_>) -> Survey {
         let mut survey = Survey::default();
         for (id, op) in &self.ops {
             match &op.phase {

@@ -15,8 +15,8 @@ use crate::record::{BranchRow, Record};
 pub(super) const AT_ONCE: Timestamp = Timestamp::MIN;
 
 /// What the driver knows that the ledger does not.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight {
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
     pub now: Timestamp,
     /// `now` has nothing to do with `real_now`.
     pub is_virtual: bool,
@@ -25,14 +25,14 @@ pub struct Sight {
     pub quiet_since: Instant,
     /// Somebody keeps a clone of the root waker.
     pub root_cloned: bool,
-    /// The lease is not in doubt.
-    pub may_begin: bool,
+    /// Whether the lease is not in doubt.
+    pub may_begin: &'a dyn Fn() -> bool,
 }
 
 impl Ledger {
     /// Decides. Everything that changes here goes into the draft; `flush` tells that the draft must
     /// be submitted before waiting.
-    pub fn next_move(&mut self, sight: Sight) -> Move {
+    pub fn next_move(&mut self, sight: Sight<'_>) -> Move {
         self.follow_clock(sight);
         self.withdraw_leaving();
         if self.holds > 0 {
@@ -71,9 +71,17 @@ impl Ledger {
 
     /// A clock that was set, or went on while the machine was suspended, is no time in which an attempt had its turn:
     /// its limit moves along.
-    fn follow_clock(&mut self, sight: Sight) {
+    fn follow_clock(&mut self, sight: Sight<'_>) {
         let before = self.seen.replace((sight.now, sight.real_now));
         let Some((now, real_now)) = before.filter(|_| !sight.is_virtual) else {
+            return;
+        };
+        let mut limits = self.ops.values_mut().filter_map(|op| match &mut op.phase {
+            Phase::Executing(run) => run.timeout_at.as_mut(),
+            _ => None,
+        });
+        // Nearly always there is none.
+        let Some(first) = limits.next() else {
             return;
         };
         let passed = sight.real_now.saturating_duration_since(real_now);
@@ -81,19 +89,15 @@ impl Ledger {
         if leap.is_zero() {
             return;
         }
-        for op in self.ops.values_mut() {
-            if let Phase::Executing(run) = &mut op.phase
-                && let Some(at) = &mut run.timeout_at
-            {
-                *at = at.checked_add(leap).unwrap_or(Timestamp::MAX);
-            }
+        for at in std::iter::once(first).chain(limits) {
+            *at = at.checked_add(leap).unwrap_or(Timestamp::MAX);
         }
     }
 
     /// The block of a branch that is not sealed may hold recorded steps, whose places come before
     /// those of other arms, and before what is new: it begins before those are released. It dispatches
     /// nothing before the pass has caught up.
-    fn begin_blocks(&mut self, sight: Sight) -> bool {
+    fn begin_blocks(&mut self, sight: Sight<'_>) -> bool {
         let nothing_is_left = self.replayed >= self.history.seq_last();
         // Behind what is not durable there is nothing recorded: such a block begins as a step does.
         if self.recorded.is_empty() && nothing_is_left || !self.barrier_is_clear() {
@@ -124,13 +128,13 @@ impl Ledger {
     }
 
     /// New operations: nothing recorded is left to release, so anything new may happen.
-    fn start_fresh(&mut self, sight: Sight) -> Option<Move> {
+    fn start_fresh(&mut self, sight: Sight<'_>) -> Option<Move> {
         let mut held_back = Vec::new();
         let mut granted = false;
         while let Some(id) = self.fresh.pop_front() {
             let clear = self.barrier_is_clear()
-                && sight.may_begin
                 && !self.draining
+                && (sight.may_begin)()
                 && !self.is_behind_a_wait(id);
             let Some(op) = self.ops.get_mut(&id) else {
                 continue;
@@ -178,7 +182,7 @@ impl Ledger {
         })
     }
 
-    fn begin(&mut self, id: OpId, sight: Sight) {
+    fn begin(&mut self, id: OpId, sight: Sight<'_>) {
         self.anchor_repeat(id, sight.now);
         let Some(op) = self.ops.get_mut(&id) else {
             return;
@@ -317,7 +321,7 @@ impl Ledger {
         found.then_some(Move::Poll)
     }
 
-    fn fire_deadlines(&mut self, sight: Sight) -> bool {
+    fn fire_deadlines(&mut self, sight: Sight<'_>) -> bool {
         let now = sight.now;
         let mut due: Vec<(Timestamp, OpId)> = self
             .ops
@@ -339,7 +343,7 @@ impl Ledger {
         !due.is_empty()
     }
 
-    fn fire(&mut self, id: OpId, sight: Sight) {
+    fn fire(&mut self, id: OpId, sight: Sight<'_>) {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };

@@ -33,12 +33,12 @@ impl Buffer {
         self.urgent
     }
 
-    pub(super) fn push(&mut self, run: ClaimedRun) {
+    pub(super) fn push(&mut self, run: ClaimedRun, now: Instant) {
         self.len += 1;
         self.urgent += usize::from(run.level.is_urgent());
         self.bytes += run.args.len();
         let level = self.by_level.entry(run.level).or_default();
-        level.push_back((Instant::now(), run));
+        level.push_back((now, run));
     }
 
     pub(super) fn pop(&mut self) -> Option<ClaimedRun> {
@@ -116,7 +116,7 @@ mod tests {
             Level::child(Priority::Normal, 10_000),
         );
         for level in [child, top].repeat(20) {
-            buffer.push(run(level));
+            buffer.push(run(level), Instant::now());
         }
         assert_eq!((buffer.len(), buffer.urgent()), (40, 20));
         let mut expected = vec![top; 15];
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_drained_buffer() {
         let mut buffer = Buffer::default();
-        buffer.push(run(Level::top(Priority::Low)));
+        buffer.push(run(Level::top(Priority::Low)), Instant::now());
         assert_eq!(buffer.drain().count(), 1);
         assert!(buffer.is_empty() && buffer.urgent() == 0);
     }

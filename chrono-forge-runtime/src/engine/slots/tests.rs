@@ -194,9 +194,12 @@ fn in_a_queue_of_slow_runs_nobody_is_claimed_ahead() {
 #[test]
 fn who_is_urgent_goes_past_what_waits_for_a_slot() {
     let slots = Slots::new(&[("q".to_owned(), 1)]);
-    assert!(slots.offer(run(late_child())), "the slot is free");
-    assert!(!slots.offer(run(late_child())));
-    assert!(!slots.offer(run(TOP)));
+    assert!(
+        slots.offer(run(late_child()), Instant::now()),
+        "the slot is free"
+    );
+    assert!(!slots.offer(run(late_child()), Instant::now()));
+    assert!(!slots.offer(run(TOP), Instant::now()));
     let order = [(); 4].map(|()| slots.take("q").map(|run| run.level));
     let child = Some(late_child());
     assert_eq!(order, [Some(TOP), child, child, None]);
@@ -206,7 +209,7 @@ fn who_is_urgent_goes_past_what_waits_for_a_slot() {
 #[test]
 fn a_run_that_was_offered_to_a_slot_is_counted_once() {
     let slots = Slots::new(&[("q".to_owned(), 2)]);
-    assert!(slots.offer(run(TOP)), "the slot is free");
+    assert!(slots.offer(run(TOP), Instant::now()), "the slot is free");
     assert_eq!(slots.wanted(), [room(1, 1)]);
     assert!(slots.reserve_direct("q", TOP).is_some());
 }
