@@ -1,10 +1,10 @@
 //! Which file this store serves, and whether the path still names it.
 //!
 //! SQLite goes on with a file that was renamed over, removed, or written over by a copy, and says nothing: what it
-//! commits is in a file that nobody will find again, or in the midst of another one. So transactions are followed by a
-//! look at the file and its log, before they are acknowledged, and once these are others nothing is any more. A look
-//! holds for [`LOOK_HOLDS`]: what is committed within it is in danger as much as what was just before the file was
-//! replaced, and with one look for each commit a step in sequence costs 6 % more.
+//! commits is in a file that nobody will find again, or in the midst of another one. So each call is followed by a
+//! look at the file and its log, before it is acknowledged, and once these are others nothing is any more. For what passes
+//! write, of which nobody outside hears at once, a look holds for [`LOOK_HOLDS`]: what they commit within it is in danger as
+//! much as what they did just before the file was replaced, and with one look each a step in sequence costs 6 % more.
 //!
 //! What a look sees, by what the file system says of the path (two calls, no descriptor: closing one would drop the
 //! locks that SQLite holds in this process):
@@ -33,7 +33,7 @@ use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
-/// A transaction that succeeded so soon after a look is followed by none.
+/// What passes have written so soon after a look is followed by none.
 const LOOK_HOLDS: Duration = Duration::from_millis(5);
 
 /// Who only reads looks at the file this often.
@@ -118,22 +118,35 @@ impl Identity {
         lost.is_some()
     }
 
-    /// After a transaction and before it is acknowledged: what became of it. Also of what failed: a file that was written
-    /// over is malformed, and this says why.
+    /// After the transaction of a call and before it is acknowledged: what became of it. Also of what failed: a file that
+    /// was written over is malformed, and this says why.
     pub(super) fn verified<T>(
         &self,
         operation: &'static str,
         conn: &mut SqliteConnection,
         done: QueryResult<T>,
     ) -> StoreResult<T> {
-        if let Some(watched) = &self.0
-            && (done.is_err() || watched.is_due())
-        {
+        if let Some(watched) = &self.0 {
             watched
                 .verify(Some(conn))
                 .map_err(|lost| refusal(operation, lost))?;
         }
         done.map_err(|error| fault::statement(operation, &error))
+    }
+
+    /// As [`Identity::verified`], after a transaction of passes.
+    pub(super) fn verified_now_and_then<T>(
+        &self,
+        operation: &'static str,
+        conn: &mut SqliteConnection,
+        done: QueryResult<T>,
+    ) -> StoreResult<T> {
+        match &self.0 {
+            Some(watched) if done.is_ok() && !watched.is_due() => {
+                done.map_err(|error| fault::statement(operation, &error))
+            }
+            _ => self.verified(operation, conn, done),
+        }
     }
 
     /// Before a connection is opened, which might create the file anew.
@@ -163,7 +176,7 @@ impl Identity {
 }
 
 impl Watched {
-    /// Whether a transaction that succeeded is followed by a look.
+    /// Whether the last look no longer holds.
     fn is_due(&self) -> bool {
         self.lost.get().is_some() || self.seen().compared.elapsed() >= LOOK_HOLDS
     }

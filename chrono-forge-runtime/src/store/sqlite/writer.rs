@@ -98,7 +98,8 @@ impl Writer for SqliteWriter {
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
-        self.identity.verified("apply", &mut conn, done)
+        self.identity
+            .verified_now_and_then("apply", &mut conn, done)
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
