@@ -31,6 +31,12 @@ async fn unstorable(probe: State<Probe>, what: String) -> Result<f64> {
             })
             .await?;
         }
+        "some none" => {
+            step!("some", { Ok(Some(None::<u32>)) }).await?;
+        }
+        "some unit" => {
+            branch!("grp", automerge = true, { Some(()) }).await?;
+        }
         "map" => {
             step!("map", { Ok(BTreeMap::from([((1, 2), 3)])) }).await?;
         }
@@ -71,6 +77,11 @@ async fn a_value_that_does_not_read_back_fails_the_run_at_once(world: &World) {
             "nan",
             "step!(\"nan\"): a value of type `f64` cannot be stored",
         ),
+        (
+            "some none",
+            "`Some` is around a value that JSON writes as `null`",
+        ),
+        ("some unit", "branch!(\"grp\")"),
         ("map", "cannot be stored"),
         ("one way", "OneWay"),
         ("block", "branch!(\"grp\")"),
@@ -84,6 +95,11 @@ async fn a_value_that_does_not_read_back_fails_the_run_at_once(world: &World) {
         assert_eq!(world.probe.count("body"), n + 1, "never retried");
     }
     assert_eq!(world.probe.count("step"), 1);
+}
+
+#[workflow]
+async fn optional(value: Option<Option<u32>>) -> Result<bool> {
+    Ok(value.is_some())
 }
 
 #[workflow]
@@ -131,7 +147,7 @@ async fn a_value_over_the_limit_fails_the_run_and_names_limit_and_remedy(world: 
 
 #[scenario]
 async fn bad_arguments_are_a_typed_error_of_start_and_nothing_is_written(world: &World) {
-    let builder = world.builder([sized::NAME, takes::NAME, healthy::NAME]);
+    let builder = world.builder([sized::NAME, takes::NAME, optional::NAME, healthy::NAME]);
     let forge = builder.payload_bytes_max(10_000).open().await.unwrap();
     let error = forge.start("k", takes(OneWay { n: 1 })).await.unwrap_err();
     assert!(
@@ -144,6 +160,8 @@ async fn bad_arguments_are_a_typed_error_of_start_and_nothing_is_written(world: 
         ),
         "{error}"
     );
+    let error = forge.start("k", optional(Some(None))).await.unwrap_err();
+    assert!(error.to_string().contains("`Some` is around"), "{error}");
     let large = sized(String::new(), 0, "x".repeat(10_000));
     let error = forge.start("k", large).await.unwrap_err();
     assert!(

@@ -33,6 +33,7 @@ mod leaps;
 mod liveness;
 mod merge;
 mod nested;
+mod one_value;
 mod pagers;
 mod panics;
 mod parts;
