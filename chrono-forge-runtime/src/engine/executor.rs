@@ -190,13 +190,7 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
 
 /// Fails the run for a broken rule.
 pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
-    let failure = Failure {
-        class: DefinitionError::CLASS.to_owned(),
-        message: error.to_string(),
-        backtrace: None,
-        is_timeout: false,
-        is_recorded: false,
-    };
+    let failure = Failure::rule(error);
     tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
     fail_for_good(pass, &failure, now);
 }

@@ -5,6 +5,7 @@
 //! does I/O but handing plans to the commit pipeline.
 
 mod attempt;
+mod delta;
 mod draft;
 mod entries;
 mod failure;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ledger::{Delta, Ledger};
+use super::delta;
+use super::ledger::Ledger;
 use super::operation::{LiveOutcome, Phase};
 use super::repeat::tick_row;
 use super::turn::AT_ONCE;
@@ -148,7 +149,7 @@ impl Ledger {
             record.attempts += 1;
         }
         let context = op.take_context();
-        record.context_delta = delta_json(&context);
+        record.context_delta = delta::to_json(&context);
         op.phase = Phase::Done(Box::new(LiveOutcome {
             record,
             errors: Vec::new(),
@@ -205,7 +206,7 @@ impl Ledger {
         let notes = std::mem::take(&mut op.notes);
         record.metadata = notes.given_up(failure.is_timeout || is_over).to_json();
         let context = op.take_context();
-        record.context_delta = delta_json(&context);
+        record.context_delta = delta::to_json(&context);
         let live = LiveOutcome {
             record,
             errors: vec![error],
@@ -265,23 +266,4 @@ fn finished(record: Option<Record>, step_name: &Arc<str>, phase: &Phase, now: Ti
     record.completed_at = Some(now);
     record.metadata = None;
     record
-}
-
-/// A delta as stored with its record.
-pub(super) fn delta_json(delta: &Delta) -> Option<Json> {
-    if delta.is_empty() {
-        return None;
-    }
-    let raw: std::collections::BTreeMap<&str, Option<&serde_json::value::RawValue>> = delta
-        .iter()
-        .map(|(key, value)| {
-            (
-                &**key,
-                value
-                    .as_deref()
-                    .and_then(|json| serde_json::from_str(json).ok()),
-            )
-        })
-        .collect();
-    serde_json::to_string(&raw).ok().map(Into::into)
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
+use super::delta::object;
 use super::ledger::{Delta, Ledger};
 use super::{OpId, Pass};
 use crate::record::Json;
@@ -106,19 +105,6 @@ impl Ledger {
     }
 }
 
-/// A recorded delta: text whose top-level values stay text.
-pub(super) fn delta_of_text(text: Option<&str>) -> Delta {
-    let Some(text) = text else {
-        return Delta::new();
-    };
-    let entries: BTreeMap<String, Option<Box<RawValue>>> =
-        serde_json::from_str(text).unwrap_or_default();
-    entries
-        .into_iter()
-        .map(|(key, raw)| (key, raw.map(|raw| Json::from(raw.get()))))
-        .collect()
-}
-
 fn snapshot(entries: &BTreeMap<String, Json>) -> Option<Json> {
     if entries.is_empty() {
         return None;
@@ -134,21 +120,6 @@ fn snapshot(entries: &BTreeMap<String, Json>) -> Option<Json> {
             None => (&**key, OMITTED),
         });
     Some(object(bounded))
-}
-
-/// A JSON object of values that are JSON text already.
-fn object<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Json {
-    let mut text = String::from("{");
-    for (key, value) in entries {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(&serde_json::Value::from(key).to_string());
-        text.push(':');
-        text.push_str(value);
-    }
-    text.push('}');
-    text.into()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! A failed attempt, taken from whatever the user's code gave us.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::{self, Display, Write as _};
 
 use crate::definition::BodyError;
 use crate::engine::panics::{self, Contained};
-use crate::error::RecordedFailure;
+use crate::error::{DefinitionError, RecordedFailure};
 use crate::retry::Cause;
 
 /// The class of an error whose own type is erased, until a policy lends it the name of a type.
@@ -13,7 +14,16 @@ const ERASED: &str = "anyhow::Error";
 /// Bytes of a backtrace that are kept: enough for the frames of user code, which come early.
 const BACKTRACE_BYTES_MAX: usize = 16 << 10;
 
-/// What is recorded of a failed attempt.
+/// Bytes of a message that are kept.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// Stands for the null character.
+const REPLACED: &str = "\u{fffd}";
+
+/// Stands where a message was cut.
+const CUT: &str = "..";
+
+/// What is recorded of a failed attempt. Its texts are final: the body, every replay and both databases see the same.
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub class: String,
@@ -29,7 +39,7 @@ impl Failure {
     fn of(error: &anyhow::Error, class: &'static str) -> Self {
         Self {
             class: class.to_owned(),
-            message: format!("{error:#}"),
+            message: message(format_args!("{error:#}")),
             backtrace: bounded_text(error.backtrace()),
             is_timeout: false,
             is_recorded: RecordedFailure::is_in(error),
@@ -38,10 +48,10 @@ impl Failure {
 
     /// Of an attempt that ran out of time.
     #[must_use]
-    pub fn timeout(message: String) -> Self {
+    pub fn timeout(text: impl Display) -> Self {
         Self {
             class: "timeout".to_owned(),
-            message,
+            message: message(text),
             backtrace: None,
             is_timeout: true,
             is_recorded: false,
@@ -50,11 +60,23 @@ impl Failure {
 
     /// Of an attempt that panicked.
     #[must_use]
-    pub fn panic(message: String, backtrace: Option<&Backtrace>) -> Self {
+    pub fn panic(text: impl Display, backtrace: Option<&Backtrace>) -> Self {
         Self {
             class: "panic".to_owned(),
-            message,
+            message: message(text),
             backtrace: backtrace.and_then(bounded_text),
+            is_timeout: false,
+            is_recorded: false,
+        }
+    }
+
+    /// Of a rule of the vocabulary that was broken.
+    #[must_use]
+    pub fn rule(error: &DefinitionError) -> Self {
+        Self {
+            class: DefinitionError::CLASS.to_owned(),
+            message: message(error),
+            backtrace: None,
             is_timeout: false,
             is_recorded: false,
         }
@@ -64,8 +86,11 @@ impl Failure {
     #[must_use]
     pub fn cut_off(mut self, dropped: Result<(), Self>) -> Self {
         if let Err(panic) = dropped {
-            self.message += "; its destructors panicked when it was cut off: ";
-            self.message += &panic.message;
+            let panicked = "its destructors panicked when it was cut off";
+            self.message = message(format_args!(
+                "{}; {panicked}: {}",
+                self.message, panic.message
+            ));
             self.backtrace = self.backtrace.or(panic.backtrace);
         }
         self
@@ -83,9 +108,11 @@ impl Failure {
     /// A failure that nobody could decide about, because the policy itself panicked.
     #[must_use]
     pub fn undecided(mut self, panic: Self) -> Self {
-        let panicked = "; asked whether to try again, the retry policy panicked: ";
-        self.message += panicked;
-        self.message += &panic.message;
+        let panicked = "asked whether to try again, the retry policy panicked";
+        self.message = message(format_args!(
+            "{}; {panicked}: {}",
+            self.message, panic.message
+        ));
         self.backtrace = self.backtrace.or(panic.backtrace);
         self
     }
@@ -119,7 +146,7 @@ impl Thrown {
                 error: Some(error),
             },
             Some(Err(panic)) => panic.into(),
-            None => Failure::panic(String::new(), None).into(),
+            None => Failure::panic("", None).into(),
         }
     }
 
@@ -150,13 +177,43 @@ impl From<Failure> for Thrown {
     }
 }
 
+/// The text of a message as it is kept: cut at its bound between two characters, and with a replacement for the null
+/// character, which PostgreSQL cannot store. What is beyond the bound is not even formatted.
+fn message(text: impl Display) -> String {
+    let mut kept = Message(String::new());
+    match write!(kept, "{text}") {
+        Ok(()) => kept.0,
+        // It is full, or the text itself could not be told, of which the beginning was.
+        Err(fmt::Error) => kept.0 + CUT,
+    }
+}
+
+struct Message(String);
+
+impl fmt::Write for Message {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let text = match text.contains('\0') {
+            true => &text.replace('\0', REPLACED),
+            false => text,
+        };
+        let left = MESSAGE_BYTES_MAX - CUT.len() - self.0.len();
+        let fits = text.floor_char_boundary(left);
+        self.0.push_str(&text[..fits]);
+        if fits < text.len() {
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
 /// The text of a backtrace that was captured, cut at its bound. This is where its frames are looked
 /// up, which takes milliseconds.
 fn bounded_text(backtrace: &Backtrace) -> Option<String> {
     if backtrace.status() != BacktraceStatus::Captured {
         return None;
     }
-    let mut text = backtrace.to_string();
+    // No database keeps every character.
+    let mut text = backtrace.to_string().replace('\0', REPLACED);
     if text.len() > BACKTRACE_BYTES_MAX {
         text.truncate(text.floor_char_boundary(BACKTRACE_BYTES_MAX));
         text.push_str("\n..");
@@ -176,10 +233,26 @@ mod tests {
             lent(Thrown::typed(std::fmt::Error)),
             std::any::type_name::<std::fmt::Error>()
         );
-        assert_eq!(lent(Failure::panic(String::new(), None).into()), "panic");
+        assert_eq!(lent(Failure::panic("", None).into()), "panic");
         let unlent = Thrown::typed(anyhow::anyhow!("a")).failure.lent(None);
         assert_eq!(unlent.class, ERASED);
         assert_eq!(ERASED, std::any::type_name::<anyhow::Error>());
+    }
+
+    #[test]
+    fn a_message_is_cut_between_two_characters_and_has_no_null() {
+        assert_eq!(message("a\0b"), "a\u{fffd}b");
+        for text in ["x".to_owned() + &"é".repeat(1 << 20), "é\0".repeat(1 << 20)] {
+            let cut = message(&text);
+            assert!(cut.len() <= MESSAGE_BYTES_MAX && cut.len() > MESSAGE_BYTES_MAX - 8);
+            let kept = cut.strip_suffix(CUT).unwrap();
+            assert!(text.replace('\0', REPLACED).starts_with(kept));
+        }
+        let exact = "x".repeat(MESSAGE_BYTES_MAX - CUT.len());
+        assert_eq!(message(&exact), exact);
+        let mut failure = Failure::panic(&exact, None);
+        failure = failure.cut_off(Err(Failure::panic(&exact, None)));
+        assert!(failure.message.len() <= MESSAGE_BYTES_MAX);
     }
 
     #[test]

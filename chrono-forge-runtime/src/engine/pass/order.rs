@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::entries::delta_of_text;
+use super::delta;
 use super::ledger::{LastOutcome, Ledger, Move};
 use super::operation::{LiveOutcome, Phase};
 use super::seats::Joined;
-use super::{Kind, OpId, Outcome};
+use super::{Kind, OpId, Outcome, Place};
+use crate::error::DefinitionError;
 use crate::record::{Json, RecordState};
 
 impl Ledger {
@@ -22,7 +23,14 @@ impl Ledger {
             return Some(Move::LoadResult(id, record));
         }
         let outcome = Outcome::of_row(row);
-        let delta = delta_of_text(row.context_delta.as_deref());
+        let delta = match delta::of_text(row.context_delta.as_deref()) {
+            Ok(delta) => delta,
+            Err(problem) => {
+                let error = unreadable(&op.place, problem);
+                self.break_rule(error);
+                return Some(Move::Poll);
+            }
+        };
         self.replayed = seq;
         self.keep_inner(id);
         self.deliver(id, outcome);
@@ -108,5 +116,14 @@ impl Ledger {
         if std::mem::take(&mut self.resets_progress) {
             self.draft.plan.progress = true;
         }
+    }
+}
+
+/// What an operation wrote to the context does not read as that.
+pub(super) fn unreadable(place: &Place, problem: String) -> DefinitionError {
+    DefinitionError::Undecodable {
+        place: place.to_string(),
+        type_name: "entries of the context",
+        problem,
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::attempt::delta_json;
+use super::delta;
 use super::ledger::Ledger;
 use super::operation::{Execution, LiveOutcome, Operation, Phase};
 use super::turn::AT_ONCE;
@@ -308,7 +308,7 @@ impl Ledger {
         record.last_executed_at = Some(now);
         record.wake_at = wake_at;
         record.metadata = op.notes.to_json();
-        record.context_delta = delta_json(&op.kept);
+        record.context_delta = delta::to_json(&op.kept);
         op.record = Some(record.clone());
         self.draft.record(record);
     }
@@ -350,7 +350,7 @@ pub(super) fn left_behind(mut op: Operation) -> Record {
     let mut record = pending(&op, instant(op.notes.anchor));
     record.wake_at = None;
     record.metadata = op.notes.to_json();
-    record.context_delta = delta_json(&op.kept);
+    record.context_delta = delta::to_json(&op.kept);
     record
 }
 

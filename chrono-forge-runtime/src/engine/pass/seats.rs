@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::entries::delta_of_text;
+use super::delta;
 use super::history::{pending_again, row_of};
 use super::ledger::{Delta, Ledger};
 use super::operation::{Operation, Phase};
+use super::order::unreadable;
 use super::repeat::{has_ticked, left_behind, tick_row};
 use super::spawn::Scope;
 use super::{Kind, OpId, Pass, Place};
@@ -62,7 +63,8 @@ impl Ledger {
             self.fresh.push_back(id);
         }
         let kept = match (&kind, &record) {
-            (Kind::Repeat(_), Some(record)) => delta_of_text(record.context_delta.as_deref()),
+            (Kind::Repeat(_), Some(record)) => delta::of_text(record.context_delta.as_deref())
+                .map_err(|problem| unreadable(&place, problem))?,
             _ => Delta::new(),
         };
         let found = record.as_mut().and_then(|record| record.metadata.take());
