@@ -205,3 +205,14 @@ pub(crate) async fn held(probe: State<Probe>) -> Result<u64> {
     .await?;
     Ok(seven)
 }
+
+/// Waits longer than any clock tells.
+#[workflow]
+pub(crate) async fn for_ever(probe: State<Probe>, until: Option<Timestamp>) -> Result<()> {
+    probe.note("waits");
+    match until {
+        Some(until) => wait!("until", until = until).await,
+        None => wait!("span", std::time::Duration::MAX).await,
+    }
+    Ok(())
+}

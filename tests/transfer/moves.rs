@@ -1,5 +1,6 @@
 //! A whole database moves, goes on, and moves again.
 use chrono_forge_tests::backend::{Backend, backends};
+use jiff::Timestamp;
 
 use crate::fleet::{self, ITEMS};
 use crate::ground::{Ground, bounded};
@@ -29,6 +30,30 @@ async fn everything_arrives_as_it_left_and_goes_on(backend: Backend) {
         ground.import(&third, &file).await.unwrap();
         assert_eq!(ground.told(&third).await, crate::ground::told(&file));
         fleet::land(&ground, &third).await;
+    })
+    .await;
+}
+
+#[backends(threads = 2)]
+async fn every_instant_moves_the_last_one_and_the_first_one_too(backend: Backend) {
+    bounded(async {
+        let ground = Ground::new(backend);
+        let (old, new, third) = (ground.place(), ground.file(), ground.place());
+        let forge = ground.worker(&old).await;
+        let ends = [None, Some(Timestamp::MAX), Some(Timestamp::MIN)];
+        for (n, until) in ends.into_iter().enumerate() {
+            let run = fleet::for_ever(until);
+            forge.start(&format!("w{n}"), run).await.unwrap();
+        }
+        ground.noted("waits", 3).await;
+        forge.shutdown().await;
+        let (file, exported) = ground.export(&old).await;
+        assert_eq!(exported.runs, 3);
+        ground.import(&new, &file).await.unwrap();
+        assert_eq!(ground.told(&new).await, crate::ground::told(&file));
+        let (file, _) = ground.export(&new).await;
+        ground.import(&third, &file).await.unwrap();
+        assert_eq!(ground.told(&third).await, crate::ground::told(&file));
     })
     .await;
 }
