@@ -16,7 +16,15 @@ pub(super) mod instant {
         deserializer: D,
     ) -> Result<Timestamp, D::Error> {
         let micros = i64::deserialize(deserializer)?;
-        Timestamp::from_microsecond(micros).map_err(D::Error::custom)
+        from_micros(micros).map_err(D::Error::custom)
+    }
+
+    /// The microsecond that the last instant is in cannot be asked for in whole microseconds.
+    pub(super) fn from_micros(micros: i64) -> Result<Timestamp, jiff::Error> {
+        match micros == Timestamp::MAX.as_microsecond() {
+            true => Ok(Timestamp::MAX),
+            false => Timestamp::from_microsecond(micros),
+        }
     }
 }
 
@@ -36,7 +44,7 @@ pub(super) mod maybe_instant {
         deserializer: D,
     ) -> Result<Option<Timestamp>, D::Error> {
         let micros = Option::<i64>::deserialize(deserializer)?;
-        let at = micros.map(Timestamp::from_microsecond).transpose();
+        let at = micros.map(super::instant::from_micros).transpose();
         at.map_err(D::Error::custom)
     }
 }
