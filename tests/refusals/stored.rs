@@ -2,9 +2,25 @@
 
 use chrono_forge::RunError;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, STALLED, World, scenario};
+use serde::{Deserialize, Serialize};
 
 use super::{breaks_a_rule, healthy, serves_on};
+
+/// The run waits for a build that reads its values, and says which, each time that it is sent on.
+async fn stalls(world: &World, forge: &Forge, key: &str, text: &str) {
+    for times in 1..=2 {
+        let row = world.settle(key).await;
+        let errors = world.rows().errors(key);
+        assert_eq!((row.state, row.wake_at), (STALLED, None), "{errors:?}");
+        assert_eq!(errors.len(), times, "{errors:?}");
+        assert!(errors[times - 1].message.contains(text), "{errors:?}");
+        assert!(row.stalled_by.is_some_and(|what| text.contains(&what)));
+        assert!(forge.retry::<keeps>(key).await.unwrap().records.is_empty());
+    }
+    world.settle(key).await;
+    serves_on(forge, key).await;
+}
 
 #[workflow]
 async fn keeps(probe: State<Probe>, n: u32) -> Result<u32> {
@@ -22,7 +38,7 @@ async fn leaf() -> Result<u32> {
 }
 
 #[scenario]
-async fn a_stored_argument_that_does_not_read_back_fails_the_run(world: &World) {
+async fn a_stored_argument_that_does_not_read_back_stalls_the_run(world: &World) {
     let forge = world.forge([keeps::NAME, leaf::NAME, healthy::NAME]).await;
     for (key, args) in [
         ("type", r#"{"n":"x"}"#),
@@ -35,18 +51,18 @@ async fn a_stored_argument_that_does_not_read_back_fails_the_run(world: &World) 
             "UPDATE chrono_forge_workflows SET args = ? WHERE key = ?",
             &[args.into(), key.into()],
         );
-        breaks_a_rule(world, &forge, key, "the arguments of `keeps`").await;
+        stalls(world, &forge, key, "the arguments of `keeps`").await;
     }
 }
 
 #[scenario]
-async fn a_stored_result_that_does_not_read_back_fails_the_run(world: &World) {
+async fn a_stored_result_that_does_not_read_back_stalls_the_run(world: &World) {
     let forge = world.forge([keeps::NAME, leaf::NAME, healthy::NAME]).await;
     forge.start("k", keeps(1)).await.unwrap();
     world.parked("k").await;
     let sql = "UPDATE chrono_forge_execution_logs SET result = '\"x\"' WHERE step_name = 'step$a'";
     world.rows().edit(sql, &[]);
-    breaks_a_rule(
+    stalls(
         world,
         &forge,
         "k",
@@ -56,7 +72,7 @@ async fn a_stored_result_that_does_not_read_back_fails_the_run(world: &World) {
 }
 
 #[scenario]
-async fn a_child_s_output_that_does_not_read_back_fails_the_parent(world: &World) {
+async fn a_child_s_output_that_does_not_read_back_stalls_the_parent(world: &World) {
     let forge = world.forge([keeps::NAME, leaf::NAME, healthy::NAME]).await;
     forge.start("k", keeps(1)).await.unwrap();
     world.parked("k").await;
@@ -65,8 +81,93 @@ async fn a_child_s_output_that_does_not_read_back_fails_the_parent(world: &World
     let child = world.parked("k$grp$x").await;
     world.quiet().await;
     world.rows().spoil_output(child.id, "[]");
-    breaks_a_rule(world, &forge, "k", "the output of child \"k$grp$x\"").await;
-    assert_eq!(world.probe.count("merged"), 1);
+    stalls(world, &forge, "k", "the output of child \"k$grp$x\"").await;
+    // Each look comes as far.
+    assert_eq!(world.probe.count("merged"), 3);
+    let mend = "UPDATE chrono_forge_workflows SET output = '1' WHERE id = ?";
+    world.rows().edit(mend, &[child.id.into()]);
+    forge.retry::<keeps>("k").await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Method {
+    Card,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum NewMethod {
+    Card,
+    Voucher { code: String },
+}
+
+#[workflow]
+async fn pays_as_before(cx: Context) -> Result<String> {
+    let method = step!("method", { Ok(Method::Card) }).await?;
+    let noted: Option<Method> = cx.get("method")?;
+    Ok(format!("{method:?} {noted:?}"))
+}
+
+#[workflow]
+async fn pays_as_now(cx: Context, probe: State<Probe>, in_context: bool) -> Result<String> {
+    let voucher = || NewMethod::Voucher {
+        code: "x".to_owned(),
+    };
+    let method = step!("method", {
+        probe.note("chosen");
+        if in_context {
+            cx.set("method", &voucher())?;
+            return Ok(NewMethod::Card);
+        }
+        Ok(voucher())
+    })
+    .await?;
+    wait!("pause", hours(1)).await;
+    let noted: Option<NewMethod> = cx.get("method")?;
+    Ok(format!("{method:?} {noted:?}"))
+}
+
+/// Half way through a deploy, or after it was taken back.
+#[scenario]
+async fn what_a_newer_build_recorded_stalls_under_an_older_one_and_nothing_is_lost(world: &World) {
+    let names = [pays_as_before::NAME, pays_as_now::NAME, healthy::NAME];
+    let forge = world.forge(names).await;
+    let deploy = |name: &str| {
+        let sql = "UPDATE chrono_forge_workflows SET workflow = ? WHERE key IN ('record', 'entry')";
+        world.rows().edit(sql, &[name.into()]);
+    };
+    for (key, in_context) in [("record", false), ("entry", true)] {
+        let run = pays_as_now(in_context);
+        forge.start(key, run).await.unwrap();
+        world.parked(key).await;
+    }
+    deploy(pays_as_before::NAME);
+    world.clock.advance(hours(2));
+    let told = [
+        ("record", "step!(\"method\")"),
+        ("entry", "context entry \"method\""),
+    ];
+    for (key, what) in told {
+        let row = world.settle(key).await;
+        let errors = world.rows().errors(key);
+        assert_eq!(
+            (row.state, row.stalled_by.as_deref()),
+            (STALLED, Some(what))
+        );
+        let text = &errors[0].message;
+        let names = ["Voucher", "Method", "forge.retry"];
+        assert!(
+            text.contains(what) && names.iter().all(|name| text.contains(name)),
+            "{text}"
+        );
+    }
+    deploy(pays_as_now::NAME);
+    for (key, _) in told {
+        forge.retry::<pays_as_now>(key).await.unwrap();
+        assert_eq!(world.settle(key).await.state, COMPLETED);
+    }
+    assert_eq!(world.probe.count("chosen"), 2);
+    serves_on(&forge, "deploys").await;
 }
 
 #[scenario]
