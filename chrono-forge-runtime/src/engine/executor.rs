@@ -188,11 +188,32 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
     );
 }
 
-/// Fails the run for a broken rule.
+/// Fails the run for a broken rule. One that only cannot read what is stored waits for a build that can: a deploy that is
+/// half way, or was taken back, costs no run anything.
 pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     let failure = Failure::rule(error);
+    if let DefinitionError::Undecodable { place, .. } = error {
+        return unreadable(pass, place, &failure, now);
+    }
     tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
     fail_for_good(pass, &failure, now);
+}
+
+/// Stalls the run at what cannot be read; nothing of it is lost, and `retry` looks again.
+fn unreadable(pass: &Arc<Pass>, what: &str, failure: &Failure, now: Timestamp) {
+    tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, error = failure.message, "a run waits for a build that reads its values");
+    let attempts = pass.run.attempts + 1;
+    let stalled = RunEnd::Stalled {
+        step_name: what.into(),
+        attempts: Some(attempts),
+        at: now,
+    };
+    let settled = Settled {
+        state: RunState::Stalled,
+        output: None,
+    };
+    let errors = vec![error_row(pass, failure, attempts, now)];
+    end(pass, stalled, errors, Some(settled));
 }
 
 /// Asks the policies about a failed body. They are user code: where they panic, nothing is tried again.
@@ -224,6 +245,10 @@ fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision) {
 }
 
 fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
+    if let Some(entry) = thrown.unreadable_entry() {
+        let what = format!("context entry {entry:?}");
+        return unreadable(pass, &what, &thrown.failure, now);
+    }
     let (failure, decision) = judge(pass, thrown);
     match decision {
         Decision::Stall { step_name } => {
@@ -233,7 +258,11 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
             };
             end(
                 pass,
-                RunEnd::Stalled { step_name, at: now },
+                RunEnd::Stalled {
+                    step_name,
+                    attempts: None,
+                    at: now,
+                },
                 Vec::new(),
                 Some(settled),
             );

@@ -47,9 +47,10 @@ pub enum DefinitionError {
         problem: String,
     },
 
-    /// Stored bytes do not read back as the type that the code now asks for.
+    /// Stored bytes do not read back as the type that the code now asks for. The run stalls at them, and loses nothing:
+    /// a build that reads them goes on with `forge.retry`.
     #[error(
-        "{place}: the stored value does not read as `{type_name}` ({problem}); keep old values readable (`Option`, #[serde(default)], #[serde(alias)]) or give the operation a new key"
+        "{place}: the stored value does not read as `{type_name}` ({problem}); nothing is lost: deploy a build that reads it (`Option`, #[serde(default)], #[serde(alias)] keep old values readable), then call forge.retry"
     )]
     Undecodable {
         place: String,

@@ -245,7 +245,9 @@ pub enum ContextError {
     Unstorable { key: String, problem: String },
 
     /// The stored value does not read as the type asked for.
-    #[error("context entry {key:?} does not read as `{type_name}`: {problem}")]
+    #[error(
+        "context entry {key:?} does not read as `{type_name}`: {problem}; nothing is lost: deploy a build that reads it, then call forge.retry"
+    )]
     Undecodable {
         key: String,
         type_name: &'static str,

@@ -207,7 +207,12 @@ pub enum RunEnd {
     /// Failed for good. `attempts` is the run's new count of workflow-level failures.
     Failed { at: Timestamp, attempts: u32 },
     /// A step gave up and its error reached the end of the body.
-    Stalled { step_name: Arc<str>, at: Timestamp },
+    Stalled {
+        step_name: Arc<str>,
+        /// Of the body, where its error row is the body's and not a step's.
+        attempts: Option<u32>,
+        at: Timestamp,
+    },
     /// Handed back unfinished and unharmed: idle and due at once; counts neither as crash nor attempt.
     Released { at: Timestamp },
 }

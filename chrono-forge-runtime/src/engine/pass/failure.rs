@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 
 use crate::definition::BodyError;
 use crate::engine::panics::{self, Contained};
-use crate::error::{DefinitionError, RecordedFailure};
+use crate::error::{ContextError, DefinitionError, RecordedFailure};
 use crate::retry::Cause;
 
 /// The class of an error whose own type is erased, until a policy lends it the name of a type.
@@ -147,6 +147,17 @@ impl Thrown {
             },
             Some(Err(panic)) => panic.into(),
             None => Failure::panic("", None).into(),
+        }
+    }
+
+    /// The entry of the context that could not be read, if that is what the error tells.
+    #[must_use]
+    pub fn unreadable_entry(&self) -> Option<&str> {
+        let error = self.error.as_ref().and_then(Contained::get)?;
+        let causes = error.chain().find_map(|cause| cause.downcast_ref());
+        match causes? {
+            ContextError::Undecodable { key, .. } => Some(key),
+            _ => None,
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn failed_and_stalled_runs_enter_the_list(on: &dyn Backend) {
         attempts: 1,
     };
     let stalled = RunEnd::Stalled {
+        attempts: None,
         step_name: "s".into(),
         at: at(4),
     };

@@ -294,6 +294,7 @@ pub(crate) fn a_stalled_run_names_its_step_and_a_retrying_one_keeps_its_budget(o
     forge.end(
         &stalled,
         RunEnd::Stalled {
+            attempts: None,
             step_name: "step$s".into(),
             at: at(3),
         },

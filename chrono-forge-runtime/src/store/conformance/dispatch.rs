@@ -269,6 +269,7 @@ pub(crate) fn a_failed_or_stalled_child_keeps_its_parent_waiting_until_it_comple
     forge.end(
         &children[1],
         RunEnd::Stalled {
+            attempts: None,
             step_name: "s".into(),
             at: at(3),
         },

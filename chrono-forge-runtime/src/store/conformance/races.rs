@@ -76,6 +76,7 @@ fn plan_of(run: &ClaimedRun, worker: WorkerId, end: RunEnd) -> Plan {
 
 fn stalled_end() -> RunEnd {
     RunEnd::Stalled {
+        attempts: None,
         step_name: "step$a".into(),
         at: at(4),
     }

@@ -195,6 +195,7 @@ pub(crate) fn blocked_children_are_those_of_all_branches_of_one_run(on: &dyn Bac
         };
         forge.writer.apply(&[plan], at(3)).unwrap();
         let stalled = RunEnd::Stalled {
+            attempts: None,
             step_name: "step$s".into(),
             at: at(4),
         };

@@ -11,6 +11,7 @@ use crate::store::Rearmed;
 
 fn stalled(step: &str) -> RunEnd {
     RunEnd::Stalled {
+        attempts: None,
         step_name: step.into(),
         at: at(4),
     }

@@ -100,6 +100,7 @@ pub(crate) fn other_states_are_left_alone_and_nobody_is_none(on: &dyn Backend) {
     forge.end(
         &stalled,
         RunEnd::Stalled {
+            attempts: None,
             step_name: "s".into(),
             at: at(3),
         },

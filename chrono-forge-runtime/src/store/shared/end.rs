@@ -57,7 +57,12 @@ impl<'a> EndRow<'a> {
                 attempts: Some(*attempts),
                 ..row(RunState::Failed)
             },
-            RunEnd::Stalled { step_name, .. } => Self {
+            RunEnd::Stalled {
+                step_name,
+                attempts,
+                ..
+            } => Self {
+                attempts: *attempts,
                 stalled_by: Some(step_name),
                 ..row(RunState::Stalled)
             },

@@ -8,6 +8,7 @@ pub(crate) fn pages_count_every_child_once_up_to_the_last_one_asked_for(on: &dyn
     let (_, children, branch) = waiting(&mut forge, 7);
     forge.end(&children[1], done("1"));
     let stalled = RunEnd::Stalled {
+        attempts: None,
         step_name: "s".into(),
         at: at(4),
     };

@@ -140,6 +140,7 @@ impl<'a> Process<'a> {
                 attempts: run.attempts + 1,
             };
             let stalled = RunEnd::Stalled {
+                attempts: None,
                 step_name: "step$s1".into(),
                 at: at(40),
             };

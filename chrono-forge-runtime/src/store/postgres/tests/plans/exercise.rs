@@ -253,6 +253,7 @@ fn operators(forge: &mut Forge) {
         ..forge.plan(&run)
     });
     let stalled = || RunEnd::Stalled {
+        attempts: None,
         step_name: "step$s1".into(),
         at: at(3),
     };
