@@ -140,6 +140,9 @@ pub struct Common {
     #[cfg(feature = "postgres")]
     #[arg(long, env = "CHRONO_FORGE_BENCH_POSTGRES_URL")]
     url: Option<String>,
+    /// What a commit survives on SQLite, of the floor and of the engine: a power cut, or the end of the process
+    #[arg(long, value_enum, default_value_t = Synchronous::Full)]
+    synchronous: Synchronous,
     /// How often floor and engine take turns
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -155,7 +158,10 @@ impl Common {
     /// Where rounds find new databases.
     pub fn ground(&self) -> Result<Ground> {
         Ok(match self.store {
-            Store::Sqlite => Ground::Directory(place::resolve(self.dir.as_deref())?),
+            Store::Sqlite => {
+                let dir = place::resolve(self.dir.as_deref())?;
+                Ground::Directory(dir, self.synchronous == Synchronous::Normal)
+            }
             #[cfg(feature = "postgres")]
             Store::Postgres => Ground::Server(
                 self.url
@@ -171,6 +177,12 @@ pub enum Store {
     Sqlite,
     #[cfg(feature = "postgres")]
     Postgres,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Synchronous {
+    Full,
+    Normal,
 }
 
 impl Store {

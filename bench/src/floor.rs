@@ -1,6 +1,6 @@
 //! The floor: the rows that the engine leaves, written by hand-prepared SQL without an engine.
 //!
-//! The shipped schema, one connection that writes, WAL with `synchronous = FULL`; the statements of
+//! The shipped schema, one connection that writes, WAL with what `--synchronous` asks of commits (`FULL`); the statements of
 //! the store (`chrono-forge-runtime/src/store/sqlite`), each prepared once and kept.
 
 mod attempts;

@@ -11,10 +11,17 @@ use anyhow::{Context, Result};
 
 pub use directory::resolve;
 
+/// A file whose commits are on disk when they return.
+const FULL: &str = "bench.db";
+
+/// One that asks for less. Its name says so, since both sides are measured in a process that is told the place alone.
+const NORMAL: &str = "bench-synchronous-normal.db";
+
 /// Where rounds find new databases.
 #[derive(Clone, Debug)]
 pub enum Ground {
-    Directory(PathBuf),
+    /// Here, and whether a commit need not be on disk when it returns.
+    Directory(PathBuf, bool),
     #[cfg(feature = "postgres")]
     Server(String),
 }
@@ -38,10 +45,11 @@ impl Ground {
     /// A new database, empty.
     pub fn home(&self) -> Result<Home> {
         match self {
-            Self::Directory(dir) => {
+            Self::Directory(dir, is_normal) => {
+                let name = if *is_normal { NORMAL } else { FULL };
                 let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?;
                 Ok(Home {
-                    place: Place::File(directory.path().join("bench.db")),
+                    place: Place::File(directory.path().join(name)),
                     _directory: Some(directory),
                 })
             }
@@ -78,7 +86,11 @@ impl Place {
     /// What the engine is opened with.
     pub fn url(&self) -> String {
         match self {
-            Self::File(path) => format!("sqlite:{}", path.display()),
+            Self::File(path) => format!(
+                "sqlite:{}?synchronous={}",
+                path.display(),
+                synchronous(path)
+            ),
             #[cfg(feature = "postgres")]
             Self::Schema(url) => url.clone(),
         }
@@ -114,6 +126,14 @@ impl Place {
             #[cfg(feature = "postgres")]
             Self::Schema(url) => crate::floor::server::schema_bytes(url),
         }
+    }
+}
+
+/// What is asked of commits to this file, for the engine and for the floor.
+pub fn synchronous(file: &Path) -> &'static str {
+    match file.ends_with(NORMAL) {
+        true => "normal",
+        false => "full",
     }
 }
 

@@ -127,6 +127,23 @@ fn twenty_kills_at_random_moments_lose_and_double_no_child(backend: Backend) {
     });
 }
 
+#[backends(sqlite_only = "a server decides itself what its commits survive")]
+fn kills_lose_nothing_where_a_commit_need_not_survive_a_power_cut(backend: Backend) {
+    bounded(async {
+        let ground = ground(backend).asking("synchronous=normal");
+        let forge = ground.observer().await;
+        let run = forge.start("r", labour(ground.out(), 40, 20)).await;
+        for n in 1..=8 {
+            let mut victim = ground.victim(ground.lease(), "");
+            ground.await_that("it works", || ground.lines().len() > n * 4);
+            victim.kill();
+        }
+        let _last = ground.victim(ground.lease(), "");
+        assert_eq!(run.unwrap().result().await.unwrap(), 40);
+        ground.assert_whole(8);
+    });
+}
+
 #[backends]
 fn an_abort_at_any_of_the_first_commits_loses_nothing(backend: Backend) {
     bounded(async {

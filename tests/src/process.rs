@@ -21,6 +21,8 @@ pub struct Ground {
     database: Database,
     out: PathBuf,
     program: &'static str,
+    /// What is asked of the database in its URL.
+    option: Option<&'static str>,
 }
 
 /// Engines that are open at once: the observer's, and those of up to three processes.
@@ -40,7 +42,21 @@ impl Ground {
             out: database.folder().join("effects"),
             database,
             program,
+            option: None,
         }
+    }
+
+    /// Asks this of the file in its URL.
+    #[must_use]
+    pub fn asking(self, option: &'static str) -> Self {
+        let option = Some(option);
+        Self { option, ..self }
+    }
+
+    fn url(&self) -> String {
+        let url = self.database.url();
+        self.option
+            .map_or_else(|| url.clone(), |option| format!("{url}?{option}"))
     }
 
     /// The folder that the files stand in.
@@ -80,7 +96,7 @@ impl Ground {
     /// When it does not start.
     #[must_use]
     pub fn victim_in(&self, flags: &[&str], variables: &[(&str, &str)]) -> Victim {
-        let url = self.database.url();
+        let url = self.url();
         let (victim, said) = Victim::spawn(self.program, &url, flags, variables);
         let may_die = variables
             .iter()
@@ -94,7 +110,7 @@ impl Ground {
     /// # Panics
     /// When it cannot be opened.
     pub async fn observer(&self) -> Forge {
-        Forge::builder(&self.database.url())
+        Forge::builder(&self.url())
             .worker(false)
             .poll_interval(Duration::from_millis(20))
             .open()

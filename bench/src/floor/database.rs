@@ -36,7 +36,10 @@ pub struct Database {
 impl Database {
     pub fn create(path: &Path) -> Result<Self> {
         let conn = Connection::open(path)?;
-        conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL;")?;
+        let synchronous = crate::place::synchronous(path);
+        conn.execute_batch(&format!(
+            "PRAGMA foreign_keys = OFF; PRAGMA synchronous = {synchronous};"
+        ))?;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
         ensure!(mode == "wal", "journal mode is {mode}");
         conn.execute_batch(&format!("BEGIN; {SCHEMA} {VERSION} COMMIT;"))?;

@@ -29,8 +29,10 @@ pub fn open(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
 #[cfg(feature = "sqlite")]
 fn sqlite(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
     use super::sqlite::{Location, SqliteOptions, SqliteStore};
-    let location = Location::parse(url).map_err(|error| refused(&error.to_string()))?;
+    let parsed = Location::parse(url).map_err(|error| refused(&error.to_string()))?;
+    let (location, synchronous) = parsed;
     let options = SqliteOptions {
+        synchronous,
         migrate: options.migrate,
         readers: options.readers,
         ..SqliteOptions::new(location)

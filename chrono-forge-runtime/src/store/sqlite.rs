@@ -59,7 +59,7 @@ use crate::record::{
 };
 use connection::Purpose;
 use identity::Identity;
-pub use location::{Location, LocationError};
+pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
 use pool::Readers;
 use statement::Stmt;
@@ -70,6 +70,8 @@ use writer::{Shared, SqliteWriter};
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
     pub location: Location,
+    /// What a commit survives.
+    pub synchronous: Synchronous,
     /// Bring the schema up to date; otherwise an older one is refused.
     pub migrate: bool,
     /// The most connections that read at the same time.
@@ -81,11 +83,12 @@ pub struct SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// The defaults: migrate, four readers, five seconds of patience.
+    /// The defaults: synchronous, migrate, four readers, five seconds of patience.
     #[must_use]
     pub fn new(location: Location) -> Self {
         Self {
             location,
+            synchronous: Synchronous::default(),
             migrate: true,
             readers: 4,
             busy_timeout: Duration::from_secs(5),
@@ -118,9 +121,10 @@ impl SqliteStore {
         }
         let url = address(&options.location)?;
         let patience = options.busy_timeout;
+        let write = Purpose::Write(options.synchronous);
         let (mut conn, identity) = match &options.location {
-            Location::Memory => (connection::open(url, Purpose::Write, patience)?, None),
-            Location::File(path) => (opening::open(path, url, patience)?, Some(path)),
+            Location::Memory => (connection::open(url, write, patience)?, None),
+            Location::File(path) => (opening::open(path, (url, write), patience)?, Some(path)),
         };
         schema::ensure(&mut conn, options.migrate, patience)?;
         let identity = match identity {

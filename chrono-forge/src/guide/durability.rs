@@ -75,6 +75,10 @@
 //! SQLite runs in WAL mode with `synchronous=FULL`: what is acknowledged survives a power cut as far as
 //! the disk keeps its word about syncing. Under load many runs share one commit.
 //!
+//! `sqlite://orders.db?synchronous=normal` asks for less, and a single run's steps are no longer bound by the disk's syncs:
+//! what is acknowledged survives the end of the process (a crash, `kill -9`, a deploy), but a power cut or a crash of the
+//! operating system may take the last commits with it, and then their steps run again. It never takes a part of one.
+//!
 //! # Compensation
 //!
 //! A step that gives up is a value. Catch it and the body goes on:

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::fault;
+use super::location::Synchronous;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
@@ -18,7 +19,7 @@ pub(super) const BUSY_POLL: Duration = Duration::from_millis(1);
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Write,
+    Write(Synchronous),
     Read,
 }
 
@@ -31,7 +32,7 @@ pub(super) fn open(url: &str, purpose: Purpose, busy: Duration) -> StoreResult<S
 }
 
 /// Sets what every connection needs: references are not enforced (the store keeps them by
-/// construction), the log is written ahead, and a commit is on disk when it returns.
+/// construction), the log is written ahead, and a commit is on disk when it returns, unless less was asked for.
 ///
 /// A statement that may fail half-way keeps the pages that it changes in a journal of its own. Beyond
 /// 64 KB that would be a temporary file: a system call or two for each page of a batch of retries.
@@ -43,8 +44,11 @@ fn prepare(
 ) -> StoreResult<()> {
     let failed = |error| fault::statement("open", &error);
     let settings = match purpose {
-        Purpose::Write => {
+        Purpose::Write(Synchronous::Full) => {
             "PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+        }
+        Purpose::Write(Synchronous::Normal) => {
+            "PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
         }
         Purpose::Read => "PRAGMA query_only = ON;",
     };

@@ -2,6 +2,16 @@
 
 use std::path::PathBuf;
 
+/// What a commit has survived once it is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// A power cut, as far as the disk keeps its word about syncing.
+    #[default]
+    Full,
+    /// The end of the process. A power cut may take the last commits with it, never a part of one.
+    Normal,
+}
+
 /// A file, or the memory of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -25,19 +35,36 @@ pub enum LocationError {
     OtherScheme { url: String },
     /// It asks for URL features that would silently name another file.
     #[error(
-        "`{url}` contains `{sign}`, and escapes and options are not read: give the plain path, without `sqlite:`"
+        "`{url}` contains `{sign}`, and escapes are not read: give the plain path, without `sqlite:`"
     )]
     Escape { url: String, sign: char },
+    /// It asks for something that there is not, which might be another file.
+    #[error(
+        "`{url}`: there is no option `{option}`; there is `?synchronous=full`, the default, and `?synchronous=normal`"
+    )]
+    Option { url: String, option: String },
 }
 
 impl Location {
-    /// Reads `sqlite://path`, `sqlite:path`, `sqlite::memory:`, or a plain path.
-    pub fn parse(url: &str) -> Result<Self, LocationError> {
+    /// Reads `sqlite://path`, `sqlite:path`, `sqlite::memory:`, each with `?synchronous=normal` if that is meant, or a
+    /// plain path.
+    pub fn parse(url: &str) -> Result<(Self, Synchronous), LocationError> {
         let owned = || url.to_owned();
+        let mut synchronous = Synchronous::Full;
         let path = match url.strip_prefix("sqlite:") {
             Some(rest) => {
-                if let Some(sign) = rest.chars().find(|c| matches!(c, '?' | '#' | '%')) {
+                let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+                if let Some(sign) = rest.chars().find(|c| matches!(c, '#' | '%')) {
                     return Err(LocationError::Escape { url: owned(), sign });
+                }
+                for option in options.split('&').filter(|option| !option.is_empty()) {
+                    synchronous = Synchronous::asked_by(option).ok_or_else(|| {
+                        let option = option.to_owned();
+                        LocationError::Option {
+                            url: owned(),
+                            option,
+                        }
+                    })?;
                 }
                 rest.strip_prefix("//").unwrap_or(rest)
             }
@@ -46,10 +73,21 @@ impl Location {
             }
             None => url,
         };
-        match path {
-            "" => Err(LocationError::Empty { url: owned() }),
-            ":memory:" => Ok(Self::Memory),
-            path => Ok(Self::File(PathBuf::from(path))),
+        let location = match path {
+            "" => return Err(LocationError::Empty { url: owned() }),
+            ":memory:" => Self::Memory,
+            path => Self::File(PathBuf::from(path)),
+        };
+        Ok((location, synchronous))
+    }
+}
+
+impl Synchronous {
+    fn asked_by(option: &str) -> Option<Self> {
+        match option {
+            "synchronous=full" => Some(Self::Full),
+            "synchronous=normal" => Some(Self::Normal),
+            _ => None,
         }
     }
 }
@@ -60,14 +98,29 @@ mod tests {
 
     #[test]
     fn the_spellings_of_a_file_and_of_memory() {
-        let file = |path: &str| Ok(Location::File(PathBuf::from(path)));
+        let full = |location| Ok((location, Synchronous::Full));
+        let file = |path: &str| full(Location::File(PathBuf::from(path)));
         assert_eq!(Location::parse("sqlite://a/b.db"), file("a/b.db"));
         assert_eq!(Location::parse("sqlite:///var/b.db"), file("/var/b.db"));
         assert_eq!(Location::parse("sqlite:b.db"), file("b.db"));
         assert_eq!(Location::parse("/var/50%.db"), file("/var/50%.db"));
         assert_eq!(Location::parse("b.db"), file("b.db"));
         for memory in ["sqlite::memory:", "sqlite://:memory:", ":memory:"] {
-            assert_eq!(Location::parse(memory), Ok(Location::Memory));
+            assert_eq!(Location::parse(memory), full(Location::Memory));
+        }
+    }
+
+    #[test]
+    fn what_a_commit_survives_is_an_option() {
+        let asked = |url| Location::parse(url).map(|(_, synchronous)| synchronous);
+        assert_eq!(
+            asked("sqlite://a.db?synchronous=normal"),
+            Ok(Synchronous::Normal)
+        );
+        assert_eq!(asked("sqlite:a.db?synchronous=full"), Ok(Synchronous::Full));
+        for url in ["sqlite://a.db?synchronous=off", "sqlite://a.db?mode=ro"] {
+            let error = asked(url).unwrap_err().to_string();
+            assert!(error.contains("`?synchronous=normal`"), "{error}");
         }
     }
 
@@ -86,8 +139,8 @@ mod tests {
             Err(LocationError::OtherScheme { .. })
         ));
         assert!(matches!(
-            Location::parse("sqlite://a.db?mode=ro"),
-            Err(LocationError::Escape { sign: '?', .. })
+            Location::parse("sqlite://?synchronous=normal"),
+            Err(LocationError::Empty { .. })
         ));
         assert!(matches!(
             Location::parse("sqlite://a%20b"),

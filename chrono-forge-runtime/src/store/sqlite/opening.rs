@@ -20,9 +20,13 @@ const LOOKED_THROUGH_MAX: u64 = 256 << 20;
 
 /// Opens the connection that writes. SQLite removes the log when the last connection is closed: where one is found,
 /// somebody is at work or did not come to that.
-pub(super) fn open(path: &Path, url: &str, patience: Duration) -> StoreResult<SqliteConnection> {
+pub(super) fn open(
+    path: &Path,
+    (url, write): (&str, Purpose),
+    patience: Duration,
+) -> StoreResult<SqliteConnection> {
     let was_closed = !has_log(path);
-    let mut conn = connection::open(url, Purpose::Write, patience).map_err(|e| named(path, &e))?;
+    let mut conn = connection::open(url, write, patience).map_err(|e| named(path, &e))?;
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     if was_closed && size > ALWAYS_MAX {
         return Ok(conn);

@@ -65,6 +65,33 @@ fn every_migration_goes_down_and_up_again() {
 }
 
 #[test]
+fn commits_survive_what_the_url_asks_for() {
+    let scratch = Scratch::new();
+    let file = scratch.path("forge.db");
+    let file = format!("sqlite://{}", file.display());
+    // As SQLite numbers them: 2 is full, 1 is normal.
+    for (option, level) in [
+        ("", 2),
+        ("?synchronous=full", 2),
+        ("?synchronous=normal", 1),
+    ] {
+        let (location, synchronous) = Location::parse(&format!("{file}{option}")).unwrap();
+        let options = SqliteOptions {
+            synchronous,
+            ..SqliteOptions::new(location)
+        };
+        let store = SqliteStore::open(options).unwrap();
+        let asked = diesel::dsl::sql::<diesel::sql_types::BigInt>(
+            "(SELECT synchronous FROM pragma_synchronous)",
+        );
+        let found: i64 = diesel::select(asked)
+            .get_result(&mut *store.writing.lock())
+            .unwrap();
+        assert_eq!(found, level, "{option}");
+    }
+}
+
+#[test]
 fn what_is_no_database_is_corrupt() {
     let scratch = Scratch::new();
     let path = scratch.path("forge.db");
