@@ -27,10 +27,15 @@ pub(crate) struct Ground {
     thaws: Mutex<Vec<(u32, u64)>>,
 }
 
+/// Megabytes for what is written in all that time: a disk that is full of it would never be well again.
+fn growth() -> u32 {
+    u32::try_from(crate::figure("SECONDS", crate::SECONDS)).unwrap()
+}
+
 impl Ground {
     pub(crate) fn file(test: &str) -> Self {
         Self::new(
-            Disk::new(test, 96),
+            Disk::new(test, 96 + growth()),
             #[cfg(feature = "postgres")]
             None,
         )
@@ -39,7 +44,7 @@ impl Ground {
     /// `None` where no server is installed, with the reason told.
     #[cfg(feature = "postgres")]
     pub(crate) fn server(test: &str) -> Option<Self> {
-        let disk = Disk::new(test, 700);
+        let disk = Disk::new(test, 700 + growth());
         match Server::start_within(disk.path()) {
             Ok(server) => Some(Self::new(disk, Some(server))),
             Err(reason) => {

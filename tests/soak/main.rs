@@ -31,6 +31,9 @@ use trouble::Trouble;
 /// How long the runs that are left may take once all troubles are over.
 const CALM: Duration = Duration::from_secs(240);
 
+/// How long troubles are made, unless the environment says otherwise.
+const SECONDS: u64 = 15;
+
 /// A figure of the environment.
 fn figure(name: &str, default: u64) -> u64 {
     let text = std::env::var(format!("CHRONO_FORGE_SOAK_{name}"));
@@ -41,7 +44,7 @@ fn soak(test: &str, ground: Option<Ground>) {
     let Some(ground) = ground else {
         return;
     };
-    let time = Duration::from_secs(figure("SECONDS", 15));
+    let time = Duration::from_secs(figure("SECONDS", SECONDS));
     bounded_by(time + CALM * 2, async {
         let load = Load::begin(&ground).await;
         let mut trouble = Trouble::new(&ground, figure("SEED", 0x2545_F491_4F6C_DD1D));
