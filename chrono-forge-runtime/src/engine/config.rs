@@ -17,6 +17,7 @@ pub struct Config {
     pub poll_interval: Duration,
     pub shutdown_grace: Duration,
     pub payload_bytes_max: usize,
+    pub wal_bytes_max: u64,
     pub batch: BatchLimits,
     pub crashes: CrashLimits,
 }
@@ -32,6 +33,7 @@ impl Default for Config {
             poll_interval: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
             payload_bytes_max: 4 << 20,
+            wal_bytes_max: 64 << 20,
             batch: BatchLimits::default(),
             crashes: CrashLimits {
                 quarantine_from: 2,
@@ -54,6 +56,9 @@ const LEASE_MAX: Duration = Duration::from_secs(30 * 86_400);
 const POLL_MIN: Duration = Duration::from_millis(1);
 
 const PAYLOAD_MIN: usize = 1_024;
+
+/// Below this SQLite would move its log into the file all the time.
+const WAL_MIN: u64 = 1 << 20;
 
 fn refuse(knob: &'static str, problem: String) -> Result<(), Error> {
     Err(Error::Config { knob, problem })
@@ -149,6 +154,15 @@ impl Config {
                 format!(
                     "{} is below {PAYLOAD_MIN} bytes; the default is 4 MiB",
                     self.payload_bytes_max
+                ),
+            );
+        }
+        if self.wal_bytes_max < WAL_MIN {
+            return refuse(
+                "wal_bytes_max",
+                format!(
+                    "{} is below {WAL_MIN} bytes; the default is 64 MiB",
+                    self.wal_bytes_max
                 ),
             );
         }

@@ -137,6 +137,14 @@ impl Builder {
         self
     }
 
+    /// How large SQLite's write-ahead log may be before it is cut off; default 64 MiB, at least 1 MiB. It is cut off as
+    /// soon as nobody reads the database in a transaction that began before; who does so for long is told of in the log.
+    /// PostgreSQL takes no notice.
+    pub fn wal_bytes_max(mut self, bytes: u64) -> Self {
+        self.config.wal_bytes_max = bytes;
+        self
+    }
+
     /// The most runs written in one transaction; default 1000. With 1 each write is a commit of
     /// its own, which makes a crash sweep deterministic.
     pub fn commit_batch_max(mut self, plans: usize) -> Self {
@@ -193,6 +201,7 @@ impl Builder {
         let options = OpenOptions {
             migrate: self.migrate,
             readers,
+            wal_bytes_max: self.config.wal_bytes_max,
             lease: self.config.lease,
             executes: self.config.worker,
         };

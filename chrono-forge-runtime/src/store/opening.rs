@@ -12,6 +12,8 @@ pub struct OpenOptions {
     pub migrate: bool,
     /// The most connections that read at the same time.
     pub readers: u32,
+    /// A write-ahead log of SQLite beyond this is cut off as soon as nobody reads it.
+    pub wal_bytes_max: u64,
     /// The workers' lease; a server is asked to cut off what lasts half as long.
     pub lease: Duration,
     /// Whether this process executes runs, which takes more connections.
@@ -35,6 +37,7 @@ fn sqlite(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
         synchronous,
         migrate: options.migrate,
         readers: options.readers,
+        wal_bytes_max: options.wal_bytes_max,
         ..SqliteOptions::new(location)
     };
     Ok(Arc::new(SqliteStore::open(options)?))

@@ -17,6 +17,7 @@ mod held;
 mod identity;
 pub mod location;
 mod locks;
+mod log;
 mod opening;
 mod pool;
 mod queue;
@@ -61,6 +62,7 @@ use connection::Purpose;
 use identity::Identity;
 pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
+use log::Log;
 use pool::Readers;
 use statement::Stmt;
 use turns::Company;
@@ -76,6 +78,8 @@ pub struct SqliteOptions {
     pub migrate: bool,
     /// The most connections that read at the same time.
     pub readers: u32,
+    /// A write-ahead log beyond this is cut off as soon as nobody reads it.
+    pub wal_bytes_max: u64,
     /// How long a call waits for another process's transaction before it fails as transient.
     pub busy_timeout: Duration,
     /// How the lock of a file is taken.
@@ -91,6 +95,7 @@ impl SqliteOptions {
             synchronous: Synchronous::default(),
             migrate: true,
             readers: 4,
+            wal_bytes_max: 64 << 20,
             busy_timeout: Duration::from_secs(5),
             try_lock: std::fs::File::try_lock,
         }
@@ -228,11 +233,16 @@ impl Store for SqliteStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
+        let file = match &self.options.location {
+            Location::Memory => None,
+            Location::File(path) => Some(path.as_path()),
+        };
+        let log = Log::of(file, self.options.wal_bytes_max);
         Ok(Box::new(SqliteWriter::new(
             self.writing.clone(),
             self.options.busy_timeout,
             self.company.clone(),
-            self.identity.clone(),
+            (self.identity.clone(), log),
             (self.arrivals.clone(), Arc::clone(&self.beats)),
         )))
     }

@@ -1,6 +1,7 @@
 //! What only SQLite has: the file and its lock, the plans of its queries, the steps of its machine.
 
 mod file;
+mod log;
 mod pages;
 mod plans;
 mod sharing;

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::identity::Identity;
+use super::log::Log;
 use super::turns::{Company, Turns};
 use super::{audits, claim, commit, connection, queue, recovery, start, wake, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
@@ -46,6 +47,7 @@ pub(super) struct SqliteWriter {
     identity: Identity,
     pub(super) arrivals: Arrivals,
     beats: Arc<Beats>,
+    log: Log,
 }
 
 impl SqliteWriter {
@@ -53,7 +55,7 @@ impl SqliteWriter {
         conn: Shared,
         patience: Duration,
         company: Company,
-        identity: Identity,
+        (identity, log): (Identity, Log),
         (arrivals, beats): (Arrivals, Arc<Beats>),
     ) -> Self {
         Self {
@@ -61,6 +63,7 @@ impl SqliteWriter {
             patience,
             turns: Turns::new(company),
             identity,
+            log,
             arrivals,
             beats,
         }
@@ -75,6 +78,10 @@ impl SqliteWriter {
         let mut conn = self.conn.lock();
         let done = connection::immediate(&mut conn, self.patience, write);
         self.turns.note_commit();
+        match operation {
+            "heartbeat" => self.log.beat(&mut conn),
+            _ => self.log.wrote(&mut conn),
+        }
         self.identity.verified(operation, &mut conn, done)
     }
 }
@@ -98,6 +105,7 @@ impl Writer for SqliteWriter {
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
+        self.log.wrote(&mut conn);
         self.identity
             .verified_now_and_then("apply", &mut conn, done)
     }
@@ -301,6 +309,7 @@ impl Writer for SqliteWriter {
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
         let now = self.arrived(now)?;
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
+        self.log.move_all(&mut self.conn.lock());
         self.beats.end(worker);
         Ok(())
     }

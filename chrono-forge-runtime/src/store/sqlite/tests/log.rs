@@ -1,0 +1,91 @@
+//! The write-ahead log: in the file when nothing else is to do, and within its bound.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::open;
+use crate::store::conformance::backend::sqlite::Scratch;
+use crate::store::conformance::fixture::*;
+use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::*;
+
+fn log_bytes(scratch: &Scratch) -> u64 {
+    std::fs::metadata(scratch.path("forge.db-wal")).map_or(0, |log| log.len())
+}
+
+/// What a copy of the file alone has, whatever is in its log.
+fn runs_of_a_copy(scratch: &Scratch) -> i64 {
+    let copy = scratch.path("copy.db");
+    std::fs::copy(scratch.path("forge.db"), &copy).unwrap();
+    let mut conn = SqliteConnection::establish(copy.to_str().unwrap()).unwrap();
+    let count = diesel::dsl::sql::<BigInt>("SELECT count(*) FROM chrono_forge_workflows");
+    count.get_result(&mut conn).unwrap_or(-1)
+}
+
+#[test]
+fn an_idle_worker_has_everything_in_the_file() {
+    let (mut forge, scratch) = open();
+    forge.start_at("k", 1, at(1));
+    let beat = |forge: &mut Forge, second| {
+        let beat = forge.writer.heartbeat(forge.worker, &[], at(second));
+        assert!(!beat.unwrap().worker_dead);
+    };
+    beat(&mut forge, 2);
+    assert!(log_bytes(&scratch) > 0, "it was busy");
+    beat(&mut forge, 3);
+    assert_eq!((log_bytes(&scratch), runs_of_a_copy(&scratch)), (0, 1));
+    // Once: heartbeats alone are no reason to sync the disk.
+    beat(&mut forge, 4);
+    assert!(log_bytes(&scratch) > 0);
+    beat(&mut forge, 5);
+    let before = log_bytes(&scratch);
+    beat(&mut forge, 6);
+    assert!(log_bytes(&scratch) > before);
+}
+
+#[test]
+fn who_leaves_has_everything_in_the_file() {
+    let (mut forge, scratch) = open();
+    forge.start_at("k", 1, at(1));
+    forge.writer.retire_worker(forge.worker, at(2)).unwrap();
+    assert_eq!((log_bytes(&scratch), runs_of_a_copy(&scratch)), (0, 1));
+}
+
+#[test]
+fn a_log_beyond_its_bound_is_cut_off_once_nobody_reads_it() {
+    const BYTES_MAX: u64 = 1 << 20;
+    let scratch = Scratch::new();
+    let options = SqliteOptions {
+        wal_bytes_max: BYTES_MAX,
+        ..SqliteOptions::new(Location::File(scratch.path("forge.db")))
+    };
+    let store = SqliteStore::open(options).unwrap();
+    let mut writer = store.writer().unwrap();
+    let worker = enter(&mut *writer).unwrap();
+    let mut reader = scratch.raw();
+    let read = "BEGIN; SELECT count(*) FROM chrono_forge_workflows;";
+    reader.batch_execute(read).unwrap();
+    let begin = |writer: &mut dyn Writer, key: &str| {
+        let mut start = start(key, "flow", 1, None);
+        start.args = format!("\"{}\"", "x".repeat(64 << 10)).into();
+        writer.start(&[start], at(1)).unwrap();
+    };
+    for n in 0..40 {
+        begin(&mut *writer, &format!("k{n}"));
+    }
+    writer.heartbeat(worker, &[], at(2)).unwrap();
+    assert!(log_bytes(&scratch) > BYTES_MAX, "a reader holds it");
+    reader.batch_execute("COMMIT;").unwrap();
+    writer.heartbeat(worker, &[], at(3)).unwrap();
+    assert_eq!(log_bytes(&scratch), 0);
+    // Without a heartbeat the writes themselves look, once a second.
+    reader.batch_execute(read).unwrap();
+    for n in 40..80 {
+        begin(&mut *writer, &format!("k{n}"));
+    }
+    reader.batch_execute("COMMIT;").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_050));
+    begin(&mut *writer, "last");
+    assert_eq!(log_bytes(&scratch), 0);
+}
