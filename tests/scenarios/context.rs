@@ -172,6 +172,85 @@ async fn a_step_that_gives_up_commits_what_its_last_attempt_wrote(world: &World)
     assert_eq!(run.result().await.unwrap(), "Some(true)");
 }
 
+/// Each reads the entry before the other has written it.
+async fn counts(cx: &Context, probe: &Probe, name: &str) -> Result<()> {
+    tokio::task::yield_now().await;
+    probe.note(name);
+    cx.update("n", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+    cx.set(name, &true)?;
+    tokio::task::yield_now().await;
+    Ok(())
+}
+
+#[workflow]
+async fn beside(cx: Context, probe: State<Probe>, tries: u32) -> Result<(bool, bool, u32)> {
+    let policy = RetryPolicy::new().max_attempts(tries).jitter(false);
+    let (a, b) = tokio::join!(
+        step!("a", retry = policy.clone(), counts(&cx, &probe, "a")),
+        step!("b", retry = policy.clone(), counts(&cx, &probe, "b")),
+    );
+    wait!("pause", secs(1)).await;
+    Ok((a.is_ok(), b.is_ok(), cx.fetch("n", 0)?))
+}
+
+#[scenario]
+async fn of_two_steps_that_update_one_entry_each_counts(world: &World) {
+    let forge = world.forge([beside::NAME]).await;
+    let run = forge.start("k", beside(3)).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), (true, true, 2));
+    let context = json!({"a": true, "b": true, "n": 2});
+    assert_eq!(run.context().await.unwrap(), context);
+    let error = world.rows().errors("k").remove(0);
+    assert!(error.class.ends_with("ContextError"), "{error:?}");
+    assert!(error.message.contains("\"n\" was changed"), "{error:?}");
+    assert_eq!(world.probe.log().len(), 3, "one of them began again");
+}
+
+#[scenario]
+async fn an_update_that_came_too_late_writes_nothing_where_it_is_not_tried_again(world: &World) {
+    let forge = world.forge([beside::NAME]).await;
+    let run = forge.start("k", beside(1)).await.unwrap();
+    world.settle("k").await;
+    // Which of them ends first is for `join!` to say.
+    let (a, b, n) = run.result().await.unwrap();
+    assert_eq!((a ^ b, n), (true, 1));
+    let first = if a { "a" } else { "b" };
+    assert_eq!(run.context().await.unwrap(), json!({first: true, "n": 1}));
+}
+
+#[workflow]
+async fn body_and_step(cx: Context) -> Result<u32> {
+    let mut counting = Box::pin(step!("count", {
+        let n = cx.update("n", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+        wait_a_little().await;
+        Ok(n)
+    }));
+    tokio::select! {
+        biased;
+        n = &mut counting => { n?; }
+        () = wait!("short", std::time::Duration::ZERO) => {
+            cx.update("n", |n: Option<u32>| n.unwrap_or(0) + 10)?;
+            counting.await?;
+        }
+    }
+    Ok(cx.fetch("n", 0)?)
+}
+
+async fn wait_a_little() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[scenario]
+async fn what_the_body_updates_beside_a_step_counts_too(world: &World) {
+    let forge = world.forge([body_and_step::NAME]).await;
+    let run = forge.start("k", body_and_step()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(run.result().await.unwrap(), 11);
+}
+
 #[workflow]
 async fn key_of(cx: Context) -> Result<(String, String)> {
     Ok((cx.key().to_owned(), cx.workflow().to_owned()))
