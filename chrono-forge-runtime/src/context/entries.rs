@@ -47,16 +47,7 @@ impl Context {
     /// # Errors
     /// [`ContextError::Undecodable`] when it does not read as `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ContextError> {
-        let decoded = self
-            .pass
-            .context_entry(key)
-            .map(|json| codec::decode(&json))
-            .transpose();
-        decoded.map_err(|problem| ContextError::Undecodable {
-            key: key.to_owned(),
-            type_name: std::any::type_name::<T>(),
-            problem,
-        })
+        decode(key, self.pass.context_entry(key))
     }
 
     /// The entry, or `default` when there is none.
@@ -75,6 +66,10 @@ impl Context {
 
     /// Replaces an entry by what `change` makes of it, and answers the new value.
     ///
+    /// Of steps that run beside each other and update one entry, each counts: an attempt that ends after another
+    /// operation has changed what it had read fails with [`ContextError::Changed`], writes nothing, and is tried again by
+    /// its step's policy.
+    ///
     /// # Errors
     /// As [`Context::get`] and [`Context::set`].
     pub fn update<T: Serialize + DeserializeOwned>(
@@ -82,7 +77,7 @@ impl Context {
         key: &str,
         change: impl FnOnce(Option<T>) -> T,
     ) -> Result<T, ContextError> {
-        let value = change(self.get(key)?);
+        let value = change(decode(key, self.pass.context_base(key))?);
         self.set(key, &value)?;
         Ok(value)
     }
@@ -136,6 +131,15 @@ impl Context {
         self.pass.write_context(delta);
         Ok(())
     }
+}
+
+fn decode<T: DeserializeOwned>(key: &str, entry: Option<Json>) -> Result<Option<T>, ContextError> {
+    let decoded = entry.map(|json| codec::decode(&json)).transpose();
+    decoded.map_err(|problem| ContextError::Undecodable {
+        key: key.to_owned(),
+        type_name: std::any::type_name::<T>(),
+        problem,
+    })
 }
 
 fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextError> {

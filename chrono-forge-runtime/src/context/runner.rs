@@ -8,7 +8,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use super::operation::Operation;
 use crate::engine::panics;
 use crate::engine::pass::{Failure, OpId, StepWaker, Thrown};
-use crate::error::DefinitionError;
+use crate::error::{ContextError, DefinitionError};
 use crate::failpoint::Reaction;
 use crate::record::Json;
 
@@ -105,7 +105,7 @@ impl<'a> Runner<'a> {
             (Ok(attempted @ (Attempted::Failed(_) | Attempted::Broken(_))), _) => attempted,
             // As if they had panicked in its last poll.
             (Ok(_), Err(panic)) => Attempted::Failed(panic.into()),
-            (Ok(attempted), Ok(())) => attempted,
+            (Ok(attempted), Ok(())) => unless_changed(op, id, attempted),
         };
         if !passes(op, "step.after") {
             return Poll::Pending;
@@ -149,5 +149,17 @@ fn passes(op: &Operation, place: &'static str) -> bool {
             op.pass.host.crash();
             false
         }
+    }
+}
+
+/// What an attempt made of an entry of the context does not count if another operation has changed the entry meanwhile:
+/// one of the two would be lost.
+fn unless_changed(op: &Operation, id: OpId, attempted: Attempted) -> Attempted {
+    if matches!(attempted, Attempted::Answer(false)) {
+        return attempted;
+    }
+    match op.pass.reject_changed(id) {
+        Some(key) => Attempted::Failed(Thrown::typed(ContextError::Changed { key })),
+        None => attempted,
     }
 }

@@ -21,6 +21,7 @@ mod turn;
 mod waker;
 
 use std::cell::RefCell;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Context as TaskContext;
 
@@ -51,6 +52,8 @@ pub struct Pass {
     pub root: Arc<RootWaker>,
     pub polling: Polling,
     ledger: Mutex<Ledger>,
+    /// Whether an attempt has read an entry of the context to update it.
+    updates: AtomicBool,
     /// What the workflow's `retry` gave, if it has one; asked at the first failure.
     policies: OnceLock<Option<RetryPolicies>>,
 }
@@ -83,6 +86,7 @@ impl Pass {
             root: Arc::new(RootWaker::default()),
             polling: Polling::default(),
             ledger: Mutex::new(ledger),
+            updates: AtomicBool::new(false),
             policies: OnceLock::new(),
         })
     }

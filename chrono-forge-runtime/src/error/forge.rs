@@ -244,6 +244,13 @@ pub enum ContextError {
     #[error("context entry {key:?} cannot be stored: {problem}")]
     Unstorable { key: String, problem: String },
 
+    /// Another operation has changed the entry since this attempt read it to update it. The attempt is tried again by
+    /// its policy.
+    #[error(
+        "context entry {key:?} was changed by another operation while this attempt updated it; the attempt counts for nothing and is tried again"
+    )]
+    Changed { key: String },
+
     /// The stored value does not read as the type asked for.
     #[error(
         "context entry {key:?} does not read as `{type_name}`: {problem}; nothing is lost: deploy a build that reads it, then call forge.retry"

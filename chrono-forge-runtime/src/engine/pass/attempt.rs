@@ -178,7 +178,7 @@ impl Ledger {
             at: now,
         };
         if let Some(delay) = delay {
-            op.context.clear();
+            op.end_attempt();
             let retry_at = ceil_to_micros(after(now, delay));
             let retry_at = op.deadline().map_or(retry_at, |last| last.min(retry_at));
             // What waits for no time has no instant in its row, which a clock could be set back from.
@@ -225,7 +225,7 @@ impl Ledger {
             return self.fail(id, Failure::timeout(message), None, now);
         }
         // What a condition writes to the context belongs to the evaluation that completes it.
-        op.context.clear();
+        op.end_attempt();
         if matches!(&op.phase, Phase::Executing(execution) if execution.again) {
             op.phase = Phase::Fresh;
             self.fresh.push_back(id);

@@ -1,9 +1,11 @@
 //! The context of a pass: entries by key, what an attempt wrote apart until it is recorded.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::delta::object;
 use super::ledger::{Delta, Ledger};
+use super::operation::{Operation, Phase};
 use super::{OpId, Pass};
 use crate::record::Json;
 
@@ -17,14 +19,37 @@ impl Pass {
     /// The entry as the code that asks sees it: what its own attempt wrote, else what was recorded.
     pub fn context_entry(&self, key: &str) -> Option<Json> {
         let ledger = self.ledger();
-        let mut writer = ledger.active;
-        while let Some(op) = writer.and_then(|id| ledger.ops.get(&id)) {
-            if let Some(entry) = op.context.get(key).or_else(|| op.kept.get(key)) {
-                return entry.clone();
-            }
-            writer = op.within;
+        ledger.entry(ledger.active, key)
+    }
+
+    /// The same for code that writes what it makes of the entry: its attempt counts only if nobody else has changed
+    /// the entry by its end.
+    pub fn context_base(&self, key: &str) -> Option<Json> {
+        let mut ledger = self.ledger();
+        let active = ledger.active;
+        let seen = ledger.entry(active, key);
+        if let Some(op) = active.and_then(|id| ledger.ops.get_mut(&id))
+            && !op.context.contains_key(key)
+            && !op.bases.contains_key(key)
+        {
+            self.updates.store(true, Ordering::Relaxed);
+            op.bases.insert(key.to_owned(), seen.clone());
         }
-        ledger.context.get(key).cloned()
+        seen
+    }
+
+    /// The entry that this attempt has made something of and that another operation has changed meanwhile, if there is
+    /// one: then nothing counts of what the attempt wrote.
+    pub fn reject_changed(&self, id: OpId) -> Option<String> {
+        if !self.updates.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut ledger = self.ledger();
+        let op = ledger.ops.get(&id)?;
+        let is_changed = |(key, base): &(&String, &Option<Json>)| ledger.outside(op, key) != **base;
+        let changed = op.bases.iter().find(is_changed)?.0.clone();
+        ledger.ops.get_mut(&id)?.end_attempt();
+        Some(changed)
     }
 
     /// Writes (or removes) entries: into the attempt that is being polled, else into the body's.
@@ -50,6 +75,33 @@ impl Pass {
 }
 
 impl Ledger {
+    /// The entry as this operation sees it, or the body.
+    fn entry(&self, mut reader: Option<OpId>, key: &str) -> Option<Json> {
+        while let Some(op) = reader.and_then(|id| self.ops.get(&id)) {
+            if let Some(entry) = op.context.get(key).or_else(|| op.kept.get(key)) {
+                return entry.clone();
+            }
+            reader = op.within;
+        }
+        self.context.get(key).cloned()
+    }
+
+    /// The entry as an attempt of this operation would find it now. What has ended and is not delivered yet comes
+    /// before whatever ends later.
+    fn outside(&self, op: &Operation, key: &str) -> Option<Json> {
+        if let Some(entry) = op.kept.get(key) {
+            return entry.clone();
+        }
+        let ended = self.done.iter().rev().find_map(|id| {
+            let other = self.ops.get(id).filter(|other| other.within == op.within)?;
+            match &other.phase {
+                Phase::Done(live) => live.context.get(key),
+                _ => None,
+            }
+        });
+        ended.map_or_else(|| self.entry(op.within, key), Clone::clone)
+    }
+
     pub(super) fn apply_delta(&mut self, delta: Delta) {
         for (key, value) in delta {
             match value {

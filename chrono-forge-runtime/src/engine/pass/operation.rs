@@ -216,6 +216,8 @@ pub(super) struct Operation {
     pub waker: Option<Waker>,
     /// Context written by the attempt under way.
     pub context: super::ledger::Delta,
+    /// Entries that the attempt under way read to write what it makes of them, as they were then.
+    pub bases: super::ledger::Delta,
     /// What the row keeps beside its columns, as last written or found.
     pub notes: Notes,
     /// The row's metadata as an earlier pass left it, until a branch takes its cursors.
@@ -232,8 +234,14 @@ impl Operation {
     /// What it wrote to the context, the newest last.
     pub(super) fn take_context(&mut self) -> super::ledger::Delta {
         let mut written = std::mem::take(&mut self.kept);
-        written.append(&mut self.context);
+        written.append(&mut self.end_attempt());
         written
+    }
+
+    /// The attempt is over: what it wrote to the context.
+    pub(super) fn end_attempt(&mut self) -> super::ledger::Delta {
+        self.bases.clear();
+        std::mem::take(&mut self.context)
     }
 
     /// When a poll or gate gives up.

@@ -101,7 +101,7 @@ impl Ledger {
             return;
         };
         // What a condition writes to the context belongs to the evaluation that ends the repeat.
-        op.context.clear();
+        op.end_attempt();
         op.notes.retry_counts = RetryCounts::default();
         // One that was cut off before it could fail is as good as not begun.
         if let Some(tick) = op.notes.tick.take().filter(|tick| tick.attempts > 0) {
@@ -173,7 +173,7 @@ impl Ledger {
         row.state = RecordState::Completed;
         row.attempts += 1;
         row.completed_at = Some(now);
-        let written = std::mem::take(&mut op.context);
+        let written = op.end_attempt();
         self.context_stale |= !written.is_empty();
         op.kept.extend(written);
         self.note_progress();
@@ -198,7 +198,7 @@ impl Ledger {
         tick.attempts = tick.attempts.saturating_add(1);
         tick.retry_counts = counts;
         let (attempts, end) = (tick.attempts, instant(tick.timeout_at));
-        op.context.clear();
+        op.end_attempt();
         let Some(row) = repetition(op, now) else {
             return;
         };

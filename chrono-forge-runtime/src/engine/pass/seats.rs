@@ -84,6 +84,7 @@ impl Ledger {
             record,
             waker: None,
             context: Delta::new(),
+            bases: Delta::new(),
             tick: None,
             kept,
             // Only a branch block may have operations inside.
