@@ -147,9 +147,21 @@ async fn a_pause_a_size_or_a_count_at_its_extreme_is_taken_or_refused(world: &Wo
         |it| it.payload_bytes_max(1_023),
     ];
     refused(world, "payload_bytes_max", &sizes).await;
+    let sizes: [Turn; 2] = [
+        |it| it.context_bytes_max(0),
+        |it| it.context_bytes_max((16 << 10) - 1),
+    ];
+    refused(world, "context_bytes_max", &sizes).await;
+    let sizes: [Turn; 2] = [
+        |it| it.wal_bytes_max(0),
+        |it| it.wal_bytes_max((1 << 20) - 1),
+    ];
+    refused(world, "wal_bytes_max", &sizes).await;
     refused(world, "commit_batch_max", &[|it| it.commit_batch_max(0)]).await;
     assert!(world.is_untouched(), "nothing was opened");
-    let extremes: [Turn; 9] = [
+    let extremes: [Turn; 11] = [
+        |it| it.context_bytes_max(usize::MAX),
+        |it| it.wal_bytes_max(u64::MAX),
         |it| it.poll_interval(Duration::MAX),
         |it| it.poll_interval(Duration::from_millis(1)),
         |it| it.payload_bytes_max(usize::MAX),

@@ -172,6 +172,32 @@ async fn a_step_that_gives_up_commits_what_its_last_attempt_wrote(world: &World)
     assert_eq!(run.result().await.unwrap(), "Some(true)");
 }
 
+#[workflow]
+async fn hoards(cx: Context) -> Result<(usize, usize)> {
+    let fill = |until: &str| {
+        (0..).find(|n| {
+            let full = cx.set(&format!("{until}-{n}"), &"x".repeat(10_000));
+            matches!(full, Err(ContextError::Full { limit: 100_000, bytes }) if bytes > 100_000)
+        })
+    };
+    let in_step = step!("fill", { Ok(fill("step").unwrap()) }).await?;
+    assert!(fill("body") == Some(0), "the body sees what the step wrote");
+    // What takes the place of another entry needs no room beside it.
+    step!("again", { Ok(cx.set("step-0", &"y".repeat(10_000))?) }).await?;
+    assert!(cx.remove("step-0") && cx.remove("step-1"));
+    Ok((in_step, fill("body").unwrap()))
+}
+
+#[scenario]
+async fn all_entries_together_have_a_bound(world: &World) {
+    let builder = world.builder([hoards::NAME]).context_bytes_max(100_000);
+    let forge = builder.open().await.unwrap();
+    let run = forge.start("k", hoards()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), (9, 2));
+    let context = run.context().await.unwrap().to_string();
+    assert!(context.len() <= 100_000, "{}", context.len());
+}
+
 /// Each reads the entry before the other has written it.
 async fn counts(cx: &Context, probe: &Probe, name: &str) -> Result<()> {
     tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
 //! The run's context: small durable values by key.
 //!
 //! Written inside a step, an entry commits with that step's record; written in the body, it is said
-//! again by every replay. Values are JSON of at most 16 KiB each, returned by value.
+//! again by every replay. Values are JSON of at most 16 KiB each and 1 MiB together, returned by value.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,13 +18,12 @@ impl Context {
     /// Writes an entry.
     ///
     /// # Errors
-    /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Unstorable`] when the value
-    /// cannot be encoded; nothing is written then.
+    /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries together would be over
+    /// [`Builder::context_bytes_max`](crate::Builder::context_bytes_max), [`ContextError::Unstorable`] when the value cannot be
+    /// encoded; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
-        self.pass
-            .write_context(Delta::from([(key.to_owned(), Some(json))]));
-        Ok(())
+        self.write(Delta::from([(key.to_owned(), Some(json))]))
     }
 
     /// Writes an entry unless there is one; answers whether it wrote.
@@ -127,6 +126,15 @@ impl Context {
             }
             let json = encode(&key, &value)?;
             delta.insert(key, Some(json));
+        }
+        self.write(delta)
+    }
+
+    fn write(&self, delta: Delta) -> Result<(), ContextError> {
+        let limit = self.pass.host.config.context_bytes_max;
+        let bytes = self.pass.context_bytes_with(&delta);
+        if bytes > limit {
+            return Err(ContextError::Full { bytes, limit });
         }
         self.pass.write_context(delta);
         Ok(())

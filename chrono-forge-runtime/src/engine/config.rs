@@ -17,6 +17,7 @@ pub struct Config {
     pub poll_interval: Duration,
     pub shutdown_grace: Duration,
     pub payload_bytes_max: usize,
+    pub context_bytes_max: usize,
     pub wal_bytes_max: u64,
     pub batch: BatchLimits,
     pub crashes: CrashLimits,
@@ -33,6 +34,7 @@ impl Default for Config {
             poll_interval: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
             payload_bytes_max: 4 << 20,
+            context_bytes_max: 1 << 20,
             wal_bytes_max: 64 << 20,
             batch: BatchLimits::default(),
             crashes: CrashLimits {
@@ -56,6 +58,9 @@ const LEASE_MAX: Duration = Duration::from_secs(30 * 86_400);
 const POLL_MIN: Duration = Duration::from_millis(1);
 
 const PAYLOAD_MIN: usize = 1_024;
+
+/// What one entry of the context may have.
+const CONTEXT_MIN: usize = 16 << 10;
 
 /// Below this SQLite would move its log into the file all the time.
 const WAL_MIN: u64 = 1 << 20;
@@ -154,6 +159,15 @@ impl Config {
                 format!(
                     "{} is below {PAYLOAD_MIN} bytes; the default is 4 MiB",
                     self.payload_bytes_max
+                ),
+            );
+        }
+        if self.context_bytes_max < CONTEXT_MIN {
+            return refuse(
+                "context_bytes_max",
+                format!(
+                    "{} is below {CONTEXT_MIN} bytes, what one entry may have; the default is 1 MiB",
+                    self.context_bytes_max
                 ),
             );
         }

@@ -244,6 +244,12 @@ pub enum ContextError {
     #[error("context entry {key:?} cannot be stored: {problem}")]
     Unstorable { key: String, problem: String },
 
+    /// All entries together would be larger than `context_bytes_max`.
+    #[error(
+        "the context would have {bytes} bytes, over the limit of {limit}: every step that writes to it writes all of it; keep large data in steps' results or outside, or raise `context_bytes_max`"
+    )]
+    Full { bytes: usize, limit: usize },
+
     /// Another operation has changed the entry since this attempt read it to update it. The attempt is tried again by
     /// its policy.
     #[error(

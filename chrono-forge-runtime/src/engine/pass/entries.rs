@@ -52,6 +52,31 @@ impl Pass {
         Some(changed)
     }
 
+    /// How many bytes the context would have with these entries, as the code that writes them sees it.
+    pub fn context_bytes_with(&self, entries: &Delta) -> usize {
+        let ledger = self.ledger();
+        let mut sizes = BTreeMap::new();
+        let mut note = |delta: &Delta| {
+            for (key, value) in delta {
+                // What is nearer to the writer was noted before.
+                let size = value.as_ref().map_or(0, |value| size(key, value));
+                sizes.entry(key.clone()).or_insert(size);
+            }
+        };
+        note(entries);
+        let mut writer = ledger.active;
+        while let Some(op) = writer.and_then(|id| ledger.ops.get(&id)) {
+            note(&op.context);
+            note(&op.kept);
+            writer = op.within;
+        }
+        let replaced = sizes
+            .keys()
+            .filter_map(|key| ledger.context.get_key_value(key));
+        let replaced: usize = replaced.map(|(key, value)| size(key, value)).sum();
+        ledger.context_bytes - replaced + sizes.values().sum::<usize>()
+    }
+
     /// Writes (or removes) entries: into the attempt that is being polled, else into the body's.
     pub fn write_context(&self, entries: Delta) {
         let mut ledger = self.ledger();
@@ -104,10 +129,15 @@ impl Ledger {
 
     pub(super) fn apply_delta(&mut self, delta: Delta) {
         for (key, value) in delta {
+            let replaced = self.context.get(&key).map_or(0, |value| size(&key, value));
+            self.context_bytes -= replaced;
             match value {
-                Some(json) => self.context.insert(key, json),
-                None => self.context.remove(&key),
-            };
+                Some(json) => {
+                    self.context_bytes += size(&key, &json);
+                    self.context.insert(key, json);
+                }
+                None => drop(self.context.remove(&key)),
+            }
         }
     }
 
@@ -155,6 +185,11 @@ impl Ledger {
     pub fn body_snapshot(&self) -> Option<Json> {
         snapshot(&self.context)
     }
+}
+
+/// Bytes of an entry in the context's JSON, about.
+fn size(key: &str, value: &Json) -> usize {
+    key.len() + value.len() + "\"\":,".len()
 }
 
 fn snapshot(entries: &BTreeMap<String, Json>) -> Option<Json> {

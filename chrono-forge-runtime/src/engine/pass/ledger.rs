@@ -105,6 +105,7 @@ pub struct Ledger {
     /// The operation whose user code this thread is polling.
     pub(super) active: Option<OpId>,
     pub(super) context: BTreeMap<String, Json>,
+    pub(super) context_bytes: usize,
     pub(super) context_stale: bool,
     /// The body itself wrote to the context in this pass.
     pub(super) body_wrote: bool,
@@ -173,6 +174,7 @@ impl Ledger {
             landed: false,
             active: None,
             context: BTreeMap::new(),
+            context_bytes: 0,
             context_stale: false,
             body_wrote: false,
             branches: BTreeMap::new(),
