@@ -1,7 +1,6 @@
 //! Deadlocks are no errors: a store runs their transaction again, and nobody would hear of them here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -13,13 +12,15 @@ pub(crate) fn without_deadlocks<T>(work: impl FnOnce() -> T) -> T {
     let ear = Ear::default();
     let deadlocks = Arc::clone(&ear.0);
     let answer = tracing::subscriber::with_default(ear, work);
-    assert_eq!(deadlocks.load(Ordering::Relaxed), 0, "deadlocks");
+    let heard = deadlocks.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(heard.is_empty(), "{heard:?}");
+    drop(heard);
     answer
 }
 
-/// Counts what a store tells of transactions that are run again.
+/// Keeps what a store tells of transactions that are run again.
 #[derive(Default)]
-struct Ear(Arc<AtomicU64>);
+struct Ear(Arc<Mutex<Vec<String>>>);
 
 impl Subscriber for Ear {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -31,7 +32,8 @@ impl Subscriber for Ear {
         event.record(&mut reason);
         let is_deadlock = ["deadlock", "lock timeout"];
         if is_deadlock.iter().any(|text| reason.0.contains(text)) {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.push(reason.0);
         }
     }
 
