@@ -44,6 +44,8 @@ pub(super) struct Rows<'a> {
     pub(super) sealed: BTreeMap<(i64, &'a str), Option<String>>,
     /// Rows that this batch creates, with their counters.
     pub(super) created: Vec<i64>,
+    /// Some are locked already, because of a seal.
+    pub(super) are_locked: bool,
 }
 
 /// Whether a record of this name is a branch's.
@@ -82,6 +84,7 @@ impl<'a> Batch<'a> {
         // The others are locked by their counters, in the order of ids, too.
         let locked = [ints(locked.range(..=last).copied())];
         Stmt::<(BigInt,)>::new(LOCK, &locked).load::<(i64,)>(conn)?;
+        rows.are_locked = true;
         Ok(rows)
     }
 
