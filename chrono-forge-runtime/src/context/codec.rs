@@ -10,7 +10,7 @@ use crate::error::DefinitionError;
 use crate::record::Json;
 use exact::Exact;
 
-/// Encodes a value, unless its text would read back as another one (see [`exact`]).
+/// Encodes a value, unless its text would read back as another one (see `exact`).
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
     let mut text = Vec::with_capacity(128);
     value

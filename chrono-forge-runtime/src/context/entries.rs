@@ -19,8 +19,7 @@ impl Context {
     ///
     /// # Errors
     /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries together would be over
-    /// [`Builder::context_bytes_max`](crate::Builder::context_bytes_max), [`ContextError::Unstorable`] when the value cannot be
-    /// encoded; nothing is written then.
+    /// `Builder::context_bytes_max`, [`ContextError::Unstorable`] when the value cannot be encoded; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
         self.write(Delta::from([(key.to_owned(), Some(json))]))
