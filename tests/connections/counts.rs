@@ -13,6 +13,9 @@ use crate::world::{bounded, connect, engine, family, prove, server, text};
 const OURS: &str =
     "SELECT count(*)::text AS text FROM pg_stat_activity WHERE application_name = 'counted'";
 
+/// How often a crowd may come before all sessions must have been at work at once.
+const CROWDS: u32 = 5;
+
 fn sessions(server: &Server) -> u32 {
     text(&mut connect(&server.url("")), OURS).parse().unwrap()
 }
@@ -67,7 +70,14 @@ fn a_process_takes_as_many_sessions_as_the_guide_says_and_gives_them_back() {
             let url = format!("schema={schema}&application_name=counted{parameters}");
             let builder = engine(&server.url(&url)).readers(readers).worker(executes);
             let forge = builder.open().await.unwrap();
-            let most = most_during(&server, crowd(&forge, executes)).await;
+            // On a busy machine not all of them may be at work at once the first time.
+            let mut most = 0;
+            for _ in 0..CROWDS {
+                most = most.max(most_during(&server, crowd(&forge, executes)).await);
+                if most >= said {
+                    break;
+                }
+            }
             assert_eq!(most, said, "{parameters}");
             forge.shutdown().await;
         });
