@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, World, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, STALLED, World, scenario};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Writes to the context when it is dropped, and panics then if it is told to.
@@ -441,7 +441,7 @@ async fn a_recorded_value_whose_reading_panics_is_one_that_does_not_read(world: 
     LATE.store(0, std::sync::atomic::Ordering::SeqCst);
     let forge = world.forge([rude_recall::NAME]).await;
     forge.start("k", rude_recall()).await.unwrap();
-    assert_eq!(world.settle("k").await.state, FAILED);
+    assert_eq!(world.settle("k").await.state, STALLED);
     let errors = world.rows().errors("k");
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].class, "chrono_forge::DefinitionError");

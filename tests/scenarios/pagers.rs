@@ -1,7 +1,7 @@
 //! `pages(..)`: an async pager whose token is the durable cursor.
 
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{FAILED, Probe, World, scenario};
+use chrono_forge_tests::scenario::{FAILED, Probe, STALLED, World, scenario};
 
 #[workflow]
 async fn paged_leaf(n: u64) -> Result<u64> {
@@ -218,7 +218,7 @@ async fn the_cursor_of_another_kind_of_source_is_not_taken_for_an_end(world: &Wo
     );
     world.probe.set("stop", 0);
     let _forge = world.forge([paged::NAME, paged_leaf::NAME]).await;
-    assert_eq!(world.settle("p").await.state, FAILED);
+    assert_eq!(world.settle("p").await.state, STALLED);
     let told = &world.rows().errors("p")[0].message;
     assert!(told.contains("cursor") && told.contains("token"), "{told}");
 }
