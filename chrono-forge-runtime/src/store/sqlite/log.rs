@@ -1,13 +1,15 @@
-//! The write-ahead log: its content goes into the file when nothing else is to do, and its size has a bound.
+//! The write-ahead log: its content goes into the file when nothing else is to do, and its size has
+//! a bound.
 //!
-//! By itself SQLite moves the log into the file once it has 1,000 pages, begins it anew when nobody reads it any more,
-//! and never makes it smaller. So a small database lies in the log alone for as long as it is open, and a copy of the file
-//! would be empty; and the log keeps the size that it had under the longest reader. Therefore:
+//! By itself SQLite moves the log into the file (a checkpoint) once it has 1,000 pages, begins it
+//! anew when nobody reads it any more, and never makes it smaller. So a small database lies in the
+//! log alone for as long as it is open, and a copy of the file would be empty; and the log keeps
+//! the size that it had under the longest reader. Therefore:
 //!
-//! - a worker that has written nothing since its last heartbeat moves the log into the file, once;
-//! - who leaves does so, too;
-//! - a log beyond its bound is moved and cut off as soon as nobody reads it, looked for every second. Who reads it for
-//!   long is told of.
+//! - a worker that has written nothing since its last heartbeat makes a checkpoint, once;
+//! - a worker that leaves makes one, too;
+//! - once a second, a log beyond its bound is moved and truncated if nobody reads it. A reader that
+//!   is in the way for long is warned of.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,10 +23,11 @@ use crate::telemetry::TARGET;
 /// Between two looks at the size of the log.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A reader that holds the log back for longer is told of.
+/// A reader that is in the way for longer is warned of.
 const HELD_MAX: Duration = Duration::from_secs(10);
 
-/// Moves everything, then cuts the log off; answers at once where others read or write.
+/// Moves everything, then truncates the log; answers at once that it could not where others read or
+/// write.
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// See the module. In memory there is no log.
@@ -36,9 +39,9 @@ pub(super) struct Log {
     /// Something was written since the last heartbeat.
     is_busy: bool,
     looked: Instant,
-    /// Since when somebody keeps a log beyond its bound from being cut off.
+    /// Since when a reader keeps a log beyond its bound from being truncated.
     held_since: Option<Instant>,
-    is_told: bool,
+    is_warned_of: bool,
 }
 
 impl Log {
@@ -56,15 +59,25 @@ impl Log {
             is_busy: true,
             looked: Instant::now(),
             held_since: None,
-            is_told: false,
+            is_warned_of: false,
         }
     }
 
+    /// Whether it is time to look at the size of the log.
+    pub(super) fn is_due(&self) -> bool {
+        self.looked.elapsed() >= LOOK_EVERY
+    }
+
     /// A transaction was committed.
-    pub(super) fn wrote(&mut self, conn: &mut SqliteConnection) {
+    pub(super) fn note(&mut self) {
         self.is_unmoved = true;
         self.is_busy = true;
-        if self.looked.elapsed() >= LOOK_EVERY {
+    }
+
+    /// As [`Log::note`], on this connection, to a file that is still the one that was opened.
+    pub(super) fn wrote(&mut self, conn: &mut SqliteConnection) {
+        self.note();
+        if self.is_due() {
             self.bound(conn);
         }
     }
@@ -98,14 +111,88 @@ impl Log {
         let bytes = bytes.map_or(0, |log| log.len());
         if bytes <= self.bytes_max || self.move_all(conn) {
             self.held_since = None;
-            if std::mem::take(&mut self.is_told) {
-                tracing::info!(target: TARGET, bytes, "nobody holds the write-ahead log any more; it is within its bound");
+            if std::mem::take(&mut self.is_warned_of) {
+                tracing::info!(target: TARGET, bytes, "the reader that kept the write-ahead log from being truncated is gone; the log is within its bound");
             }
             return;
         }
         let held = now - *self.held_since.get_or_insert(now);
-        if held >= HELD_MAX && !std::mem::replace(&mut self.is_told, true) {
-            tracing::warn!(target: TARGET, log = ?self.path, bytes, bytes_max = self.bytes_max, ?held, "somebody has read the database in one transaction for so long that its write-ahead log cannot be cut off, and grows: end that transaction (an open sqlite3 shell, a backup, a report)");
+        if held >= HELD_MAX && !std::mem::replace(&mut self.is_warned_of, true) {
+            tracing::warn!(target: TARGET, log = ?self.path, bytes, bytes_max = self.bytes_max, ?held, "a transaction that only reads keeps the write-ahead log from being truncated, and the log grows: end that transaction (an open sqlite3 shell, a backup, a report)");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::sync::{Arc, Mutex};
+
+    use diesel::connection::SimpleConnection;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+    use crate::store::conformance::backend::sqlite::Scratch;
+
+    /// Keeps the messages of all events.
+    #[derive(Clone, Default)]
+    struct Ear(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for Ear {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            if field.name() == "message" {
+                self.0.lock().unwrap().push(format!("{value:?}"));
+            }
+        }
+    }
+
+    impl Subscriber for Ear {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_reader_that_is_in_the_way_for_long_is_warned_of_once_and_its_end_is_told() {
+        let scratch = Scratch::new();
+        let file = scratch.path("a.db");
+        let open = || SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+        let (mut conn, mut reader) = (open(), open());
+        let create = "PRAGMA journal_mode = WAL; CREATE TABLE t (n);";
+        conn.batch_execute(create).unwrap();
+        reader.batch_execute("BEGIN; SELECT * FROM t;").unwrap();
+        conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+        let mut log = Log::of(Some(&file), 0);
+        let ear = Ear::default();
+        let said = || ear.0.lock().unwrap().len();
+        tracing::subscriber::with_default(ear.clone(), || {
+            log.beat(&mut conn);
+            assert_eq!(said(), 0, "not for long yet");
+            log.held_since = Instant::now().checked_sub(HELD_MAX);
+            log.beat(&mut conn);
+            log.beat(&mut conn);
+            assert_eq!(said(), 1);
+            reader.batch_execute("COMMIT").unwrap();
+            log.beat(&mut conn);
+            log.beat(&mut conn);
+        });
+        let said = ear.0.lock().unwrap();
+        assert!(said[0].contains("keeps the write-ahead log"), "{said:?}");
+        assert!(said[1].contains("is gone") && said.len() == 2, "{said:?}");
     }
 }

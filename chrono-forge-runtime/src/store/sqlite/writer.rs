@@ -74,14 +74,21 @@ impl SqliteWriter {
         operation: &'static str,
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
+        let written = self.transact(operation, write)?;
+        self.log.wrote(&mut self.conn.lock());
+        Ok(written)
+    }
+
+    /// As [`SqliteWriter::write`], without a word to the log.
+    fn transact<T>(
+        &mut self,
+        operation: &'static str,
+        write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
         self.turns.await_turn();
         let mut conn = self.conn.lock();
         let done = connection::immediate(&mut conn, self.patience, write);
         self.turns.note_commit();
-        match operation {
-            "heartbeat" => self.log.beat(&mut conn),
-            _ => self.log.wrote(&mut conn),
-        }
         self.identity.verified(operation, &mut conn, done)
     }
 }
@@ -105,9 +112,16 @@ impl Writer for SqliteWriter {
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
+        // The log goes into no file that was not looked at.
+        if !self.log.is_due() {
+            self.log.note();
+            return self
+                .identity
+                .verified_now_and_then("apply", &mut conn, done);
+        }
+        let applied = self.identity.verified("apply", &mut conn, done)?;
         self.log.wrote(&mut conn);
-        self.identity
-            .verified_now_and_then("apply", &mut conn, done)
+        Ok(applied)
     }
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
@@ -245,10 +259,11 @@ impl Writer for SqliteWriter {
         now: Timestamp,
     ) -> StoreResult<Heartbeat> {
         let beat = self.beats.next(worker);
-        let (answer, others) = self.write("heartbeat", |conn| {
+        let (answer, others) = self.transact("heartbeat", |conn| {
             let answer = worker::heartbeat(conn, (worker, beat), held, now)?;
             Ok((answer, worker::others_live(conn, worker)?))
         })?;
+        self.log.beat(&mut self.conn.lock());
         if !answer.worker_dead {
             self.beats.written(worker, beat);
         }
