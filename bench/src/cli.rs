@@ -140,7 +140,8 @@ pub struct Common {
     #[cfg(feature = "postgres")]
     #[arg(long, env = "CHRONO_FORGE_BENCH_POSTGRES_URL")]
     url: Option<String>,
-    /// What a commit survives on SQLite, of the floor and of the engine: a power cut, or the end of the process
+    /// What a commit survives on SQLite, of the floor and of the engine: a power cut, or the end of
+    /// the process
     #[arg(long, value_enum, default_value_t = Synchronous::Full)]
     synchronous: Synchronous,
     /// How often floor and engine take turns

@@ -1,7 +1,8 @@
 //! The floor: the rows that the engine leaves, written by hand-prepared SQL without an engine.
 //!
-//! The shipped schema, one connection that writes, WAL with what `--synchronous` asks of commits (`FULL`); the statements of
-//! the store (`chrono-forge-runtime/src/store/sqlite`), each prepared once and kept.
+//! The shipped schema, one connection that writes, WAL with what `--synchronous` asks of commits
+//! (`FULL`); the statements of the store (`chrono-forge-runtime/src/store/sqlite`), each prepared
+//! once and kept.
 
 mod attempts;
 pub mod crowd;

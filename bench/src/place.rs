@@ -14,7 +14,8 @@ pub use directory::resolve;
 /// A file whose commits are on disk when they return.
 const FULL: &str = "bench.db";
 
-/// One that asks for less. Its name says so, since both sides are measured in a process that is told the place alone.
+/// One that asks for less. Its name says so, since both sides are measured in a process that is
+/// told the place alone.
 const NORMAL: &str = "bench-synchronous-normal.db";
 
 /// Where rounds find new databases.

@@ -72,9 +72,9 @@ fn a_second_and_third_attempt_can_die_too(backend: Backend) {
     });
 }
 
-/// Every life ends a few commits after it began, which is enough for one more record, also on a crowded machine, where
-/// some of them only note that a slow attempt is under way: progress resets the count of crashes, so nothing is taken
-/// for poison.
+/// Every life ends a few commits after it began, which is enough for one more record, also on a
+/// crowded machine, where some of them only note that a slow attempt is under way: progress resets
+/// the count of crashes, so nothing is taken for poison.
 #[backends]
 fn a_run_that_dies_again_and_again_comes_to_its_end(backend: Backend) {
     let expected = KITCHEN.undisturbed(backend, 1);

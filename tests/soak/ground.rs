@@ -27,7 +27,8 @@ pub(crate) struct Ground {
     thaws: Mutex<Vec<(u32, u64)>>,
 }
 
-/// Megabytes for what is written in all that time: a disk that is full of it would never be well again.
+/// Megabytes for what is written in all that time: a disk that is full of it would never be well
+/// again.
 fn growth() -> u32 {
     u32::try_from(crate::figure("SECONDS", crate::SECONDS)).unwrap()
 }

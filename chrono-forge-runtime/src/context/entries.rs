@@ -1,7 +1,8 @@
 //! The run's context: small durable values by key.
 //!
 //! Written inside a step, an entry commits with that step's record; written in the body, it is said
-//! again by every replay. Values are JSON of at most 16 KiB each and 1 MiB together, returned by value.
+//! again by every replay. Values are JSON of at most 16 KiB each and 1 MiB together, returned by
+//! value.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,8 +19,9 @@ impl Context {
     /// Writes an entry.
     ///
     /// # Errors
-    /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries together would be over
-    /// `Builder::context_bytes_max`, [`ContextError::Unstorable`] when the value cannot be encoded; nothing is written then.
+    /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries
+    /// together would be over `Builder::context_bytes_max`, [`ContextError::Unstorable`] when the
+    /// value cannot be encoded; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
         self.write(Delta::from([(key.to_owned(), Some(json))]))
@@ -64,9 +66,9 @@ impl Context {
 
     /// Replaces an entry by what `change` makes of it, and answers the new value.
     ///
-    /// Of steps that run beside each other and update one entry, each counts: an attempt that ends after another
-    /// operation has changed what it had read fails with [`ContextError::Changed`], writes nothing, and is tried again by
-    /// its step's policy.
+    /// Of steps that run beside each other and update one entry, each counts: an attempt that ends
+    /// after another operation has changed what it had read fails with [`ContextError::Changed`],
+    /// writes nothing, and is tried again by its step's policy.
     ///
     /// # Errors
     /// As [`Context::get`] and [`Context::set`].

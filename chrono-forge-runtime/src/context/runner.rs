@@ -152,8 +152,8 @@ fn passes(op: &Operation, place: &'static str) -> bool {
     }
 }
 
-/// What an attempt made of an entry of the context does not count if another operation has changed the entry meanwhile:
-/// one of the two would be lost.
+/// What an attempt made of an entry of the context does not count if another operation has changed
+/// the entry meanwhile: one of the two would be lost.
 fn unless_changed(op: &Operation, id: OpId, attempted: Attempted) -> Attempted {
     if matches!(attempted, Attempted::Answer(false)) {
         return attempted;

@@ -188,8 +188,8 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
     );
 }
 
-/// Fails the run for a broken rule. One that only cannot read what is stored waits for a build that can: a deploy that is
-/// half way, or was taken back, costs no run anything.
+/// Fails the run for a broken rule. One that only cannot read what is stored waits for a build that
+/// can: a deploy that is half way, or was taken back, costs no run anything.
 pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     let failure = Failure::rule(error);
     if let DefinitionError::Undecodable { place, .. } = error {

@@ -47,8 +47,8 @@ pub enum DefinitionError {
         problem: String,
     },
 
-    /// Stored bytes do not read back as the type that the code now asks for. The run stalls at them, and loses nothing:
-    /// a build that reads them goes on with `forge.retry`.
+    /// Stored bytes do not read back as the type that the code now asks for. The run stalls at
+    /// them, and loses nothing: a build that reads them goes on with `forge.retry`.
     #[error(
         "{place}: the stored value does not read as `{type_name}` ({problem}); nothing is lost: deploy a build that reads it (`Option`, #[serde(default)], #[serde(alias)] keep old values readable), then call forge.retry"
     )]

@@ -137,16 +137,16 @@ impl Builder {
         self
     }
 
-    /// The most bytes of JSON that a run's context may have; default 1 MiB, at least 16 KiB. Each step that writes to the
-    /// context writes all of it.
+    /// The most bytes of JSON that a run's context may have; default 1 MiB, at least 16 KiB. Each
+    /// step that writes to the context writes all of it.
     pub fn context_bytes_max(mut self, bytes: usize) -> Self {
         self.config.context_bytes_max = bytes;
         self
     }
 
-    /// How large SQLite's write-ahead log may be before it is cut off; default 64 MiB, at least 1 MiB. It is cut off as
-    /// soon as nobody reads the database in a transaction that began before; who does so for long is told of in the log.
-    /// PostgreSQL takes no notice.
+    /// The most bytes that SQLite's write-ahead log may have before it is truncated; default 64
+    /// MiB, at least 1 MiB. That has to wait for transactions that read the database; one that is
+    /// in the way for long is warned of. Without meaning on PostgreSQL.
     pub fn wal_bytes_max(mut self, bytes: u64) -> Self {
         self.config.wal_bytes_max = bytes;
         self

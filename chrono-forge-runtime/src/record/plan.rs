@@ -206,10 +206,12 @@ pub enum RunEnd {
     Completed { output: Json, at: Timestamp },
     /// Failed for good. `attempts` is the run's new count of workflow-level failures.
     Failed { at: Timestamp, attempts: u32 },
-    /// A step gave up and its error reached the end of the body.
+    /// A step gave up and its error reached the end of the body, or a stored value does not read.
     Stalled {
+        /// The step's name, or what does not read.
         step_name: Arc<str>,
-        /// Of the body, where its error row is the body's and not a step's.
+        /// The run's new count of failures of its own, where the error row is the run's and not a
+        /// step's.
         attempts: Option<u32>,
         at: Timestamp,
     },

@@ -61,15 +61,16 @@
 //!
 //! # Values
 //!
-//! The body always receives what was decoded from the stored JSON, on the first pass too. Floats come back bit
-//! by bit, integers of any width, and an entry of the context whose value is `null` is an entry. What JSON cannot tell
-//! apart is refused at once, and the error names the type: `Some` around what is written `null` (`Some(None)`,
-//! `Some(())`, `Some(f64::NAN)`: use an enum that names the cases), a bare NaN, a map with keys that are no
-//! strings, a type whose two serde directions disagree. For bytes use `serde_bytes` or base64.
+//! The body always receives what was decoded from the stored JSON, on the first pass too. Floats
+//! come back bit by bit, integers of any width, and an entry of the context whose value is `null`
+//! is an entry. What JSON cannot tell apart is refused at once, and the error names the type:
+//! `Some` around what is written `null` (`Some(None)`, `Some(())`, `Some(f64::NAN)`: use an enum
+//! that names the cases), a bare NaN, a map with keys that are no strings, a type whose two serde
+//! directions disagree. For bytes use `serde_bytes` or base64.
 //!
-//! Three things come back as another value, and the body sees that one from the first pass on: a field with
-//! `#[serde(skip)]` has its default, a value of an `#[serde(untagged)]` enum is the first variant that its text fits,
-//! and a `HashMap` or a `HashSet` has another order.
+//! Three things come back as another value, and the body sees that one from the first pass on: a
+//! field with `#[serde(skip)]` has its default, a value of an `#[serde(untagged)]` enum is the
+//! first variant that its text fits, and a `HashMap` or a `HashSet` has another order.
 //!
-//! The text of an error ([`StepError::message`](crate::StepError), its row) is cut at 64 KiB, and the null character
-//! in it is replaced by U+FFFD, before the body sees it.
+//! The text of an error ([`StepError::message`](crate::StepError), its row) is cut at 64 KiB, and
+//! the null character in it is replaced by U+FFFD, before the body sees it.

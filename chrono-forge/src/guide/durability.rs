@@ -67,26 +67,30 @@
 //! - `forge.start` and `forge.wake`: when they return.
 //! - A step's result: before the next effect of its run starts. Effects are step bodies, conditions,
 //!   dispatched children, and calls of `forge` inside a body.
-//! - The context: with the step that wrote it; what the body itself wrote is said again by every replay. One rule says
-//!   what counts: the writes of the attempt whose outcome the body receives, be it a value or the failure with which the
-//!   step gives up, and those of a tick that is over. An attempt that will be tried again and a condition that was
-//!   false leave nothing. Of two steps beside each other that [`Context::update`](crate::Context::update) one entry, the
-//!   later one to end is tried again.
-//!   Destructors that run when an attempt is cut off (by its timeout, a race that it loses, a park) write as the
-//!   attempt does, and what they write goes with it; what the body's own write when it parks is not kept.
+//! - The context: with the step that wrote it; what the body itself wrote is said again by every
+//!   replay. One rule says what counts: the writes of the attempt whose outcome the body receives,
+//!   be it a value or the failure with which the step gives up, and those of a tick that is over.
+//!   An attempt that will be tried again and a condition that was false leave nothing. Of two steps
+//!   beside each other that [`Context::update`](crate::Context::update) one entry, the later one to
+//!   end is tried again. Destructors that run when an attempt is cut off (by its timeout, a race
+//!   that it loses, a park) write as the attempt does, and what they write goes with it; what the
+//!   body's own write when it parks is not kept.
 //! - A run's output: before `result()` gives it.
 //!
 //! SQLite runs in WAL mode with `synchronous=FULL`: what is acknowledged survives a power cut as far as
 //! the disk keeps its word about syncing. Under load many runs share one commit.
 //!
-//! While it is open, a database has a log beside it (`orders.db-wal`) that belongs to it. An idle worker, and one that shuts
-//! down, has moved everything into the file; at any other time a copy is made by SQLite itself
-//! (`sqlite3 orders.db "VACUUM INTO 'copy.db'"`), never by `cp`. Beyond 64 MiB
-//! ([`Builder::wal_bytes_max`](crate::Builder::wal_bytes_max)) the log is cut off as soon as nobody reads it.
+//! While it is open, a database has a write-ahead log beside it (`orders.db-wal`) that belongs to
+//! it. A worker that shuts down moves the log into the file, and so does one that has written
+//! nothing but heartbeats between two of them. To copy a database that is in use, ask SQLite
+//! (`sqlite3 orders.db "VACUUM INTO 'copy.db'"`): `cp` may miss what is in the log. Beyond 64 MiB
+//! ([`Builder::wal_bytes_max`](crate::Builder::wal_bytes_max)) the log is truncated as soon as
+//! nobody reads it.
 //!
-//! `sqlite://orders.db?synchronous=normal` asks for less, and a single run's steps are no longer bound by the disk's syncs:
-//! what is acknowledged survives the end of the process (a crash, `kill -9`, a deploy), but a power cut or a crash of the
-//! operating system may take the last commits with it, and then their steps run again. It never takes a part of one.
+//! `sqlite://orders.db?synchronous=normal` asks for less, and a single run's steps are no longer
+//! bound by the disk's syncs: what is acknowledged survives the end of the process (a crash, `kill
+//! -9`, a deploy), but a power cut or a crash of the operating system may take the last commits
+//! with it, and then their steps run again. It never takes a part of one.
 //!
 //! # Compensation
 //!

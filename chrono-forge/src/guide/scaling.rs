@@ -87,10 +87,11 @@
 //!
 //! # Deploys
 //!
-//! While two builds run beside each other, or after one was taken back, a run may meet a value that the build at hand
-//! cannot read: an enum's new variant, say. It then **stalls** with the text, the place and the type, and nothing is lost;
-//! once a build is out that reads it, [`Forge::retry_all`](crate::Forge::retry_all) sends such runs on. To avoid it, deploy what
-//! reads a new form before what writes it.
+//! While two builds run beside each other, or after one was taken back, a run may meet a value that
+//! the build at hand cannot read: an enum's new variant, say. It then **stalls** with the text, the
+//! place and the type, and nothing is lost; once a build is out that reads it,
+//! [`Forge::retry_all`](crate::Forge::retry_all) sends such runs on. To avoid it, deploy what reads
+//! a new form before what writes it.
 //!
 //! A worker claims only workflows that it has registered, so binaries of different ages work side by side: runs of a workflow that only the new
 //! one knows wait for it. `forge.unserved(..)` lists what is due and known to no live worker, the report at start-up logs it, and

@@ -1,7 +1,8 @@
 //! An encoder that refuses what JSON cannot tell apart: `Some` around what is `null`.
 //!
-//! `Some(None)`, `Some(())` and `Some(f64::NAN)` are all written `null`, which reads back as `None`: the body would go
-//! another way when it replays. Everything else goes on to the serializer below as it is, in one pass.
+//! `Some(None)`, `Some(())` and `Some(f64::NAN)` are all written `null`, which reads back as
+//! `None`: the body would go another way when it replays. Everything else goes on to the serializer
+//! below as it is, in one pass.
 
 mod compound;
 

@@ -1,8 +1,9 @@
 //! What an attempt wrote to the context, as it is stored with its record.
 //!
-//! Entries are an object of their values. Where one of them is `null`, or one was removed, that object stands in an
-//! array in front of the names that were removed: `[{"kept":null},["gone"]]`. Up to 0.1.0 an object alone was written,
-//! in which a removal was `null`; such records are read as they were meant.
+//! Entries are an object of their values. Where one of them is `null`, or one was removed, that
+//! object stands in an array in front of the names that were removed: `[{"kept":null},["gone"]]`.
+//! Earlier builds wrote an object alone, in which a removal was `null`; such records are read as
+//! they were meant.
 
 use std::collections::BTreeMap;
 

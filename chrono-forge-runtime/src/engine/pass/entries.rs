@@ -22,8 +22,8 @@ impl Pass {
         ledger.entry(ledger.active, key)
     }
 
-    /// The same for code that writes what it makes of the entry: its attempt counts only if nobody else has changed
-    /// the entry by its end.
+    /// The same for code that writes what it makes of the entry: its attempt counts only if nobody
+    /// else has changed the entry by its end.
     pub fn context_base(&self, key: &str) -> Option<Json> {
         let mut ledger = self.ledger();
         let active = ledger.active;
@@ -38,8 +38,8 @@ impl Pass {
         seen
     }
 
-    /// The entry that this attempt has made something of and that another operation has changed meanwhile, if there is
-    /// one: then nothing counts of what the attempt wrote.
+    /// The entry that this attempt has made something of and that another operation has changed
+    /// meanwhile, if there is one: then nothing counts of what the attempt wrote.
     pub fn reject_changed(&self, id: OpId) -> Option<String> {
         if !self.updates.load(Ordering::Relaxed) {
             return None;
@@ -52,7 +52,8 @@ impl Pass {
         Some(changed)
     }
 
-    /// How many bytes the context would have with these entries, as the code that writes them sees it.
+    /// How many bytes the context would have with these entries, as the code that writes them sees
+    /// it.
     pub fn context_bytes_with(&self, entries: &Delta) -> usize {
         let ledger = self.ledger();
         let mut sizes = BTreeMap::new();
@@ -111,8 +112,8 @@ impl Ledger {
         self.context.get(key).cloned()
     }
 
-    /// The entry as an attempt of this operation would find it now. What has ended and is not delivered yet comes
-    /// before whatever ends later.
+    /// The entry as an attempt of this operation would find it now. What has ended and is not
+    /// delivered yet comes before whatever ends later.
     fn outside(&self, op: &Operation, key: &str) -> Option<Json> {
         if let Some(entry) = op.kept.get(key) {
             return entry.clone();

@@ -23,7 +23,8 @@ const REPLACED: &str = "\u{fffd}";
 /// Stands where a message was cut.
 const CUT: &str = "..";
 
-/// What is recorded of a failed attempt. Its texts are final: the body, every replay and both databases see the same.
+/// What is recorded of a failed attempt. Its texts are final: the body, every replay and both
+/// databases see the same.
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub class: String,
@@ -188,8 +189,9 @@ impl From<Failure> for Thrown {
     }
 }
 
-/// The text of a message as it is kept: cut at its bound between two characters, and with a replacement for the null
-/// character, which PostgreSQL cannot store. What is beyond the bound is not even formatted.
+/// The text of a message as it is kept: cut at its bound between two characters, and with a
+/// replacement for the null character, which PostgreSQL cannot store. What is beyond the bound is
+/// not even formatted.
 fn message(text: impl Display) -> String {
     let mut kept = Message(String::new());
     match write!(kept, "{text}") {

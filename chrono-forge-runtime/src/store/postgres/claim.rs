@@ -36,9 +36,9 @@ pub(super) use marks::{Marks, Range};
 /// A claim ends at bytes of arguments, too, whose length is told without reading them; the first run is taken whatever it
 /// weighs.
 ///
-/// Only what is read is locked, and only what there is room for is read. Of the suspects among them as many are taken as
-/// [`Suspects`](crate::store::Suspects) lets be beside each other, those with the fewest crashes first; the others stay as
-/// they are.
+/// Only what is read is locked, and only what there is room for is read. Of the suspects among them
+/// as many are taken as [`Suspects`](crate::store::Suspects) lets be beside each other, those with
+/// the fewest crashes first; the others stay as they are.
 pub(super) const CLAIM: &str = "
 WITH worker AS MATERIALIZED (
     SELECT id FROM chrono_forge_workers

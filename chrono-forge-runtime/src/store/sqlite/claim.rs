@@ -226,8 +226,8 @@ fn due(
     }
 }
 
-/// Which of the suspects in front may enter. Those with the fewest crashes go first: were it always the same ones, deaths
-/// that have nothing to do with them would sooner or later prove them guilty.
+/// Which of the suspects in front may enter. Those with the fewest crashes go first: were it always
+/// the same ones, deaths that have nothing to do with them would sooner or later prove them guilty.
 fn admitted<'a>(
     suspects: impl Iterator<Item = &'a ClaimedRun>,
     company: Option<Suspects>,

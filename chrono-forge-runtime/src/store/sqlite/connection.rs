@@ -32,7 +32,8 @@ pub(super) fn open(url: &str, purpose: Purpose, busy: Duration) -> StoreResult<S
 }
 
 /// Sets what every connection needs: references are not enforced (the store keeps them by
-/// construction), the log is written ahead, and a commit is on disk when it returns, unless less was asked for.
+/// construction), the log is written ahead, and a commit is on disk when it returns, unless less
+/// was asked for.
 ///
 /// A statement that may fail half-way keeps the pages that it changes in a journal of its own. Beyond
 /// 64 KB that would be a temporary file: a system call or two for each page of a batch of retries.

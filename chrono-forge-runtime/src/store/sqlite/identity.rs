@@ -1,10 +1,12 @@
 //! Which file this store serves, and whether the path still names it.
 //!
-//! SQLite goes on with a file that was renamed over, removed, or written over by a copy, and says nothing: what it
-//! commits is in a file that nobody will find again, or in the midst of another one. So each call is followed by a
-//! look at the file and its log, before it is acknowledged, and once these are others nothing is any more. For what passes
-//! write, of which nobody outside hears at once, a look holds for [`LOOK_HOLDS`]: what they commit within it is in danger as
-//! much as what they did just before the file was replaced, and with one look each a step in sequence costs 6 % more.
+//! SQLite goes on with a file that was renamed over, removed, or written over by a copy, and says
+//! nothing: what it commits is in a file that nobody will find again, or in the midst of another
+//! one. So each call is followed by a look at the file and its log, before it is acknowledged, and
+//! once these are others nothing is any more. For what passes write, of which nobody outside hears
+//! at once, a look holds for [`LOOK_HOLDS`]: what they commit within it is in danger as much as
+//! what they did just before the file was replaced, and with one look each a step in sequence costs
+//! 6 % more.
 //!
 //! What a look sees, by what the file system says of the path (two calls, no descriptor: closing one would drop the
 //! locks that SQLite holds in this process):
@@ -118,8 +120,8 @@ impl Identity {
         lost.is_some()
     }
 
-    /// After the transaction of a call and before it is acknowledged: what became of it. Also of what failed: a file that
-    /// was written over is malformed, and this says why.
+    /// After the transaction of a call and before it is acknowledged: what became of it. Also of
+    /// what failed: a file that was written over is malformed, and this says why.
     pub(super) fn verified<T>(
         &self,
         operation: &'static str,

@@ -38,7 +38,7 @@ pub enum LocationError {
         "`{url}` contains `{sign}`, and escapes are not read: give the plain path, without `sqlite:`"
     )]
     Escape { url: String, sign: char },
-    /// It asks for something that there is not, which might be another file.
+    /// An option that is not known. SQLite itself would take some of them for another file.
     #[error(
         "`{url}`: there is no option `{option}`; there is `?synchronous=full`, the default, and `?synchronous=normal`"
     )]
@@ -46,8 +46,8 @@ pub enum LocationError {
 }
 
 impl Location {
-    /// Reads `sqlite://path`, `sqlite:path`, `sqlite::memory:`, each with `?synchronous=normal` if that is meant, or a
-    /// plain path.
+    /// Reads `sqlite://path`, `sqlite:path`, `sqlite::memory:`, each with `?synchronous=normal` if
+    /// that is meant, or a plain path.
     pub fn parse(url: &str) -> Result<(Self, Synchronous), LocationError> {
         let owned = || url.to_owned();
         let mut synchronous = Synchronous::Full;

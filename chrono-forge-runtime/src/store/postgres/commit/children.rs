@@ -62,8 +62,9 @@ impl<'a> Batch<'a> {
         if rows.dispatches.is_empty() {
             return Ok(());
         }
-        // A child that exists may be on its way to its end: whoever inserts it again waits for that transaction, which
-        // waits for the branch's row to count the child. So who holds such rows looks first.
+        // A child that exists may be on its way to its end: whoever inserts it again waits for that
+        // transaction, which waits for the branch's row to count the child. So who holds such rows
+        // looks first.
         if trust == Trust::Unknown || rows.are_locked {
             for (place, verdict) in existing::leave_out(conn, &mut rows.dispatches)? {
                 self.leave_out(place, verdict);
