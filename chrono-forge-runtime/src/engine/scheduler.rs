@@ -19,6 +19,13 @@ const LOOK_AT_SLOTS: Duration = Duration::from_millis(250);
 
 /// See [`Scheduler::next_wake`].
 type Look = Pin<Box<dyn Future<Output = Option<Due>> + Send>>;
+
+/// How long a scheduler pauses whose claim took nothing of what is due, at first; then twice as long each time.
+const FRUITLESS: Duration = Duration::from_millis(10);
+
+/// At most ten claims a second that can be in vain.
+const FRUITLESS_MAX: Duration = Duration::from_millis(100);
+
 /// The longest pause after a claim that failed, however seldom a worker looks otherwise.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -30,6 +37,8 @@ pub struct Scheduler {
     /// Served names, rotated by one with every claim.
     workflows: Vec<String>,
     claims: u64,
+    /// The pause after the next claim that takes nothing of what is due.
+    pause: Duration,
     trouble: Trouble,
 }
 
@@ -43,6 +52,7 @@ impl Scheduler {
             host,
             workflows,
             claims: 0,
+            pause: FRUITLESS,
             trouble: Trouble::default(),
         }
     }
@@ -55,7 +65,7 @@ impl Scheduler {
                 self.host.hand_back(&overdue);
             }
             match self.claim().await {
-                Ok(taken) if taken > 0 => {}
+                Ok(taken) if taken > 0 => self.pause = FRUITLESS,
                 Ok(_) => self.rest().await,
                 Err(error) => {
                     self.trouble.tell(&error, "a claim failed");
@@ -157,12 +167,12 @@ impl Scheduler {
         let next = self.look.insert(Box::pin(look)).await;
         self.look = None;
         // Already due, and yet the claim took nothing: another worker is at it, or a quarantined
-        // run waits for its turn. Do not spin.
-        let at_least = match next {
-            Some(due) if due.is_due(self.host.clock.now()) => Duration::from_millis(10),
-            _ => Duration::ZERO,
-        };
-        tokio::time::sleep(at_least).await;
+        // run waits for its turn, which can take as long as the step of another one. Do not spin.
+        if next.is_some_and(|due| due.is_due(self.host.clock.now())) {
+            let pause = self.pause;
+            self.pause = (2 * pause).min(FRUITLESS_MAX);
+            tokio::time::sleep(pause).await;
+        }
         sleep_until_due(&host, next).await;
     }
 
