@@ -1,8 +1,8 @@
 //! The file of an export: JSON lines, written and read one at a time.
 //!
 //! ```text
-//! {"chrono_forge":"export","version":1,"id":"..","exported_at":..}    the header
-//! {"run":{"workflow":"order","key":"o17",..}}                         a run, after its parent
+//! {"chrono_forge":"export","version":2,"id":"..","exported_at":..}    the header
+//! {"run":{"id":7,"workflow":"order","key":"o17",..}}                  a run, after its parent
 //! {"record":{"name":"step$charge",..}}                                records of the run above
 //! {"error":{"name":"step$charge","attempt":1,..}}                     and its failed attempts
 //! {"end":{"runs":1,"records":1,"errors":1}}                           the closing line

@@ -2,9 +2,12 @@
 
 mod branches;
 mod builder;
+mod calls;
 mod lifecycle;
 mod operations;
 mod recovery;
+#[cfg(feature = "testing")]
+mod reverting;
 mod run;
 mod runtimes;
 mod serving;
@@ -29,7 +32,8 @@ use crate::engine::pass::Pass;
 use crate::engine::slots::Reservation;
 use crate::error::Error;
 use crate::record::{Level, RunId};
-use crate::store::{RunAnswer, RunAsks, RunCall, Start, Started};
+use crate::store::{Start, Started};
+use calls::Target;
 use lifecycle::Lifecycle;
 
 /// The longest key, in bytes, that `start` takes.
@@ -92,13 +96,7 @@ impl Forge {
             claim: None,
         };
         let (id, watch) = self.insert(start).await?;
-        Ok(Run::new(
-            self.clone(),
-            id,
-            workflow.to_owned(),
-            key.to_owned(),
-            watch,
-        ))
+        Ok(Run::new(self.clone(), id, workflow, key.to_owned(), watch))
     }
 
     async fn insert(&self, mut start: Start) -> Result<(RunId, Option<Watch>), Error> {
@@ -145,45 +143,49 @@ impl Forge {
     /// The run of this workflow with this key (a child's key, too), if there is one.
     ///
     /// # Errors
-    /// [`Error::Store`] when the database cannot be read.
+    /// [`Error::AmbiguousKey`] when there are several, which children of different runs may be; [`Error::Store`] when
+    /// the database cannot be read.
     pub async fn get<W: Workflow>(&self, key: &str) -> Result<Option<Run<W::Output>>, Error> {
-        let wanted = key.to_owned();
-        let row = self
-            .host()
-            .read_for_user(move |store| store.find_run(W::NAME, &wanted))
-            .await;
-        let row = row.map_err(|error| self.host().explain(error))?;
-        Ok(row.map(|row| Run::new(self.clone(), row.id, row.workflow, row.key, None)))
+        let id = self.only(&Target::by_key::<W>(key)).await?;
+        Ok(id.map(|id| Run::new(self.clone(), id, W::NAME, key.to_owned(), None)))
+    }
+
+    /// The run of this workflow with this [`Run::id`], if there is one: of those that share a key, the one that is meant.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<SendMail: Workflow>(forge: &Forge, key: &str) -> Result<(), Error> {
+    /// match forge.get::<SendMail>(key).await {
+    ///     Err(Error::AmbiguousKey { runs, .. }) => {
+    ///         for run in runs {
+    ///             println!("{run}");
+    ///             if let Some(run) = forge.by_id::<SendMail>(run.id).await? {
+    ///                 run.wake().await?;
+    ///             }
+    ///         }
+    ///     }
+    ///     found => println!("{:?}", found?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the database cannot be read.
+    pub async fn by_id<W: Workflow>(&self, id: i64) -> Result<Option<Run<W::Output>>, Error> {
+        let read = self.host().read_for_user(move |store| store.run(RunId(id)));
+        let row = read.await.map_err(|error| self.host().explain(error))?;
+        let row = row.filter(|row| row.workflow == W::NAME);
+        Ok(row.map(|row| Run::new(self.clone(), row.id, W::NAME, row.key, None)))
     }
 
     /// Wakes a parked run: its `continue_if!` conditions are evaluated again. A running one looks
     /// again before it parks; a settled one is left alone.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such run.
+    /// [`Error::NotFound`] when there is no such run, [`Error::AmbiguousKey`] when there are several.
     pub async fn wake<W: Workflow>(&self, key: &str) -> Result<(), Error> {
-        barrier().await;
-        let host = self.host();
-        let call = RunCall {
-            workflow: W::NAME.to_owned(),
-            key: key.to_owned(),
-            asks: RunAsks::Wake,
-        };
-        let answer = host.committer().call_run(call, |_| {}).await;
-        let RunAnswer::Woken(woken) = answer.map_err(|error| host.explain(error))? else {
-            return Err(Error::Closed);
-        };
-        let Some(woken) = woken else {
-            return Err(Error::NotFound {
-                workflow: W::NAME,
-                key: key.to_owned(),
-            });
-        };
-        for pass in host.holdings.passes(&[woken.run]) {
-            pass.wake();
-        }
-        host.announce_due();
-        Ok(())
+        self.wake_target(&Target::by_key::<W>(key)).await
     }
 
     /// Stops the engine: claims nothing more, lets passes reach a durable point for as long as the

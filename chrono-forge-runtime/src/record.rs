@@ -7,7 +7,8 @@ pub mod audit;
 pub mod copy;
 pub mod due;
 pub mod ids;
-pub mod notes;
+pub mod namesake;
+mod notes;
 pub mod plan;
 pub mod priority;
 pub mod recovery;
@@ -19,9 +20,10 @@ pub(crate) use audit::eta;
 pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
-pub use copy::{BranchName, ErrorCopy, RecordCopy, RunCopy, RunParts};
+pub use copy::{BRANCH, BranchName, ErrorCopy, RecordCopy, RunCopy, RunMark, RunParts};
 pub use due::Due;
 pub use ids::{ClaimId, Epoch, Incarnation, Nonce, RecordId, RunId, WorkerId};
+pub use namesake::{Namesake, ParentBranch};
 pub use notes::{Notes, RetryCounts, TickNotes};
 pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,

@@ -28,8 +28,8 @@ use jiff::Timestamp;
 
 use crate::record::{
     AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
-    Due, Epoch, FailurePage, FailurePlace, Json, OutputRow, PendingRow, Plan, RecordId, RecordRow,
-    Recount, RunId, RunRow, SpawnPath, WorkerId,
+    Due, Epoch, FailurePage, FailurePlace, Json, Namesake, OutputRow, PendingRow, Plan, RecordId,
+    RecordRow, Recount, RunId, RunRow, SpawnPath, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -65,6 +65,12 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// the file system grants every lock: they would prove the death of the living.
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>>;
 
+    /// The version of the newest migration that this database has.
+    fn newest_migration(&self) -> StoreResult<Option<String>>;
+
+    /// Undoes the newest migration and everything it holds; answers its version, or `None` when there is none left.
+    fn revert_migration(&self) -> StoreResult<Option<String>>;
+
     /// The engine is shut down: gives up connections that wait for their next look, of which a server may have few.
     /// Whoever looks all the same is answered, over a connection that is given up after it.
     fn close(&self);
@@ -72,8 +78,18 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// A counter that changes when another process commits, if the store can tell cheaply.
     fn foreign_changes(&self) -> StoreResult<Option<i64>>;
 
-    /// The run with this identity.
-    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
+    /// The runs of this workflow with this key, in the order of their ids: at most `limit`. A top-level run and
+    /// children of different runs may share both.
+    fn namesakes(&self, workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>>;
+
+    /// The child of this workflow with this key that a branch (`branch$n`) of this run has.
+    fn child(
+        &self,
+        run: RunId,
+        branch: &str,
+        workflow: &str,
+        key: &str,
+    ) -> StoreResult<Option<RunId>>;
 
     /// The run with this id.
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>>;
@@ -114,14 +130,12 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<FailurePage>;
 
-    /// Those of these keys that are children of a branch already, of whatever workflow. All of them begin
-    /// with `spawn_key` and `$`. Costs a look-up per key, and one per workflow that the database knows,
+    /// Those of these keys that are children of a branch already, of whatever workflow. Costs a look-up per key,
     /// however many children there are.
     fn existing_children(
         &self,
         run: RunId,
         branch: &str,
-        spawn_key: &str,
         keys: &[String],
     ) -> StoreResult<Vec<String>>;
 
@@ -192,8 +206,7 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
 /// when it returns.
 pub trait Writer: transfer::Imports + Send {
     /// Applies a batch in one transaction and answers one outcome per plan, in order. A plan whose
-    /// fence fails is left out whole, a foreign child leaves out its plan whole; any other failure
-    /// rolls back the batch. The caller has folded the batch: at most one plan per run.
+    /// fence fails is left out whole; any other failure rolls back the batch. The caller has folded the batch: at most one plan per run.
     ///
     /// A plan with an `end` that was written before changes nothing. A store whose replies can be lost answers
     /// that it is applied, since its run stands unlocked under the plan's own epoch; others may call it fenced.
@@ -210,7 +223,7 @@ pub trait Writer: transfer::Imports + Send {
         Ok(None)
     }
 
-    /// Inserts top-level runs, or finds them: one answer per start, in order. A run that exists is
+    /// Inserts top-level runs, or finds them: one answer per start, in order. A top-level run that exists is
     /// left as it is. `claim` inserts the new row already claimed by that worker.
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
 
@@ -220,49 +233,14 @@ pub trait Writer: transfer::Imports + Send {
     /// was declared dead.
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims>;
 
-    /// Sets `wake_requested` on a running run, makes an idle one due, leaves others alone.
-    /// Answers the state it found, or `None` when there is no such run.
-    fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>>;
-
-    /// Re-arms a failed or stalled run, all or nothing: idle and due, `stalled_by` null, crashes and
-    /// budgets reset, its `chrono_forge_blocked` row gone. With it the failed records at the tail, or
-    /// exactly those of `records` (row names, or bare keys that mean one failed record): pending
-    /// again without outcome, place, budget and deadline, but with their attempts and cursors.
-    ///
-    /// A compare-and-set on the state, so a second call finds the run idle and changes nothing. The
-    /// epoch stays: nobody holds such a run, so whatever its last pass still sends is fenced by
-    /// `locked_by`, and the claim that follows raises it. `None` when there is no such run.
-    fn retry(
-        &mut self,
-        workflow: &str,
-        key: &str,
-        records: Option<&[String]>,
-        now: Timestamp,
-    ) -> StoreResult<Option<Rearmed>>;
-
     /// Does what is asked of these runs in one transaction; all calls have one name. One answer per call, in order: that
     /// which the call would have had alone, after those before it.
     fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>>;
 
-    /// Re-arms, as [`Writer::retry`] does without names, the runs of one page of
+    /// Re-arms, as [`RunAsks::Retry`] does without names, the runs of one page of
     /// `chrono_forge_blocked` that the filter covers. The page is bounded whatever it covers.
     fn retry_blocked(&mut self, page: &BlockedPage<'_>, now: Timestamp)
     -> StoreResult<RetriedPage>;
-
-    /// Takes a running run from its worker: idle and due, epoch + 1, so that whatever the worker
-    /// still sends is fenced and its next heartbeat tells that the run is lost. Counts no crash.
-    /// Answers the state it found; other states than running are left alone. `None` when there is
-    /// no such run.
-    fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>>;
-
-    /// Forgets the crashes of an idle or running run. Answers the state it found; settled runs are
-    /// left alone. `None` when there is no such run.
-    fn reset_crashes(
-        &mut self,
-        workflow: &str,
-        key: &str,
-        now: Timestamp,
-    ) -> StoreResult<Option<Found>>;
 
     /// Has these branches audited from `due_at` on, with their counters of now as the sample that rates
     /// are measured from. Those that are audited already are left alone.

@@ -70,7 +70,8 @@ pub use chrono_forge_runtime::forge::{
     Builder, Export, Exported, Forge, Imported, Operation, Retried, Retry, Run, Unserved,
 };
 pub use chrono_forge_runtime::record::{
-    BlockedChild, BranchState, ChildFailure, Priority, RetryFilter, RunState,
+    BlockedChild, BranchState, ChildFailure, Namesake, ParentBranch, Priority, RetryFilter,
+    RunState,
 };
 pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
 #[cfg(feature = "postgres")]

@@ -33,6 +33,7 @@ mod keyset;
 mod leaps;
 mod liveness;
 mod merge;
+mod migrations;
 mod nested;
 mod one_value;
 mod pagers;

@@ -51,9 +51,9 @@ async fn a_newer_file_asks_for_a_newer_binary(backend: Backend) {
     bounded(async {
         let ground = Ground::new(backend);
         let mut lines = small(&ground).await;
-        lines[0] = lines[0].replace("\"version\":1", "\"version\":2,\"colour\":7");
+        lines[0] = lines[0].replace("\"version\":2", "\"version\":3,\"colour\":7");
         let error = refused(&ground, &ground.place(), &lines).await;
-        assert!(matches!(error, ImportError::Newer { version: 2, .. }));
+        assert!(matches!(error, ImportError::Newer { version: 3, .. }));
         assert!(error.to_string().contains("upgrade the binary"), "{error}");
     })
     .await;

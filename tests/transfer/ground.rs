@@ -163,7 +163,7 @@ pub(crate) fn told(file: &[u8]) -> Vec<Told> {
     for line in std::str::from_utf8(file).unwrap().lines().skip(1) {
         if line.starts_with("{\"run\":") {
             runs.push(Told {
-                run: line.to_owned(),
+                run: unnumbered(line),
                 records: Vec::new(),
                 errors: Vec::new(),
             });
@@ -177,6 +177,20 @@ pub(crate) fn told(file: &[u8]) -> Vec<Told> {
         run.records.sort();
     }
     runs
+}
+
+/// The line of a run without the numbers that runs have in one file.
+pub(crate) fn unnumbered(line: &str) -> String {
+    let mut line = line.to_owned();
+    for before in ["{\"run\":{\"id\":", "\"parent\":{\"run\":"] {
+        let Some(begin) = line.find(before).map(|at| at + before.len()) else {
+            continue;
+        };
+        let behind = line[begin..].find(',').unwrap() + 1;
+        let name = before.rfind("\"").unwrap() - before.rfind("{").unwrap();
+        line.replace_range(begin - name - 1..begin + behind, "");
+    }
+    line
 }
 
 /// The file, line by line.

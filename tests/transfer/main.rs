@@ -11,5 +11,6 @@ mod files;
 mod fleet;
 mod ground;
 mod moves;
+mod namesakes;
 mod scale;
 mod workers;

@@ -17,6 +17,12 @@ const SCHEMA: &str = concat!(
     include_str!("../../../migrations/sqlite/2026-11-30-000007_incarnations/up.sql"),
 );
 
+/// Behind the table of versions, which they are about, too.
+const REST: &str = concat!(
+    include_str!("../../../migrations/sqlite/2026-12-01-000008_name_older_binaries/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-12-01-000009_children_belong_to_runs/up.sql"),
+);
+
 /// The versions that the engine would have noted.
 const VERSION: &str = "
 CREATE TABLE chrono_forge_schema_migrations (
@@ -25,7 +31,7 @@ CREATE TABLE chrono_forge_schema_migrations (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002'),
     ('20261122000003'), ('20261122000004'), ('20261122000005'), ('20261130000006'),
-    ('20261130000007');";
+    ('20261130000007'), ('20261201000008'), ('20261201000009');";
 
 /// The one connection that writes, with one worker registered.
 pub struct Database {
@@ -42,7 +48,7 @@ impl Database {
         ))?;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
         ensure!(mode == "wal", "journal mode is {mode}");
-        conn.execute_batch(&format!("BEGIN; {SCHEMA} {VERSION} COMMIT;"))?;
+        conn.execute_batch(&format!("BEGIN; {SCHEMA} {VERSION} {REST} COMMIT;"))?;
         let now = now();
         conn.execute(
             "INSERT INTO chrono_forge_workers (name, host, pid, started_at, heartbeat_at)

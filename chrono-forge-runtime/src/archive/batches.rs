@@ -65,7 +65,8 @@ impl<R: BufRead> Batches<R> {
             match line {
                 Line::Run(run) => {
                     let run = RunParts {
-                        run,
+                        run: *run,
+                        parent: None,
                         records: Vec::new(),
                         errors: Vec::new(),
                     };
@@ -106,6 +107,7 @@ impl<R: BufRead> Batches<R> {
         self.begun = last.map(|(parts, line)| {
             let rest = RunParts {
                 run: parts.run.clone(),
+                parent: None,
                 records: Vec::new(),
                 errors: Vec::new(),
             };

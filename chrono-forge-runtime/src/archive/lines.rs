@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::{ErrorCopy, RecordCopy, RunCopy};
 
 /// The version that is written, and the newest that is read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the first line says before anything else.
 pub const MARK: &str = "export";
@@ -46,7 +46,7 @@ pub(super) struct Mark {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    Run(RunCopy),
+    Run(Box<RunCopy>),
     Record(RecordCopy),
     Error(ErrorCopy),
     End(Totals),

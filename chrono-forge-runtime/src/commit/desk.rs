@@ -81,12 +81,6 @@ impl Desk {
     }
 
     pub(super) fn settle(&self, batch: Batch, applied: Applied) {
-        for (plan, outcome) in batch.plans.iter().zip(&applied.outcomes) {
-            // What such a run has queued behind it rests on children that do not exist.
-            if matches!(outcome.verdict, Verdict::ForeignChild { .. }) {
-                self.around.aside.refuse(plan.fence);
-            }
-        }
         self.around.observer.committed(&batch.plans, &applied);
         let inline = batch.plans.len() <= SETTLE_INLINE_MAX;
         let settle = move || {

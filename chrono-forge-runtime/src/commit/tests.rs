@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::SystemClock;
 use crate::record::{Epoch, Fence, Incarnation, Level, Priority, RunId, WorkerId};
+use crate::store::conformance::fixture::ByKey as _;
 use fake::{Fake, Gate};
 
 const HANGS: Duration = Duration::from_secs(30);

@@ -228,14 +228,13 @@ async fn without_child<T>(
     // What was dispatched must be in the rows that are read.
     settled(pass, 0).await;
     let run = pass.run.id;
-    let spawn_key = pass.spawn_key(&branch, &spawn.0);
     let branch = Place {
         kind: "branch",
         key: branch,
     }
     .step_name();
     let existing = Reading::begin(pass, move |store| {
-        store.existing_children(run, &branch, &spawn_key, &keys)
+        store.existing_children(run, &branch, &keys)
     });
     let existing: HashSet<String> = existing.await.into_iter().collect();
     let is_missing = |key: &Option<String>| {

@@ -284,11 +284,6 @@ impl PlanSink for Pass {
         match outcome.verdict {
             Verdict::Applied { woken } => ledger.woken |= woken,
             Verdict::Fenced => ledger.lost = true,
-            Verdict::ForeignChild { key, workflow } => {
-                ledger.refused = true;
-                self.host.failpoints.reach("refusal");
-                ledger.break_rule(DefinitionError::ForeignChild { key, workflow });
-            }
             Verdict::Refused { error } => {
                 ledger.refused = true;
                 self.host.failpoints.reach("refusal");

@@ -95,12 +95,6 @@ pub enum DefinitionError {
         remedy: &'static str,
     },
 
-    /// A child's key is taken by a row that is not of this branch.
-    #[error(
-        "the child key `{key}` of workflow `{workflow}` belongs to another run; rename the spawn"
-    )]
-    ForeignChild { key: String, workflow: String },
-
     /// `of` of a `spawn_each!` is zero or beyond its bound.
     #[error("spawn_each `{name}`: of = {of} is not between 1 and 10000")]
     BadBatch { name: String, of: u64 },

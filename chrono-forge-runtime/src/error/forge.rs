@@ -1,7 +1,7 @@
 //! Errors of the calls that surround workflows.
 
 use super::StoreError;
-use crate::record::RunState;
+use crate::record::{Namesake, RunState};
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +64,20 @@ pub enum Error {
     /// There is no run with this workflow and key.
     #[error("workflow `{workflow}` has no run with the key {key:?}")]
     NotFound { workflow: &'static str, key: String },
+
+    /// Several runs have this workflow and key: children of different runs may share both. Nothing was changed. One of
+    /// them is named by its parent ([`Run::child`](crate::forge::Run::child)) or by its id
+    /// ([`Forge::by_id`](crate::forge::Forge::by_id)), and then asked through its [`Run`](crate::forge::Run).
+    #[error(
+        "workflow `{workflow}` has several runs with the key {key:?}: {}; name one by its parent, with run.child(branch, spawn), or by its id, with forge.by_id(id)",
+        listed(runs)
+    )]
+    AmbiguousKey {
+        workflow: &'static str,
+        key: String,
+        /// Some of them, when there are many.
+        runs: Vec<Namesake>,
+    },
 
     /// `forge.retry` of a run that neither failed nor stalled. Nothing was changed.
     #[error("run {key:?} of `{workflow}` is {state}, not failed or stalled: {}", not_retryable(*state))]
@@ -136,6 +150,11 @@ pub enum Error {
         "the tokio runtime that this Forge was opened on has ended; open one Forge for each runtime (in tests: in each test)"
     )]
     RuntimeGone,
+}
+
+fn listed(runs: &[Namesake]) -> String {
+    let runs: Vec<String> = runs.iter().map(Namesake::to_string).collect();
+    runs.join(", ")
 }
 
 fn not_retryable(state: RunState) -> &'static str {

@@ -21,8 +21,8 @@ use crate::store::postgres::DatabasePool;
 /// Settings of a [`Forge`]. Nothing is opened before [`Builder::open`].
 #[must_use = "a builder does nothing until it is opened"]
 pub struct Builder {
-    url: String,
-    config: Config,
+    pub(super) url: String,
+    pub(super) config: Config,
     /// The first `.queue(..)` replaces the default queues.
     queues_given: bool,
     workflows: Option<Vec<String>>,
@@ -30,7 +30,7 @@ pub struct Builder {
     /// `None` for real time.
     clock: Option<Arc<dyn Clock>>,
     migrate: bool,
-    readers: u32,
+    pub(super) readers: u32,
     failpoints: Arc<Failpoints>,
     #[cfg(feature = "postgres")]
     pool: Option<DatabasePool>,

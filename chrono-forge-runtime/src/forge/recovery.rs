@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::calls::Target;
 use super::{Forge, barrier};
 use crate::context::invocation::Workflow;
 use crate::error::Error;
-use crate::record::{RecordId, RetryFilter, RunId, RunState};
-use crate::store::{BlockedPage, Found, Rearmed, RunAnswer, RunAsks, RunCall};
+use crate::record::{RecordId, RetryFilter, RunId};
+use crate::store::{BlockedPage, Rearmed, RunAnswer, RunAsks};
 
 /// Blocked runs looked at in one transaction of [`Forge::retry_all`]: enough to be quick, few enough
 /// for commits to wait no longer than behind one another.
@@ -30,8 +31,7 @@ pub struct Retried {
 #[must_use = "a retry does nothing until it is awaited"]
 pub struct Retry {
     forge: Forge,
-    workflow: &'static str,
-    key: String,
+    target: Target,
     records: Option<Vec<String>>,
 }
 
@@ -43,48 +43,48 @@ impl Retry {
         self
     }
 
+    pub(super) fn of(forge: &Forge, target: Target) -> Self {
+        Self {
+            forge: forge.clone(),
+            target,
+            records: None,
+        }
+    }
+
     async fn perform(self) -> Result<Retried, Error> {
         let Self {
             forge,
-            workflow,
-            key,
+            target,
             records,
         } = self;
-        barrier().await;
         let host = Arc::clone(forge.host());
-        let call = RunCall {
-            workflow: workflow.to_owned(),
-            key: key.clone(),
-            asks: RunAsks::Retry(records),
-        };
-        let answer = forge.host().committer().call_run(call, move |_| {
-            // Here, since the caller may be gone by now.
-            host.announce_due();
-        });
-        let RunAnswer::Retried(rearmed) =
-            answer.await.map_err(|error| forge.host().explain(error))?
-        else {
+        // There, since the caller may be gone by then.
+        let on_answer = move |_: &RunAnswer| host.announce_due();
+        let answer = forge
+            .call(&target, RunAsks::Retry(records), on_answer)
+            .await?;
+        let RunAnswer::Retried(rearmed) = answer else {
             return Err(Error::Closed);
         };
+        let Target { workflow, key, .. } = target;
         match rearmed {
-            Some(Rearmed::Done { records, .. }) => Ok(Retried { records }),
-            Some(Rearmed::NotRetryable(state)) => Err(Error::NotRetryable {
+            Rearmed::Done { records, .. } => Ok(Retried { records }),
+            Rearmed::NotRetryable(state) => Err(Error::NotRetryable {
                 workflow,
                 key,
                 state,
             }),
-            Some(Rearmed::NoSuchRecord {
+            Rearmed::NoSuchRecord {
                 record,
                 problem,
                 failed,
-            }) => Err(Error::NoSuchRecord {
+            } => Err(Error::NoSuchRecord {
                 workflow,
                 key,
                 record,
                 problem,
                 failed,
             }),
-            None => Err(Error::NotFound { workflow, key }),
         }
     }
 }
@@ -119,15 +119,11 @@ impl Forge {
     /// # Errors
     /// [`Error::NotRetryable`] when the run is neither failed nor stalled: of several retries at the
     /// same time one wins, the others are refused. [`Error::NoSuchRecord`] when a named record has not
-    /// failed; [`Error::NotFound`] when there is no such run; [`Error::Store`] when the database
+    /// failed; [`Error::NotFound`] when there is no such run and
+    /// [`Error::AmbiguousKey`] when there are several; [`Error::Store`] when the database
     /// cannot. Nothing is changed then.
     pub fn retry<W: Workflow>(&self, key: &str) -> Retry {
-        Retry {
-            forge: self.clone(),
-            workflow: W::NAME,
-            key: key.to_owned(),
-            records: None,
-        }
+        Retry::of(self, Target::by_key::<W>(key))
     }
 
     /// Retries every failed and stalled run that the filter covers and that was blocked when this
@@ -220,36 +216,7 @@ impl Forge {
     /// [`Error::NotRunning`] when no worker holds the run; [`Error::NotFound`] when there is no such
     /// run; [`Error::Store`] when the database cannot. Nothing is changed then.
     pub async fn unlock<W: Workflow>(&self, key: &str) -> Result<(), Error> {
-        barrier().await;
-        let host = Arc::clone(self.host());
-        let call = RunCall {
-            workflow: W::NAME.to_owned(),
-            key: key.to_owned(),
-            asks: RunAsks::Unlock,
-        };
-        let answer = self.host().committer().call_run(call, move |answer| {
-            let RunAnswer::Unlocked(Some(found)) = answer else {
-                return;
-            };
-            if found.state == RunState::Running {
-                host.holdings.lose(&[(found.run, found.epoch)]);
-                host.announce_due();
-            }
-        });
-        let RunAnswer::Unlocked(found) =
-            answer.await.map_err(|error| self.host().explain(error))?
-        else {
-            return Err(Error::Closed);
-        };
-        match found {
-            Some(found) if found.state == RunState::Running => Ok(()),
-            Some(Found { state, .. }) => Err(Error::NotRunning {
-                workflow: W::NAME,
-                key: key.to_owned(),
-                state,
-            }),
-            None => Err(not_found::<W>(key)),
-        }
+        self.unlock_target(&Target::by_key::<W>(key)).await
     }
 
     /// Forgets how often workers died that held this run, so that it leaves quarantine: for one that is
@@ -265,35 +232,10 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Settled`] when the run is over; [`Error::NotFound`] when there is no such run;
+    /// [`Error::Settled`] when the run is over; [`Error::NotFound`] when there is no such run and
+    /// [`Error::AmbiguousKey`] when there are several;
     /// [`Error::Store`] when the database cannot. Nothing is changed then.
     pub async fn reset_crashes<W: Workflow>(&self, key: &str) -> Result<(), Error> {
-        barrier().await;
-        let (host, wanted) = (Arc::clone(self.host()), key.to_owned());
-        let found = self
-            .host()
-            .committer()
-            .call("reset_crashes", move |writer| {
-                let found = writer.reset_crashes(W::NAME, &wanted, host.clock.now())?;
-                // It may have waited for its turn in quarantine.
-                host.announce_due();
-                Ok(found)
-            });
-        match found.await.map_err(|error| self.host().explain(error))? {
-            Some(Found { state, .. }) if state.is_settled() => Err(Error::Settled {
-                workflow: W::NAME,
-                key: key.to_owned(),
-                state,
-            }),
-            Some(_) => Ok(()),
-            None => Err(not_found::<W>(key)),
-        }
-    }
-}
-
-fn not_found<W: Workflow>(key: &str) -> Error {
-    Error::NotFound {
-        workflow: W::NAME,
-        key: key.to_owned(),
+        self.reset_crashes_of(&Target::by_key::<W>(key)).await
     }
 }

@@ -7,11 +7,12 @@ use serde::de::DeserializeOwned;
 
 use super::{Forge, Operation, operations};
 use crate::context::codec;
+use crate::context::invocation::Workflow;
 use crate::engine::host::Host;
 use crate::engine::hub::{Name, Settled, Watch};
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
-use crate::record::{BlockedChild, Json, RunId, RunRow, RunState};
+use crate::record::{BRANCH, BlockedChild, Json, RunId, RunRow, RunState};
 
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
 const BLOCKED_CHILDREN_MAX: u32 = 1_000;
@@ -21,10 +22,10 @@ const LOOKS_TO_WARN: u32 = 4;
 
 /// A run: one row, wherever it executes.
 pub struct Run<T> {
-    forge: Forge,
-    id: RunId,
-    workflow: String,
-    key: String,
+    pub(super) forge: Forge,
+    pub(super) id: RunId,
+    pub(super) workflow: &'static str,
+    pub(super) key: String,
     /// Subscribed before the run could settle, for a run that this process has just started.
     watch: Mutex<Option<Watch>>,
     _output: PhantomData<fn() -> T>,
@@ -34,7 +35,7 @@ impl<T> Run<T> {
     pub(super) fn new(
         forge: Forge,
         id: RunId,
-        workflow: String,
+        workflow: &'static str,
         key: String,
         watch: Option<Watch>,
     ) -> Self {
@@ -58,7 +59,7 @@ impl<T> Run<T> {
     /// The registered name of its workflow.
     #[must_use]
     pub fn workflow(&self) -> &str {
-        &self.workflow
+        self.workflow
     }
 
     /// The id of its row.
@@ -177,6 +178,41 @@ impl<T> Run<T> {
         Ok(read.await.map_err(|error| self.host().explain(error))?)
     }
 
+    /// The child of this workflow that a branch of the run spawned, if there is one: `spawn` is what stands behind the
+    /// branch in the child's key, the name of a `spawn!` (`"mail"`), or that of a `spawn_each!` and the item
+    /// (`"mail$3"`).
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::RunError, forge::Run};
+    /// # async fn example<T, SendMail: Workflow>(order: &Run<T>) -> Result<(), RunError> {
+    /// if let Some(mail) = order.child::<SendMail>("notify", "mail$3").await? {
+    ///     println!("{}: {}", mail.key(), mail.state().await?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::state`].
+    pub async fn child<W: Workflow>(
+        &self,
+        branch: &str,
+        spawn: &str,
+    ) -> Result<Option<Run<W::Output>>, RunError> {
+        let key = format!("{}${branch}${spawn}", self.key);
+        let (parent, record, wanted) = (self.id, format!("{BRANCH}{branch}"), key.clone());
+        let read = self
+            .forge
+            .host()
+            .read_for_user(move |store| store.child(parent, &record, W::NAME, &wanted));
+        let child = read.await.map_err(|error| self.host().explain(error))?;
+        if child.is_none() {
+            // Either there is none or the run itself is gone.
+            self.row().await?;
+        }
+        Ok(child.map(|child| Run::new(self.forge.clone(), child, W::NAME, key, None)))
+    }
+
     /// Waits for the run to settle and gives its output. A run that was retried settles anew.
     ///
     /// # Errors
@@ -264,13 +300,13 @@ impl<T> Run<T> {
             .map_err(|error| self.host().explain(error))?
             .filter(|row| row.key == self.key && row.workflow == self.workflow);
         ours.ok_or_else(|| RunError::Missing {
-            workflow: self.workflow.clone(),
+            workflow: self.workflow.to_owned(),
             key: self.key.clone(),
         })
     }
 
     fn name(&self) -> Name {
-        Name::of(&self.workflow, &self.key)
+        Name::of(self.workflow, &self.key)
     }
 
     fn settled(&self, row: RunRow) -> Result<T, RunError>

@@ -9,13 +9,20 @@ mod spelling;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Due, RecordState, RunState};
+use super::{Due, RecordState, RunId, RunState};
 use spelling::{instant, maybe_due, maybe_instant};
+
+/// What the names of branch records begin with.
+pub const BRANCH: &str = "branch$";
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunCopy {
+    /// Its number in the file, by which its children name it. Files of version 1 have none: there a workflow and a key
+    /// tell a run from every other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
     pub workflow: String,
     pub key: String,
     /// The branch that spawned it.
@@ -75,6 +82,9 @@ pub struct RunCopy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BranchName {
+    /// The number of its run, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
     pub workflow: String,
     pub key: String,
     /// The name of its record: `branch$n`.
@@ -150,15 +160,54 @@ pub struct ErrorCopy {
     pub context: Option<String>,
 }
 
+/// What tells a run of a file from the others in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RunMark {
+    Id(i64),
+    /// Workflow and key.
+    Name(String, String),
+}
+
 /// A run with all or some of its records and errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunParts {
     pub run: RunCopy,
+    /// The run in the database that its parent stands for, if the parent is not in the same batch.
+    pub parent: Option<RunId>,
     pub records: Vec<RecordCopy>,
     pub errors: Vec<ErrorCopy>,
 }
 
+impl BranchName {
+    /// What its run has in the file.
+    #[must_use]
+    pub fn mark(&self) -> RunMark {
+        mark(self.run, &self.workflow, &self.key)
+    }
+}
+
+fn mark(id: Option<i64>, workflow: &str, key: &str) -> RunMark {
+    let name = || RunMark::Name(workflow.to_owned(), key.to_owned());
+    id.map_or_else(name, RunMark::Id)
+}
+
 impl RunCopy {
+    /// What it is called by in the file.
+    #[must_use]
+    pub fn mark(&self) -> RunMark {
+        mark(self.id, &self.workflow, &self.key)
+    }
+
+    /// The run without the numbers of one file.
+    #[must_use]
+    pub fn unnumbered(mut self) -> Self {
+        self.id = None;
+        if let Some(parent) = &mut self.parent {
+            parent.run = None;
+        }
+        self
+    }
+
     /// The run as whoever goes on with it finds it: what a worker of the old database holds is due in the
     /// new one. The epoch stays; the claim that follows raises it.
     #[must_use]

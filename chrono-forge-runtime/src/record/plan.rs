@@ -174,8 +174,8 @@ pub struct Dispatch {
     pub at: Timestamp,
 }
 
-/// One child to insert. A row that exists under its key is left alone and not counted again; it
-/// is ours when its parent is this branch row, else the plan is refused as [`Verdict::ForeignChild`].
+/// One child to insert. One that its branch has already under this workflow and key is left alone and not counted
+/// again.
 #[derive(Clone, Debug)]
 pub struct ChildRow {
     pub key: String,
@@ -234,8 +234,6 @@ pub enum Verdict {
     Applied { woken: bool },
     /// The run is no longer held under this epoch; nothing was written.
     Fenced,
-    /// A child's key belongs to a row that is not of this branch; nothing was written.
-    ForeignChild { key: String, workflow: String },
     /// The database refuses this plan's bytes for good; nothing was written. Found by the commit
     /// pipeline, which bisects the batch; no store answers it.
     Refused { error: String },

@@ -130,9 +130,11 @@ pub struct BlockedRun {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlockedChild {
+    /// Its [`Run::id`](crate::forge::Run::id), by which [`Forge::by_id`](crate::forge::Forge::by_id) finds it.
+    pub id: i64,
     /// The name of the parent's branch.
     pub branch: String,
-    /// The child's key, as `forge.retry` and `forge.get` take it.
+    /// The child's key, as `forge.retry` and `forge.get` take it where no other run has it.
     pub key: String,
     /// The registered name of the child's workflow.
     pub workflow: String,

@@ -36,14 +36,14 @@ pub struct Claims {
     pub worker_dead: bool,
 }
 
-/// What [`Writer::wake`](super::Writer::wake) found.
+/// Which run a wake-up met.
 #[derive(Clone, Copy, Debug)]
 pub struct Woken {
     pub run: RunId,
     pub state: RunState,
 }
 
-/// What [`Writer::retry`](super::Writer::retry) did.
+/// What a retry did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rearmed {
     /// The run is due; these records, by row name, were re-armed: in the order of their places, or as
@@ -60,12 +60,36 @@ pub enum Rearmed {
     },
 }
 
-/// What became of one [`RunCall`](super::RunCall); `None` when there is no such run.
+/// What became of one [`RunCall`](super::RunCall): of each kind as it was found, before anything was changed.
 #[derive(Clone, Debug)]
 pub enum RunAnswer {
-    Woken(Option<Woken>),
-    Retried(Option<Rearmed>),
-    Unlocked(Option<Found>),
+    Woken(Woken),
+    Retried(Rearmed),
+    Unlocked(Found),
+    CrashesReset(Found),
+    /// There is no such run.
+    Missing,
+    /// Several runs have this workflow and key; nothing was changed.
+    Ambiguous,
+}
+
+/// The runs that a [`RunName`](super::RunName) means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Named {
+    Nobody,
+    One(Found),
+    Several,
+}
+
+impl Named {
+    /// Those that were found; two are as good as many.
+    pub(in crate::store) fn of(found: &[Found]) -> Self {
+        match found {
+            [] => Self::Nobody,
+            [one] => Self::One(*one),
+            _ => Self::Several,
+        }
+    }
 }
 
 /// What [`Writer::retry_blocked`](super::Writer::retry_blocked) did.

@@ -72,8 +72,8 @@ macro_rules! conformance {
                 a_dispatch_twice_counts_once_and_goes_on,
                 a_key_twice_in_a_batch_is_one_child,
                 cursors_of_several_spawns_stay_beside_each_other,
-                a_foreign_child_leaves_out_its_plan_whole_and_no_other,
-                a_child_of_another_branch_is_foreign,
+                a_key_is_each_parents_own_and_that_of_a_top_level_run,
+                branches_of_one_run_may_have_children_of_one_key,
                 the_last_child_of_a_sealed_branch_wakes_a_parked_parent_once,
                 a_running_parent_is_told,
                 an_unsealed_branch_wakes_nobody,
@@ -223,8 +223,8 @@ macro_rules! conformance {
             starts:
                 a_key_that_many_start_at_once_is_one_run,
                 a_start_whose_reply_was_lost_is_found,
-                children_of_one_key_belong_to_one_parent,
-                a_key_is_a_child_or_was_started_before,
+                parents_that_dispatch_one_key_at_once_have_a_child_each,
+                a_key_is_a_childs_and_that_of_a_run_that_is_started_meanwhile,
                 a_plan_that_many_apply_at_once_is_written_once;
             operators:
                 retries_and_wake_ups_by_hand_meet_commits,

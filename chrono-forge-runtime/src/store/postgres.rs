@@ -20,6 +20,7 @@ mod fault;
 mod fitness;
 mod held;
 pub mod location;
+mod naming;
 mod notify;
 mod queue;
 mod records;
@@ -55,7 +56,8 @@ use super::{
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
-    FailurePlace, Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
+    FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
+    SpawnPath,
 };
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
@@ -125,12 +127,6 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Undoes the newest migration and everything it holds; answers its version, or `None` when
-    /// there is none left.
-    pub fn revert_migration(&self) -> StoreResult<Option<String>> {
-        schema::revert(&self.source)
-    }
-
     fn read<T>(
         &self,
         operation: &'static str,
@@ -191,8 +187,30 @@ impl Store for PostgresStore {
         Ok(None)
     }
 
-    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>> {
-        self.read("find_run", |conn| runs::find(conn, workflow, key))
+    fn newest_migration(&self) -> StoreResult<Option<String>> {
+        self.read("newest_migration", schema::newest)
+    }
+
+    fn revert_migration(&self) -> StoreResult<Option<String>> {
+        schema::revert(&self.source)
+    }
+
+    fn namesakes(&self, workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>> {
+        self.read("namesakes", |conn| {
+            naming::namesakes(conn, workflow, key, limit)
+        })
+    }
+
+    fn child(
+        &self,
+        run: RunId,
+        branch: &str,
+        workflow: &str,
+        key: &str,
+    ) -> StoreResult<Option<RunId>> {
+        self.read("child", |conn| {
+            naming::child(conn, (run, branch), workflow, key)
+        })
     }
 
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>> {
@@ -247,11 +265,10 @@ impl Store for PostgresStore {
         &self,
         run: RunId,
         branch: &str,
-        spawn_key: &str,
         keys: &[String],
     ) -> StoreResult<Vec<String>> {
         self.read("existing_children", |conn| {
-            records::existing_children(conn, (run, branch), spawn_key, keys)
+            records::existing_children(conn, (run, branch), keys)
         })
     }
 

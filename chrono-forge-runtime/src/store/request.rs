@@ -59,23 +59,55 @@ pub struct ClaimRequest<'a> {
     pub company: Suspects,
 }
 
+/// Which run is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunName {
+    /// The only one of this workflow with this key. Children of different runs may share both.
+    Key {
+        workflow: String,
+        key: String,
+    },
+    Id(RunId),
+}
+
+impl RunName {
+    /// The only run of this workflow with this key.
+    #[must_use]
+    pub fn key(workflow: &str, key: &str) -> Self {
+        Self::Key {
+            workflow: workflow.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+}
+
 /// What is asked of one run from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunCall {
-    pub workflow: String,
-    pub key: String,
+    pub run: RunName,
     pub asks: RunAsks,
 }
 
 /// See [`RunCall`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunAsks {
-    /// As [`Writer::wake`](super::Writer::wake).
+    /// Sets `wake_requested` on a running run, makes an idle one due, leaves others alone.
     Wake,
-    /// As [`Writer::retry`](super::Writer::retry), of these records.
+    /// Re-arms a failed or stalled run, all or nothing: idle and due, `stalled_by` null, crashes and
+    /// budgets reset, its `chrono_forge_blocked` row gone. With it the failed records at the tail, or
+    /// exactly those of these names (row names, or bare keys that mean one failed record): pending
+    /// again without outcome, place, budget and deadline, but with their attempts and cursors.
+    ///
+    /// A compare-and-set on the state, so a second call finds the run idle and changes nothing. The
+    /// epoch stays: nobody holds such a run, so whatever its last pass still sends is fenced by
+    /// `locked_by`, and the claim that follows raises it.
     Retry(Option<Vec<String>>),
-    /// As [`Writer::unlock`](super::Writer::unlock).
+    /// Takes a running run from its worker: idle and due, epoch + 1, so that whatever the worker
+    /// still sends is fenced and its next heartbeat tells that the run is lost. Counts no crash.
+    /// Leaves other states than running alone.
     Unlock,
+    /// Forgets the crashes of an idle or running run; settled runs are left alone.
+    ResetCrashes,
 }
 
 impl RunCall {
@@ -86,6 +118,7 @@ impl RunCall {
             RunAsks::Wake => "wake",
             RunAsks::Retry(_) => "retry",
             RunAsks::Unlock => "unlock",
+            RunAsks::ResetCrashes => "reset_crashes",
         }
     }
 }

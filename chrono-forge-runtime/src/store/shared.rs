@@ -14,6 +14,7 @@ pub(super) mod end;
 pub(super) mod failures;
 pub(super) mod held;
 pub(super) mod import;
+pub(super) mod namesakes;
 pub(super) mod pending;
 pub(super) mod plain;
 pub(super) mod pool;

@@ -18,6 +18,7 @@ mod identity;
 pub mod location;
 mod locks;
 mod log;
+mod naming;
 mod opening;
 mod pool;
 mod queue;
@@ -56,7 +57,8 @@ use super::{
 use crate::error::StoreErrorKind;
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
-    FailurePlace, Json, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow, SpawnPath,
+    FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
+    SpawnPath,
 };
 use connection::Purpose;
 use identity::Identity;
@@ -154,12 +156,6 @@ impl SqliteStore {
             beats: Arc::default(),
             options,
         })
-    }
-
-    /// Undoes the newest migration and everything it holds; answers its version, or `None` when
-    /// there is none left.
-    pub fn revert_migration(&self) -> StoreResult<Option<String>> {
-        schema::revert(&mut self.writing.lock(), self.options.busy_timeout)
     }
 
     fn read<T>(
@@ -281,8 +277,30 @@ impl Store for SqliteStore {
         Ok(Some(version))
     }
 
-    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>> {
-        self.read("find_run", |conn| runs::find(conn, workflow, key))
+    fn newest_migration(&self) -> StoreResult<Option<String>> {
+        self.read("newest_migration", schema::newest)
+    }
+
+    fn revert_migration(&self) -> StoreResult<Option<String>> {
+        schema::revert(&mut self.writing.lock(), self.options.busy_timeout)
+    }
+
+    fn namesakes(&self, workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>> {
+        self.read("namesakes", |conn| {
+            naming::namesakes(conn, workflow, key, limit)
+        })
+    }
+
+    fn child(
+        &self,
+        run: RunId,
+        branch: &str,
+        workflow: &str,
+        key: &str,
+    ) -> StoreResult<Option<RunId>> {
+        self.read("child", |conn| {
+            naming::child(conn, (run, branch), workflow, key)
+        })
     }
 
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>> {
@@ -337,11 +355,10 @@ impl Store for SqliteStore {
         &self,
         run: RunId,
         branch: &str,
-        spawn_key: &str,
         keys: &[String],
     ) -> StoreResult<Vec<String>> {
         self.read("existing_children", |conn| {
-            records::existing_children(conn, (run, branch), spawn_key, keys)
+            records::existing_children(conn, (run, branch), keys)
         })
     }
 

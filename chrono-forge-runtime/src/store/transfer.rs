@@ -14,14 +14,26 @@ pub trait Exports {
     /// meanwhile is kept beside it.
     fn snapshot(&self) -> StoreResult<Box<dyn Snapshot>>;
 
-    /// Those of these runs (workflow and key) that exist, in any order.
-    fn copies(&self, names: &[(&str, &str)]) -> StoreResult<Vec<RunCopy>>;
+    /// The runs with these names, each at the place of its name.
+    fn find(&self, names: &[CopyName<'_>]) -> StoreResult<Vec<Option<RunId>>>;
+
+    /// Those of these runs that exist, in any order.
+    fn copies(&self, runs: &[RunId]) -> StoreResult<Vec<(RunId, RunCopy)>>;
 
     /// What is known of the import of the file with this id.
     fn import_note(&self, id: &str) -> StoreResult<ImportNote>;
 
     /// Since when an import is unfinished, if one is.
     fn unfinished_import(&self) -> StoreResult<Option<Timestamp>>;
+}
+
+/// What a run of an export is called in this database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyName<'a> {
+    pub workflow: &'a str,
+    pub key: &'a str,
+    /// Its parent in this database, and the name of the branch (`branch$n`) there. `None` for a top-level run.
+    pub parent: Option<(RunId, &'a str)>,
 }
 
 /// One state of a database, read in pages. Each page ends early once it is about 1 MiB.
@@ -56,7 +68,8 @@ pub trait Imports {
 
     /// Inserts these runs with their records and errors; what exists is left as it is, so a second call
     /// changes nothing. A run's parent stands before it or in the database. Branches keep their counters,
-    /// blocked runs enter `chrono_forge_blocked`.
+    /// blocked runs enter `chrono_forge_blocked`. Children name their parents by their numbers in the file; where a
+    /// parent is not in the batch, `parent` says which run it is here.
     fn import_runs(&mut self, runs: &[RunParts], now: Timestamp) -> StoreResult<ImportedRuns>;
 
     /// Notes that everything of this file is in the database.
@@ -80,10 +93,11 @@ pub enum ImportNote {
 }
 
 /// What [`Imports::import_runs`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportedRuns {
-    /// Rows inserted.
+    /// Rows inserted, and which run each of the batch is in this database.
     Written {
+        ids: Vec<RunId>,
         runs: u64,
         records: u64,
         errors: u64,

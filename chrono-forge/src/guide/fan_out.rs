@@ -336,6 +336,30 @@
 //! # Keys, nesting, failure
 //!
 //! A child's key is `<parent>$<branch>$<spawn>`, for items with `$<index>` behind it; `forge.get` takes it.
+//! A child belongs to its parent run: runs of two workflows may have one key, and children of the same names. A
+//! call by a key that several runs have changes nothing and answers
+//! [`Error::AmbiguousKey`](crate::Error::AmbiguousKey) with the parent of each;
+//! [`Run::child`](crate::Run::child) and [`Forge::by_id`](crate::Forge::by_id) name one of them, and a
+//! [`Run`](crate::Run) is woken, retried and unlocked by itself:
+//!
+//! ```
+//! # use chrono_forge::prelude::*;
+//! # use chrono_forge::RunError;
+//! #[workflow]
+//! async fn send_mail(to: String) -> Result<()> {
+//!     step!("send", { println!("to {to}"); Ok(()) }).await?;
+//!     Ok(())
+//! }
+//!
+//! /// The mail of this invoice, and not that of the reminder with the same key.
+//! async fn send_again(invoice: &Run<()>) -> Result<(), RunError> {
+//!     if let Some(mail) = invoice.child::<send_mail>("mails", "mail$3").await? {
+//!         mail.retry().await?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Branches nest through child workflows, to any depth that keys of 8 KiB allow: a workflow that spawns
 //! itself without end fails there. Each child has the queue and the priority of its own workflow and the tier
 //! of its index in its own branch.

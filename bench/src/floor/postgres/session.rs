@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 
 use crate::floor::server;
 
-/// The migrations of the shipped schema.
+/// The migrations of the shipped schema, but for that of the table of versions.
 const SCHEMA: &str = concat!(
     include_str!(
         "../../../../migrations/postgres/2026-11-21-000001_create_runs_records_errors_workers/up.sql"
@@ -23,6 +23,9 @@ const SCHEMA: &str = concat!(
     include_str!("../../../../migrations/postgres/2026-11-22-000005_note_imports/up.sql"),
     include_str!("../../../../migrations/postgres/2026-11-30-000006_leases_of_workers/up.sql"),
     include_str!("../../../../migrations/postgres/2026-11-30-000007_incarnations/up.sql"),
+    include_str!(
+        "../../../../migrations/postgres/2026-12-01-000009_children_belong_to_runs/up.sql"
+    ),
 );
 
 /// What the store tells its writers.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::record::*;
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
-use crate::store::transfer::{Exports, ImportNote, ImportedRuns, Imports, Snapshot};
+use crate::store::transfer::{CopyName, Exports, ImportNote, ImportedRuns, Imports, Snapshot};
 use crate::store::*;
 
 /// Whatever takes longer than this hangs.
@@ -193,9 +193,12 @@ impl Store for Fake {
         database_now() -> StoreResult<Option<Timestamp>>;
         listener() -> StoreResult<Option<Box<dyn Listener>>>;
         worker_locks() -> Option<Box<dyn WorkerLocks>>;
+        newest_migration() -> StoreResult<Option<String>>;
+        revert_migration() -> StoreResult<Option<String>>;
         close() -> ();
         foreign_changes() -> StoreResult<Option<i64>>;
-        find_run(workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
+        namesakes(workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>>;
+        child(run: RunId, branch: &str, workflow: &str, key: &str) -> StoreResult<Option<RunId>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;
         history(run: RunId, bytes_max: u64) -> StoreResult<Vec<RecordRow>>;
         result(run: RunId, record: RecordId) -> StoreResult<Option<Json>>;
@@ -204,7 +207,7 @@ impl Store for Fake {
         completion_order(spawn: &SpawnPath, limit: u64) -> StoreResult<Vec<RunId>>;
         outputs_of(runs: &[RunId]) -> StoreResult<Vec<OutputRow>>;
         failures(spawn: &SpawnPath, from: &FailurePlace, children: u32, limit: u32) -> StoreResult<FailurePage>;
-        existing_children(run: RunId, branch: &str, spawn: &str, keys: &[String]) -> StoreResult<Vec<String>>;
+        existing_children(run: RunId, branch: &str, keys: &[String]) -> StoreResult<Vec<String>>;
         next_wake(queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>>;
         blocked_children(run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>>;
         branch_states(run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>>;
@@ -223,7 +226,8 @@ impl Store for Fake {
 impl Exports for Fake {
     delegate! {
         snapshot() -> StoreResult<Box<dyn Snapshot>>;
-        copies(names: &[(&str, &str)]) -> StoreResult<Vec<RunCopy>>;
+        find(names: &[CopyName<'_>]) -> StoreResult<Vec<Option<RunId>>>;
+        copies(runs: &[RunId]) -> StoreResult<Vec<(RunId, RunCopy)>>;
         import_note(id: &str) -> StoreResult<ImportNote>;
         unfinished_import() -> StoreResult<Option<Timestamp>>;
     }
@@ -257,15 +261,16 @@ impl Writer for FakeWriter {
         Ok(self.locks_rows.then(held_up))
     }
 
+    fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
+        self.gate
+            .pass(calls.first().map_or("wake", RunCall::name), None)?;
+        self.inner.call_runs(calls, now)
+    }
+
     delegate_mut! {
         start(starts: &[Start], now: Timestamp) -> Vec<Started>;
         claim_due(request: &ClaimRequest<'_>) -> Claims;
-        wake(workflow: &str, key: &str, now: Timestamp) -> Option<Woken>;
-        retry(workflow: &str, key: &str, records: Option<&[String]>, now: Timestamp) -> Option<Rearmed>;
         retry_blocked(page: &BlockedPage<'_>, now: Timestamp) -> RetriedPage;
-        call_runs(calls: &[RunCall], now: Timestamp) -> Vec<RunAnswer>;
-        unlock(workflow: &str, key: &str, now: Timestamp) -> Option<Found>;
-        reset_crashes(workflow: &str, key: &str, now: Timestamp) -> Option<Found>;
         enter_audits(branches: &[RecordId], due_at: Timestamp, now: Timestamp) -> ();
         claim_audits(request: &AuditRequest<'_>, now: Timestamp) -> Vec<AuditClaim>;
         recount_branch(branch: RecordId, now: Timestamp) -> Option<Recount>;

@@ -1,6 +1,6 @@
 //! Reading an export into the database: looked through first, written then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Seek, SeekFrom};
 
 use super::Imported;
@@ -8,8 +8,8 @@ use crate::archive::{Batch, Batches, Line, Reader, Totals};
 use crate::engine::liveness;
 use crate::error::ImportError;
 use crate::forge::Forge;
-use crate::record::RunCopy;
-use crate::store::transfer::{ImportNote, ImportedRuns};
+use crate::record::{BRANCH, BranchName, RunCopy, RunId, RunMark};
+use crate::store::transfer::{CopyName, ImportNote, ImportedRuns};
 use crate::store::{Store, StoreResult};
 
 /// Runs that are looked up at once.
@@ -84,32 +84,38 @@ impl Import<'_> {
     ) -> Result<Totals, ImportError> {
         let mut runs = Vec::new();
         let mut bytes = 0;
+        let mut known = Known::default();
         while let Some(line) = reader.next_line()? {
             let Line::Run(run) = line else { continue };
             if note != ImportNote::New {
                 continue;
             }
             bytes += run.bytes();
-            runs.push((reader.line(), run));
+            runs.push((reader.line(), *run));
             if runs.len() >= LOOK_RUNS || bytes >= LOOK_BYTES {
-                self.compare(std::mem::take(&mut runs)).await?;
+                known = self.compare(std::mem::take(&mut runs), known).await?;
                 bytes = 0;
             }
         }
-        self.compare(runs).await?;
+        self.compare(runs, known).await?;
         Ok(reader.found())
     }
 
-    async fn compare(&self, runs: Vec<(u64, RunCopy)>) -> Result<(), ImportError> {
+    async fn compare(
+        &self,
+        runs: Vec<(u64, RunCopy)>,
+        mut known: Known,
+    ) -> Result<Known, ImportError> {
         if runs.is_empty() {
-            return Ok(());
+            return Ok(known);
         }
-        let conflict = self
-            .forge
-            .host()
-            .read(move |store| first_conflict(store, runs));
-        match conflict.await? {
-            None => Ok(()),
+        let compared = self.forge.host().read(move |store| {
+            let conflict = known.compare(store, runs)?;
+            Ok((conflict, known))
+        });
+        let (conflict, known) = compared.await?;
+        match conflict {
+            None => Ok(known),
             Some((line, run)) => Err(conflict_at(line, run)),
         }
     }
@@ -154,7 +160,16 @@ impl Import<'_> {
 
     async fn write<R: BufRead>(&self, mut batches: Batches<R>) -> Result<Imported, ImportError> {
         let mut imported = Imported::default();
-        while let Some(Batch { runs, lines, .. }) = batches.next_batch()? {
+        // Parents that children of later batches may name, by what they are called in the file.
+        let mut parents: HashMap<RunMark, RunId> = HashMap::new();
+        while let Some(batch) = batches.next_batch()? {
+            let Batch {
+                mut runs, lines, ..
+            } = batch;
+            for parts in &mut runs {
+                let branch = parts.run.parent.as_ref();
+                parts.parent = branch.and_then(|branch| parents.get(&branch.mark()).copied());
+            }
             let host = self.forge.host();
             let clock = std::sync::Arc::clone(&host.clock);
             let written = host.committer().call("import", move |writer| {
@@ -164,11 +179,17 @@ impl Import<'_> {
             let (written, mut runs) = written.await?;
             match written {
                 ImportedRuns::Written {
-                    runs,
+                    runs: inserted,
                     records,
                     errors,
+                    ids,
                 } => {
-                    imported.runs += runs;
+                    let have_children = runs.iter().zip(ids).filter(|(parts, _)| {
+                        let records = &parts.records;
+                        records.iter().any(|record| record.name.starts_with(BRANCH))
+                    });
+                    parents.extend(have_children.map(|(parts, id)| (parts.run.mark(), id)));
+                    imported.runs += inserted;
                     imported.records += records;
                     imported.errors += errors;
                 }
@@ -199,26 +220,77 @@ impl Import<'_> {
     }
 }
 
-/// The first of these runs that exists as another one.
-fn first_conflict(
-    store: &dyn Store,
-    runs: Vec<(u64, RunCopy)>,
-) -> StoreResult<Option<(u64, RunCopy)>> {
-    let names: Vec<(&str, &str)> = runs
-        .iter()
-        .map(|(_, run)| (&*run.workflow, &*run.key))
-        .collect();
-    let known = store.copies(&names)?;
-    let known: HashMap<(&str, &str), &RunCopy> = known
-        .iter()
-        .map(|run| ((&*run.workflow, &*run.key), run))
-        .collect();
-    let is_other = |run: &RunCopy| {
-        let known = known.get(&(&*run.workflow, &*run.key));
-        known.is_some_and(|known| *known != run)
-    };
-    let other = runs.iter().find(|(_, run)| is_other(run));
-    Ok(other.cloned())
+/// Runs of the file that the database has, as far as it was looked through.
+#[derive(Default)]
+struct Known(HashMap<RunMark, RunId>);
+
+impl Known {
+    /// The first of these runs that exists as another one. Level after level, since a child is found under its parent
+    /// only; whose parent does not exist is new.
+    fn compare(
+        &mut self,
+        store: &dyn Store,
+        runs: Vec<(u64, RunCopy)>,
+    ) -> StoreResult<Option<(u64, RunCopy)>> {
+        let marks: HashSet<RunMark> = runs.iter().map(|(_, run)| run.mark()).collect();
+        let mut looked: HashSet<RunMark> = HashSet::new();
+        let mut open = runs;
+        while !open.is_empty() {
+            let is_ready = |(_, run): &(u64, RunCopy)| {
+                let parent = run.parent.as_ref().map(BranchName::mark);
+                parent.is_none_or(|parent| !marks.contains(&parent) || looked.contains(&parent))
+            };
+            let (level, deeper): (Vec<_>, Vec<_>) = open.into_iter().partition(is_ready);
+            if level.is_empty() {
+                // None of them stands below its parent, which is refused when they are written.
+                return Ok(None);
+            }
+            if let Some(conflict) = self.compare_level(store, &level)? {
+                return Ok(Some(conflict));
+            }
+            looked.extend(level.iter().map(|(_, run)| run.mark()));
+            open = deeper;
+        }
+        Ok(None)
+    }
+
+    fn compare_level(
+        &mut self,
+        store: &dyn Store,
+        level: &[(u64, RunCopy)],
+    ) -> StoreResult<Option<(u64, RunCopy)>> {
+        let mut names = Vec::with_capacity(level.len());
+        let mut named = Vec::with_capacity(level.len());
+        for line in level {
+            let run = &line.1;
+            let parent = match &run.parent {
+                None => None,
+                Some(branch) => match self.0.get(&branch.mark()) {
+                    Some(parent) => Some((*parent, &*branch.record)),
+                    None => continue,
+                },
+            };
+            names.push(CopyName {
+                workflow: &run.workflow,
+                key: &run.key,
+                parent,
+            });
+            named.push(line);
+        }
+        let ids = store.find(&names)?;
+        let found: Vec<RunId> = ids.iter().copied().flatten().collect();
+        let copies: HashMap<RunId, RunCopy> = store.copies(&found)?.into_iter().collect();
+        for (line, id) in named.into_iter().zip(ids) {
+            let Some(copy) = id.and_then(|id| copies.get(&id)) else {
+                continue;
+            };
+            if copy.clone().unnumbered() != line.1.clone().unnumbered() {
+                return Ok(Some(line.clone()));
+            }
+            self.0.extend(id.map(|id| (line.1.mark(), id)));
+        }
+        Ok(None)
+    }
 }
 
 fn conflict_at(line: u64, run: RunCopy) -> ImportError {

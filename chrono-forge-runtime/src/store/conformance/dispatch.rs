@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::fixture::*;
 use crate::record::*;
+use crate::store::Started;
 
 pub(crate) fn children_are_inserted_counted_and_claimed_in_one_commit(on: &dyn Backend) {
     let mut forge = Forge::on(on);
@@ -114,40 +115,58 @@ pub(crate) fn cursors_of_several_spawns_stay_beside_each_other(on: &dyn Backend)
     assert_eq!(stored(&forge), merged);
 }
 
-pub(crate) fn a_foreign_child_leaves_out_its_plan_whole_and_no_other(on: &dyn Backend) {
+pub(crate) fn a_key_is_each_parents_own_and_that_of_a_top_level_run(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let (parent, other) = (forge.running("p"), forge.running("q"));
-    let taken = start("p$b$s$1", "child", 1, None);
-    forge.writer.start(&[taken], at(0)).unwrap();
-    let records = vec![completed(1, "1")];
-    let plans = [
-        Plan {
+    let top = start("p$b$s$1", "child", 1, None);
+    forge
+        .writer
+        .start(std::slice::from_ref(&top), at(0))
+        .unwrap();
+    // Twice: the second time all of them exist.
+    for _ in 0..2 {
+        let plans = [&parent, &other].map(|run| Plan {
             dispatches: vec![dispatch(3, true)],
-            records,
-            ..forge.plan(&parent)
-        },
-        Plan {
-            records: vec![completed(1, "1")],
-            ..forge.plan(&other)
-        },
-    ];
-    let applied = forge.writer.apply(&plans, at(1)).unwrap();
-    let expected = Verdict::ForeignChild {
-        key: "p$b$s$1".into(),
-        workflow: "child".into(),
+            ..forge.plan(run)
+        });
+        let applied = forge.writer.apply(&plans, at(1)).unwrap();
+        for outcome in &applied.outcomes {
+            assert_eq!(outcome.verdict, Verdict::Applied { woken: false });
+        }
+        assert_eq!(forge.counters(parent.id), (3, 3));
+        assert_eq!(forge.counters(other.id), (3, 3));
+    }
+    let again = forge.writer.start(&[top], at(2)).unwrap().remove(0);
+    let Started::Existing(top) = again else {
+        panic!("{again:?}");
     };
-    assert_eq!(applied.outcomes[0].verdict, expected);
-    assert!(applied.outcomes[0].claimed.is_empty());
+    let namesakes = forge.store.namesakes("child", "p$b$s$1", 10).unwrap();
+    let parents: Vec<_> = namesakes
+        .iter()
+        .map(|it| {
+            it.parent
+                .as_ref()
+                .map(|parent| (parent.id, &*parent.branch))
+        })
+        .collect();
+    let expected = [None, Some((parent.id.0, "b")), Some((other.id.0, "b"))];
+    assert_eq!((namesakes[0].id, &*parents), (top.0, &expected[..]));
     assert_eq!(
-        applied.outcomes[1].verdict,
-        Verdict::Applied { woken: false }
+        forge.store.namesakes("child", "p$b$s$1", 2).unwrap().len(),
+        2
     );
-    assert!(forge.store.history(parent.id, 10).unwrap().is_empty());
-    assert!(forge.store.find_run("child", "p$b$s$0").unwrap().is_none());
-    assert_eq!(forge.store.history(other.id, 10).unwrap().len(), 1);
+    for (run, nth) in [(&parent, 1), (&other, 2)] {
+        let child = forge.store.child(run.id, "branch$b", "child", "p$b$s$1");
+        assert_eq!(child.unwrap(), Some(RunId(namesakes[nth].id)));
+    }
+    let nobody = [("branch$c", "child"), ("branch$b", "flow")];
+    for (branch, workflow) in nobody {
+        let child = forge.store.child(parent.id, branch, workflow, "p$b$s$1");
+        assert_eq!(child.unwrap(), None);
+    }
 }
 
-pub(crate) fn a_child_of_another_branch_is_foreign(on: &dyn Backend) {
+pub(crate) fn branches_of_one_run_may_have_children_of_one_key(on: &dyn Backend) {
     let mut forge = Forge::on(on);
     let parent = forge.running("p");
     forge.branch(&parent, 1);
@@ -159,18 +178,12 @@ pub(crate) fn a_child_of_another_branch_is_foreign(on: &dyn Backend) {
         dispatches: vec![elsewhere],
         ..forge.plan(&parent)
     };
-    let applied = forge.writer.apply(&[plan], at(1)).unwrap();
-    assert!(matches!(
-        applied.outcomes[0].verdict,
-        Verdict::ForeignChild { .. }
-    ));
-    assert!(
-        forge
-            .store
-            .branches(parent.id, &names(&["branch$c"]))
-            .unwrap()
-            .is_empty()
-    );
+    forge.apply(&plan);
+    let rows = forge
+        .store
+        .branches(parent.id, &names(&["branch$b", "branch$c"]));
+    let pending: Vec<u64> = rows.unwrap().iter().map(|row| row.pending).collect();
+    assert_eq!(pending, [1, 1]);
 }
 
 pub(crate) fn the_last_child_of_a_sealed_branch_wakes_a_parked_parent_once(on: &dyn Backend) {

@@ -341,3 +341,75 @@ pub(crate) fn room(runs: u32) -> Room {
         urgent_only: false,
     }
 }
+
+/// What is asked of the only run with a key; `None` when there is no such run.
+pub(crate) trait ByKey {
+    fn ask(&mut self, name: RunName, asks: RunAsks, now: Timestamp) -> StoreResult<RunAnswer>;
+
+    fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
+        match self.ask(RunName::key(workflow, key), RunAsks::Wake, now)? {
+            RunAnswer::Woken(woken) => Ok(Some(woken)),
+            RunAnswer::Missing => Ok(None),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn retry(
+        &mut self,
+        workflow: &str,
+        key: &str,
+        records: Option<&[String]>,
+        now: Timestamp,
+    ) -> StoreResult<Option<Rearmed>> {
+        let asks = RunAsks::Retry(records.map(<[String]>::to_vec));
+        match self.ask(RunName::key(workflow, key), asks, now)? {
+            RunAnswer::Retried(rearmed) => Ok(Some(rearmed)),
+            RunAnswer::Missing => Ok(None),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
+        match self.ask(RunName::key(workflow, key), RunAsks::Unlock, now)? {
+            RunAnswer::Unlocked(found) => Ok(Some(found)),
+            RunAnswer::Missing => Ok(None),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reset_crashes(
+        &mut self,
+        workflow: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> StoreResult<Option<Found>> {
+        match self.ask(RunName::key(workflow, key), RunAsks::ResetCrashes, now)? {
+            RunAnswer::CrashesReset(found) => Ok(Some(found)),
+            RunAnswer::Missing => Ok(None),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl<W: Writer + ?Sized> ByKey for W {
+    fn ask(&mut self, run: RunName, asks: RunAsks, now: Timestamp) -> StoreResult<RunAnswer> {
+        let mut answers = self.call_runs(&[RunCall { run, asks }], now)?;
+        Ok(answers.remove(0))
+    }
+}
+
+/// Finds the only run with a key.
+pub(crate) trait FindByKey {
+    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
+}
+
+impl<S: Store + ?Sized> FindByKey for S {
+    fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>> {
+        let found = self.namesakes(workflow, key, 2)?;
+        assert!(found.len() < 2, "{found:?}");
+        match found.first() {
+            Some(only) => self.run(RunId(only.id)),
+            None => Ok(None),
+        }
+    }
+}

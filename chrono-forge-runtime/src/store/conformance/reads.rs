@@ -142,24 +142,19 @@ pub(crate) fn children_exist_by_key_whatever_their_workflow_and_only_in_their_br
         ..forge.plan(&parent)
     };
     forge.apply(&plan);
-    let existing = |branch: &str, spawn: &str, keys: &[&str]| {
+    let existing = |branch: &str, keys: &[&str]| {
         let keys = names(keys);
-        let found = forge
-            .store
-            .existing_children(parent.id, branch, spawn, &keys);
+        let found = forge.store.existing_children(parent.id, branch, &keys);
         let mut found = found.unwrap();
         found.sort_unstable();
         found
     };
     let asked = ["p$b$s$0", "p$b$s$1", "p$b$s$2", "p$b$s$3", "p$b$s$\u{e4}\""];
-    assert_eq!(
-        existing("branch$b", "p$b$s", &asked),
-        ["p$b$s$1", "p$b$s$2"]
-    );
-    assert!(existing("branch$b", "p$b$s", &[]).is_empty());
-    assert!(existing("branch$c", "p$b$s", &asked).is_empty());
-    assert!(existing("branch$none", "p$b$s", &asked).is_empty());
-    assert_eq!(existing("branch$c", "p$c$s", &["p$c$s$4"]), ["p$c$s$4"]);
+    assert_eq!(existing("branch$b", &asked), ["p$b$s$1", "p$b$s$2"]);
+    assert!(existing("branch$b", &[]).is_empty());
+    assert!(existing("branch$c", &asked).is_empty());
+    assert!(existing("branch$none", &asked).is_empty());
+    assert_eq!(existing("branch$c", &["p$c$s$4"]), ["p$c$s$4"]);
 }
 
 pub(crate) fn blocked_children_are_those_of_all_branches_of_one_run(on: &dyn Backend) {
@@ -208,7 +203,9 @@ pub(crate) fn blocked_children_are_those_of_all_branches_of_one_run(on: &dyn Bac
     let blocked = forge.store.blocked_children(parent.id, 3).unwrap();
     let keys: Vec<&str> = blocked.iter().map(|child| &*child.key).collect();
     assert_eq!(keys, ["p$b$s$0", "p$b$s$2", "p$c$s$0"], "three of four");
+    let first = forge.store.find_run("child", "p$b$s$0").unwrap().unwrap();
     let stalled = BlockedChild {
+        id: first.id.0,
         branch: "b".into(),
         key: "p$b$s$0".into(),
         workflow: "child".into(),

@@ -70,7 +70,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 pub(super) enum Trust {
     /// Nearly always: none of them exists. If one does, a unique index says so and the batch is begun again.
     New,
-    /// Some exist: ours are left alone, others refuse their plan.
+    /// Some exist, and are left alone.
     Unknown,
 }
 

@@ -23,10 +23,10 @@ SELECT c.relname::text FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c
 WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = current_schema())
     AND i.indisvalid AND starts_with(c.relname, 'chrono_forge_')";
 
-/// Indexes that belong to constraints.
+/// Indexes that belong to constraints, and one that only this database needs.
 const CONSTRAINTS: [&str; 10] = [
     "chrono_forge_workflows_pkey",
-    "chrono_forge_workflows_workflow_key_key",
+    "chrono_forge_workflows_long_identity",
     "chrono_forge_execution_logs_pkey",
     "chrono_forge_execution_logs_workflow_id_step_name_key",
     "chrono_forge_error_logs_pkey",

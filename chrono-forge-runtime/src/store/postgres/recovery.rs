@@ -11,16 +11,15 @@ use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
-use jiff::Timestamp;
 
 use super::bind::{Bind, due, instant, ints};
 use super::runs::newest_error;
 use super::statement::Stmt;
-use super::{runs, wake, worker};
+use super::{naming, runs, wake, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
-use crate::store::{BlockedPage, Found, Rearmed, RetriedPage, RunAnswer, RunAsks, RunCall};
+use crate::store::{BlockedPage, Found, Named, RetriedPage, RunAnswer, RunAsks, RunCall, Woken};
 
 /// The newest error of a run is the one that its result tells.
 macro_rules! blocked {
@@ -108,22 +107,6 @@ const RECORDS: Records<PgConnection> = Records {
     rearm,
 };
 
-/// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
-pub(super) fn retry(
-    conn: &mut PgConnection,
-    (workflow, key): (&str, &str),
-    names: Option<&[String]>,
-    now: Now,
-) -> QueryResult<Option<Rearmed>> {
-    let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
-    };
-    let Some(Found { state, .. }) = lock(conn, &[run])?.pop() else {
-        return Ok(None);
-    };
-    RECORDS.retry(conn, (run, state), names, now).map(Some)
-}
-
 /// Does what is asked, one run after the other in the order of their ids, which is the order of locks; answers in the
 /// order of the calls.
 pub(super) fn call_runs(
@@ -131,34 +114,56 @@ pub(super) fn call_runs(
     calls: &[RunCall],
     now: Now,
 ) -> QueryResult<Vec<RunAnswer>> {
+    let found = naming::identify_all(conn, calls.iter().map(|call| &call.run))?;
+    let mut answers = vec![RunAnswer::Missing; calls.len()];
     let mut order = Vec::with_capacity(calls.len());
-    for (place, call) in calls.iter().enumerate() {
-        let found = match calls.len() {
-            1 => None,
-            _ => runs::identify(conn, &call.workflow, &call.key)?,
-        };
-        order.push((found.map(|found| found.run), place));
+    for (place, named) in found.into_iter().enumerate() {
+        match named {
+            Named::Nobody => {}
+            Named::Several => answers[place] = RunAnswer::Ambiguous,
+            Named::One(found) => order.push((found.run, place)),
+        }
     }
     order.sort_unstable();
-    let mut answers: Vec<(usize, RunAnswer)> = Vec::with_capacity(calls.len());
-    for (_, place) in order {
-        let RunCall {
-            workflow,
-            key,
-            asks,
-        } = &calls[place];
-        let answer = match asks {
-            RunAsks::Wake => RunAnswer::Woken(wake::wake(conn, workflow, key, now)?),
-            RunAsks::Retry(records) => {
-                let records = records.as_deref();
-                RunAnswer::Retried(retry(conn, (workflow, key), records, now)?)
-            }
-            RunAsks::Unlock => RunAnswer::Unlocked(unlock(conn, (workflow, key), now)?),
-        };
-        answers.push((place, answer));
+    for (run, place) in order {
+        if let Some(answer) = call_run(conn, run, &calls[place].asks, now)? {
+            answers[place] = answer;
+        }
     }
-    answers.sort_unstable_by_key(|(place, _)| *place);
-    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    Ok(answers)
+}
+
+/// `None` when the run is gone by now.
+fn call_run(
+    conn: &mut PgConnection,
+    run: RunId,
+    asks: &RunAsks,
+    now: Now,
+) -> QueryResult<Option<RunAnswer>> {
+    let Some(found) = lock(conn, &[run])?.pop() else {
+        return Ok(None);
+    };
+    Ok(Some(match asks {
+        RunAsks::Wake => {
+            let state = wake::rouse(conn, &[run.0], now)?.pop();
+            let state = state.map_or(found.state, |(_, state)| state);
+            RunAnswer::Woken(Woken { run, state })
+        }
+        RunAsks::Retry(records) => {
+            let run = (run, found.state);
+            RunAnswer::Retried(RECORDS.retry(conn, run, records.as_deref(), now)?)
+        }
+        RunAsks::Unlock => {
+            if found.state == RunState::Running {
+                worker::hand_back(conn, &[run.0], 0, now)?;
+            }
+            RunAnswer::Unlocked(found)
+        }
+        RunAsks::ResetCrashes => {
+            Stmt::<()>::new(RESET, &[now.into(), run.0.into()]).execute(conn)?;
+            RunAnswer::CrashesReset(found)
+        }
+    }))
 }
 
 /// Locks what a retry of these runs may change; answers where they stand then.
@@ -262,43 +267,4 @@ fn rearm(
     Stmt::<()>::new(RESUME, &binds).execute(conn)?;
     let binds = [in_order(runs)];
     Stmt::<()>::new(UNBLOCK, &binds).execute(conn).map(drop)
-}
-
-/// Takes a run from its worker; see [`Writer::unlock`](crate::store::Writer::unlock).
-pub(super) fn unlock(
-    conn: &mut PgConnection,
-    identity: (&str, &str),
-    now: Now,
-) -> QueryResult<Option<Found>> {
-    let found = locked(conn, identity)?;
-    if let Some(Found { run, state, .. }) = found
-        && state == RunState::Running
-    {
-        worker::hand_back(conn, &[run.0], 0, now)?;
-    }
-    Ok(found)
-}
-
-/// Forgets crashes; see [`Writer::reset_crashes`](crate::store::Writer::reset_crashes).
-pub(super) fn reset_crashes(
-    conn: &mut PgConnection,
-    identity: (&str, &str),
-    now: Timestamp,
-) -> QueryResult<Option<Found>> {
-    let found = locked(conn, identity)?;
-    if let Some(Found { run, .. }) = found {
-        Stmt::<()>::new(RESET, &[now.into(), run.0.into()]).execute(conn)?;
-    }
-    Ok(found)
-}
-
-/// Where the run stands, with its row locked.
-fn locked(conn: &mut PgConnection, (workflow, key): (&str, &str)) -> QueryResult<Option<Found>> {
-    let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
-    };
-    let binds = [ints([run.0])];
-    let rows: Vec<(i64, i64, i16)> =
-        Stmt::<(BigInt, BigInt, SmallInt)>::new(LOCK_RUNS, &binds).load(conn)?;
-    rows.into_iter().next().map(runs::place).transpose()
 }

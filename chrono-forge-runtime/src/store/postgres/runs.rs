@@ -44,15 +44,11 @@ WHERE ",
     };
 }
 
-pub(super) const BY_KEY: &str = select_run!("w.workflow = ? AND w.key = ?");
 pub(super) const BY_ID: &str = select_run!("w.id = ?");
-
-pub(super) const IDENTIFY: &str =
-    "SELECT id, lock_epoch, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?";
 
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_KEY, BY_ID, IDENTIFY];
+pub(super) const STATEMENTS: &[&str] = &[BY_ID];
 
 type Columns = (
     (BigInt, Text, Text, Text, SmallInt),
@@ -82,19 +78,6 @@ type Row = (
     ),
 );
 
-/// Where the run with this workflow and key stands. It may stand elsewhere a moment later: who acts on it
-/// locks the row and looks again.
-pub(super) fn identify(
-    conn: &mut PgConnection,
-    workflow: &str,
-    key: &str,
-) -> QueryResult<Option<Found>> {
-    let binds = [workflow.into(), key.into()];
-    let found: Vec<(i64, i64, i16)> =
-        Stmt::<(BigInt, BigInt, SmallInt)>::new(IDENTIFY, &binds).load(conn)?;
-    found.into_iter().next().map(place).transpose()
-}
-
 /// What a statement that answers id, epoch and state found.
 pub(super) fn place((id, epoch, code): (i64, i64, i16)) -> QueryResult<Found> {
     Ok(Found {
@@ -102,15 +85,6 @@ pub(super) fn place((id, epoch, code): (i64, i64, i16)) -> QueryResult<Found> {
         epoch: Epoch(epoch),
         state: state(code)?,
     })
-}
-
-/// The run with this identity.
-pub(super) fn find(
-    conn: &mut PgConnection,
-    workflow: &str,
-    key: &str,
-) -> QueryResult<Option<RunRow>> {
-    load(conn, BY_KEY, &[workflow.into(), key.into()])
 }
 
 /// The run with this id.

@@ -8,15 +8,16 @@ use diesel::migration::Migration;
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+use super::bind::Bind;
 use super::connection::{PATIENCE, Purpose, Source};
 use super::fitness;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::shared::schema::{self, Migrations};
+use crate::store::shared::schema::{self, Applied, Migrations};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
@@ -24,6 +25,11 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS chrono_forge_schema_migration
     version text PRIMARY KEY,
     run_at timestamptz NOT NULL DEFAULT now()
 )";
+
+/// Columns of the table of versions; none when there is no such table.
+const COLUMNS: &str = "
+SELECT a.attname::text FROM pg_attribute AS a
+WHERE a.attrelid = to_regclass('chrono_forge_schema_migrations') AND a.attnum > 0 AND NOT a.attisdropped";
 
 /// Brings the schema up to date, or checks that it is when `migrate` is off; then nothing is created, and no
 /// right to do so is needed.
@@ -62,12 +68,18 @@ fn fit(refusal: Option<String>) -> Result<(), String> {
     refusal.map_or(Ok(()), Err)
 }
 
+/// The newest version that this database has.
+pub(super) fn newest(conn: &mut PgConnection) -> QueryResult<Option<String>> {
+    let newest = applied(conn)?.pop();
+    Ok(newest.map(|newest| newest.version))
+}
+
 /// Undoes the newest migration; answers its version, or `None` when there is none to undo.
 pub(super) fn revert(source: &Source) -> StoreResult<Option<String>> {
     let known: Migrations<Pg> = schema::migrations(&MIGRATIONS)?;
     let mut session = source.session(Purpose::Migrate);
     session.transaction("revert", PATIENCE, false, |conn| {
-        let Some(last) = applied(conn)?.pop() else {
+        let Some(Applied { version: last, .. }) = applied(conn)?.pop() else {
             return Ok(None);
         };
         for migration in known.iter().filter(|m| schema::version(&***m) == last) {
@@ -110,29 +122,17 @@ fn begin_again(error: Error) -> Error {
 
 fn run(conn: &mut PgConnection, migration: &dyn Migration<Pg>) -> QueryResult<()> {
     migration.run(conn).map_err(schema::unboxed)?;
-    let version = schema::version(migration);
-    Stmt::<()>::new(
-        "INSERT INTO chrono_forge_schema_migrations (version) VALUES (?)",
-        &[(&version).into()],
-    )
-    .execute(conn)
-    .map(drop)
+    let (note, values) = schema::note(migration);
+    let binds: Vec<Bind<'_>> = values.iter().map(Into::into).collect();
+    Stmt::<()>::new(note, &binds).execute(conn).map(drop)
 }
 
 /// Versions that this database has, oldest first.
-fn applied(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
-    let tables: Vec<(bool,)> = Stmt::<(Bool,)>::new(
-        "SELECT to_regclass('chrono_forge_schema_migrations') IS NOT NULL",
-        &[],
-    )
-    .load(conn)?;
-    if tables != [(true,)] {
+fn applied(conn: &mut PgConnection) -> QueryResult<Vec<Applied>> {
+    let columns: Vec<(String,)> = Stmt::<(Text,)>::new(COLUMNS, &[]).load(conn)?;
+    let Some(versions) = schema::versions(&columns) else {
         return Ok(Vec::new());
-    }
-    let versions: Vec<(String,)> = Stmt::<(Text,)>::new(
-        "SELECT version FROM chrono_forge_schema_migrations ORDER BY version",
-        &[],
-    )
-    .load(conn)?;
-    Ok(versions.into_iter().map(|(version,)| version).collect())
+    };
+    let rows = Stmt::<(Text, Nullable<Text>)>::new(versions, &[]).load(conn)?;
+    Ok(schema::applied(rows))
 }

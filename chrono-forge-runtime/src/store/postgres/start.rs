@@ -38,7 +38,8 @@ WITH alive AS MATERIALIZED (
     ) AS v
     LEFT JOIN alive AS a ON a.id = v.holder AND a.incarnation = v.life
     ORDER BY v.workflow COLLATE \"C\", v.key COLLATE \"C\"
-    ON CONFLICT (workflow, key) DO NOTHING
+    ON CONFLICT (key, workflow, (coalesce(parent_execution_log_id, 0)))
+        WHERE octet_length(key) <= 1024 DO NOTHING
     RETURNING id, workflow, key, locked_by
 ), entered AS (
     INSERT INTO chrono_forge_claims (worker_id, run_ids)
@@ -46,10 +47,12 @@ WITH alive AS MATERIALIZED (
 )
 SELECT id, workflow, key, locked_by FROM fresh";
 
+/// Keys of top-level runs are short.
 pub(super) const FIND: &str = "
 SELECT w.workflow, w.key, w.id
 FROM unnest(?, ?) AS v (workflow, key)
-JOIN chrono_forge_workflows AS w ON w.workflow = v.workflow AND w.key = v.key";
+JOIN chrono_forge_workflows AS w ON w.key = v.key AND w.workflow = v.workflow
+    AND coalesce(w.parent_execution_log_id, 0) = 0 AND octet_length(w.key) <= 1024";
 
 /// For the tests of query plans.
 #[cfg(test)]

@@ -6,12 +6,12 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt};
 
-use super::bind::{due, ints, texts};
-use super::runs;
+use super::bind::{due, ints};
 use super::statement::Stmt;
+use super::{naming, runs};
 use crate::record::{RunId, RunState};
 use crate::store::shared::arrivals::Now;
-use crate::store::{Found, RunCall, Woken};
+use crate::store::{Found, Named, RunAnswer, RunCall, Woken};
 
 /// A run that is due already keeps its place in the queue: what it waited for was an instant that is as long ago, or
 /// nothing. One that is to wait on is due from now on (`least` passes over null). One whose body failed and waits to be
@@ -54,24 +54,15 @@ pub(super) fn rouse(
     rows.into_iter().map(woken).collect()
 }
 
-/// The runs with these identities, each with the place of what was asked for.
-pub(super) const IDENTIFY_ALL: &str = "
-SELECT v.place, w.id, w.state
-FROM unnest(?, ?) WITH ORDINALITY AS v (workflow, key, place)
-JOIN chrono_forge_workflows AS w ON w.workflow = v.workflow AND w.key = v.key";
-
 /// Wakes the runs of these calls; see [`Writer::call_runs`](crate::store::Writer::call_runs). Who is called twice is
 /// woken once.
 pub(super) fn wake_all(
     conn: &mut PgConnection,
     calls: &[RunCall],
     now: Now,
-) -> QueryResult<Vec<Option<Woken>>> {
-    if let [call] = calls {
-        return Ok(vec![wake(conn, &call.workflow, &call.key, now)?]);
-    }
-    let mut found = identify_all(conn, calls)?;
-    let runs: BTreeSet<i64> = found.iter().flatten().map(|woken| woken.run.0).collect();
+) -> QueryResult<Vec<RunAnswer>> {
+    let mut found = naming::identify_all(conn, calls.iter().map(|call| &call.run))?;
+    let runs: BTreeSet<i64> = found.iter().filter_map(id).collect();
     let runs: Vec<i64> = runs.into_iter().collect();
     let roused: BTreeMap<i64, RunState> = rouse(conn, &runs, now)?
         .into_iter()
@@ -79,47 +70,22 @@ pub(super) fn wake_all(
         .collect();
     if roused.len() < runs.len() {
         // Some settled, perhaps only just now.
-        found = identify_all(conn, calls)?;
+        found = naming::identify_all(conn, calls.iter().map(|call| &call.run))?;
     }
-    for woken in found.iter_mut().flatten() {
-        woken.state = roused.get(&woken.run.0).copied().unwrap_or(woken.state);
-    }
-    Ok(found)
-}
-
-fn identify_all(conn: &mut PgConnection, calls: &[RunCall]) -> QueryResult<Vec<Option<Woken>>> {
-    let binds = [
-        texts(calls.iter().map(|call| &*call.workflow)),
-        texts(calls.iter().map(|call| &*call.key)),
-    ];
-    let rows: Vec<(i64, i64, i16)> =
-        Stmt::<(BigInt, BigInt, SmallInt)>::new(IDENTIFY_ALL, &binds).load(conn)?;
-    let mut found = vec![None; calls.len()];
-    for (place, run, code) in rows {
-        let state = runs::state(code)?;
-        let run = RunId(run);
-        // Places count from 1.
-        if let Some(found) = found.get_mut(place as usize - 1) {
-            *found = Some(Woken { run, state });
+    let answer = |named| match named {
+        Named::Nobody => RunAnswer::Missing,
+        Named::Several => RunAnswer::Ambiguous,
+        Named::One(Found { run, state, .. }) => {
+            let state = roused.get(&run.0).copied().unwrap_or(state);
+            RunAnswer::Woken(Woken { run, state })
         }
-    }
-    Ok(found)
+    };
+    Ok(found.into_iter().map(answer).collect())
 }
 
-/// Wakes the run with this identity; see [`Writer::wake`](crate::store::Writer::wake).
-pub(super) fn wake(
-    conn: &mut PgConnection,
-    workflow: &str,
-    key: &str,
-    now: Now,
-) -> QueryResult<Option<Woken>> {
-    let Some(Found { run, .. }) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
-    };
-    if let Some((run, state)) = rouse(conn, &[run.0], now)?.pop() {
-        return Ok(Some(Woken { run, state }));
+fn id(named: &Named) -> Option<i64> {
+    match named {
+        Named::One(found) => Some(found.run.0),
+        _ => None,
     }
-    // It settled, perhaps only just now.
-    let found = runs::identify(conn, workflow, key)?;
-    Ok(found.map(|Found { run, state, .. }| Woken { run, state }))
 }

@@ -15,9 +15,9 @@ use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, Ru
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
 use crate::store::{
-    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Fate, Found,
-    Heartbeat, Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started,
-    StoreError, StoreErrorKind, StoreResult, Woken, WorkerEntry, Writer,
+    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Fate, Heartbeat,
+    Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreError,
+    StoreErrorKind, StoreResult, WorkerEntry, Writer,
 };
 
 /// How often a batch is begun anew because a row that it inserts has appeared meanwhile.
@@ -204,32 +204,18 @@ impl Writer for PostgresWriter {
         Ok(taken.claims)
     }
 
-    fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
-        let now = self.arrived(now)?;
-        self.write("wake", |conn| wake::wake(conn, workflow, key, now))
-    }
-
-    fn retry(
-        &mut self,
-        workflow: &str,
-        key: &str,
-        records: Option<&[String]>,
-        now: Timestamp,
-    ) -> StoreResult<Option<Rearmed>> {
-        let now = self.arrived(now)?;
-        self.write_once("retry", |conn| {
-            recovery::retry(conn, (workflow, key), records, now)
-        })
-    }
-
     fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
         let now = self.arrived(now)?;
         let name = calls.first().map_or("wake", RunCall::name);
-        if calls.iter().all(|call| call.asks == RunAsks::Wake) {
-            let woken = self.write(name, |conn| wake::wake_all(conn, calls, now))?;
-            return Ok(woken.into_iter().map(RunAnswer::Woken).collect());
+        match calls.first().map(|call| &call.asks) {
+            Some(RunAsks::Retry(_) | RunAsks::Unlock) => {
+                self.write_once(name, |conn| recovery::call_runs(conn, calls, now))
+            }
+            Some(RunAsks::ResetCrashes) => {
+                self.write(name, |conn| recovery::call_runs(conn, calls, now))
+            }
+            _ => self.write(name, |conn| wake::wake_all(conn, calls, now)),
         }
-        self.write_once(name, |conn| recovery::call_runs(conn, calls, now))
     }
 
     fn retry_blocked(
@@ -240,24 +226,6 @@ impl Writer for PostgresWriter {
         let now = self.arrived(now)?;
         self.write_once("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
-        })
-    }
-
-    fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
-        let now = self.arrived(now)?;
-        self.write_once("unlock", |conn| {
-            recovery::unlock(conn, (workflow, key), now)
-        })
-    }
-
-    fn reset_crashes(
-        &mut self,
-        workflow: &str,
-        key: &str,
-        now: Timestamp,
-    ) -> StoreResult<Option<Found>> {
-        self.write("reset_crashes", |conn| {
-            recovery::reset_crashes(conn, (workflow, key), now)
         })
     }
 

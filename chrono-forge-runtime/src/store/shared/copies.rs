@@ -14,7 +14,7 @@ pub(in crate::store) type RunRow<I> = (
     (i64, i64, i64, I, Option<I>, Option<I>, Option<I>),
     (MaybeText, MaybeText, MaybeText),
     (String, String, String, MaybeText, String),
-    (MaybeText, MaybeText, MaybeText),
+    (Option<i64>, MaybeText, MaybeText, MaybeText),
 );
 
 /// A record behind its run.
@@ -38,12 +38,14 @@ pub(in crate::store) fn run_copy<I>(
     let (epoch, attempts, crashes, created_at, started_at, completed_at, blocked_at) = row.1;
     let (stalled_by, definition_hash, trace_parent) = row.2;
     let (retry_counts, options, args, output, context) = row.3;
-    let (parent_workflow, parent_key, record) = row.4;
-    let parent = parent_workflow.zip(parent_key).zip(record);
+    let (parent, parent_workflow, parent_key, record) = row.4;
+    let branch = parent_workflow.zip(parent_key).zip(record);
     let copy = RunCopy {
+        id: Some(id),
         workflow,
         key,
-        parent: parent.map(|((workflow, key), record)| BranchName {
+        parent: branch.map(|((workflow, key), record)| BranchName {
+            run: parent,
             workflow,
             key,
             record,

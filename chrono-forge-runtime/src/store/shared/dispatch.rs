@@ -1,12 +1,10 @@
 //! The dispatches of a batch, by branch: which children go to which row, and where its cursors stand after them.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::value::RawValue;
 
-use crate::record::{ChildRow, Dispatch, Plan, RecordId, Verdict};
+use crate::record::{ChildRow, Dispatch, Plan, RecordId};
 
 /// Where a branch row's metadata keeps them.
 const CURSORS: &str = "cursors";
@@ -122,57 +120,16 @@ pub(in crate::store) fn with_cursors(
     Ok(Some(text))
 }
 
-/// Whose a key is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Owner {
-    /// A row that this branch row spawned.
-    Stored(i64),
-    /// A row that no branch spawned.
-    Nobody,
-    /// The branch at this place of the list dispatches it in this batch.
-    Batch(usize),
-}
+/// A child by its branch row, its workflow and its key.
+pub(in crate::store) type Identity = (i64, String, String);
 
-/// Who owns which (workflow, key).
-pub(in crate::store) type Owners = HashMap<(String, String), Owner>;
-
-/// Leaves out the children that exist, and answers the plans that may not be written: ours are left alone
-/// and not counted again, others refuse their plan.
-pub(in crate::store) fn leave_out(
-    mut owners: Owners,
-    branches: &mut [Branch<'_>],
-) -> Vec<(usize, Verdict)> {
-    let mut refused = Vec::new();
-    for (nth, branch) in branches.iter_mut().enumerate() {
-        let mut foreign = None;
-        let id = branch.id;
+/// Leaves out the children that exist, in the database or earlier in this batch: they are not counted again.
+pub(in crate::store) fn leave_out(mut existing: HashSet<Identity>, branches: &mut [Branch<'_>]) {
+    for (nth, branch) in (0_i64..).zip(branches) {
+        // One that is new has a place of its own among ids that are all positive.
+        let id = branch.id.map_or(-1 - nth, |id| id.0);
         branch.children.retain(|(_, child)| {
-            match owners.entry((child.workflow.to_string(), child.key.clone())) {
-                Entry::Vacant(key) => {
-                    key.insert(Owner::Batch(nth));
-                    return true;
-                }
-                Entry::Occupied(owner) => {
-                    let ours = match owner.get() {
-                        Owner::Stored(parent) => id.is_some_and(|id| id.0 == *parent),
-                        Owner::Nobody => false,
-                        Owner::Batch(other) => *other == nth,
-                    };
-                    if !ours {
-                        foreign.get_or_insert_with(|| refusal(child));
-                    }
-                }
-            }
-            false
+            existing.insert((id, child.workflow.to_string(), child.key.clone()))
         });
-        refused.extend(foreign.map(|verdict| (branch.place, verdict)));
-    }
-    refused
-}
-
-fn refusal(child: &ChildRow) -> Verdict {
-    Verdict::ForeignChild {
-        key: child.key.clone(),
-        workflow: child.workflow.to_string(),
     }
 }

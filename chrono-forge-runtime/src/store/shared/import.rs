@@ -1,23 +1,20 @@
 //! The import of a batch of runs, in words that the tables of every database understand.
 //!
-//! Ids are given out anew, so everything is named until the last moment: runs by workflow and key, branches by
-//! their run and record. Whatever refuses the batch is found before the first row is written.
+//! Ids are given out anew, so everything is named until the last moment: runs by workflow, key and parent, branches
+//! by their run and record. Whatever refuses the batch is found before the first row is written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::record::{BranchName, ErrorCopy, RecordCopy, RecordId, RunCopy, RunId, RunParts};
+use crate::record::{ErrorCopy, RecordCopy, RecordId, RunCopy, RunId, RunMark, RunParts};
 use crate::store::transfer::ImportedRuns;
-
-/// What the names of branch records begin with.
-const BRANCH: &str = "branch$";
 
 /// The statements that an import is made of; each is for a whole batch.
 pub(in crate::store) trait ImportTables {
     type Error;
 
-    /// The runs with these workflows and keys, each at the place of its name.
+    /// The runs with these names, each at the place of its name.
     fn find_runs(&mut self, names: &[Name<'_>]) -> Result<Vec<Option<KnownRun>>, Self::Error>;
     /// Ids for so many new runs, in order.
     fn next_run_ids(&mut self, count: usize) -> Result<Vec<RunId>, Self::Error>;
@@ -36,8 +33,8 @@ pub(in crate::store) trait ImportTables {
     fn insert_errors(&mut self, rows: &[(RunId, &ErrorCopy)]) -> Result<u64, Self::Error>;
 }
 
-/// A workflow and a key.
-pub(in crate::store) type Name<'a> = (&'a str, &'a str);
+/// A workflow, a key and the parent's branch.
+pub(in crate::store) type Name<'a> = (&'a str, &'a str, Option<RecordId>);
 
 /// A run that exists.
 #[derive(Clone, Copy, Debug)]
@@ -59,168 +56,219 @@ pub(in crate::store) fn import_runs<T: ImportTables>(
     tables: &mut T,
     parts: &[RunParts],
 ) -> Result<ImportedRuns, T::Error> {
-    let names = Names::of(parts);
-    let known = tables.find_runs(&names.all)?;
-    if let Some(place) = first_conflict(parts, &names, &known) {
-        return Ok(ImportedRuns::Conflict { place });
+    let parents = match parents(parts) {
+        Ok(parents) => parents,
+        Err(refusal) => return Ok(refusal),
+    };
+    let mut look = Look {
+        parts,
+        parents: &parents,
+        known: vec![None; parts.len()],
+        is_told: vec![false; parts.len()],
+    };
+    if let Some(refusal) = look.all(tables)? {
+        return Ok(refusal);
     }
-    if let Some(place) = first_orphan(tables, parts, &names, &known)? {
-        return Ok(ImportedRuns::ParentMissing { place });
-    }
-    let ids = number(tables, parts, &names, &known)?;
-    let id_of = |run: &RunCopy| ids[names.of_run(run)];
-    let records = rows(parts, |parts| &parts.records, id_of);
+    let known = look.known;
+    let ids = number(tables, &known)?;
+    let records = rows(parts, &ids, |parts| &parts.records);
     let records = tables.insert_records(&records)?;
-    let new = new_runs(tables, parts, &names, (&known, &ids))?;
+    let new = new_runs(tables, (parts, &parents), (&known, &ids))?;
     tables.insert_runs(&new)?;
     tables.insert_blocked(&new)?;
-    let errors = rows(parts, |parts| &parts.errors, id_of);
+    let errors = rows(parts, &ids, |parts| &parts.errors);
     let errors = tables.insert_errors(&errors)?;
     Ok(ImportedRuns::Written {
         runs: new.len() as u64,
         records,
         errors,
+        ids,
     })
 }
 
-/// The runs of a batch and their parents, each once.
-struct Names<'a> {
-    all: Vec<Name<'a>>,
-    places: HashMap<Name<'a>, usize>,
+/// Where the parent of a run is.
+#[derive(Clone, Copy)]
+enum Parent<'a> {
+    /// It has none.
+    None,
+    /// At this place of the batch; with the name of the branch.
+    Here(usize, &'a str),
+    /// This run of the database.
+    Elsewhere(RunId, &'a str),
 }
 
-impl<'a> Names<'a> {
-    fn of(parts: &'a [RunParts]) -> Self {
-        let mut names = Self {
-            all: Vec::with_capacity(parts.len()),
-            places: HashMap::with_capacity(parts.len()),
-        };
-        for RunParts { run, .. } in parts {
-            names.enter((&run.workflow, &run.key));
-            if let Some(parent) = &run.parent {
-                names.enter((&parent.workflow, &parent.key));
-            }
-        }
-        names
-    }
-
-    fn enter(&mut self, name: Name<'a>) {
-        let all = &mut self.all;
-        self.places.entry(name).or_insert_with(|| {
-            all.push(name);
-            all.len() - 1
+/// The parents of a batch, unless a run is in it twice or stands before its parent.
+fn parents(parts: &[RunParts]) -> Result<Vec<Parent<'_>>, ImportedRuns> {
+    let mut places: HashMap<RunMark, usize> = HashMap::with_capacity(parts.len());
+    let mut parents = Vec::with_capacity(parts.len());
+    for (place, RunParts { run, parent, .. }) in parts.iter().enumerate() {
+        parents.push(match &run.parent {
+            None => Parent::None,
+            Some(branch) => match (places.get(&branch.mark()), parent) {
+                (Some(here), _) => Parent::Here(*here, &branch.record),
+                (None, Some(elsewhere)) => Parent::Elsewhere(*elsewhere, &branch.record),
+                (None, None) => return Err(ImportedRuns::ParentMissing { place }),
+            },
         });
-    }
-
-    fn of_run(&self, run: &RunCopy) -> usize {
-        self.places[&(&*run.workflow, &*run.key)]
-    }
-
-    fn of_parent(&self, parent: &BranchName) -> usize {
-        self.places[&(&*parent.workflow, &*parent.key)]
-    }
-}
-
-/// The place of the first run that is in the batch twice, or exists as another one.
-fn first_conflict(
-    parts: &[RunParts],
-    names: &Names<'_>,
-    known: &[Option<KnownRun>],
-) -> Option<usize> {
-    let mut seen = HashSet::with_capacity(parts.len());
-    parts.iter().position(|RunParts { run, .. }| {
-        let name = names.of_run(run);
-        !seen.insert(name) || known[name].is_some_and(|known| known.created_at != run.created_at)
-    })
-}
-
-/// The place of the first run whose parent's record is neither before it in the batch nor in the database.
-fn first_orphan<'a, T: ImportTables>(
-    tables: &mut T,
-    parts: &'a [RunParts],
-    names: &Names<'a>,
-    known: &[Option<KnownRun>],
-) -> Result<Option<usize>, T::Error> {
-    let mut here: HashSet<(usize, &str)> = HashSet::new();
-    let (mut elsewhere, mut places) = (Vec::new(), Vec::new());
-    for (place, RunParts { run, records, .. }) in parts.iter().enumerate() {
-        if let Some(parent) = &run.parent
-            && !here.contains(&(names.of_parent(parent), &*parent.record))
-        {
-            match known[names.of_parent(parent)] {
-                Some(found) => elsewhere.push((found.id, &*parent.record)),
-                None => return Ok(Some(place)),
-            }
-            places.push(place);
+        if places.insert(run.mark(), place).is_some() {
+            return Err(ImportedRuns::Conflict { place });
         }
-        let of_run = names.of_run(run);
-        let branches = records
-            .iter()
-            .filter(|record| record.name.starts_with(BRANCH));
-        here.extend(branches.map(|branch| (of_run, &*branch.name)));
     }
-    let found = tables.find_records(&elsewhere)?;
-    let missing = found.iter().position(Option::is_none);
-    Ok(missing.map(|nth| places[nth]))
+    Ok(parents)
 }
 
-/// The ids of all runs that are named, new ones in the order of the batch.
+/// The look at which runs of a batch exist.
+struct Look<'a> {
+    parts: &'a [RunParts],
+    parents: &'a [Parent<'a>],
+    known: Vec<Option<KnownRun>>,
+    /// `known` says so.
+    is_told: Vec<bool>,
+}
+
+impl<'a> Look<'a> {
+    /// Level after level, since a child is found under its parent only.
+    fn all<T: ImportTables>(&mut self, tables: &mut T) -> Result<Option<ImportedRuns>, T::Error> {
+        let mut open: Vec<usize> = (0..self.parts.len()).collect();
+        while !open.is_empty() {
+            let is_ready = |place: &usize| match self.parents[*place] {
+                Parent::Here(parent, _) => self.is_told[parent],
+                _ => true,
+            };
+            let (level, deeper): (Vec<usize>, Vec<usize>) = open.into_iter().partition(is_ready);
+            if let Some(refusal) = self.level(tables, &level)? {
+                return Ok(Some(refusal));
+            }
+            level
+                .into_iter()
+                .for_each(|place| self.is_told[place] = true);
+            open = deeper;
+        }
+        Ok(None)
+    }
+
+    fn level<T: ImportTables>(
+        &mut self,
+        tables: &mut T,
+        level: &[usize],
+    ) -> Result<Option<ImportedRuns>, T::Error> {
+        let of_known = |place: usize| match self.parents[place] {
+            Parent::None => None,
+            Parent::Here(parent, record) => self.known[parent].map(|known| (known.id, record)),
+            Parent::Elsewhere(run, record) => Some((run, record)),
+        };
+        let branches: Vec<(usize, (RunId, &str))> = level
+            .iter()
+            .filter_map(|place| Some((*place, of_known(*place)?)))
+            .collect();
+        let names: Vec<(RunId, &str)> = branches.iter().map(|(_, branch)| *branch).collect();
+        let found = tables.find_records(&names)?;
+        let found: HashMap<usize, RecordId> = branches
+            .iter()
+            .zip(found)
+            .filter_map(|((place, _), record)| Some((*place, record?)))
+            .collect();
+        let is_orphan =
+            |place: &&usize| !found.contains_key(place) && !self.is_branch_here(**place);
+        if let Some(place) = level.iter().find(is_orphan) {
+            return Ok(Some(ImportedRuns::ParentMissing { place: *place }));
+        }
+        // A child of a branch that is new is new, too.
+        let is_top = |place: usize| matches!(self.parents[place], Parent::None);
+        let sought: Vec<usize> = level
+            .iter()
+            .copied()
+            .filter(|place| is_top(*place) || found.contains_key(place))
+            .collect();
+        let names: Vec<Name<'_>> = sought
+            .iter()
+            .map(|place| {
+                let run = &self.parts[*place].run;
+                (&*run.workflow, &*run.key, found.get(place).copied())
+            })
+            .collect();
+        for (place, known) in sought.into_iter().zip(tables.find_runs(&names)?) {
+            let created_at = self.parts[place].run.created_at;
+            if known.is_some_and(|known| known.created_at != created_at) {
+                return Ok(Some(ImportedRuns::Conflict { place }));
+            }
+            self.known[place] = known;
+        }
+        Ok(None)
+    }
+
+    /// Whether this run has no parent, or one whose branch stands above it in the batch.
+    fn is_branch_here(&self, place: usize) -> bool {
+        match self.parents[place] {
+            Parent::None => true,
+            Parent::Here(parent, branch) => {
+                let records = &self.parts[parent].records;
+                records.iter().any(|record| record.name == branch)
+            }
+            Parent::Elsewhere(..) => false,
+        }
+    }
+}
+
+/// The ids of all runs, new ones in the order of the batch.
 fn number<T: ImportTables>(
     tables: &mut T,
-    parts: &[RunParts],
-    names: &Names<'_>,
     known: &[Option<KnownRun>],
 ) -> Result<Vec<RunId>, T::Error> {
-    let mut ids: Vec<Option<RunId>> = known.iter().map(|run| run.map(|run| run.id)).collect();
-    let new = ids.iter().filter(|id| id.is_none()).count();
+    let new = known.iter().filter(|known| known.is_none()).count();
     let mut fresh = tables.next_run_ids(new)?.into_iter();
-    for RunParts { run, .. } in parts {
-        let id = &mut ids[names.of_run(run)];
-        if id.is_none() {
-            *id = fresh.next();
-        }
-    }
-    // Whoever is named is known or in the batch, so none is left without.
-    Ok(ids.into_iter().map(|id| id.unwrap_or(RunId(0))).collect())
+    let id = |known: &Option<KnownRun>| known.map(|known| known.id).or_else(|| fresh.next());
+    // As many were asked for as are new.
+    Ok(known
+        .iter()
+        .map(id)
+        .map(|id| id.unwrap_or(RunId(0)))
+        .collect())
 }
 
 fn new_runs<'a, T: ImportTables>(
     tables: &mut T,
-    parts: &'a [RunParts],
-    names: &Names<'a>,
+    (parts, parents): (&'a [RunParts], &[Parent<'a>]),
     (known, ids): (&[Option<KnownRun>], &[RunId]),
 ) -> Result<Vec<NewRun<'a>>, T::Error> {
-    let unknown = parts
-        .iter()
-        .filter(|parts| known[names.of_run(&parts.run)].is_none());
-    let mut new: Vec<NewRun<'_>> = unknown
-        .map(|RunParts { run, .. }| NewRun {
-            id: ids[names.of_run(run)],
-            parent: None,
-            run,
-        })
+    let places: Vec<usize> = (0..parts.len())
+        .filter(|place| known[*place].is_none())
         .collect();
-    let parents = new.iter().filter_map(|new| new.run.parent.as_ref());
-    let wanted: Vec<_> = parents
-        .map(|parent| (ids[names.of_parent(parent)], &*parent.record))
-        .collect();
-    let found = tables.find_records(&wanted)?;
-    let children = new.iter_mut().filter(|new| new.run.parent.is_some());
-    for (child, parent) in children.zip(found) {
-        child.parent = parent;
-    }
-    Ok(new)
+    let branch = |place: &usize| match parents[*place] {
+        Parent::None => None,
+        Parent::Here(parent, record) => Some((ids[parent], record)),
+        Parent::Elsewhere(run, record) => Some((run, record)),
+    };
+    let wanted: Vec<(RunId, &str)> = places.iter().filter_map(branch).collect();
+    let mut found = tables.find_records(&wanted)?.into_iter();
+    let new = |place: usize| NewRun {
+        id: ids[place],
+        parent: match parents[place] {
+            Parent::None => None,
+            _ => found.next().flatten(),
+        },
+        run: &parts[place].run,
+    };
+    Ok(places.into_iter().map(new).collect())
 }
 
 /// The rows of one kind, each with its run's id.
 fn rows<'a, R>(
     parts: &'a [RunParts],
+    ids: &[RunId],
     of: impl Fn(&'a RunParts) -> &'a Vec<R>,
-    id_of: impl Fn(&RunCopy) -> RunId,
 ) -> Vec<(RunId, &'a R)> {
-    let each = |parts: &'a RunParts| {
-        let id = id_of(&parts.run);
+    let each = |(parts, id): (&'a RunParts, &RunId)| {
+        let id = *id;
         of(parts).iter().map(move |row| (id, row))
     };
-    parts.iter().flat_map(each).collect()
+    parts.iter().zip(ids).flat_map(each).collect()
+}
+
+/// Puts a value at its place, if there is one.
+pub(in crate::store) fn put<T>(found: &mut [Option<T>], place: i64, value: T) {
+    let place = usize::try_from(place).ok().and_then(|at| found.get_mut(at));
+    if let Some(place) = place {
+        *place = Some(value);
+    }
 }

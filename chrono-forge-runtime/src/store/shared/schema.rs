@@ -24,20 +24,73 @@ pub(in crate::store) fn version<DB: Backend>(migration: &dyn Migration<DB>) -> S
     migration.name().version().to_string()
 }
 
+/// A version that a database has.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::store) struct Applied {
+    pub(in crate::store) version: String,
+    /// The oldest version whose binaries may still work on it; without it, none but those that know it.
+    pub(in crate::store) oldest: Option<String>,
+}
+
+/// Migrations that only add to what older binaries know, each with the oldest version whose binaries may go on beside it: a
+/// restart of theirs in the middle of a deploy is not refused.
+const ADDITIVE: [(&str, &str); 0] = [];
+
+/// How to note that a migration was applied, and with what.
+pub(in crate::store) fn note<DB: Backend>(
+    migration: &dyn Migration<DB>,
+) -> (&'static str, Vec<String>) {
+    let version = version(migration);
+    let oldest = ADDITIVE.iter().find(|(additive, _)| *additive == version);
+    match oldest {
+        None => (
+            "INSERT INTO chrono_forge_schema_migrations (version) VALUES (?)",
+            vec![version],
+        ),
+        Some((_, oldest)) => (
+            "INSERT INTO chrono_forge_schema_migrations (version, oldest) VALUES (?, ?)",
+            vec![version, (*oldest).to_owned()],
+        ),
+    }
+}
+
+/// How to ask for the versions of a database whose table of them has these columns; one without columns has no version.
+pub(in crate::store) fn versions(columns: &[(String,)]) -> Option<&'static str> {
+    if columns.is_empty() {
+        return None;
+    }
+    let names_oldest = columns.iter().any(|(column,)| column == "oldest");
+    Some(match names_oldest {
+        true => "SELECT version, oldest FROM chrono_forge_schema_migrations ORDER BY version",
+        false => "SELECT version, NULL FROM chrono_forge_schema_migrations ORDER BY version",
+    })
+}
+
+/// The rows of that.
+pub(in crate::store) fn applied(rows: Vec<(String, Option<String>)>) -> Vec<Applied> {
+    let row = |(version, oldest)| Applied { version, oldest };
+    rows.into_iter().map(row).collect()
+}
+
 /// Why a database with these versions cannot be used.
 pub(in crate::store) fn refusal<DB: Backend>(
     known: &Migrations<DB>,
-    applied: &[String],
+    applied: &[Applied],
     migrate: bool,
 ) -> Option<String> {
     let names: Vec<String> = known.iter().map(|m| version(&**m)).collect();
-    if let Some(newer) = applied.iter().find(|version| !names.contains(version)) {
+    let newest = names.last()?;
+    let is_foreign = |applied: &&Applied| {
+        let admits = |oldest: &String| oldest <= newest;
+        !names.contains(&applied.version) && !applied.oldest.as_ref().is_some_and(admits)
+    };
+    if let Some(Applied { version, .. }) = applied.iter().find(is_foreign) {
         return Some(format!(
-            "the database has schema version {newer}, which is newer than this binary knows: \
+            "the database has schema version {version}, which is newer than this binary knows: \
              upgrade the binary"
         ));
     }
-    let missing = names.iter().find(|version| !applied.contains(version))?;
+    let missing = names.iter().find(|name| !has(applied, name))?;
     (!migrate).then(|| {
         format!(
             "the database lacks schema version {missing} and this process may not migrate it: \
@@ -49,12 +102,16 @@ pub(in crate::store) fn refusal<DB: Backend>(
 /// The migrations that a database with these versions lacks.
 pub(in crate::store) fn missing<'a, DB: Backend>(
     known: &'a Migrations<DB>,
-    applied: &'a [String],
+    applied: &'a [Applied],
 ) -> impl Iterator<Item = &'a dyn Migration<DB>> {
     known
         .iter()
         .map(|migration| &**migration)
-        .filter(|migration| !applied.contains(&version(*migration)))
+        .filter(|migration| !has(applied, &version(*migration)))
+}
+
+fn has(applied: &[Applied], version: &str) -> bool {
+    applied.iter().any(|applied| applied.version == version)
 }
 
 /// A migration's error as the database's, which it quotes: so that a busy or a full database stays
@@ -64,7 +121,8 @@ pub(in crate::store) fn unboxed(error: Box<dyn std::error::Error + Send + Sync>)
 }
 
 /// Indexes that statements rely on, on every database; those of constraints have names of the database's own.
-pub(in crate::store) const INDEXES: [&str; 8] = [
+pub(in crate::store) const INDEXES: [&str; 9] = [
+    "chrono_forge_workflows_identity",
     "chrono_forge_workflows_ready",
     "chrono_forge_workflows_parent",
     "chrono_forge_workflows_listing",

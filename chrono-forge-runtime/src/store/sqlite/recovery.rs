@@ -7,15 +7,14 @@ mod tail;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use jiff::Timestamp;
 
 use super::bind::instant;
 use super::statement::{Batch, Stmt};
-use super::{runs, worker};
+use super::{naming, runs, wake, worker};
 use crate::record::{BlockedRun, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
-use crate::store::{BlockedPage, Found, Rearmed, RetriedPage};
+use crate::store::{BlockedPage, Named, RetriedPage, RunAnswer, RunAsks, RunCall};
 
 /// The newest error of a run is the one that its result tells.
 macro_rules! page {
@@ -107,17 +106,34 @@ const RECORDS: Records<SqliteConnection> = Records {
     rearm,
 };
 
-/// Re-arms one run; see [`Writer::retry`](crate::store::Writer::retry).
-pub(super) fn retry(
+/// Does what is asked of one run; see [`Writer::call_runs`](crate::store::Writer::call_runs).
+pub(super) fn call_run(
     conn: &mut SqliteConnection,
-    (workflow, key): (&str, &str),
-    names: Option<&[String]>,
+    call: &RunCall,
     now: Now,
-) -> QueryResult<Option<Rearmed>> {
-    let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
+) -> QueryResult<RunAnswer> {
+    let found = match naming::identify(conn, &call.run)? {
+        Named::Nobody => return Ok(RunAnswer::Missing),
+        Named::Several => return Ok(RunAnswer::Ambiguous),
+        Named::One(found) => found,
     };
-    RECORDS.retry(conn, (run, state), names, now).map(Some)
+    Ok(match &call.asks {
+        RunAsks::Wake => RunAnswer::Woken(wake::wake(conn, found, now)?),
+        RunAsks::Retry(records) => {
+            let run = (found.run, found.state);
+            RunAnswer::Retried(RECORDS.retry(conn, run, records.as_deref(), now)?)
+        }
+        RunAsks::Unlock => {
+            if found.state == RunState::Running {
+                worker::hand_back(conn, &[found.run.0], 0, now)?;
+            }
+            RunAnswer::Unlocked(found)
+        }
+        RunAsks::ResetCrashes => {
+            Stmt::<()>::new(RESET, &[now.into(), found.run.0.into()]).execute(conn)?;
+            RunAnswer::CrashesReset(found)
+        }
+    })
 }
 
 /// Re-arms the runs of a page; see [`Writer::retry_blocked`](crate::store::Writer::retry_blocked).
@@ -186,32 +202,4 @@ fn rearm(
     }
     resume.execute(conn)?;
     unblock.execute(conn).map(drop)
-}
-
-/// Takes a run from its worker; see [`Writer::unlock`](crate::store::Writer::unlock).
-pub(super) fn unlock(
-    conn: &mut SqliteConnection,
-    (workflow, key): (&str, &str),
-    now: Now,
-) -> QueryResult<Option<Found>> {
-    let Some(found) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
-    };
-    if found.state == RunState::Running {
-        worker::hand_back(conn, &[found.run.0], 0, now)?;
-    }
-    Ok(Some(found))
-}
-
-/// Forgets crashes; see [`Writer::reset_crashes`](crate::store::Writer::reset_crashes).
-pub(super) fn reset_crashes(
-    conn: &mut SqliteConnection,
-    (workflow, key): (&str, &str),
-    now: Timestamp,
-) -> QueryResult<Option<Found>> {
-    let Some(found) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
-    };
-    Stmt::<()>::new(RESET, &[now.into(), found.run.0.into()]).execute(conn)?;
-    Ok(Some(found))
 }

@@ -6,7 +6,6 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::{Bind, instant};
 use super::statement::Stmt;
 use crate::record::{Due, Epoch, RecordId, RunId, RunRow};
-use crate::store::Found;
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
 
 macro_rules! select_run {
@@ -26,7 +25,6 @@ macro_rules! select_run {
     };
 }
 
-pub(super) const BY_KEY: &str = select_run!("w.workflow = ? AND w.key = ?");
 pub(super) const BY_ID: &str = select_run!("w.id = ?");
 
 type Columns = (
@@ -70,37 +68,6 @@ type Row = (
         Option<String>,
     ),
 );
-
-pub(super) const IDENTIFY: &str =
-    "SELECT id, lock_epoch, state FROM chrono_forge_workflows WHERE workflow = ? AND key = ?";
-
-/// Where the run with this workflow and key stands.
-pub(super) fn identify(
-    conn: &mut SqliteConnection,
-    workflow: &str,
-    key: &str,
-) -> QueryResult<Option<Found>> {
-    let binds = [workflow.into(), key.into()];
-    let found: Vec<(i64, i64, i64)> =
-        Stmt::<(BigInt, BigInt, BigInt)>::new(IDENTIFY, &binds).load(conn)?;
-    let run = |(id, epoch, code)| {
-        Ok(Found {
-            run: RunId(id),
-            epoch: Epoch(epoch),
-            state: state(code)?,
-        })
-    };
-    found.into_iter().next().map(run).transpose()
-}
-
-/// The run with this identity.
-pub(super) fn find(
-    conn: &mut SqliteConnection,
-    workflow: &str,
-    key: &str,
-) -> QueryResult<Option<RunRow>> {
-    load(conn, BY_KEY, &[workflow.into(), key.into()])
-}
 
 /// The run with this id.
 pub(super) fn get(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Option<RunRow>> {

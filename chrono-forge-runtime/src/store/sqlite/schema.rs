@@ -8,16 +8,17 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::migration::Migration;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+use super::bind::Bind;
 use super::connection::immediate;
 use super::fault;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::shared::schema::{self, Migrations};
+use crate::store::shared::schema::{self, Applied, Migrations};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -27,6 +28,9 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS chrono_forge_schema_migration
 ) STRICT, WITHOUT ROWID";
 
 const FOUND_INDEXES: &str = "SELECT name FROM sqlite_master WHERE type = 'index'";
+
+/// Columns of the table of versions; none when there is no such table.
+const COLUMNS: &str = "SELECT name FROM pragma_table_info('chrono_forge_schema_migrations')";
 
 /// Brings the schema up to date, or checks that it is when `migrate` is off.
 ///
@@ -56,6 +60,12 @@ pub(super) fn ensure(
         .map_err(|message| StoreError::new("open", StoreErrorKind::Schema, message))
 }
 
+/// The newest version that this database has.
+pub(super) fn newest(conn: &mut SqliteConnection) -> QueryResult<Option<String>> {
+    let newest = applied(conn)?.pop();
+    Ok(newest.map(|newest| newest.version))
+}
+
 /// Undoes the newest migration; answers its version, or `None` when there is none to undo.
 pub(super) fn revert(
     conn: &mut SqliteConnection,
@@ -63,7 +73,7 @@ pub(super) fn revert(
 ) -> StoreResult<Option<String>> {
     let known: Migrations<Sqlite> = schema::migrations(&MIGRATIONS)?;
     immediate(conn, patience, |conn| {
-        let Some(last) = applied(conn)?.pop() else {
+        let Some(Applied { version: last, .. }) = applied(conn)?.pop() else {
             return Ok(None);
         };
         for migration in known.iter().filter(|m| schema::version(&***m) == last) {
@@ -82,29 +92,17 @@ pub(super) fn revert(
 fn run(conn: &mut SqliteConnection, migration: &dyn Migration<Sqlite>) -> QueryResult<()> {
     conn.batch_execute(VERSIONS)?;
     migration.run(conn).map_err(schema::unboxed)?;
-    let version = schema::version(migration);
-    Stmt::<()>::new(
-        "INSERT INTO chrono_forge_schema_migrations (version) VALUES (?)",
-        &[(&version).into()],
-    )
-    .execute(conn)?;
-    Ok(())
+    let (note, values) = schema::note(migration);
+    let binds: Vec<Bind<'_>> = values.iter().map(Into::into).collect();
+    Stmt::<()>::new(note, &binds).execute(conn).map(drop)
 }
 
 /// Versions that this database has, oldest first.
-fn applied(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
-    let tables: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'chrono_forge_schema_migrations'",
-        &[],
-    )
-    .load(conn)?;
-    if tables == [(0,)] {
+fn applied(conn: &mut SqliteConnection) -> QueryResult<Vec<Applied>> {
+    let columns: Vec<(String,)> = Stmt::<(Text,)>::new(COLUMNS, &[]).load(conn)?;
+    let Some(versions) = schema::versions(&columns) else {
         return Ok(Vec::new());
-    }
-    let versions: Vec<(String,)> = Stmt::<(Text,)>::new(
-        "SELECT version FROM chrono_forge_schema_migrations ORDER BY version",
-        &[],
-    )
-    .load(conn)?;
-    Ok(versions.into_iter().map(|(version,)| version).collect())
+    };
+    let rows = Stmt::<(Text, Nullable<Text>)>::new(versions, &[]).load(conn)?;
+    Ok(schema::applied(rows))
 }

@@ -15,7 +15,8 @@ use crate::store::{Start, Started};
 pub(super) const FIND: &str = "
 SELECT w.workflow, w.key, w.id
 FROM (VALUES {(?, ?)}) AS v
-CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column1 AND w.key = v.column2";
+CROSS JOIN chrono_forge_workflows AS w ON w.key = v.column2 AND w.workflow = v.column1
+    AND ifnull(w.parent_execution_log_id, 0) = 0";
 
 const INSERT: &str = "
 INSERT OR FAIL INTO chrono_forge_workflows

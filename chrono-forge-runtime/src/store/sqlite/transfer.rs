@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::connection::{self, Purpose};
 use super::writer::SqliteWriter;
 use super::{SqliteStore, address, fault};
-use crate::record::{RunCopy, RunParts};
+use crate::record::{RunCopy, RunId, RunParts};
 use crate::store::StoreResult;
 use crate::store::shared::import as shared;
-use crate::store::transfer::{Exports, ImportNote, ImportedRuns, Imports, Snapshot};
+use crate::store::transfer::{CopyName, Exports, ImportNote, ImportedRuns, Imports, Snapshot};
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -21,6 +21,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     snapshot::RECORDS,
     snapshot::ERRORS,
     snapshot::COPIES,
+    snapshot::FIND,
     import::FIND_RUNS,
     import::FIND_RECORDS,
 ];
@@ -43,8 +44,12 @@ impl Exports for SqliteStore {
         Ok(Box::new(snapshot::Reading::new(conn, patience)))
     }
 
-    fn copies(&self, names: &[(&str, &str)]) -> StoreResult<Vec<RunCopy>> {
-        self.read("copies", |conn| snapshot::copies(conn, names))
+    fn find(&self, names: &[CopyName<'_>]) -> StoreResult<Vec<Option<RunId>>> {
+        self.read("find", |conn| snapshot::find(conn, names))
+    }
+
+    fn copies(&self, runs: &[RunId]) -> StoreResult<Vec<(RunId, RunCopy)>> {
+        self.read("copies", |conn| snapshot::copies(conn, runs))
     }
 
     fn import_note(&self, id: &str) -> StoreResult<ImportNote> {

@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::runs;
 use super::statement::Batch;
 use crate::record::{RunId, RunState};
 use crate::store::shared::arrivals::Now;
@@ -50,16 +49,9 @@ pub(super) fn rouse(
     Ok(woken)
 }
 
-/// Wakes the run with this identity; see [`Writer::wake`](crate::store::Writer::wake).
-pub(super) fn wake(
-    conn: &mut SqliteConnection,
-    workflow: &str,
-    key: &str,
-    now: Now,
-) -> QueryResult<Option<Woken>> {
-    let Some(Found { run, state, .. }) = runs::identify(conn, workflow, key)? else {
-        return Ok(None);
-    };
+/// Wakes this run; see [`RunAsks::Wake`](crate::store::RunAsks::Wake).
+pub(super) fn wake(conn: &mut SqliteConnection, found: Found, now: Now) -> QueryResult<Woken> {
+    let Found { run, state, .. } = found;
     rouse(conn, &[run.0], now)?;
-    Ok(Some(Woken { run, state }))
+    Ok(Woken { run, state })
 }

@@ -9,14 +9,13 @@ use jiff::Timestamp;
 use super::identity::Identity;
 use super::log::Log;
 use super::turns::{Company, Turns};
-use super::{audits, claim, commit, connection, queue, recovery, start, wake, worker};
+use super::{audits, claim, commit, connection, queue, recovery, start, worker};
 use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
 use crate::store::{
-    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Found, Heartbeat,
-    Rearmed, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreResult,
-    Woken, WorkerEntry, Writer,
+    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Heartbeat,
+    Recovered, RetriedPage, RunAnswer, RunCall, Start, Started, StoreResult, WorkerEntry, Writer,
 };
 
 /// A connection that several hold, one at a time.
@@ -136,43 +135,12 @@ impl Writer for SqliteWriter {
         })
     }
 
-    fn wake(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Woken>> {
-        let now = self.arrived(now)?;
-        self.write("wake", |conn| wake::wake(conn, workflow, key, now))
-    }
-
-    fn retry(
-        &mut self,
-        workflow: &str,
-        key: &str,
-        records: Option<&[String]>,
-        now: Timestamp,
-    ) -> StoreResult<Option<Rearmed>> {
-        let now = self.arrived(now)?;
-        self.write("retry", |conn| {
-            recovery::retry(conn, (workflow, key), records, now)
-        })
-    }
-
     fn call_runs(&mut self, calls: &[RunCall], now: Timestamp) -> StoreResult<Vec<RunAnswer>> {
         let now = self.arrived(now)?;
         let name = calls.first().map_or("wake", RunCall::name);
         self.write(name, |conn| {
-            let answer = |call: &RunCall| {
-                let (workflow, key) = (&*call.workflow, &*call.key);
-                Ok(match &call.asks {
-                    RunAsks::Wake => RunAnswer::Woken(wake::wake(conn, workflow, key, now)?),
-                    RunAsks::Retry(records) => {
-                        let records = records.as_deref();
-                        let retried = recovery::retry(conn, (workflow, key), records, now)?;
-                        RunAnswer::Retried(retried)
-                    }
-                    RunAsks::Unlock => {
-                        RunAnswer::Unlocked(recovery::unlock(conn, (workflow, key), now)?)
-                    }
-                })
-            };
-            calls.iter().map(answer).collect()
+            let answers = calls.iter().map(|call| recovery::call_run(conn, call, now));
+            answers.collect()
         })
     }
 
@@ -184,24 +152,6 @@ impl Writer for SqliteWriter {
         let now = self.arrived(now)?;
         self.write("retry_blocked", |conn| {
             recovery::retry_blocked(conn, page, now)
-        })
-    }
-
-    fn unlock(&mut self, workflow: &str, key: &str, now: Timestamp) -> StoreResult<Option<Found>> {
-        let now = self.arrived(now)?;
-        self.write("unlock", |conn| {
-            recovery::unlock(conn, (workflow, key), now)
-        })
-    }
-
-    fn reset_crashes(
-        &mut self,
-        workflow: &str,
-        key: &str,
-        now: Timestamp,
-    ) -> StoreResult<Option<Found>> {
-        self.write("reset_crashes", |conn| {
-            recovery::reset_crashes(conn, (workflow, key), now)
         })
     }
 

@@ -77,7 +77,7 @@ fn rival(forge: &mut Forge, workflow: &str, order: u64) -> (ClaimedRun, Plan) {
 }
 
 /// Parents of different workflows may have one key, and then their children have the same keys.
-pub(crate) fn children_of_one_key_belong_to_one_parent(on: &dyn Backend) {
+pub(crate) fn parents_that_dispatch_one_key_at_once_have_a_child_each(on: &dyn Backend) {
     for _ in 0..3 {
         let mut forge = Forge::on(on);
         let rivals: Vec<(ClaimedRun, Plan)> = (0..CALLERS)
@@ -90,52 +90,44 @@ pub(crate) fn children_of_one_key_belong_to_one_parent(on: &dyn Backend) {
                 .remove(0)
                 .verdict
         });
-        let mut winners = 0;
         for ((run, _), verdict) in rivals.iter().zip(verdicts) {
+            assert!(matches!(verdict, Verdict::Applied { .. }), "{verdict:?}");
+            assert_eq!(forge.counters(run.id), (KEYS as u64, KEYS as u64));
             let records = forge.store.history(run.id, 10).unwrap().len();
-            match verdict {
-                Verdict::Applied { .. } => {
-                    winners += 1;
-                    assert_eq!(forge.counters(run.id), (KEYS as u64, KEYS as u64));
-                    assert_eq!(records, 2, "its branch and its step");
-                }
-                Verdict::ForeignChild { .. } => assert_eq!(records, 0),
-                other => panic!("{other:?}"),
-            }
+            assert_eq!(records, 2, "its branch and its step");
         }
-        assert_eq!(winners, 1);
-        assert_eq!(forge.count("chrono_forge_workflows"), CALLERS + KEYS as u64);
+        let runs = CALLERS + CALLERS * KEYS as u64;
+        assert_eq!(forge.count("chrono_forge_workflows"), runs);
     }
 }
 
-pub(crate) fn a_key_is_a_child_or_was_started_before(on: &dyn Backend) {
+pub(crate) fn a_key_is_a_childs_and_that_of_a_run_that_is_started_meanwhile(on: &dyn Backend) {
     for _ in 0..5 {
         let mut forge = Forge::on(on);
         let (run, plan) = rival(&mut forge, "flow", 0);
-        let taken = [start("p$b$s$7", "child", 1, None)];
+        let started = [start("p$b$s$7", "child", 1, None)];
         let answers = at_once(&forge, |writer, nth| match nth {
             0 => Err(insist(|| writer.apply(std::slice::from_ref(&plan), at(1)))),
-            _ => Ok(insist(|| writer.start(&taken, at(1)))),
+            _ => Ok(insist(|| writer.start(&started, at(1)))),
         });
-        let mut is_started = false;
-        let mut is_child = false;
+        let mut starts = 0;
         for answer in answers {
             match answer {
-                Ok(started) => is_started |= is_new(&started[0]),
+                Ok(started) => starts += u32::from(is_new(&started[0])),
                 Err(applied) => {
-                    is_child = matches!(applied.outcomes[0].verdict, Verdict::Applied { .. });
+                    let verdict = &applied.outcomes[0].verdict;
+                    assert!(matches!(verdict, Verdict::Applied { .. }), "{verdict:?}");
                 }
             }
         }
-        assert_ne!(is_started, is_child);
-        let row = forge.store.find_run("child", "p$b$s$7").unwrap().unwrap();
-        assert_eq!(row.parent.is_some(), is_child);
-        let children = forge.count("chrono_forge_workflows WHERE parent_execution_log_id > 0");
-        assert_eq!(children, if is_child { KEYS as u64 } else { 0 });
+        assert_eq!(starts, 1);
         assert_eq!(
-            forge.store.history(run.id, 10).unwrap().is_empty(),
-            !is_child
+            forge.store.namesakes("child", "p$b$s$7", 9).unwrap().len(),
+            2
         );
+        let children = forge.count("chrono_forge_workflows WHERE parent_execution_log_id > 0");
+        assert_eq!(children, KEYS as u64);
+        assert!(!forge.store.history(run.id, 10).unwrap().is_empty());
     }
 }
 

@@ -66,10 +66,7 @@ impl<'a> Batch<'a> {
         // transaction, which waits for the branch's row to count the child. So who holds such rows
         // looks first.
         if trust == Trust::Unknown || rows.are_locked {
-            for (place, verdict) in existing::leave_out(conn, &mut rows.dispatches)? {
-                self.leave_out(place, verdict);
-                rows.dispatches.retain(|branch| branch.place != place);
-            }
+            existing::leave_out(conn, &mut rows.dispatches)?;
         }
         rows.created = branch::create(conn, &mut rows.dispatches)?;
         self.insert_children(conn, &rows.dispatches)

@@ -1,39 +1,45 @@
-//! Children whose keys exist: ours are left alone and not counted again, others refuse their plan.
+//! Children that exist already: they are left alone and not counted again.
+
+use std::collections::HashSet;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Text};
 
-use crate::record::Verdict;
-use crate::store::postgres::bind::texts;
+use crate::record::ChildRow;
+use crate::store::postgres::bind::{ints, texts};
+use crate::store::postgres::naming::of_key;
 use crate::store::postgres::statement::Stmt;
-use crate::store::shared::dispatch::{self, Branch, Owner, Owners};
+use crate::store::shared::dispatch::{self, Branch, Identity};
 
-pub(super) const EXISTING: &str = "
-SELECT w.workflow, w.key, w.parent_execution_log_id
-FROM unnest(?, ?) AS v (workflow, key)
-JOIN chrono_forge_workflows AS w ON w.workflow = v.workflow AND w.key = v.key";
+pub(super) const EXISTING: &str = concat!(
+    "
+SELECT v.parent, v.workflow, v.key
+FROM unnest(?, ?, ?) AS v (parent, workflow, key)",
+    of_key!(
+        "w.id",
+        " AND coalesce(w.parent_execution_log_id, 0) = v.parent"
+    )
+);
 
-/// Leaves out the children that exist, and answers the plans that may not be written.
-pub(super) fn leave_out(
-    conn: &mut PgConnection,
-    branches: &mut [Branch<'_>],
-) -> QueryResult<Vec<(usize, Verdict)>> {
-    let owners = stored(conn, branches)?;
-    Ok(dispatch::leave_out(owners, branches))
-}
-
-fn stored(conn: &mut PgConnection, branches: &[Branch<'_>]) -> QueryResult<Owners> {
-    let children = || branches.iter().flat_map(|branch| &branch.children);
-    let binds = [
-        texts(children().map(|(_, child)| &*child.workflow)),
-        texts(children().map(|(_, child)| &*child.key)),
-    ];
-    let rows: Vec<(String, String, Option<i64>)> =
-        Stmt::<(Text, Text, Nullable<BigInt>)>::new(EXISTING, &binds).load(conn)?;
-    let owner = |parent: Option<i64>| parent.map_or(Owner::Nobody, Owner::Stored);
-    Ok(rows
-        .into_iter()
-        .map(|(workflow, key, parent)| ((workflow, key), owner(parent)))
-        .collect())
+/// Leaves them out.
+pub(super) fn leave_out(conn: &mut PgConnection, branches: &mut [Branch<'_>]) -> QueryResult<()> {
+    // A branch that is new has no children yet.
+    let children: Vec<(i64, &ChildRow)> = branches
+        .iter()
+        .filter_map(|branch| Some((branch.id?, &branch.children)))
+        .flat_map(|(id, children)| children.iter().map(move |(_, child)| (id.0, *child)))
+        .collect();
+    let mut existing = HashSet::new();
+    if !children.is_empty() {
+        let binds = [
+            ints(children.iter().map(|(parent, _)| *parent)),
+            texts(children.iter().map(|(_, child)| &*child.workflow)),
+            texts(children.iter().map(|(_, child)| &*child.key)),
+        ];
+        let rows: Vec<Identity> = Stmt::<(BigInt, Text, Text)>::new(EXISTING, &binds).load(conn)?;
+        existing.extend(rows);
+    }
+    dispatch::leave_out(existing, branches);
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::store::postgres::statement::Stmt;
 macro_rules! blocked_child {
     () => {
         "
-SELECT substr(l.step_name, 8), w.key, w.workflow, b.state, b.since, w.stalled_by,
+SELECT w.id, substr(l.step_name, 8), w.key, w.workflow, b.state, b.since, w.stalled_by,
     e.error_class, e.error_message"
     };
 }
@@ -46,12 +46,12 @@ SELECT l.id FROM chrono_forge_execution_logs AS l
 WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'";
 
 type Columns = (
-    (Text, Text, Text, SmallInt, Timestamptz),
+    (BigInt, Text, Text, Text, SmallInt, Timestamptz),
     (Nullable<Text>, Nullable<Text>, Nullable<Text>),
 );
 
 type Row = (
-    (String, String, String, i16, PgTimestamp),
+    (i64, String, String, String, i16, PgTimestamp),
     (Option<String>, Option<String>, Option<String>),
 );
 
@@ -73,9 +73,10 @@ pub(super) fn load(
 ) -> QueryResult<Vec<BlockedChild>> {
     let rows: Vec<Row> = Stmt::<Columns>::new(sql, binds).load(conn)?;
     let child = |row: Row| {
-        let (branch, key, workflow, code, since) = row.0;
+        let (id, branch, key, workflow, code, since) = row.0;
         let (stalled_by, class, message) = row.1;
         Ok(BlockedChild {
+            id,
             branch,
             key,
             workflow,

@@ -19,8 +19,8 @@ use diesel::pg::PgConnection;
 use crate::store::postgres::connection::Purpose;
 use crate::store::postgres::statement::recorder::Recorded;
 use crate::store::postgres::{
-    audits, claim, commit, failures, held, notify, queue, records, recovery, results, runs, start,
-    transfer, wake, worker,
+    audits, claim, commit, failures, held, naming, notify, queue, records, recovery, results, runs,
+    start, transfer, wake, worker,
 };
 use crowd::Crowd;
 use shape::{Access, accesses};
@@ -79,7 +79,8 @@ fn nothing_was_left_out(writes: &Recorded, reads: &Recorded) {
         runs::STATEMENTS,
         start::STATEMENTS,
         transfer::STATEMENTS,
-        &[wake::ROUSE, wake::IDENTIFY_ALL],
+        &[wake::ROUSE],
+        naming::STATEMENTS,
         worker::STATEMENTS,
     ];
     let missing: Vec<&str> = told

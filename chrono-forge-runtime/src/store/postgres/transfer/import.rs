@@ -10,14 +10,20 @@ use jiff::Timestamp;
 
 use crate::record::{Due, ErrorCopy, RecordCopy, RecordId, RunCopy, RunId};
 use crate::store::postgres::bind::{Bind, instant, instants, ints, micros, stored, texts};
+use crate::store::postgres::naming::of_key;
 use crate::store::postgres::statement::Stmt;
 use crate::store::shared::codes::signed;
-use crate::store::shared::import::{ImportTables, KnownRun, Name, NewRun};
+use crate::store::shared::import::{ImportTables, KnownRun, Name, NewRun, put};
 
-pub(super) const FIND_RUNS: &str = "
+pub(super) const FIND_RUNS: &str = concat!(
+    "
 SELECT v.place, w.id, w.created_at
-FROM unnest(?, ?) WITH ORDINALITY AS v (workflow, key, place)
-JOIN chrono_forge_workflows AS w ON w.workflow = v.workflow AND w.key = v.key";
+FROM unnest(?, ?, ?) WITH ORDINALITY AS v (workflow, key, parent, place)",
+    of_key!(
+        "w.id, w.created_at",
+        " AND coalesce(w.parent_execution_log_id, 0) = v.parent"
+    )
+);
 
 pub(super) const FIND_RECORDS: &str = "
 SELECT v.place, l.id
@@ -79,8 +85,13 @@ impl ImportTables for Tables<'_> {
 
     fn find_runs(&mut self, names: &[Name<'_>]) -> QueryResult<Vec<Option<KnownRun>>> {
         let binds = [
-            texts(names.iter().map(|(workflow, _)| *workflow)),
-            texts(names.iter().map(|(_, key)| *key)),
+            texts(names.iter().map(|(workflow, _, _)| *workflow)),
+            texts(names.iter().map(|(_, key, _)| *key)),
+            ints(
+                names
+                    .iter()
+                    .map(|(_, _, parent)| parent.map_or(0, |it| it.0)),
+            ),
         ];
         let rows: Vec<(i64, i64, PgTimestamp)> =
             Stmt::<(BigInt, BigInt, Timestamptz)>::new(FIND_RUNS, &binds).load(self.conn)?;
@@ -90,7 +101,8 @@ impl ImportTables for Tables<'_> {
                 id: RunId(id),
                 created_at: instant(created_at),
             };
-            put(&mut found, place, known);
+            // Places count from 1.
+            put(&mut found, place - 1, known);
         }
         Ok(found)
     }
@@ -116,7 +128,7 @@ impl ImportTables for Tables<'_> {
         let rows: Vec<(i64, i64)> =
             Stmt::<(BigInt, BigInt)>::new(FIND_RECORDS, &binds).load(self.conn)?;
         for (place, id) in rows {
-            put(&mut found, place, RecordId(id));
+            put(&mut found, place - 1, RecordId(id));
         }
         Ok(found)
     }
@@ -193,13 +205,6 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     match text.contains('\0') {
         true => text.replace('\0', "\u{fffd}").into(),
         false => text.into(),
-    }
-}
-
-fn put<T>(found: &mut [Option<T>], place: i64, value: T) {
-    let nth = usize::try_from(place - 1).ok();
-    if let Some(place) = nth.and_then(|nth| found.get_mut(nth)) {
-        *place = Some(value);
     }
 }
 

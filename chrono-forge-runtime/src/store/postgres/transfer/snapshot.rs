@@ -9,14 +9,16 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
 use crate::record::{ErrorCopy, RecordCopy, RunCopy, RunId};
 use crate::store::StoreResult;
-use crate::store::postgres::bind::{Bind, instant, texts};
+use crate::store::postgres::bind::{Bind, instant, ints, opt_ints, texts};
 use crate::store::postgres::connection::Session;
 use crate::store::postgres::fault;
+use crate::store::postgres::naming::of_key;
 use crate::store::postgres::statement::Stmt;
 use crate::store::shared::copies::{
     ErrorRow, RecordRow, RunRow, error_copy, record_copy, run_copy,
 };
-use crate::store::transfer::Snapshot;
+use crate::store::shared::import::put;
+use crate::store::transfer::{CopyName, Snapshot};
 
 type MaybeInstant = Nullable<Timestamptz>;
 type MaybeText = Nullable<Text>;
@@ -43,7 +45,7 @@ type RunColumns = (
     ),
     (MaybeText, MaybeText, MaybeText),
     (Text, Text, Text, MaybeText, Text),
-    (MaybeText, MaybeText, MaybeText),
+    (Nullable<BigInt>, MaybeText, MaybeText, MaybeText),
 );
 
 type RecordColumns = (
@@ -71,7 +73,7 @@ macro_rules! select_runs {
 SELECT w.id, w.workflow, w.key, w.queue, w.priority::bigint, w.state::bigint, w.wake_at,
     w.wake_requested::int::bigint, w.lock_epoch, w.attempts, w.crashes, w.created_at, w.started_at,
     w.completed_at, b.since, w.stalled_by, w.definition_hash, w.trace_parent, w.retry_counts,
-    w.options, w.args, w.output, w.context, p.workflow, p.key, l.step_name
+    w.options, w.args, w.output, w.context, p.id, p.workflow, p.key, l.step_name
 FROM ",
             $from,
             "
@@ -100,9 +102,26 @@ JOIN chrono_forge_workflows AS w ON w.id = page.id",
 );
 
 pub(super) const COPIES: &str = select_runs!(
-    "unnest(?, ?) AS v (workflow, key)
-JOIN chrono_forge_workflows AS w ON w.workflow = v.workflow AND w.key = v.key",
+    "unnest(?) AS v (id)
+JOIN chrono_forge_workflows AS w ON w.id = v.id",
     ""
+);
+
+/// Those whose parent's branch is not there are not looked for under any other: no record has a number below 0.
+pub(super) const FIND: &str = concat!(
+    "
+SELECT v.place, w.id
+FROM (
+    SELECT u.place, u.workflow, u.key, CASE WHEN u.run IS NULL THEN 0 ELSE coalesce((
+        SELECT l.id FROM chrono_forge_execution_logs AS l
+        WHERE l.workflow_id = u.run AND l.step_name = u.record
+    ), -1) END AS parent
+    FROM unnest(?, ?, ?, ?, ?) AS u (place, workflow, key, run, record)
+) AS v",
+    of_key!(
+        "w.id",
+        " AND coalesce(w.parent_execution_log_id, 0) = v.parent"
+    )
 );
 
 /// In the order of the index that makes them unique, so that nothing is sorted.
@@ -146,14 +165,38 @@ WHERE page.before < 1048576
 ORDER BY e.workflow_id, e.id";
 
 /// Those of these runs that exist.
-pub(super) fn copies(conn: &mut PgConnection, names: &[(&str, &str)]) -> QueryResult<Vec<RunCopy>> {
-    let binds = [
-        texts(names.iter().map(|(workflow, _)| *workflow)),
-        texts(names.iter().map(|(_, key)| *key)),
-    ];
+pub(super) fn copies(
+    conn: &mut PgConnection,
+    runs: &[RunId],
+) -> QueryResult<Vec<(RunId, RunCopy)>> {
+    let binds = [ints(runs.iter().map(|run| run.0))];
     let rows: Vec<RunRow<PgTimestamp>> = Stmt::<RunColumns>::new(COPIES, &binds).load(conn)?;
-    let copies = rows.into_iter().map(|row| Ok(run_copy(row, instant)?.1));
-    copies.collect()
+    rows.into_iter().map(|row| run_copy(row, instant)).collect()
+}
+
+/// The runs with these names, each at the place of its name.
+pub(super) fn find(
+    conn: &mut PgConnection,
+    names: &[CopyName<'_>],
+) -> QueryResult<Vec<Option<RunId>>> {
+    let parent = |name: &CopyName<'_>| name.parent.map(|(run, _)| run.0);
+    let binds = [
+        ints((0_i64..).take(names.len())),
+        texts(names.iter().map(|name| name.workflow)),
+        texts(names.iter().map(|name| name.key)),
+        opt_ints(names.iter().map(parent)),
+        texts(
+            names
+                .iter()
+                .map(|name| name.parent.map_or("", |(_, record)| record)),
+        ),
+    ];
+    let rows: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(FIND, &binds).load(conn)?;
+    let mut found = vec![None; names.len()];
+    for (place, id) in rows {
+        put(&mut found, place, RunId(id));
+    }
+    Ok(found)
 }
 
 /// A session in the middle of a reading transaction.

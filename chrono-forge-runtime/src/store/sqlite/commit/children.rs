@@ -19,7 +19,7 @@ pub(super) enum Trust {
     /// Nearly always: none of them exists. If one does, the unique index says so and the batch is
     /// begun again.
     New,
-    /// Some exist: ours are left alone, others refuse their plan.
+    /// Some exist, and are left alone.
     Unknown,
 }
 
@@ -53,10 +53,7 @@ impl Batch<'_> {
         }
         branch::read(conn, &mut branches)?;
         if trust == Trust::Unknown {
-            for (place, verdict) in existing::leave_out(conn, &mut branches)? {
-                self.set_verdict(place, verdict);
-                branches.retain(|branch| branch.place != place);
-            }
+            existing::leave_out(conn, &mut branches)?;
         }
         branch::raise(conn, &mut branches)?;
         self.insert_children(conn, &branches)

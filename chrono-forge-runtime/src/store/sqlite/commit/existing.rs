@@ -1,36 +1,36 @@
-//! Children whose keys exist: ours are left alone and not counted again, others refuse their plan.
+//! Children that exist already: they are left alone and not counted again.
+
+use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Text};
 
-use crate::record::Verdict;
-use crate::store::shared::dispatch::{self, Branch, Owner, Owners};
+use crate::store::shared::dispatch::{self, Branch, Identity};
 use crate::store::sqlite::statement::Batch;
 
 pub(super) const EXISTING: &str = "
-SELECT w.workflow, w.key, w.parent_execution_log_id
-FROM (VALUES {(?, ?)}) AS v
-CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column1 AND w.key = v.column2";
+SELECT v.column1, v.column2, v.column3
+FROM (VALUES {(?, ?, ?)}) AS v
+CROSS JOIN chrono_forge_workflows AS w ON w.key = v.column3 AND w.workflow = v.column2
+    AND ifnull(w.parent_execution_log_id, 0) = v.column1";
 
-/// Leaves out the children that exist, and answers the plans that may not be written.
+/// Leaves them out.
 pub(super) fn leave_out(
     conn: &mut SqliteConnection,
     branches: &mut [Branch<'_>],
-) -> QueryResult<Vec<(usize, Verdict)>> {
-    let owners = stored(conn, branches)?;
-    Ok(dispatch::leave_out(owners, branches))
-}
-
-fn stored(conn: &mut SqliteConnection, branches: &[Branch<'_>]) -> QueryResult<Owners> {
+) -> QueryResult<()> {
     let mut batch = Batch::new(EXISTING);
-    for (_, child) in branches.iter().flat_map(|branch| &branch.children) {
-        batch.push([(&child.workflow).into(), (&child.key).into()]);
-    }
-    let mut owners = Owners::new();
-    for chunk in batch.chunks::<(Text, Text, Nullable<BigInt>)>() {
-        for (workflow, key, parent) in chunk.load::<(String, String, Option<i64>)>(conn)? {
-            owners.insert((workflow, key), parent.map_or(Owner::Nobody, Owner::Stored));
+    for branch in branches.iter() {
+        // A branch that is new has no children yet.
+        let Some(id) = branch.id else { continue };
+        for (_, child) in &branch.children {
+            batch.push([id.0.into(), (&child.workflow).into(), (&child.key).into()]);
         }
     }
-    Ok(owners)
+    let mut existing = HashSet::new();
+    for chunk in batch.chunks::<(BigInt, Text, Text)>() {
+        existing.extend(chunk.load::<Identity>(conn)?);
+    }
+    dispatch::leave_out(existing, branches);
+    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::store::sqlite::statement::Stmt;
 macro_rules! blocked_child {
     () => {
         "
-SELECT substr(l.step_name, 8), w.key, w.workflow, b.state, b.since, w.stalled_by,
+SELECT w.id, substr(l.step_name, 8), w.key, w.workflow, b.state, b.since, w.stalled_by,
     e.error_class, e.error_message"
     };
 }
@@ -48,12 +48,12 @@ SELECT l.id FROM chrono_forge_execution_logs AS l
 WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'";
 
 type Columns = (
-    (Text, Text, Text, BigInt, BigInt),
+    (BigInt, Text, Text, Text, BigInt, BigInt),
     (Nullable<Text>, Nullable<Text>, Nullable<Text>),
 );
 
 type Row = (
-    (String, String, String, i64, i64),
+    (i64, String, String, String, i64, i64),
     (Option<String>, Option<String>, Option<String>),
 );
 
@@ -74,9 +74,10 @@ pub(super) fn load(
 ) -> QueryResult<Vec<BlockedChild>> {
     let rows: Vec<Row> = Stmt::<Columns>::new(sql, binds).load(conn)?;
     let child = |row: Row| {
-        let (branch, key, workflow, state, since) = row.0;
+        let (id, branch, key, workflow, state, since) = row.0;
         let (stalled_by, class, message) = row.1;
         Ok(BlockedChild {
+            id,
             branch,
             key,
             workflow,

@@ -13,8 +13,8 @@ use crate::store::Store;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
 use crate::store::sqlite::{
-    SqliteStore, audits, claim, commit, failures, held, queue, records, recovery, results, runs,
-    start, transfer, wake, worker,
+    SqliteStore, audits, claim, commit, failures, held, naming, queue, records, recovery, results,
+    runs, start, transfer, wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -64,9 +64,11 @@ fn no_statement_walks_a_table_that_grows() {
         claim::TAKE,
         start::FIND,
         wake::ROUSE,
-        runs::BY_KEY,
         runs::BY_ID,
-        runs::IDENTIFY,
+        naming::IDENTIFY,
+        naming::IDENTIFY_ID,
+        naming::NAMESAKES,
+        naming::CHILD,
     ];
     let reads = [queue::NEXT_WAKE];
     let reads = reads.iter().chain(records::STATEMENTS);
@@ -206,9 +208,7 @@ fn blocked_descendants_are_found_by_ids_alone() {
 fn children_that_exist_are_found_by_key_however_many_there_are() {
     let existing = plan(records::EXISTING_CHILDREN);
     for range in [
-        "chrono_forge_workflows_1 (workflow=? AND key=?)",
-        "chrono_forge_workflows_1 (workflow=? AND key>? AND key<?)",
-        "chrono_forge_workflows_1 (workflow>?)",
+        "w EXISTS USING COVERING INDEX chrono_forge_workflows_identity (key=?)",
         "l USING COVERING INDEX sqlite_autoindex_chrono_forge_execution_logs_1 \
          (workflow_id=? AND step_name=?)",
     ] {
@@ -315,7 +315,7 @@ fn a_statement_is_prepared_once() {
     assert_eq!(round("b"), round("c"));
 }
 
-/// An entry of an index is the main cost of a child. Whole are the first two and, for a child, `parent`; it
+/// An entry of an index is the main cost of a child. Whole are the first, `identity` and, for a child, `parent`; it
 /// stays out of `ready` when it is inserted claimed, of `listing` and, unless it has children, of `open`.
 #[test]
 fn the_rows_of_a_child_enter_as_few_indexes_as_the_guide_says() {
@@ -332,11 +332,11 @@ fn the_rows_of_a_child_enter_as_few_indexes_as_the_guide_says() {
     assert_eq!(
         found,
         [
-            "sqlite_autoindex_chrono_forge_workflows_1",
             "sqlite_autoindex_chrono_forge_execution_logs_1",
             "chrono_forge_workflows_ready",
             "chrono_forge_workflows_parent",
             "chrono_forge_workflows_listing",
+            "chrono_forge_workflows_identity",
             "chrono_forge_execution_logs_open",
         ]
     );

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 
 use crate::record::{Due, ErrorCopy, RecordCopy, RecordId, RunCopy, RunId};
 use crate::store::shared::codes::signed;
-use crate::store::shared::import::{ImportTables, KnownRun, Name, NewRun};
+use crate::store::shared::import::{ImportTables, KnownRun, Name, NewRun, put};
 use crate::store::sqlite::bind::{Bind, instant};
 use crate::store::sqlite::sequence;
 use crate::store::sqlite::statement::Batch;
 
 pub(super) const FIND_RUNS: &str = "
 SELECT v.column1, w.id, w.created_at
-FROM (VALUES {(?, ?, ?)}) AS v
-CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column2 AND w.key = v.column3";
+FROM (VALUES {(?, ?, ?, ?)}) AS v
+CROSS JOIN chrono_forge_workflows AS w ON w.key = v.column3 AND w.workflow = v.column2
+    AND ifnull(w.parent_execution_log_id, 0) = v.column4";
 
 pub(super) const FIND_RECORDS: &str = "
 SELECT v.column1, l.id
@@ -57,8 +58,14 @@ impl ImportTables for Tables<'_> {
 
     fn find_runs(&mut self, names: &[Name<'_>]) -> QueryResult<Vec<Option<KnownRun>>> {
         let mut batch = Batch::with_capacity(FIND_RUNS, names.len());
-        for (place, (workflow, key)) in (0_i64..).zip(names) {
-            batch.push([place.into(), (*workflow).into(), (*key).into()]);
+        for (place, (workflow, key, parent)) in (0_i64..).zip(names) {
+            let parent = parent.map_or(0, |parent| parent.0);
+            batch.push([
+                place.into(),
+                (*workflow).into(),
+                (*key).into(),
+                parent.into(),
+            ]);
         }
         let mut found = vec![None; names.len()];
         for chunk in batch.chunks::<(BigInt, BigInt, BigInt)>() {
@@ -134,13 +141,6 @@ impl ImportTables for Tables<'_> {
             ]);
         }
         Ok(batch.execute(self.conn)? as u64)
-    }
-}
-
-fn put<T>(found: &mut [Option<T>], place: i64, value: T) {
-    let place = usize::try_from(place).ok().and_then(|at| found.get_mut(at));
-    if let Some(place) = place {
-        *place = Some(value);
     }
 }
 

@@ -11,10 +11,11 @@ use crate::store::StoreResult;
 use crate::store::shared::copies::{
     ErrorRow, RecordRow, RunRow, error_copy, record_copy, run_copy,
 };
-use crate::store::sqlite::bind::instant;
+use crate::store::shared::import::put;
+use crate::store::sqlite::bind::{id_list, instant};
 use crate::store::sqlite::statement::{Batch, Stmt};
 use crate::store::sqlite::{connection, fault};
-use crate::store::transfer::Snapshot;
+use crate::store::transfer::{CopyName, Snapshot};
 
 /// Bytes after which a page is full.
 const PAGE_BYTES: usize = 1 << 20;
@@ -27,7 +28,7 @@ type RunColumns = (
     (BigInt, BigInt, BigInt, BigInt, MaybeInt, MaybeInt, MaybeInt),
     (MaybeText, MaybeText, MaybeText),
     (Text, Text, Text, MaybeText, Text),
-    (MaybeText, MaybeText, MaybeText),
+    (MaybeInt, MaybeText, MaybeText, MaybeText),
 );
 
 type RecordColumns = (
@@ -48,7 +49,7 @@ macro_rules! select_runs {
 SELECT w.id, w.workflow, w.key, w.queue, w.priority, w.state, w.wake_at, w.wake_requested,
     w.lock_epoch, w.attempts, w.crashes, w.created_at, w.started_at, w.completed_at, b.since,
     w.stalled_by, w.definition_hash, w.trace_parent, w.retry_counts, w.options, w.args, w.output,
-    w.context, p.workflow, p.key, l.step_name
+    w.context, p.id, p.workflow, p.key, l.step_name
 FROM ",
             $from,
             "
@@ -68,10 +69,20 @@ pub(super) const RUNS: &str = select_runs!(
 );
 
 pub(super) const COPIES: &str = select_runs!(
-    "(VALUES {(?, ?)}) AS v
-CROSS JOIN chrono_forge_workflows AS w ON w.workflow = v.column1 AND w.key = v.column2",
+    "json_each(?) AS v
+CROSS JOIN chrono_forge_workflows AS w ON w.id = v.value",
     ""
 );
+
+/// Those whose parent's branch is not there are not looked for under any other: no record has a number below 0.
+pub(super) const FIND: &str = "
+SELECT v.column1, w.id
+FROM (VALUES {(?, ?, ?, ?, ?)}) AS v
+CROSS JOIN chrono_forge_workflows AS w ON w.key = v.column3 AND w.workflow = v.column2
+    AND ifnull(w.parent_execution_log_id, 0) = iif(v.column4 IS NULL, 0, ifnull((
+        SELECT l.id FROM chrono_forge_execution_logs AS l
+        WHERE l.workflow_id = v.column4 AND l.step_name = v.column5
+    ), -1))";
 
 /// In the order of the index that makes them unique, so that nothing is sorted.
 pub(super) const RECORDS: &str = "
@@ -101,19 +112,32 @@ pub(super) fn begin(conn: &mut SqliteConnection) -> QueryResult<()> {
 /// Those of these runs that exist.
 pub(super) fn copies(
     conn: &mut SqliteConnection,
-    names: &[(&str, &str)],
-) -> QueryResult<Vec<RunCopy>> {
-    let mut batch = Batch::with_capacity(COPIES, names.len());
-    for (workflow, key) in names {
-        batch.push([(*workflow).into(), (*key).into()]);
+    runs: &[RunId],
+) -> QueryResult<Vec<(RunId, RunCopy)>> {
+    let list = id_list(runs.iter().map(|run| run.0));
+    let rows: Vec<RunRow<i64>> = Stmt::<RunColumns>::new(COPIES, &[list.into()]).load(conn)?;
+    rows.into_iter().map(|row| run_copy(row, instant)).collect()
+}
+
+/// The runs with these names, each at the place of its name.
+pub(super) fn find(
+    conn: &mut SqliteConnection,
+    names: &[CopyName<'_>],
+) -> QueryResult<Vec<Option<RunId>>> {
+    let mut batch = Batch::with_capacity(FIND, names.len());
+    for (place, name) in (0_i64..).zip(names) {
+        let parent = name.parent.map(|(run, _)| run.0);
+        let record = name.parent.map_or("", |(_, record)| record);
+        let (workflow, key) = (name.workflow.into(), name.key.into());
+        batch.push([place.into(), workflow, key, parent.into(), record.into()]);
     }
-    let mut copies = Vec::new();
-    for chunk in batch.chunks::<RunColumns>() {
-        for row in chunk.load::<RunRow<i64>>(conn)? {
-            copies.push(run_copy(row, instant)?.1);
+    let mut found = vec![None; names.len()];
+    for chunk in batch.chunks::<(BigInt, BigInt)>() {
+        for (place, id) in chunk.load::<(i64, i64)>(conn)? {
+            put(&mut found, place, RunId(id));
         }
     }
-    Ok(copies)
+    Ok(found)
 }
 
 /// A connection in the middle of a reading transaction; closing it ends that.

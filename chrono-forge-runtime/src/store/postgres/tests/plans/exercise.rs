@@ -10,7 +10,7 @@ use crate::store::postgres::queue;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
 use crate::store::postgres::tests::side::Side;
 use crate::store::shared::arrivals::Arrivals;
-use crate::store::transfer::Exports;
+use crate::store::transfer::{CopyName, Exports};
 use crate::store::*;
 
 fn now() -> Timestamp {
@@ -29,6 +29,9 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
     recorded(|| {
         let run = store.find_run("flow", "parent").unwrap().unwrap();
         store.run(parent).unwrap();
+        store
+            .child(parent, "branch$b", "child", "parent$b$s$1")
+            .unwrap();
         store.history(parent, 1_000).unwrap();
         store.result(parent, branch).unwrap();
         store.branches(parent, &names(&["branch$b"])).unwrap();
@@ -38,9 +41,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.completion_order(&spawn, 10).unwrap();
         failures(store, &spawn);
         let keys = names(&["parent$b$s$1", "parent$b$s$none"]);
-        store
-            .existing_children(parent, "branch$b", "s", &keys)
-            .unwrap();
+        store.existing_children(parent, "branch$b", &keys).unwrap();
         store.blocked_children(parent, 3).unwrap();
         store.blocked_descendants(&run, 3).unwrap();
         store.branches_of(parent).unwrap();
@@ -86,7 +87,15 @@ fn exports(store: &dyn Exports) {
     snapshot.runs(RunId(0), 10).unwrap();
     snapshot.records((RunId(0), ""), RunId(10), 10).unwrap();
     snapshot.errors((RunId(0), 0), RunId(10), 10).unwrap();
-    store.copies(&[("flow", "parent")]).unwrap();
+    store.copies(&[RunId(1)]).unwrap();
+    let parent = Some((RunId(1), "branch$b"));
+    let name = |key, parent| CopyName {
+        workflow: "flow",
+        key,
+        parent,
+    };
+    let names = [name("parent", None), name("parent$b$s$1", parent)];
+    store.find(&names).unwrap();
     store.import_note("x").unwrap();
     store.unfinished_import().unwrap();
 }
@@ -94,7 +103,7 @@ fn exports(store: &dyn Exports) {
 /// All that sessions that write are told.
 pub(super) fn writes(crowd: &mut Crowd) -> Recorded {
     let forge = &mut crowd.forge;
-    let parts = parts(&crowd.store);
+    let parts = parts(&crowd.store, RunId(PARENT));
     recorded(|| {
         passes(forge);
         let branch = families(forge);
@@ -279,11 +288,15 @@ fn operators(forge: &mut Forge) {
     writer.unlock("flow", "x2", now()).unwrap();
     writer.reset_crashes("flow", "x2", now()).unwrap();
     let wake = |key: &str| RunCall {
-        workflow: "flow".to_owned(),
-        key: key.to_owned(),
+        run: RunName::key("flow", key),
         asks: RunAsks::Wake,
     };
     writer.call_runs(&[wake("x2"), wake("x3")], now()).unwrap();
+    let by_id = RunCall {
+        run: RunName::Id(RunId(1)),
+        asks: RunAsks::Wake,
+    };
+    writer.call_runs(&[by_id], now()).unwrap();
     writer.notify(&[Call::Due]).unwrap();
 }
 
@@ -323,17 +336,22 @@ fn audits(forge: &mut Forge, side: &mut Side, broken: RecordId) {
 }
 
 /// Runs of the crowd under another name.
-fn parts(store: &dyn Exports) -> Vec<RunParts> {
-    let names = [("flow", "asleep1"), ("child", "parent$b$s$1")];
-    let copies = store.copies(&names).unwrap();
-    let renamed = copies.into_iter().enumerate().map(|(nth, run)| RunParts {
-        run: RunCopy {
-            key: format!("copy{nth}"),
-            ..run
-        },
-        records: Vec::new(),
-        errors: Vec::new(),
-    });
+fn parts(store: &dyn Store, parent: RunId) -> Vec<RunParts> {
+    let runs = [("flow", "asleep1"), ("child", "parent$b$s$1")];
+    let id = |(workflow, key)| store.find_run(workflow, key).unwrap().unwrap().id;
+    let copies = store.copies(&runs.map(id)).unwrap();
+    let renamed = copies
+        .into_iter()
+        .enumerate()
+        .map(|(nth, (_, run))| RunParts {
+            parent: run.parent.is_some().then_some(parent),
+            run: RunCopy {
+                key: format!("copy{nth}"),
+                ..run
+            },
+            records: Vec::new(),
+            errors: Vec::new(),
+        });
     renamed.collect()
 }
 

@@ -11,7 +11,7 @@ use crate::store::conformance::fixture::*;
 use crate::store::postgres::claim::Marks;
 use crate::store::postgres::connection::Purpose;
 use crate::store::postgres::{
-    audits, claim, failures, queue, records, recovery, results, runs, worker,
+    audits, claim, failures, naming, queue, records, recovery, results, worker,
 };
 use crate::store::shared::arrivals::Arrivals;
 use crate::store::*;
@@ -85,9 +85,11 @@ fn queue_looks(conn: &mut PgConnection) -> Vec<Look> {
             rows(conn, |conn| queue::unserved(conn, now, 9)),
         ),
         (
-            "find",
-            1,
-            rows(conn, |conn| runs::find(conn, "child", "parent$b$s$200")),
+            "namesakes",
+            4,
+            rows(conn, |conn| {
+                naming::namesakes(conn, "child", "parent$b$s$200", 9)
+            }),
         ),
         ("live", 2, rows(conn, worker::live)),
     ]

@@ -1,0 +1,181 @@
+//! What is asked of one run from outside, by its key or through its handle.
+
+use std::sync::Arc;
+
+use super::{Forge, Retry, Run, barrier};
+use crate::context::invocation::Workflow;
+use crate::error::Error;
+use crate::record::{RunId, RunState};
+use crate::store::{Found, RunAnswer, RunAsks, RunCall, RunName};
+
+/// The most runs that an ambiguous key is told to have.
+const NAMESAKES_MAX: u32 = 10;
+
+/// The run that a call is for.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) workflow: &'static str,
+    pub(super) key: String,
+    /// `None`: the only one with this key.
+    id: Option<RunId>,
+}
+
+impl Target {
+    pub(super) fn by_key<W: Workflow>(key: &str) -> Self {
+        Self {
+            workflow: W::NAME,
+            key: key.to_owned(),
+            id: None,
+        }
+    }
+
+    pub(super) fn of<T>(run: &Run<T>) -> Self {
+        Self {
+            workflow: run.workflow,
+            key: run.key.clone(),
+            id: Some(run.id),
+        }
+    }
+
+    fn name(&self) -> RunName {
+        let by_key = || RunName::key(self.workflow, &self.key);
+        self.id.map_or_else(by_key, RunName::Id)
+    }
+
+    pub(super) fn not_found(self) -> Error {
+        Error::NotFound {
+            workflow: self.workflow,
+            key: self.key,
+        }
+    }
+}
+
+impl Forge {
+    /// Asks something of a run. `on_answer` runs on the commit thread, since the caller may be gone by then.
+    pub(super) async fn call(
+        &self,
+        target: &Target,
+        asks: RunAsks,
+        on_answer: impl FnOnce(&RunAnswer) + Send + 'static,
+    ) -> Result<RunAnswer, Error> {
+        barrier().await;
+        let call = RunCall {
+            run: target.name(),
+            asks,
+        };
+        let answer = self.host().committer().call_run(call, on_answer).await;
+        match answer.map_err(|error| self.host().explain(error))? {
+            RunAnswer::Missing => Err(target.clone().not_found()),
+            RunAnswer::Ambiguous => {
+                self.only(target).await?;
+                // The others are gone by now: which one was meant is not known.
+                Err(target.clone().not_found())
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// The only run with the key, if there is one.
+    pub(super) async fn only(&self, target: &Target) -> Result<Option<RunId>, Error> {
+        let Target { workflow, key, .. } = target.clone();
+        let read = self
+            .host()
+            .read_for_user(move |store| store.namesakes(workflow, &key, NAMESAKES_MAX));
+        let runs = read.await.map_err(|error| self.host().explain(error))?;
+        match runs.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(RunId(one.id))),
+            _ => Err(Error::AmbiguousKey {
+                workflow,
+                key: target.key.clone(),
+                runs,
+            }),
+        }
+    }
+
+    pub(super) async fn wake_target(&self, target: &Target) -> Result<(), Error> {
+        let answer = self.call(target, RunAsks::Wake, |_| {}).await?;
+        let RunAnswer::Woken(woken) = answer else {
+            return Err(Error::Closed);
+        };
+        let host = self.host();
+        for pass in host.holdings.passes(&[woken.run]) {
+            pass.wake();
+        }
+        host.announce_due();
+        Ok(())
+    }
+
+    pub(super) async fn unlock_target(&self, target: &Target) -> Result<(), Error> {
+        let host = Arc::clone(self.host());
+        let on_answer = move |answer: &RunAnswer| {
+            let RunAnswer::Unlocked(found) = answer else {
+                return;
+            };
+            if found.state == RunState::Running {
+                host.holdings.lose(&[(found.run, found.epoch)]);
+                host.announce_due();
+            }
+        };
+        match self.call(target, RunAsks::Unlock, on_answer).await? {
+            RunAnswer::Unlocked(found) if found.state == RunState::Running => Ok(()),
+            RunAnswer::Unlocked(Found { state, .. }) => Err(Error::NotRunning {
+                workflow: target.workflow,
+                key: target.key.clone(),
+                state,
+            }),
+            _ => Err(Error::Closed),
+        }
+    }
+
+    pub(super) async fn reset_crashes_of(&self, target: &Target) -> Result<(), Error> {
+        let host = Arc::clone(self.host());
+        // It may have waited for its turn in quarantine.
+        let on_answer = move |_: &RunAnswer| host.announce_due();
+        match self.call(target, RunAsks::ResetCrashes, on_answer).await? {
+            RunAnswer::CrashesReset(Found { state, .. }) if state.is_settled() => {
+                Err(Error::Settled {
+                    workflow: target.workflow,
+                    key: target.key.clone(),
+                    state,
+                })
+            }
+            RunAnswer::CrashesReset(_) => Ok(()),
+            _ => Err(Error::Closed),
+        }
+    }
+}
+
+impl<T> Run<T> {
+    /// As [`Forge::wake`], of this run, whatever others have its key.
+    ///
+    /// # Errors
+    /// As [`Forge::wake`]; [`Error::NotFound`] when its row is gone.
+    pub async fn wake(&self) -> Result<(), Error> {
+        self.forge.wake_target(&Target::of(self)).await
+    }
+
+    /// As [`Forge::retry`], of this run, whatever others have its key.
+    ///
+    /// # Errors
+    /// As [`Forge::retry`]; [`Error::NotFound`] when its row is gone.
+    pub fn retry(&self) -> Retry {
+        Retry::of(&self.forge, Target::of(self))
+    }
+
+    /// As [`Forge::unlock`], of this run, whatever others have its key.
+    ///
+    /// # Errors
+    /// As [`Forge::unlock`]; [`Error::NotFound`] when its row is gone.
+    pub async fn unlock(&self) -> Result<(), Error> {
+        self.forge.unlock_target(&Target::of(self)).await
+    }
+
+    /// As [`Forge::reset_crashes`], of this run, whatever others have its key.
+    ///
+    /// # Errors
+    /// As [`Forge::reset_crashes`]; [`Error::NotFound`] when its row is gone.
+    pub async fn reset_crashes(&self) -> Result<(), Error> {
+        self.forge.reset_crashes_of(&Target::of(self)).await
+    }
+}

@@ -1,0 +1,1 @@
+ALTER TABLE chrono_forge_schema_migrations DROP COLUMN oldest;
