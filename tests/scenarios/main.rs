@@ -32,6 +32,7 @@ mod identity;
 mod keyset;
 mod leaps;
 mod liveness;
+mod long_keys;
 mod merge;
 mod migrations;
 mod nested;
