@@ -31,13 +31,11 @@ use crate::engine::hub::{Name, Watch};
 use crate::engine::pass::Pass;
 use crate::engine::slots::Reservation;
 use crate::error::Error;
+use crate::record::keys::KeyOf;
 use crate::record::{Level, RunId};
 use crate::store::{Start, Started};
 use calls::Target;
 use lifecycle::Lifecycle;
-
-/// The longest key, in bytes, that `start` takes.
-const KEY_BYTES_MAX: usize = 512;
 
 /// An open engine. Clones are cheap and stand for the same one.
 ///
@@ -239,21 +237,13 @@ impl std::fmt::Debug for Forge {
 }
 
 fn check_key(key: &str) -> Result<(), Error> {
-    let problem = if key.is_empty() {
-        "is empty; give each run a name of its own"
-    } else if key.contains('$') {
-        "contains `$`, which separates the parts of child keys; use another character"
-    } else if key.contains('\0') {
-        "contains the null character, which not every database can store; use another character"
-    } else if key.len() > KEY_BYTES_MAX {
-        "is longer than 512 bytes; use a digest of it"
-    } else {
-        return Ok(());
-    };
-    Err(Error::BadKey {
-        key: key.to_owned(),
-        problem,
-    })
+    match KeyOf::Run.problem(key) {
+        None => Ok(()),
+        Some(problem) => Err(Error::BadKey {
+            key: key.to_owned(),
+            problem,
+        }),
+    }
 }
 
 /// Room for a run that is started already claimed. It goes with what the commit thread does once the start

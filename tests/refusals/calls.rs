@@ -12,6 +12,8 @@ async fn a_key_that_start_cannot_use_is_refused_with_the_remedy(world: &World) {
     let long = "k".repeat(513);
     for (key, text) in [
         ("", "is empty"),
+        (" \t", "is blank"),
+        ("a\0b", "null character"),
         ("a$b", "contains `$`"),
         (&long, "longer than 512"),
     ] {

@@ -26,11 +26,13 @@ async fn keyed(probe: State<Probe>, key: String, second: String) -> Result<()> {
 }
 
 #[scenario]
-async fn a_key_that_is_empty_has_a_dollar_or_comes_twice_fails_the_run(world: &World) {
+async fn a_key_that_is_empty_or_too_long_has_a_dollar_or_comes_twice_fails_the_run(world: &World) {
     let forge = world.forge([keyed::NAME, healthy::NAME]).await;
     let cases = [
         ("dollar", "ok", "a$b", "contains `$`"),
         ("empty", "ok", "", "is empty"),
+        ("blank", "ok", " \t", "is blank"),
+        ("long", "ok", &*"x".repeat(65_537), "longer than 64 KiB"),
         ("twice", "same", "same", "step!(\"same\") was reached twice"),
     ];
     for (key, first, second, text) in cases {
@@ -41,6 +43,8 @@ async fn a_key_that_is_empty_has_a_dollar_or_comes_twice_fails_the_run(world: &W
         breaks_a_rule(world, &forge, key, text).await;
         // What was recorded before stays.
         assert_eq!(world.rows().order(key), [format!("step${first}")]);
+        let errors = world.rows().errors(key);
+        assert!(errors[0].message.len() < 400, "{:?}", errors[0]);
     }
     assert_eq!(
         (world.probe.count("second"), world.probe.count("end")),
@@ -90,7 +94,16 @@ async fn every_kind_of_key_is_checked(world: &World) {
         "spawn_each",
     ];
     for kind in kinds {
-        for (name, key, text) in [("dollar", "a$b", "contains `$`"), ("empty", "", "is empty")] {
+        let long = match kind {
+            "spawn" | "spawn_each" => ("long", &*"x".repeat(8_200), "8192 are the limit"),
+            _ => ("long", &*"x".repeat(65_537), "longer than 64 KiB"),
+        };
+        for (name, key, text) in [
+            ("dollar", "a$b", "contains `$`"),
+            ("empty", "", "is empty"),
+            ("blank", " ", "is blank"),
+            long,
+        ] {
             let run = format!("{kind}-{name}");
             forge
                 .start(&run, other_kinds(kind.into(), key.into()))

@@ -289,3 +289,47 @@ async fn the_handle_knows_its_key_and_its_workflow(world: &World) {
     let (key, workflow) = run.result().await.unwrap();
     assert_eq!((key.as_str(), workflow.as_str()), ("some key, é", "key_of"));
 }
+
+/// Tries keys that no entry may have, beside one that is as long as can be.
+#[workflow]
+async fn badly_named(cx: Context) -> Result<Vec<String>> {
+    let longest = "k".repeat(8_192);
+    let told = step!("write", {
+        let mut told = Vec::new();
+        for key in ["", " \n", "a\0b", &*format!("{longest}k")] {
+            let refused = [
+                cx.set(key, &1).unwrap_err(),
+                cx.set_once(key, &1).unwrap_err(),
+                cx.set_all([("beside", 1), (key, 1)]).unwrap_err(),
+                cx.update(key, |n: Option<u32>| n.unwrap_or(0)).unwrap_err(),
+            ];
+            for error in refused {
+                anyhow::ensure!(matches!(error, ContextError::BadKey { .. }), "{error}");
+                told.push(error.to_string());
+            }
+        }
+        cx.set(&longest, &7)?;
+        Ok(told)
+    })
+    .await?;
+    anyhow::ensure!(!cx.contains("beside"), "all or none");
+    anyhow::ensure!(cx.fetch(&longest, 0)? == 7, "the longest key");
+    Ok(told)
+}
+
+#[scenario]
+async fn an_entry_has_no_key_that_is_empty_blank_or_too_long(world: &World) {
+    let forge = world.forge([badly_named::NAME]).await;
+    let run = forge.start("k", badly_named()).await.unwrap();
+    let told = run.result().await.unwrap();
+    let texts = [
+        "is empty",
+        "is blank",
+        "null character",
+        "longer than 8 KiB",
+    ];
+    for (nth, told) in told.iter().enumerate() {
+        assert!(told.contains(texts[nth / 4]) && told.len() < 300, "{told}");
+    }
+    assert_eq!((told.len(), world.rows().run("k").state), (16, COMPLETED));
+}

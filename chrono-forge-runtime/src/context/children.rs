@@ -228,7 +228,7 @@ impl Handle {
         };
         let spawn = SpawnPath {
             run: pass.run.id,
-            branch: branch.step_name(),
+            branch: pass.name_of(&branch),
             key: pass.spawn_key(&self.branch, &self.spawn),
         };
         Some((pass, spawn))

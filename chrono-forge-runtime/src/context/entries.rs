@@ -11,6 +11,7 @@ use super::{Context, codec};
 use crate::engine::pass::Delta;
 use crate::error::ContextError;
 use crate::record::Json;
+use crate::record::keys::KeyOf;
 
 /// The most bytes of JSON that one entry may have.
 pub const ENTRY_BYTES_MAX: usize = 16 << 10;
@@ -21,7 +22,8 @@ impl Context {
     /// # Errors
     /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries
     /// together would be over `Builder::context_bytes_max`, [`ContextError::Unstorable`] when the
-    /// value cannot be encoded; nothing is written then.
+    /// value cannot be encoded, [`ContextError::BadKey`] for a key that is empty, blank, longer than
+    /// 8 KiB or has a null character; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
         self.write(Delta::from([(key.to_owned(), Some(json))]))
@@ -152,6 +154,12 @@ fn decode<T: DeserializeOwned>(key: &str, entry: Option<Json>) -> Result<Option<
 }
 
 fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextError> {
+    if let Some(problem) = KeyOf::Entry.problem(key) {
+        return Err(ContextError::BadKey {
+            key: key.to_owned(),
+            problem,
+        });
+    }
     let json = codec::encode(value).map_err(|problem| ContextError::Unstorable {
         key: key.to_owned(),
         problem,

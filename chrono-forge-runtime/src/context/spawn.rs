@@ -16,13 +16,10 @@ use super::{Context, Key};
 use crate::engine::pass::{self, OpId, Pass, Place};
 use crate::engine::reading::Reading;
 use crate::error::DefinitionError;
+use crate::record::keys::CHILD_KEY_BYTES_MAX;
 
 /// Children of one `spawn_each!` batch, at most.
 const BATCH_MAX: u64 = 10_000;
-
-/// Bytes of a child's key, at most: enough for branches nested a thousand deep, and what ends a workflow
-/// that spawns itself without end.
-const KEY_BYTES_MAX: usize = 8 << 10;
 
 /// Options of a `spawn_each!`: batches of 1000, unless set.
 #[derive(Clone, Copy, Debug)]
@@ -228,11 +225,10 @@ async fn without_child<T>(
     // What was dispatched must be in the rows that are read.
     settled(pass, 0).await;
     let run = pass.run.id;
-    let branch = Place {
+    let branch = pass.name_of(&Place {
         kind: "branch",
         key: branch,
-    }
-    .step_name();
+    });
     let existing = Reading::begin(pass, move |store| {
         store.existing_children(run, &branch, &keys)
     });
@@ -267,11 +263,19 @@ async fn child_of<T>(
 ) -> pass::Child {
     let place = || format!("spawn!({:?}) of {}", spawn.0, invocation.definition.name);
     let bytes = bytes_above + key_suffix.len();
-    if bytes > KEY_BYTES_MAX {
+    if bytes > CHILD_KEY_BYTES_MAX {
         let error = DefinitionError::ChildKeyTooLong {
             place: place(),
             bytes,
-            limit: KEY_BYTES_MAX,
+            limit: CHILD_KEY_BYTES_MAX,
+        };
+        return broken(pass, error).await;
+    }
+    if key_suffix.contains('\0') {
+        let error = DefinitionError::BadKey {
+            place: place(),
+            key: key_suffix,
+            problem: "contains the null character, which not every database can store",
         };
         return broken(pass, error).await;
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::commit::BatchLimits;
 use crate::error::Error;
+use crate::record::keys::KeyOf;
 use crate::store::CrashLimits;
 
 /// Everything that can be set; see the builder's methods for meaning and units.
@@ -91,10 +92,12 @@ impl Config {
                 let problem = "so it would never run anything; give it at least 1, or turn the worker off with .worker(false)";
                 return refuse("queue", format!("`{queue}` has 0 slots, {problem}"));
             }
-            if queue.is_empty() || has_nul(queue) {
+            if let Some(problem) = KeyOf::Queue.problem(queue) {
                 return refuse(
                     "queue",
-                    format!("{queue:?} is no name; name the queue, with anything but NUL"),
+                    format!(
+                        "the name {queue:?} {problem}; use at most 512 bytes of any other text"
+                    ),
                 );
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::definition::{Definition, registered};
 use crate::error::Error;
+use crate::record::keys::KeyOf;
 
 /// Served workflows by name.
 #[derive(Debug, Default)]
@@ -21,6 +22,15 @@ impl Registry {
         for definition in registered() {
             if chosen.is_some_and(|chosen| !chosen.iter().any(|name| name == definition.name)) {
                 continue;
+            }
+            if let Some(problem) = KeyOf::Queue.problem(definition.queue) {
+                let (queue, name) = (definition.queue, definition.name);
+                return Err(Error::Config {
+                    knob: "queue",
+                    problem: format!(
+                        "the name {queue:?}, of the queue of `{name}`, {problem}; use at most 512 bytes of any other text"
+                    ),
+                });
             }
             if let Some(first) = served.insert(definition.name, definition) {
                 return Err(Error::DuplicateWorkflow {

@@ -1,13 +1,16 @@
 //! Mistakes in a workflow's definition: never a value, never retried.
 
+use crate::record::keys::shown;
+
 /// A rule of the vocabulary was broken. The run fails at once with an error row that holds this
 /// text; user code cannot catch it, since the operation that found it never completes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
-    /// A key is empty or contains `$`, or a branch name contains `,`.
+    /// A key is empty, blank or too long, contains `$` or a null character, or a branch name contains `,`.
     #[error(
-        "{place}: the key {key:?} {problem}; keys name rows, so use letters, digits, `-`, `_`, `.`, `:`"
+        "{place}: the key {:?} {problem}; keys name rows, so use letters, digits, `-`, `_`, `.`, `:`",
+        shown(key)
     )]
     BadKey {
         place: String,

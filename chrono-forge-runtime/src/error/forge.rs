@@ -1,6 +1,7 @@
 //! Errors of the calls that surround workflows.
 
 use super::StoreError;
+use crate::record::keys::shown;
 use crate::record::{Namesake, RunState};
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
@@ -41,7 +42,7 @@ pub enum Error {
     },
 
     /// A run's key that cannot be used.
-    #[error("the key {key:?} {problem}")]
+    #[error("the key {:?} {problem}", shown(key))]
     BadKey { key: String, problem: &'static str },
 
     /// The arguments of an invocation cannot be stored.
@@ -258,6 +259,13 @@ pub enum ContextError {
         bytes: usize,
         limit: usize,
     },
+
+    /// No entry can have this key.
+    #[error(
+        "a context entry cannot have the key {:?}, which {problem}",
+        shown(key)
+    )]
+    BadKey { key: String, problem: &'static str },
 
     /// The value cannot be encoded as JSON.
     #[error("context entry {key:?} cannot be stored: {problem}")]

@@ -48,10 +48,8 @@ pub(super) async fn of_run(forge: &Forge, run: RunId) -> Result<Vec<Operation>, 
 
 fn operation(row: PendingRow, now: Timestamp) -> Operation {
     let notes = Notes::of_text(row.metadata.as_deref());
-    let (kind, key) = row
-        .step_name
-        .split_once('$')
-        .unwrap_or(("", &row.step_name));
+    let name = notes.name.as_ref().unwrap_or(&row.step_name);
+    let (kind, key) = name.split_once('$').unwrap_or(("", name));
     let executing_since = row
         .last_executed_at
         .filter(|_| row.is_held && notes.executing);

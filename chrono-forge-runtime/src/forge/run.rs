@@ -12,6 +12,7 @@ use crate::engine::host::Host;
 use crate::engine::hub::{Name, Settled, Watch};
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
+use crate::record::keys::short_name;
 use crate::record::{BRANCH, BlockedChild, Json, RunId, RunRow, RunState};
 
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
@@ -200,12 +201,19 @@ impl<T> Run<T> {
         spawn: &str,
     ) -> Result<Option<Run<W::Output>>, RunError> {
         let key = format!("{}${branch}${spawn}", self.key);
-        let (parent, record, wanted) = (self.id, format!("{BRANCH}{branch}"), key.clone());
-        let read = self
-            .forge
-            .host()
-            .read_for_user(move |store| store.child(parent, &record, W::NAME, &wanted));
-        let child = read.await.map_err(|error| self.host().explain(error))?;
+        let record = format!("{BRANCH}{branch}");
+        let short = short_name(&record);
+        // A long name is that of a row from before, or in a digest.
+        let mut child = None;
+        for record in [Some(record), short].into_iter().flatten() {
+            let (parent, wanted) = (self.id, key.clone());
+            let read = self
+                .forge
+                .host()
+                .read_for_user(move |store| store.child(parent, &record, W::NAME, &wanted));
+            let found = read.await.map_err(|error| self.host().explain(error))?;
+            child = child.or(found);
+        }
         if child.is_none() {
             // Either there is none or the run itself is gone.
             self.row().await?;

@@ -49,6 +49,29 @@
 //! # }
 //! ```
 //!
+//! # What may be a key
+//!
+//! A key says which operation, run or entry is meant, on every replay. Each kind has one limit, on every database, and it is
+//! checked before anything happens under the key:
+//!
+//! | key of | at most | may not contain |
+//! |---|---|---|
+//! | a run that is started | 512 bytes | `$` |
+//! | an operation (`step!`, `wait!`, `wait_until!`, `continue_if!`, `repeat!`) | 64 KiB | `$` |
+//! | a branch | 64 KiB | `$`, `,` |
+//! | a child: its parent's key, its branch, its spawn and its item | 8 KiB | in the name of the spawn: `$` |
+//! | an entry of the context | 8 KiB | |
+//! | a queue | 512 bytes | |
+//!
+//! None may be empty or blank, or contain the null character. A call answers [`Error::BadKey`](crate::Error::BadKey), a write
+//! to the context [`ContextError::BadKey`](crate::ContextError::BadKey), and a body fails with
+//! [`DefinitionError::BadKey`](crate::DefinitionError::BadKey) or
+//! [`DefinitionError::ChildKeyTooLong`](crate::DefinitionError::ChildKeyTooLong). A `merge!` may join any number of branches.
+//!
+//! A record is found by its kind and key (`step$charge`). Where these are longer than 1,000 bytes, its row is named by their
+//! SHA-256 (`step$#5db1..`), since no index holds more everywhere; [`Run::operations`](crate::Run::operations) tells the key
+//! all the same, and `retry().records([key])` takes it.
+//!
 //! # Concurrency replays exactly
 //!
 //! `join!`, `try_join!`, `select!`, `FuturesUnordered` over durable operations behave the same on every

@@ -32,6 +32,11 @@ impl History {
         Some(row)
     }
 
+    /// Whether there is a row of this name.
+    pub fn has(&self, step_name: &str) -> bool {
+        self.rows.contains_key(step_name)
+    }
+
     /// Puts a row back for another operation of its name.
     pub fn put_back(&mut self, mut row: RecordRow) {
         let name = std::mem::take(&mut row.step_name);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::engine::repeat::Repeat;
 use crate::error::DefinitionError;
+use crate::record::keys::{KeyOf, shown};
 use crate::record::{ErrorRow, Json, Notes, Record, RecordId, RecordRow, RecordState};
 
 /// An operation's place in its pass.
@@ -51,36 +52,33 @@ pub struct Place {
 }
 
 impl Place {
-    /// The row's `step_name`.
-    #[must_use]
-    pub fn step_name(&self) -> Arc<str> {
-        format!("{}${}", self.kind, self.key).into()
+    /// The row's name, but for a long key: see [`Ledger::name_of`](super::ledger::Ledger::name_of).
+    pub(super) fn full_name(&self) -> String {
+        format!("{}${}", self.kind, self.key)
     }
 
     /// Whether the key can be part of a row's name.
     pub(super) fn check_key(&self) -> Result<(), DefinitionError> {
-        let problem = if self.key.is_empty() {
-            "is empty"
-        } else if self.key.contains('$') {
-            "contains `$`, which separates the parts of a row's name"
-        } else if self.key.contains('\0') {
-            "contains the null character, which not every database can store"
-        } else if self.kind == "branch" && self.key.contains(',') {
-            "contains `,`, which separates branch names in a merge"
-        } else {
-            return Ok(());
+        let of = match self.kind {
+            "branch" => KeyOf::Branch,
+            // Made of the names of branches that are there.
+            "merge" => return Ok(()),
+            _ => KeyOf::Operation,
         };
-        Err(DefinitionError::BadKey {
-            place: self.to_string(),
-            key: self.key.clone(),
-            problem,
-        })
+        match of.problem(&self.key) {
+            None => Ok(()),
+            Some(problem) => Err(DefinitionError::BadKey {
+                place: self.to_string(),
+                key: self.key.clone(),
+                problem,
+            }),
+        }
     }
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}!({:?})", self.kind, self.key)
+        write!(f, "{}!({:?})", self.kind, shown(&self.key))
     }
 }
 

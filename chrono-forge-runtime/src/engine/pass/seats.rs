@@ -17,6 +17,7 @@ use super::repeat::{has_ticked, left_behind, tick_row};
 use super::spawn::Scope;
 use super::{Kind, OpId, Pass, Place};
 use crate::error::DefinitionError;
+use crate::record::keys::short_name;
 use crate::record::{Notes, Record, RecordRow, RecordState, Withdrawal};
 
 /// What became of a branch's children in this pass.
@@ -31,6 +32,12 @@ pub(super) enum Joined {
 }
 
 impl Pass {
+    /// The name of an operation's row.
+    #[must_use]
+    pub fn name_of(&self, place: &Place) -> Arc<str> {
+        self.ledger().name_of(place)
+    }
+
     /// The body dropped a join that it had never polled.
     pub fn give_up(&self, branches: &[String]) {
         let mut ledger = self.ledger();
@@ -41,11 +48,24 @@ impl Pass {
 }
 
 impl Ledger {
+    /// The name of an operation's row: its own, or a digest of it where no index can hold that. Rows from before there were
+    /// digests are found under their own.
+    pub(super) fn name_of(&self, place: &Place) -> Arc<str> {
+        let name = place.full_name();
+        let Some(short) = short_name(&name) else {
+            return name.into();
+        };
+        let is_known = self.history.has(&name)
+            || self.reached.contains(&*name)
+            || self.leaving.iter().any(|op| *op.step_name == *name);
+        if is_known { name.into() } else { short.into() }
+    }
+
     /// An operation's first poll: it never completes here, so that outcomes have one order.
     pub(super) fn register(&mut self, place: Place, kind: Kind) -> Result<OpId, DefinitionError> {
         place.check_key()?;
         self.check_surroundings(&place, &kind)?;
-        let step_name = place.step_name();
+        let step_name = self.name_of(&place);
         let block = self.block();
         self.check_owner(&place, self.of_blocks.get(&step_name), block.as_ref())?;
         if !self.reached.insert(Arc::clone(&step_name)) {
@@ -73,6 +93,9 @@ impl Ledger {
             self.of_blocks
                 .insert(Arc::clone(&step_name), branch.clone());
             notes.within = Some(branch);
+        }
+        if step_name.len() < place.key.len() {
+            notes.name = Some(place.full_name());
         }
         let operation = Operation {
             notes,
@@ -285,7 +308,7 @@ impl Ledger {
                 kind: "branch",
                 key: name.clone(),
             };
-            let step_name = place.step_name();
+            let step_name = self.name_of(&place);
             if self.branches.get(name) != Some(&Joined::GivenUp)
                 || self.ops.values().any(|op| is_under_way(op))
                 || !is_open(&step_name)

@@ -13,6 +13,7 @@ use super::{Kind, OpId, Pass, Place};
 use crate::definition::Definition;
 use crate::engine::panics;
 use crate::error::DefinitionError;
+use crate::record::keys::KeyOf;
 use crate::record::{ChildRow, Dispatch, Json, Level, Record, RecordRow};
 
 /// From this many children on a batch is not urgent, whoever dispatches it.
@@ -320,18 +321,13 @@ impl Ledger {
                 name: key.to_owned(),
             });
         };
-        let problem = if key.is_empty() {
-            "is empty"
-        } else if key.contains('$') {
-            "contains `$`, which separates the parts of a child's key"
-        } else if key.contains('\0') {
-            "contains the null character, which not every database can store"
-        } else if !scope.used.insert(key.to_owned()) {
-            return Err(DefinitionError::DuplicateKey {
-                place: place.to_string(),
-            });
-        } else {
-            return Ok(id);
+        let Some(problem) = KeyOf::Spawn.problem(key) else {
+            return match scope.used.insert(key.to_owned()) {
+                true => Ok(id),
+                false => Err(DefinitionError::DuplicateKey {
+                    place: place.to_string(),
+                }),
+            };
         };
         Err(DefinitionError::BadKey {
             place: place.to_string(),

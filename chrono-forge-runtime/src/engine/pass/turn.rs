@@ -244,12 +244,11 @@ impl Ledger {
         let names = branches
             .into_iter()
             .map(|key| {
-                Place {
+                let place = Place {
                     kind: "branch",
                     key,
-                }
-                .step_name()
-                .to_string()
+                };
+                self.name_of(&place).to_string()
             })
             .collect();
         Move::CheckMerge(id, names)

@@ -3,6 +3,7 @@
 use diesel::QueryResult;
 
 use super::arrivals::Now;
+use crate::record::keys::short_name;
 use crate::record::{RecordId, RecordState, RunId, RunState};
 use crate::store::Rearmed;
 
@@ -141,11 +142,14 @@ impl Tails {
 pub(in crate::store) fn candidates(names: &[String]) -> Vec<(i64, String)> {
     let mut candidates = Vec::new();
     for (nth, name) in (0_i64..).zip(names) {
-        if name.contains('$') {
-            candidates.push((nth, name.clone()));
-            continue;
-        }
-        candidates.extend(KINDS.map(|kind| (nth, format!("{kind}${name}"))));
+        let full: Vec<String> = match name.contains('$') {
+            true => vec![name.clone()],
+            false => KINDS.map(|kind| format!("{kind}${name}")).into(),
+        };
+        // A long name is that of a row from before, or in a digest.
+        let short = full.iter().filter_map(|name| short_name(name));
+        let short: Vec<String> = short.collect();
+        candidates.extend(full.into_iter().chain(short).map(|name| (nth, name)));
     }
     candidates
 }

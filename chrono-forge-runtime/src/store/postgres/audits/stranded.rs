@@ -21,7 +21,7 @@ FROM unnest(?) AS v (id)
 JOIN chrono_forge_execution_logs AS l ON l.id = v.id";
 
 /// A running parent may be about to record its merge, or hold a wake-up in memory: it is only told.
-/// Names are compared between commas, which no branch name contains.
+/// Names are compared between commas, which no branch name contains; a merge that is named by a digest waits for all.
 pub(super) const STRANDED: &str = "
 SELECT DISTINCT w.id, w.state
 FROM unnest(?) AS v (id)
@@ -32,7 +32,9 @@ CROSS JOIN LATERAL (
     SELECT count(*) FROM chrono_forge_execution_logs AS s
     WHERE s.workflow_id = w.id AND s.step_name >= 'branch$' AND s.step_name < 'branch%'
         AND (s.pending > 0 OR s.state <> 1)
-        AND strpos(',' || substr(l.step_name, 7) || ',', ',' || substr(s.step_name, 8) || ',') > 0
+        AND (starts_with(l.step_name, 'merge$#') OR strpos(
+            ',' || substr(l.step_name, 7) || ',', ',' || substr(s.step_name, 8) || ','
+        ) > 0)
 ) AS unfinished (branches)
 WHERE (w.state = 1 OR w.state = 0 AND (w.wake_at IS NULL OR w.wake_at > ?))
     AND l.state = 0 AND unfinished.branches = 0

@@ -18,7 +18,7 @@ FROM (VALUES {(?)}) AS v
 CROSS JOIN chrono_forge_execution_logs AS l ON l.id = v.column1";
 
 /// A running parent may be about to record its merge, or hold a wake-up in memory: it is only told.
-/// Names are compared between commas, which no branch name contains.
+/// Names are compared between commas, which no branch name contains; a merge that is named by a digest waits for all.
 pub(in crate::store::sqlite) const STRANDED: &str = "
 SELECT DISTINCT w.id, w.state
 FROM (VALUES {(?, ?)}) AS v
@@ -31,7 +31,9 @@ WHERE (+w.state = 1 OR +w.state = 0 AND (w.wake_at IS NULL OR +w.wake_at > v.col
         SELECT 1 FROM chrono_forge_execution_logs AS s
         WHERE s.workflow_id = w.id AND s.step_name >= 'branch$' AND s.step_name < 'branch%'
             AND (+s.pending > 0 OR +s.state <> 1)
-            AND instr(',' || substr(l.step_name, 7) || ',', ',' || substr(s.step_name, 8) || ',') > 0
+            AND (l.step_name GLOB 'merge$#*' OR instr(
+                ',' || substr(l.step_name, 7) || ',', ',' || substr(s.step_name, 8) || ','
+            ) > 0)
     )";
 
 /// Wakes the stranded parents of these branches.
