@@ -78,8 +78,10 @@ impl Context {
         change: impl FnOnce(Option<T>) -> T,
     ) -> Result<T, ContextError> {
         let value = change(decode(key, self.pass.context_base(key))?);
-        self.set(key, &value)?;
-        Ok(value)
+        let json = encode(key, &value)?;
+        let stored = codec::decode(&json).map_err(|problem| unstorable(key, problem))?;
+        self.write(Delta::from([(key.to_owned(), Some(json))]))?;
+        Ok(stored)
     }
 
     /// Removes an entry; answers whether there was one.
@@ -152,10 +154,9 @@ fn decode<T: DeserializeOwned>(key: &str, entry: Option<Json>) -> Result<Option<
 }
 
 fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextError> {
-    let json = codec::encode(value).map_err(|problem| ContextError::Unstorable {
-        key: key.to_owned(),
-        problem,
-    })?;
+    let json = codec::encode(value).map_err(|problem| unstorable(key, problem))?;
+    // The type that reads it is not known here, but no type reads that; nor would the whole context be read.
+    codec::check_depth(&json, 1).map_err(|problem| unstorable(key, problem))?;
     if json.len() > ENTRY_BYTES_MAX {
         return Err(ContextError::TooLarge {
             key: key.to_owned(),
@@ -164,4 +165,11 @@ fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextEr
         });
     }
     Ok(json)
+}
+
+fn unstorable(key: &str, problem: String) -> ContextError {
+    ContextError::Unstorable {
+        key: key.to_owned(),
+        problem,
+    }
 }
