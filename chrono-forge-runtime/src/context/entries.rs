@@ -66,9 +66,11 @@ impl Context {
 
     /// Replaces an entry by what `change` makes of it, and answers the new value.
     ///
-    /// Of steps that run beside each other and update one entry, each counts: an attempt that ends
-    /// after another operation has changed what it had read fails with [`ContextError::Changed`],
-    /// writes nothing, and is tried again by its step's policy.
+    /// Of operations that run beside each other and update one entry, each counts: an attempt (of a
+    /// step, a condition, a block, a tick) that ends after another operation has changed what it had
+    /// read fails with [`ContextError::Changed`], writes nothing, and is tried again by its policy. So
+    /// does one that ends while a block or a repeat which is not over has written the entry. What
+    /// the body itself writes is never refused.
     ///
     /// # Errors
     /// As [`Context::get`] and [`Context::set`].
