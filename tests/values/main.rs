@@ -7,10 +7,12 @@
 )]
 
 mod cases;
+mod failures;
 mod kinds;
 mod model;
 mod moves;
 mod places;
+mod said;
 mod shapes;
 mod shelf;
 mod stays;

@@ -67,7 +67,7 @@ impl Tour {
         }
     }
 
-    fn look(&self, is_second: bool) -> Look {
+    pub(crate) fn look(&self, is_second: bool) -> Look {
         match is_second == self.from_file {
             true => self.database.look(),
             false => Looker::Sqlite(self.file.clone()).look(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kinds::{Kind, Shaped, read_as};
 use crate::model::told;
+use crate::said::Said;
 
 /// Shared by all engines of a case.
 #[derive(Clone)]
@@ -13,6 +14,7 @@ pub(crate) struct Shelf(Arc<Inner>);
 
 struct Inner {
     values: Vec<Shaped>,
+    failures: Vec<Said>,
     /// By the run's key.
     seen: Mutex<BTreeMap<String, Vec<String>>>,
     is_held: AtomicBool,
@@ -20,11 +22,24 @@ struct Inner {
 
 impl Shelf {
     pub(crate) fn new(values: Vec<Shaped>) -> Self {
+        Self::of(values, Vec::new())
+    }
+
+    pub(crate) fn of_failures(failures: Vec<Said>) -> Self {
+        Self::of(Vec::new(), failures)
+    }
+
+    fn of(values: Vec<Shaped>, failures: Vec<Said>) -> Self {
         Self(Arc::new(Inner {
             values,
+            failures,
             seen: Mutex::default(),
             is_held: AtomicBool::new(true),
         }))
+    }
+
+    pub(crate) fn failures(&self) -> &[Said] {
+        &self.0.failures
     }
 
     pub(crate) fn values(&self) -> &[Shaped] {
