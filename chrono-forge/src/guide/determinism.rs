@@ -79,4 +79,5 @@
 //! token of a source may lose whitespace.
 //!
 //! The text of an error ([`StepError::message`](crate::StepError), its row) is cut at 64 KiB, and
-//! the null character in it is replaced by U+FFFD, before the body sees it.
+//! the null character in it is replaced by U+FFFD, before the body sees it. Its class, the name of a
+//! type, is cut at 1 KiB.
