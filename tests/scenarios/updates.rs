@@ -27,7 +27,11 @@ async fn counts(cx: &Context) -> Result<()> {
 async fn in_block(cx: &Context, name: &str, polls: u32) -> Result<()> {
     branch!("{name}", automerge = true, {
         step!("in {name}", retry = again(), counts(cx)).await?;
-        step!("after {name}", { Ok(waits(polls).await) }).await?;
+        step!("after {name}", {
+            waits(polls).await;
+            Ok(())
+        })
+        .await?;
     })
     .await?;
     Ok(())

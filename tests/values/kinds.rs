@@ -219,21 +219,10 @@ fn floats() -> impl Strategy<Value = f64> {
 }
 
 fn singles() -> impl Strategy<Value = f32> {
-    use proptest::num::f32;
-    let classes = f32::NORMAL | f32::SUBNORMAL | f32::ZERO | f32::POSITIVE | f32::NEGATIVE;
-    let told = [
-        0.1,
-        f32_max(),
-        -0.0,
-        1e-45,
-        std::f32::consts::PI,
-        std::f32::NAN,
-    ];
+    use proptest::num::f32 as any;
+    let classes = any::NORMAL | any::SUBNORMAL | any::ZERO | any::POSITIVE | any::NEGATIVE;
+    let told = [0.1, f32::MAX, -0.0, 1e-45, std::f32::consts::PI, f32::NAN];
     prop_oneof![8 => classes, 1 => proptest::sample::select(told.to_vec())]
-}
-
-const fn f32_max() -> f32 {
-    f32::MAX
 }
 
 fn characters() -> impl Strategy<Value = char> {
