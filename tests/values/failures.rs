@@ -13,7 +13,7 @@ use crate::said::{self, Said};
 use crate::shelf::Shelf;
 
 /// How many cases are drawn, unless the environment says so; each has up to a dozen failures.
-const CASES: u32 = 4;
+const CASES: u32 = 3;
 
 /// Passes that each run has.
 const PASSES: usize = 3;

@@ -15,7 +15,7 @@ use crate::places::*;
 use crate::shelf::Shelf;
 
 /// How many cases are drawn, unless the environment says so; each has dozens of values.
-const CASES: u32 = 4;
+const CASES: u32 = 3;
 
 /// Passes that each run has.
 const PASSES: usize = 3;
