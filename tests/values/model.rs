@@ -69,7 +69,7 @@ pub(crate) fn fate_of_entry(value: &Shaped) -> Fate {
 pub(crate) fn fate_of_token(value: &Shaped) -> Fate {
     match serde_json::to_string(value).as_deref() {
         Ok("null") => Fate::Refused,
-        _ => fate_within(value, usize::MAX),
+        _ => fate_within(value, VALUE_BYTES_MAX - "{\"token\":,\"n\":1}".len()),
     }
 }
 
