@@ -1,4 +1,5 @@
-//! Operations beside each other that update one entry: each counts, or the later one says that it does not.
+//! Operations beside each other that update one entry: each counts, or the later one says that it
+//! does not.
 
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};

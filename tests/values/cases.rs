@@ -6,8 +6,8 @@ use std::future::Future;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-/// Runs so many random cases (or as many as `PROPTEST_CASES` says), each on a runtime of its own, and fails
-/// with the smallest one that does.
+/// Runs so many random cases (or as many as `PROPTEST_CASES` says), each on a runtime of its own,
+/// and fails with the smallest one that does.
 pub(crate) fn cases<T: Debug, F: Future<Output = ()>>(
     count: u32,
     values: impl Strategy<Value = T>,

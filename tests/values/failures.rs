@@ -1,4 +1,5 @@
-//! The text of a failure is one text: for the body in each pass, in its record, in its row, in both databases.
+//! The text of a failure is one text: for the body in each pass, in its record, in its row, in both
+//! databases.
 
 use chrono_forge::OnError;
 use chrono_forge::prelude::*;
@@ -79,7 +80,8 @@ async fn check(backend: Backend, from_file: bool, failures: Vec<Said>) {
         assert!(is_right, "{said:?}: {}", difference(&text, &seen));
         for is_second in [false, true] {
             let rows = messages(&tour, is_second, &key);
-            // Of each operation a record and a row of its error, of the tick one row more; at last the body's.
+            // Of each operation a record and a row of its error, of the tick one row more; at last
+            // the body's.
             let times = 2 * ROWS.len() + 1 + usize::from(is_second);
             let is_right = rows.len() == times && rows.iter().all(|it| *it == text);
             assert!(is_right, "{said:?}: {}", difference(&text, &rows));

@@ -1,5 +1,5 @@
-//! Random values through every place that stores one: each reads back equal, on every pass and on the other
-//! database, or is refused by name.
+//! Random values through every place that stores one: each reads back equal, on every pass and on
+//! the other database, or is refused by name.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! One workflow a place: it stores a value there and tells what it is given back, in each of three passes.
+//! One workflow a place: it stores a value there and tells what it is given back, in each of three
+//! passes.
 
 use chrono_forge::ContextError;
 use chrono_forge::prelude::*;

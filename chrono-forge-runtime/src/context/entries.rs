@@ -157,7 +157,8 @@ fn decode<T: DeserializeOwned>(key: &str, entry: Option<Json>) -> Result<Option<
 
 fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextError> {
     let json = codec::encode(value).map_err(|problem| unstorable(key, problem))?;
-    // The type that reads it is not known here, but no type reads that; nor would the whole context be read.
+    // The type that reads it is not known here, but no type reads that; nor would the whole context
+    // be read.
     codec::check_depth(&json, 1).map_err(|problem| unstorable(key, problem))?;
     if json.len() > ENTRY_BYTES_MAX {
         return Err(ContextError::TooLarge {

@@ -78,8 +78,9 @@ where
     Option::deserialize(deserializer)
 }
 
-/// The token as it reads back from the database, so that who fetches behind it is given the same by this
-/// pass as by one that goes on from there. One that does not read back stays, and its cursor is refused.
+/// The token as it reads back from the database, so that who fetches behind it is given the same by
+/// this pass as by one that goes on from there. One that does not read back stays, and its cursor
+/// is refused.
 fn as_stored<T: Serialize + DeserializeOwned>(token: T) -> T {
     let stored = codec::encode(&token).and_then(|json| codec::decode(&json));
     stored.unwrap_or(token)
