@@ -60,5 +60,7 @@ mod steps;
 mod streams;
 mod unlock;
 mod unserved;
+mod updates;
 mod waits;
 mod workflow_retry;
+mod writes;

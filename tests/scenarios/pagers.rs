@@ -222,3 +222,39 @@ async fn the_cursor_of_another_kind_of_source_is_not_taken_for_an_end(world: &Wo
     let told = &world.rows().errors("p")[0].message;
     assert!(told.contains("cursor") && told.contains("token"), "{told}");
 }
+
+/// A token of which a part is not stored.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Marked {
+    page: u32,
+    #[serde(skip)]
+    hint: u32,
+}
+
+#[workflow]
+async fn marked(probe: State<Probe>) -> Result<()> {
+    branch!("grp", automerge = true, {
+        let fetch = async |token: Option<Marked>| {
+            let page = token.as_ref().map_or(0, |token| token.page);
+            if let Some(Marked { page, hint }) = token {
+                probe.note(format!("page {page}, hint {hint}"));
+            }
+            let next = Marked {
+                page: page + 1,
+                hint: 7,
+            };
+            Ok((vec![1], (page < 2).then_some(next)))
+        };
+        spawn_each!("n", pages(fetch), |n| paged_leaf(n))
+    })
+    .await?;
+    Ok(())
+}
+
+#[scenario]
+async fn a_pager_is_given_its_token_as_it_was_stored_by_the_first_pass_too(world: &World) {
+    let forge = world.forge([marked::NAME, paged_leaf::NAME]).await;
+    let run = forge.start("p", marked()).await.unwrap();
+    run.result().await.unwrap();
+    assert_eq!(world.probe.log(), ["page 1, hint 0", "page 2, hint 0"]);
+}

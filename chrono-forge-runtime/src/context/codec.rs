@@ -20,6 +20,39 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
     Ok(text.into())
 }
 
+/// Levels of arrays and objects within each other that are read.
+const DEPTH_MAX: usize = 127;
+
+/// Refuses text that nests too deeply to be read, also where it stands in so many others.
+pub fn check_depth(json: &str, within: usize) -> Result<(), String> {
+    let limit = DEPTH_MAX - within;
+    match depth(json) <= limit {
+        true => Ok(()),
+        false => Err(format!(
+            "it nests deeper than {limit} levels, which does not read back"
+        )),
+    }
+}
+
+/// How many arrays and objects stand within each other, at most.
+fn depth(json: &str) -> usize {
+    let (mut open, mut deepest, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b']' | b'}' if !is_text => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Decodes stored text.
 pub fn decode<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
@@ -100,6 +133,18 @@ mod tests {
             error.contains("OneWay") && error.contains("step!(\"x\")"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_read_is_told_by_its_text() {
+        assert_eq!(depth(r#"{"a[{":["\"[[",{}],"b":1}"#), 3);
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for levels in 120..135 {
+            let reads = decode::<serde_json::Value>(&nested(levels)).is_ok();
+            let is_told = check_depth(&nested(levels), 0).is_err();
+            assert_eq!(reads, !is_told, "{levels}");
+        }
+        assert!(check_depth(&nested(DEPTH_MAX), 1).is_err());
     }
 
     #[test]

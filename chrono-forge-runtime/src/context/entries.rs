@@ -68,9 +68,11 @@ impl Context {
 
     /// Replaces an entry by what `change` makes of it, and answers the new value.
     ///
-    /// Of steps that run beside each other and update one entry, each counts: an attempt that ends
-    /// after another operation has changed what it had read fails with [`ContextError::Changed`],
-    /// writes nothing, and is tried again by its step's policy.
+    /// Of operations that run beside each other and update one entry, each counts: an attempt (of a
+    /// step, a condition, a block, a tick) that ends after another operation has changed what it had
+    /// read fails with [`ContextError::Changed`], writes nothing, and is tried again by its policy. So
+    /// does one that ends while a block or a repeat which is not over has written the entry. What
+    /// the body itself writes is never refused.
     ///
     /// # Errors
     /// As [`Context::get`] and [`Context::set`].
@@ -80,8 +82,10 @@ impl Context {
         change: impl FnOnce(Option<T>) -> T,
     ) -> Result<T, ContextError> {
         let value = change(decode(key, self.pass.context_base(key))?);
-        self.set(key, &value)?;
-        Ok(value)
+        let json = encode(key, &value)?;
+        let stored = codec::decode(&json).map_err(|problem| unstorable(key, problem))?;
+        self.write(Delta::from([(key.to_owned(), Some(json))]))?;
+        Ok(stored)
     }
 
     /// Removes an entry; answers whether there was one.
@@ -160,10 +164,10 @@ fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextEr
             problem,
         });
     }
-    let json = codec::encode(value).map_err(|problem| ContextError::Unstorable {
-        key: key.to_owned(),
-        problem,
-    })?;
+    let json = codec::encode(value).map_err(|problem| unstorable(key, problem))?;
+    // The type that reads it is not known here, but no type reads that; nor would the whole context
+    // be read.
+    codec::check_depth(&json, 1).map_err(|problem| unstorable(key, problem))?;
     if json.len() > ENTRY_BYTES_MAX {
         return Err(ContextError::TooLarge {
             key: key.to_owned(),
@@ -172,4 +176,11 @@ fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Json, ContextEr
         });
     }
     Ok(json)
+}
+
+fn unstorable(key: &str, problem: String) -> ContextError {
+    ContextError::Unstorable {
+        key: key.to_owned(),
+        problem,
+    }
 }

@@ -72,7 +72,7 @@ pub struct Invocation<T> {
 
 impl<T> Invocation<T> {
     /// The same invocation with its output as a JSON value, so that workflows of different outputs
-    /// fit in one `spawn_each!`.
+    /// fit in one `spawn_each!`. Such a value holds an integer beyond 64 bits as a float.
     pub fn erase(self) -> Invocation<serde_json::Value> {
         Invocation {
             definition: self.definition,

@@ -78,6 +78,14 @@ where
     Option::deserialize(deserializer)
 }
 
+/// The token as it reads back from the database, so that who fetches behind it is given the same by
+/// this pass as by one that goes on from there. One that does not read back stays, and its cursor
+/// is refused.
+fn as_stored<T: Serialize + DeserializeOwned>(token: T) -> T {
+    let stored = codec::encode(&token).and_then(|json| codec::decode(&json));
+    stored.unwrap_or(token)
+}
+
 /// The cursor, whose token was checked to read back as one: `null` would stand for the place where there
 /// is none, at the start or at the end, and items would be dispatched twice or not at all.
 fn encode_behind<T>(token: Option<&T>, cursor: &impl Serialize) -> Result<Json, BadCursor>
@@ -95,7 +103,10 @@ where
         }
         codec::decode::<T>(&json).map_err(bad)?;
     }
-    codec::encode(cursor).map_err(bad)
+    let cursor = codec::encode(cursor).map_err(bad)?;
+    // It stands one level deeper there than alone.
+    codec::check_depth(&cursor, 0).map_err(bad)?;
+    Ok(cursor)
 }
 
 /// What stands as the source of a `spawn_each!`: anything that iterates, a [`Keyset`], [`pages`] or [`stream`].

@@ -16,6 +16,7 @@ use super::{Context, Key};
 use crate::engine::pass::{self, OpId, Pass, Place};
 use crate::engine::reading::Reading;
 use crate::error::DefinitionError;
+use crate::record::Json;
 use crate::record::keys::CHILD_KEY_BYTES_MAX;
 
 /// Children of one `spawn_each!` batch, at most.
@@ -144,9 +145,9 @@ where
             left = all - place - 1;
         }
         let left = if items.len() > 0 { left } else { 0 };
-        let cursor = match source.cursor(index, left) {
+        let cursor = match checked_cursor(pass, &key, &source, (index, left)) {
             Ok(cursor) => cursor,
-            Err(bad) => broken(pass, unstorable(&key, bad)).await,
+            Err(error) => broken(pass, error).await,
         };
         barrier(pass).await;
         pass.dispatch(branch, Some((&key.0, cursor)), children);
@@ -174,9 +175,26 @@ fn resume<S: Source>(
     Ok(index)
 }
 
+/// What is stored to go on behind the batch, if it can be.
+fn checked_cursor<S: Source>(
+    pass: &Pass,
+    key: &Key,
+    source: &S,
+    (index, left): (u64, usize),
+) -> Result<Json, DefinitionError> {
+    let cursor = source.cursor(index, left);
+    let cursor = cursor.map_err(|bad| unstorable(key, bad))?;
+    pass.check_size(|| cursor_of(key), &cursor)?;
+    Ok(cursor)
+}
+
+fn cursor_of(key: &Key) -> String {
+    format!("the cursor of spawn_each!({:?})", key.0)
+}
+
 fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
     DefinitionError::Unstorable {
-        place: format!("the cursor of spawn_each!({:?})", key.0),
+        place: cursor_of(key),
         type_name,
         problem,
     }
@@ -184,7 +202,7 @@ fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> Definit
 
 fn undecodable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
     DefinitionError::Undecodable {
-        place: format!("the cursor of spawn_each!({:?})", key.0),
+        place: cursor_of(key),
         type_name,
         problem,
     }

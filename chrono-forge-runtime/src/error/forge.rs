@@ -277,8 +277,8 @@ pub enum ContextError {
     )]
     Full { bytes: usize, limit: usize },
 
-    /// Another operation has changed the entry since this attempt read it to update it. The attempt
-    /// is tried again by its policy.
+    /// Another operation has changed the entry since this attempt read it to update it, or a block or
+    /// a repeat that is not over has written it. The attempt is tried again by its policy.
     #[error(
         "context entry {key:?} was changed by another operation while this attempt updated it; the attempt counts for nothing and is tried again"
     )]

@@ -87,13 +87,20 @@
 //! The body always receives what was decoded from the stored JSON, on the first pass too. Floats
 //! come back bit by bit, integers of any width, and an entry of the context whose value is `null`
 //! is an entry. What JSON cannot tell apart is refused at once, and the error names the type:
-//! `Some` around what is written `null` (`Some(None)`, `Some(())`, `Some(f64::NAN)`: use an enum
-//! that names the cases), a bare NaN, a map with keys that are no strings, a type whose two serde
-//! directions disagree. For bytes use `serde_bytes` or base64.
+//! `Some` around what is written `null` (`Some(None)`, `Some(())`: use an enum that names the
+//! cases), NaN and the infinities wherever they stand, a map whose keys are neither strings nor
+//! plain numbers, characters, truths or unit variants, more than about 126 levels within each
+//! other, a type whose two serde directions disagree. Behind `#[serde(tag)]`, `untagged` and
+//! `flatten` serde itself reads no integer beyond 64 bits and no number as a map's key: such a
+//! value is refused, too. [`Context::set`](crate::Context::set), which does not know as what an
+//! entry will be read, tells that when it is. For bytes use `serde_bytes` or base64.
 //!
-//! Three things come back as another value, and the body sees that one from the first pass on: a
+//! Some things come back as another value, and the body sees that one from the first pass on: a
 //! field with `#[serde(skip)]` has its default, a value of an `#[serde(untagged)]` enum is the
-//! first variant that its text fits, and a `HashMap` or a `HashSet` has another order.
+//! first variant that its text fits, an `Option` under `#[serde(flatten)]` is `Some` where its
+//! fields may all be absent, and a `HashMap` or a `HashSet` has another order. Raw JSON in the
+//! token of a source may lose whitespace.
 //!
 //! The text of an error ([`StepError::message`](crate::StepError), its row) is cut at 64 KiB, and
-//! the null character in it is replaced by U+FFFD, before the body sees it.
+//! the null character in it is replaced by U+FFFD, before the body sees it. Its class, the name of a
+//! type, is cut at 1 KiB.

@@ -70,9 +70,11 @@
 //! - The context: with the step that wrote it; what the body itself wrote is said again by every
 //!   replay. One rule says what counts: the writes of the attempt whose outcome the body receives,
 //!   be it a value or the failure with which the step gives up, and those of a tick that is over.
-//!   An attempt that will be tried again and a condition that was false leave nothing. Of two steps
-//!   beside each other that [`Context::update`](crate::Context::update) one entry, the later one to
-//!   end is tried again. Destructors that run when an attempt is cut off (by its timeout, a race
+//!   An attempt that will be tried again, a tick that gives up and a condition that was false, even
+//!   at its deadline, leave nothing. Of two operations beside each other that
+//!   [`Context::update`](crate::Context::update) one entry, the later one to end is tried again, and
+//!   writes nothing if it is not. What a block or a repeat has written is the context's once that is
+//!   over: until then an update of the same entry beside it fails. Destructors that run when an attempt is cut off (by its timeout, a race
 //!   that it loses, a park) write as the attempt does, and what they write goes with it; what the
 //!   body's own write when it parks is not kept.
 //! - A run's output: before `result()` gives it.

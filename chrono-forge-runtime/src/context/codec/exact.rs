@@ -1,14 +1,15 @@
-//! An encoder that refuses what JSON cannot tell apart: `Some` around what is `null`.
+//! An encoder that refuses what JSON cannot tell apart: `Some` around what is `null`, and floats
+//! that are not finite.
 //!
-//! `Some(None)`, `Some(())` and `Some(f64::NAN)` are all written `null`, which reads back as
-//! `None`: the body would go another way when it replays. Everything else goes on to the serializer
-//! below as it is, in one pass.
+//! `Some(None)`, `Some(())` and `f64::NAN` are all written `null`, which reads back as `None`, as
+//! another variant, or not at all: the body would go another way when it replays. Everything else
+//! goes on to the serializer below as it is, in one pass.
 
 mod compound;
 
 use std::fmt::Display;
 
-use serde::ser::{Serialize, Serializer};
+use serde::ser::{Error, Serialize, Serializer};
 
 use compound::Compound;
 
@@ -39,16 +40,18 @@ impl<S: Serializer> Exact<S> {
         }
     }
 
+    /// The serializer for a float.
     fn float(self, is_finite: bool) -> Result<S, S::Error> {
-        if is_finite {
-            Ok(self.below)
-        } else {
-            self.null()
+        match is_finite {
+            true => Ok(self.below),
+            false => Err(S::Error::custom(
+                "NaN and the infinities have no JSON; use an `Option`, or an enum of your own that names the cases",
+            )),
         }
     }
 }
 
-fn some_of_null<E: serde::ser::Error>() -> E {
+fn some_of_null<E: Error>() -> E {
     E::custom(
         "`Some` is around a value that JSON writes as `null`, as in `Some(None)` or `Some(())`, and would read back as \
          `None`; use an enum of your own that names the cases",
@@ -238,7 +241,7 @@ impl<S: Serializer> Serializer for Exact<S> {
 }
 
 /// Refuses raw JSON that is `null`.
-fn check_raw<T: Serialize + ?Sized, E: serde::ser::Error>(text: &T) -> Result<(), E> {
+fn check_raw<T: Serialize + ?Sized, E: Error>(text: &T) -> Result<(), E> {
     match serde_json::to_value(text) {
         Ok(serde_json::Value::String(text)) if text.trim() == "null" => Err(some_of_null()),
         Ok(_) => Ok(()),

@@ -7,7 +7,7 @@ use std::vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{BadCursor, Batch, IntoSource, Source, decode, encode_behind, present};
+use super::{BadCursor, Batch, IntoSource, Source, as_stored, decode, encode_behind, present};
 use crate::record::Json;
 
 /// An async pager; see [`pages`].
@@ -121,7 +121,7 @@ where
     }
 }
 
-impl<F: Fetch<T>, T: Clone> PagedItems<F, T> {
+impl<F: Fetch<T>, T: Serialize + DeserializeOwned + Clone> PagedItems<F, T> {
     /// The next `of` items of a page that was fetched; goes on to the next page behind its end.
     fn take(&mut self, mut page: Rest<F::Item, T>, of: usize) -> Batch<F::Item> {
         let items = page.items.by_ref().take(of);
@@ -133,7 +133,7 @@ impl<F: Fetch<T>, T: Clone> PagedItems<F, T> {
         } else {
             self.at = 0;
             self.is_exhausted = page.next.is_none();
-            self.token = page.next;
+            self.token = page.next.map(as_stored);
         }
         Batch {
             items,

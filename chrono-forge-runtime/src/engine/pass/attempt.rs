@@ -160,9 +160,14 @@ impl Ledger {
 
     fn fail(&mut self, id: OpId, failure: Failure, delay: Option<Duration>, now: Timestamp) {
         let context = self.context_snapshot(id);
+        let came_too_late = self.changed_entry(id).is_some();
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
+        if came_too_late {
+            // What it made of an entry that has changed does not count, whatever it failed of.
+            op.end_attempt();
+        }
         // At its deadline a condition was looked at for the last time, whatever came of it.
         let is_over = op.deadline().is_some_and(|deadline| deadline <= now);
         let delay = delay.filter(|_| !is_over);
@@ -220,12 +225,12 @@ impl Ledger {
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
+        // What a condition writes to the context belongs to the evaluation that completes it.
+        op.end_attempt();
         if op.deadline().is_some_and(|deadline| deadline <= now) {
             let message = format!("{} was still false at its deadline", op.place);
             return self.fail(id, Failure::timeout(message), None, now);
         }
-        // What a condition writes to the context belongs to the evaluation that completes it.
-        op.end_attempt();
         if matches!(&op.phase, Phase::Executing(execution) if execution.again) {
             op.phase = Phase::Fresh;
             self.fresh.push_back(id);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::delta::object;
 use super::ledger::{Delta, Ledger};
 use super::operation::{Operation, Phase};
-use super::{OpId, Pass};
+use super::{Kind, OpId, Pass};
 use crate::record::Json;
 
 /// Bytes of values that the snapshot of an error row keeps.
@@ -45,9 +45,7 @@ impl Pass {
             return None;
         }
         let mut ledger = self.ledger();
-        let op = ledger.ops.get(&id)?;
-        let is_changed = |(key, base): &(&String, &Option<Json>)| ledger.outside(op, key) != **base;
-        let changed = op.bases.iter().find(is_changed)?.0.clone();
+        let changed = ledger.changed_entry(id)?;
         ledger.ops.get_mut(&id)?.end_attempt();
         Some(changed)
     }
@@ -126,6 +124,44 @@ impl Ledger {
             }
         });
         ended.map_or_else(|| self.entry(op.within, key), Clone::clone)
+    }
+
+    /// An entry that the attempt has made something of, and that is another one by now, or will be.
+    pub(super) fn changed_entry(&self, id: OpId) -> Option<String> {
+        let op = self.ops.get(&id)?;
+        let is_changed = |(key, base): &(&String, &Option<Json>)| {
+            self.outside(op, key) != **base || self.is_written_apart(id, key)
+        };
+        op.bases.iter().find(is_changed).map(|(key, _)| key.clone())
+    }
+
+    /// Whether the entry was written where this operation does not see it: by an operation that has
+    /// ended elsewhere and is not delivered yet, by a block or a repeat that is not over. Their entry
+    /// becomes the context's, and what others have made of the older one would be lost.
+    fn is_written_apart(&self, id: OpId, key: &str) -> bool {
+        let is_apart = |other: OpId| !self.stands_in(id, other) && !self.stands_in(other, id);
+        let has_written = |op: &Operation| {
+            let written = match (&op.phase, &op.kind) {
+                (Phase::Done(live), _) => Some(&live.context),
+                (_, Kind::Branch) => Some(&op.context),
+                _ => None,
+            };
+            op.kept.contains_key(key) || written.is_some_and(|written| written.contains_key(key))
+        };
+        let mut others = self.ops.iter();
+        others.any(|(other, op)| has_written(op) && is_apart(*other))
+    }
+
+    /// Whether an operation is this one, or stands in its block.
+    fn stands_in(&self, inner: OpId, outer: OpId) -> bool {
+        let mut at = Some(inner);
+        while let Some(id) = at {
+            if id == outer {
+                return true;
+            }
+            at = self.ops.get(&id).and_then(|op| op.within);
+        }
+        false
     }
 
     pub(super) fn apply_delta(&mut self, delta: Delta) {

@@ -17,6 +17,9 @@ const BACKTRACE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a message that are kept.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of a class that are kept: the name of a type that is made of others has no bound.
+const CLASS_BYTES_MAX: usize = 1 << 10;
+
 /// Stands for the null character.
 const REPLACED: &str = "\u{fffd}";
 
@@ -39,7 +42,7 @@ impl Failure {
     /// Of an error; `class` is the name of its static type.
     fn of(error: &anyhow::Error, class: &'static str) -> Self {
         Self {
-            class: class.to_owned(),
+            class: bounded(class, CLASS_BYTES_MAX),
             message: message(format_args!("{error:#}")),
             backtrace: bounded_text(error.backtrace()),
             is_timeout: false,
@@ -101,7 +104,7 @@ impl Failure {
     #[must_use]
     pub fn lent(mut self, class: Option<&'static str>) -> Self {
         if let Some(class) = class.filter(|_| self.class == ERASED) {
-            class.clone_into(&mut self.class);
+            self.class = bounded(class, CLASS_BYTES_MAX);
         }
         self
     }
@@ -189,33 +192,50 @@ impl From<Failure> for Thrown {
     }
 }
 
-/// The text of a message as it is kept: cut at its bound between two characters, and with a
-/// replacement for the null character, which PostgreSQL cannot store. What is beyond the bound is
-/// not even formatted.
+/// The text of a message as it is kept.
 fn message(text: impl Display) -> String {
-    let mut kept = Message(String::new());
-    match write!(kept, "{text}") {
-        Ok(()) => kept.0,
-        // It is full, or the text itself could not be told, of which the beginning was.
-        Err(fmt::Error) => kept.0 + CUT,
+    bounded(text, MESSAGE_BYTES_MAX)
+}
+
+/// A text, cut at its bound between two characters, and with a replacement for the null character,
+/// which PostgreSQL cannot store. What is beyond the bound is not even formatted.
+fn bounded(text: impl Display, bytes_max: usize) -> String {
+    let mut kept = Bounded {
+        text: String::new(),
+        room: bytes_max - CUT.len(),
+        is_cut: false,
+    };
+    let is_told = write!(kept, "{text}").is_ok();
+    // Where the text itself could not be told, its beginning was.
+    match is_told && !kept.is_cut {
+        true => kept.text,
+        false => kept.text + CUT,
     }
 }
 
-struct Message(String);
+struct Bounded {
+    text: String,
+    room: usize,
+    /// Nothing follows, also of one whose code goes on though it was told that there is no room.
+    is_cut: bool,
+}
 
-impl fmt::Write for Message {
+impl fmt::Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.is_cut {
+            return Err(fmt::Error);
+        }
         let text = match text.contains('\0') {
             true => &text.replace('\0', REPLACED),
             false => text,
         };
-        let left = MESSAGE_BYTES_MAX - CUT.len() - self.0.len();
-        let fits = text.floor_char_boundary(left);
-        self.0.push_str(&text[..fits]);
-        if fits < text.len() {
-            return Err(fmt::Error);
+        let fits = text.floor_char_boundary(self.room - self.text.len());
+        self.text.push_str(&text[..fits]);
+        self.is_cut = fits < text.len();
+        match self.is_cut {
+            true => Err(fmt::Error),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -250,6 +270,33 @@ mod tests {
         let unlent = Thrown::typed(anyhow::anyhow!("a")).failure.lent(None);
         assert_eq!(unlent.class, ERASED);
         assert_eq!(ERASED, std::any::type_name::<anyhow::Error>());
+    }
+
+    #[test]
+    fn a_class_has_a_bound() {
+        struct Twice<T>(std::marker::PhantomData<T>);
+        type Eight<T> = Twice<Twice<Twice<T>>>;
+        type Long = Eight<Eight<Eight<Eight<Eight<Eight<u8>>>>>>;
+        let long = std::any::type_name::<Long>();
+        assert!(long.len() > CLASS_BYTES_MAX, "{}", long.len());
+        let class = Failure::of(&anyhow::anyhow!(""), long).class;
+        assert_eq!(class.len(), CLASS_BYTES_MAX);
+        let erased = Failure::of(&anyhow::anyhow!(""), ERASED);
+        assert_eq!(erased.lent(Some(long)).class, class);
+    }
+
+    #[test]
+    fn nothing_follows_a_cut_even_if_the_text_does_not_listen() {
+        struct Deaf;
+        impl Display for Deaf {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let _ = f.write_str(&"x".repeat(MESSAGE_BYTES_MAX - CUT.len() - 1));
+                let _ = f.write_str("é");
+                let _ = f.write_str("y");
+                Ok(())
+            }
+        }
+        assert!(message(Deaf).ends_with("x.."));
     }
 
     #[test]

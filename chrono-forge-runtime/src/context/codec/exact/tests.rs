@@ -36,8 +36,6 @@ fn some_around_what_is_null_is_refused_wherever_it_is() {
         refused(&Some(Unit)),
         refused(&Some(Wrapped(Wrapped(None::<u32>)))),
         refused(&Some(Some(None::<u32>))),
-        refused(&Some(f64::NAN)),
-        refused(&Some(f32::INFINITY)),
         refused(&Some(serde_json::Value::Null)),
         refused(&Some(raw("null"))),
         refused(&[Some(Some(1)), Some(None)]),
@@ -54,6 +52,21 @@ fn some_around_what_is_null_is_refused_wherever_it_is() {
 }
 
 #[test]
+fn a_float_that_is_not_finite_is_refused_wherever_it_is() {
+    let all = [
+        refused(&f64::NAN),
+        refused(&Some(f64::NAN)),
+        refused(&Some(f32::INFINITY)),
+        refused(&[1.0, f64::NEG_INFINITY]),
+        refused(&Wrapped(Wrapped(f32::NAN))),
+        refused(&BTreeMap::from([("k", f64::INFINITY)])),
+    ];
+    for problem in all {
+        assert!(problem.contains("have no JSON"), "{problem}");
+    }
+}
+
+#[test]
 fn everything_else_is_written_as_serde_json_writes_it() {
     fn same<T: Serialize>(value: &T) {
         let text = serde_json::to_string(value).unwrap();
@@ -63,7 +76,6 @@ fn everything_else_is_written_as_serde_json_writes_it() {
     same(&Some(Some(1)));
     same(&());
     same(&Unit);
-    same(&f64::NAN);
     same(&Wrapped(Some(Wrapped("text"))));
     same(&(1_u8, -2_i64, u128::MAX, 'c', "s", [1.5, -0.0], true));
     same(&[Shape::Dot, Shape::Of(Some(Some(1))), Shape::Of(None)]);
