@@ -350,6 +350,8 @@ pub struct Capabilities {
     pub worker_locks: bool,
     /// It has a clock that all processes share; see [`Store::database_now`].
     pub own_clock: bool,
+    /// It stores texts with the null character.
+    pub stores_nul: bool,
     /// It carries [`Call`]s between processes.
     pub notifies: bool,
 }

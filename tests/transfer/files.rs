@@ -157,3 +157,58 @@ async fn a_child_without_its_parent_is_refused(backend: Backend) {
     })
     .await;
 }
+
+/// Older releases took such keys where the database did.
+#[backends]
+async fn a_name_that_the_database_cannot_store_is_told_with_its_line_and_its_run(backend: Backend) {
+    bounded(async {
+        let ground = Ground::new(backend);
+        let lines = small(&ground).await;
+        let at = |mark: &str| {
+            lines
+                .iter()
+                .position(|line| line.starts_with(mark))
+                .unwrap()
+        };
+        let cases = [
+            (
+                at("{\"run\""),
+                "\"key\":\"b\"",
+                "\"key\":\"b\\u0000\"",
+                "the key",
+            ),
+            (
+                at("{\"record\""),
+                "\"name\":\"",
+                "\"name\":\"step$\\u0000",
+                "the name of a record",
+            ),
+        ];
+        for (line, from, to, what) in cases {
+            let mut lines = lines.clone();
+            assert!(lines[line].contains(from), "{}", lines[line]);
+            lines[line] = lines[line].replacen(from, to, 1);
+            let (file, new) = (lines.concat(), ground.place());
+            // A file keeps them.
+            ground
+                .import(&ground.file(), file.as_bytes())
+                .await
+                .unwrap();
+            let imported = ground.import(&new, file.as_bytes()).await;
+            if backend == Backend::Sqlite {
+                imported.unwrap();
+                continue;
+            }
+            let error = imported.unwrap_err();
+            let told = error.to_string();
+            assert!(matches!(error, ImportError::Nul { .. }), "{told}");
+            for text in [&*format!("line {}", line + 1), what, "SQLite"] {
+                assert!(told.contains(text), "{text}: {told}");
+            }
+            assert!(ground.told(&new).await.is_empty());
+            // Nor is the database left half imported.
+            ground.worker(&new).await.shutdown().await;
+        }
+    })
+    .await;
+}

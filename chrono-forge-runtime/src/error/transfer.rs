@@ -65,6 +65,19 @@ pub enum ImportError {
     #[error("line {line} of the export could not be read: {error}")]
     Read { line: u64, error: io::Error },
 
+    /// A name that this database cannot store; older releases took it where another one can.
+    #[error(
+        "line {line} of the export: {what} has a null character, which this database cannot store (run {key:?} of `{workflow}`): let the run end where it is before you export, or import into SQLite"
+    )]
+    Nul {
+        line: u64,
+        /// The run that the line belongs to.
+        workflow: String,
+        key: String,
+        /// What cannot be stored: `the key`, `the name of a record`, ..
+        what: &'static str,
+    },
+
     /// A run of this name exists and is not the one of the file.
     #[error(
         "line {line} of the export: workflow `{workflow}` has another run with the key {key:?} in this database; import into an empty database (or schema)"

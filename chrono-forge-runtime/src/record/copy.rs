@@ -237,6 +237,26 @@ impl RunCopy {
         256 + self.key.len() + self.args.len() + self.context.len() + output
     }
 
+    /// Which of its names has a null character, which not every database can store.
+    #[must_use]
+    pub fn nul(&self) -> Option<&'static str> {
+        let parent = self.parent.as_ref();
+        let parent = |of: fn(&BranchName) -> &String| parent.map_or("", |parent| of(parent));
+        let names = [
+            ("the key", &*self.key),
+            ("the name of its workflow", &*self.workflow),
+            ("the name of its queue", &*self.queue),
+            ("the key of its parent", parent(|parent| &parent.key)),
+            ("the name of its branch", parent(|parent| &parent.record)),
+            (
+                "the name of the record that it stalled at",
+                self.stalled_by.as_deref().unwrap_or(""),
+            ),
+        ];
+        let nul = names.into_iter().find(|(_, name)| name.contains('\0'));
+        nul.map(|(what, _)| what)
+    }
+
     /// What no database would hold, if it holds such a thing.
     #[must_use]
     pub fn problem(&self) -> Option<&'static str> {
@@ -253,6 +273,12 @@ impl RunCopy {
 }
 
 impl RecordCopy {
+    /// As [`RunCopy::nul`].
+    #[must_use]
+    pub fn nul(&self) -> Option<&'static str> {
+        self.name.contains('\0').then_some("the name of a record")
+    }
+
     /// As [`RunCopy::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -272,6 +298,14 @@ impl RecordCopy {
 }
 
 impl ErrorCopy {
+    /// As [`RunCopy::nul`].
+    #[must_use]
+    pub fn nul(&self) -> Option<&'static str> {
+        let name = self.name.as_deref().unwrap_or("");
+        name.contains('\0')
+            .then_some("the name of a record that failed")
+    }
+
     /// As [`RunCopy::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {

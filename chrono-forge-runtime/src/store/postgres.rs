@@ -150,6 +150,7 @@ impl Store for PostgresStore {
             parallel_writes: true,
             worker_locks: false,
             own_clock: true,
+            stores_nul: false,
             notifies: self.source.hears(),
         }
     }

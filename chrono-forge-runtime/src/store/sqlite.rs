@@ -216,6 +216,7 @@ impl Store for SqliteStore {
             parallel_writes: false,
             worker_locks: self.options.location != Location::Memory,
             own_clock: false,
+            stores_nul: true,
             notifies: false,
         }
     }

@@ -85,7 +85,12 @@ impl Import<'_> {
         let mut runs = Vec::new();
         let mut bytes = 0;
         let mut known = Known::default();
+        let stores_nul = self.forge.host().store.capabilities().stores_nul;
+        let mut of_run = (String::new(), String::new());
         while let Some(line) = reader.next_line()? {
+            if !stores_nul {
+                check_nul(&line, reader.line(), &mut of_run)?;
+            }
             let Line::Run(run) = line else { continue };
             if note != ImportNote::New {
                 continue;
@@ -291,6 +296,27 @@ impl Known {
         }
         Ok(None)
     }
+}
+
+/// Refuses a line with a name that the database cannot store. `of_run` is the workflow and the key of the run above.
+fn check_nul(line: &Line, number: u64, of_run: &mut (String, String)) -> Result<(), ImportError> {
+    let nul = match line {
+        Line::Run(run) => {
+            *of_run = (run.workflow.clone(), run.key.clone());
+            run.nul()
+        }
+        Line::Record(record) => record.nul(),
+        Line::Error(error) => error.nul(),
+        Line::End(_) => None,
+    };
+    let Some(what) = nul else { return Ok(()) };
+    let (workflow, key) = std::mem::take(of_run);
+    Err(ImportError::Nul {
+        line: number,
+        workflow,
+        key,
+        what,
+    })
 }
 
 fn conflict_at(line: u64, run: RunCopy) -> ImportError {

@@ -137,7 +137,13 @@ impl ImportTables for Tables<'_> {
         if rows.is_empty() {
             return Ok(0);
         }
-        let inserted = Stmt::<()>::new(INSERT_RECORDS, &record_columns(rows)).execute(self.conn)?;
+        let plain: Vec<[Option<Cow<'_, str>>; 2]> = rows
+            .iter()
+            .map(|(_, row)| [row.error_class.as_deref(), row.error_message.as_deref()])
+            .map(|texts| texts.map(|text| text.map(without_nul)))
+            .collect();
+        let binds = record_columns(rows, &plain);
+        let inserted = Stmt::<()>::new(INSERT_RECORDS, &binds).execute(self.conn)?;
         Ok(inserted as u64)
     }
 
@@ -245,7 +251,11 @@ fn run_columns<'a>(rows: &[NewRun<'a>], now: Timestamp) -> Vec<Bind<'a>> {
     ]
 }
 
-fn record_columns<'a>(rows: &[(RunId, &'a RecordCopy)]) -> [Bind<'a>; 16] {
+fn record_columns<'a>(
+    rows: &[(RunId, &'a RecordCopy)],
+    errors: &'a [[Option<Cow<'a, str>>; 2]],
+) -> [Bind<'a>; 16] {
+    let error = |nth: usize| Bind::Texts(errors.iter().map(|row| row[nth].as_deref()).collect());
     let int = |of: fn(&RecordCopy) -> i64| ints(rows.iter().map(|(_, row)| of(row)));
     let maybe_text = |of: fn(&'a RecordCopy) -> &'a Option<String>| {
         Bind::Texts(rows.iter().map(|(_, row)| of(row).as_deref()).collect())
@@ -265,8 +275,8 @@ fn record_columns<'a>(rows: &[(RunId, &'a RecordCopy)]) -> [Bind<'a>; 16] {
         maybe_instant(|row| row.completed_at),
         ints(rows.iter().map(|(_, row)| signed(row.spawned))),
         ints(rows.iter().map(|(_, row)| signed(row.pending))),
-        maybe_text(|row| &row.error_class),
-        maybe_text(|row| &row.error_message),
+        error(0),
+        error(1),
         maybe_text(|row| &row.metadata),
         maybe_text(|row| &row.context_delta),
         maybe_text(|row| &row.result),
