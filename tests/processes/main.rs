@@ -8,6 +8,7 @@
 )]
 
 mod deaths;
+mod hearing;
 mod keyset;
 mod poison;
 mod recovery;

@@ -53,7 +53,9 @@ impl Ground {
         Self { option, ..self }
     }
 
-    fn url(&self) -> String {
+    /// As engines open it.
+    #[must_use]
+    pub fn url(&self) -> String {
         let url = self.database.url();
         self.option
             .map_or_else(|| url.clone(), |option| format!("{url}?{option}"))
