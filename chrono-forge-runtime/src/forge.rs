@@ -208,7 +208,7 @@ impl Forge {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn awaited(&self) -> usize {
-        self.host().hub.awaited()
+        self.host().hub.awaited().len()
     }
 
     /// Dies as a killed process would: nothing more is written, acknowledged or released.

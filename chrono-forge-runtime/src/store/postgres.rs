@@ -155,6 +155,7 @@ impl Store for PostgresStore {
             worker_locks: false,
             own_clock: true,
             notifies: self.source.hears(),
+            hears: self.source.hears(),
         }
     }
 
@@ -163,7 +164,7 @@ impl Store for PostgresStore {
     }
 
     fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>> {
-        if !self.capabilities().notifies {
+        if !self.capabilities().hears {
             return Ok(None);
         }
         let ear = notify::Ear::open(&self.source)?;
@@ -184,11 +185,6 @@ impl Store for PostgresStore {
 
     fn close(&self) {
         self.readers.close();
-    }
-
-    /// Others tell what they did by [`Listener`].
-    fn foreign_changes(&self) -> StoreResult<Option<i64>> {
-        Ok(None)
     }
 
     fn find_run(&self, workflow: &str, key: &str) -> StoreResult<Option<RunRow>> {

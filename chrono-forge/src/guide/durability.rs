@@ -183,6 +183,11 @@
 //! until it continues or dies. Keep the file on a local disk: network file systems do not lock reliably. Where a
 //! file system grants every lock, the engine says so and goes by leases alone.
 //!
+//! What one process starts, wakes or retries the others hear of within 50 ms, whatever their
+//! [poll interval](crate::Builder::poll_interval), and so does whoever waits there for a result. On Linux the
+//! kernel tells them that somebody writes, so that an idle process sleeps; elsewhere each looks every 30 ms. Beside
+//! one that writes all the time they look for due runs ten times a second.
+//!
 //! Leave the file alone while it is open. An engine whose file, or whose log beside it (`-wal`), was renamed over, removed or cut
 //! short, or had a copy written over it, stops before it acknowledges anything more: every call, also one that waits for
 //! a result, gets an [`Error::Store`](crate::Error::Store) of the kind

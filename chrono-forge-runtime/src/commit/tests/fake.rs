@@ -194,7 +194,7 @@ impl Store for Fake {
         listener() -> StoreResult<Option<Box<dyn Listener>>>;
         worker_locks() -> Option<Box<dyn WorkerLocks>>;
         close() -> ();
-        foreign_changes() -> StoreResult<Option<i64>>;
+        end_listening() -> ();
         find_run(workflow: &str, key: &str) -> StoreResult<Option<RunRow>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;
         history(run: RunId, bytes_max: u64) -> StoreResult<Vec<RecordRow>>;

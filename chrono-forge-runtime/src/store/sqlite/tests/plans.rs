@@ -67,6 +67,7 @@ fn no_statement_walks_a_table_that_grows() {
         runs::BY_KEY,
         runs::BY_ID,
         runs::IDENTIFY,
+        runs::SETTLED_OF,
     ];
     let reads = [queue::NEXT_WAKE];
     let reads = reads.iter().chain(records::STATEMENTS);
