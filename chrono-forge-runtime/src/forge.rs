@@ -1,5 +1,6 @@
 //! The runtime surface: open a database, start runs, wait for their results.
 
+mod backup;
 mod branches;
 mod builder;
 mod lifecycle;
@@ -15,6 +16,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use backup::{Backup, BackupProgress};
 pub use builder::Builder;
 pub use operations::Operation;
 pub use recovery::{Retried, Retry};

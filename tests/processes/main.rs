@@ -7,6 +7,7 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod backups;
 mod deaths;
 mod hearing;
 mod keyset;

@@ -61,6 +61,15 @@ impl Ground {
             .map_or_else(|| url.clone(), |option| format!("{url}?{option}"))
     }
 
+    /// The database.
+    ///
+    /// # Panics
+    /// When it is no file.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.database.file()
+    }
+
     /// The folder that the files stand in.
     #[must_use]
     pub fn folder(&self) -> &Path {

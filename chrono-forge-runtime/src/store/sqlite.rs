@@ -7,6 +7,7 @@
 //! A database in memory has a single connection, which writer and readers take in turns.
 
 mod audits;
+mod backup;
 mod bind;
 mod claim;
 mod commit;

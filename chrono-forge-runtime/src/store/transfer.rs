@@ -3,6 +3,8 @@
 //! Both are for times when nobody executes: an export that meets workers tells what it saw, once; an import
 //! keeps workers out until it is finished.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::StoreResult;
@@ -14,6 +16,11 @@ pub trait Exports {
     /// meanwhile is kept beside it.
     fn snapshot(&self) -> StoreResult<Box<dyn Snapshot>>;
 
+    /// What copies the database to a file; `None` where it is none.
+    fn copier(&self) -> StoreResult<Option<Box<dyn Copier>>> {
+        Ok(None)
+    }
+
     /// Those of these runs (workflow and key) that exist, in any order.
     fn copies(&self, names: &[(&str, &str)]) -> StoreResult<Vec<RunCopy>>;
 
@@ -22,6 +29,26 @@ pub trait Exports {
 
     /// Since when an import is unfinished, if one is.
     fn unfinished_import(&self) -> StoreResult<Option<Timestamp>>;
+}
+
+/// Copies a database, as it is when the copy begins, to a file.
+pub trait Copier: Send {
+    /// Whether this path is the database's own, or that of a file that belongs to it.
+    fn is_own(&self, path: &Path) -> bool;
+
+    /// The size of the database now, without what is free in it: the most that a copy has.
+    fn pages(&mut self) -> StoreResult<Pages>;
+
+    /// Writes the copy into this file, which is empty and belongs to nobody else. In it no worker lives, and what
+    /// workers held is due. Nothing is synced.
+    fn copy(&mut self, into: &Path, now: Timestamp) -> StoreResult<()>;
+}
+
+/// The size of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    pub pages: u64,
+    pub page_bytes: u64,
 }
 
 /// One state of a database, read in pages. Each page ends early once it is about 1 MiB.

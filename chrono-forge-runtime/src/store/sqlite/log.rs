@@ -46,8 +46,13 @@ pub(super) struct Log {
 
 /// Where the log of this file is.
 pub(super) fn path_of(file: &Path) -> PathBuf {
+    beside(file, "-wal")
+}
+
+/// The file that belongs to this one and whose name ends so.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
-    path.push("-wal");
+    path.push(ending);
     path.into()
 }
 
