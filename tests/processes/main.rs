@@ -11,6 +11,7 @@ mod backups;
 mod deaths;
 mod hearing;
 mod keyset;
+mod log;
 mod poison;
 mod recovery;
 mod serving;

@@ -1,5 +1,5 @@
 //! A process to be killed: `victim <url> [--lease-ms n] [--heartbeat-ms n] [--poll-ms n] [--grace-ms n]
-//! [--queue name] [--clock file] [--backup file]`.
+//! [--wal-bytes-max n] [--queue name] [--clock file] [--backup file]`.
 //!
 //! Serves until SIGTERM, and then shuts down gracefully. Says `ready` once it is open.
 
@@ -26,6 +26,7 @@ async fn main() -> Result<()> {
             "--poll-ms" => builder.poll_interval(millis(&value)?),
             "--grace-ms" => builder.shutdown_grace(millis(&value)?),
             "--clock" => builder.clock(Arc::new(SetClock::by(&value))),
+            "--wal-bytes-max" => builder.wal_bytes_max(value.parse()?),
             "--backup" => {
                 backup = Some(value);
                 builder
