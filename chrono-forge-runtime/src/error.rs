@@ -1,5 +1,6 @@
 //! Every error a user can meet. Each says what happened and what to do about it.
 
+mod backup;
 mod definition;
 mod forge;
 mod keyset;
@@ -7,6 +8,7 @@ mod outcome;
 mod store;
 mod transfer;
 
+pub use backup::BackupError;
 pub use definition::DefinitionError;
 pub use forge::{ContextError, Error, RunError};
 pub use keyset::KeysetError;

@@ -1,5 +1,6 @@
 //! The runtime surface: open a database, start runs, wait for their results.
 
+mod backup;
 mod branches;
 mod builder;
 mod calls;
@@ -18,6 +19,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use backup::{Backup, BackupProgress};
 pub use builder::Builder;
 pub use operations::Operation;
 pub use recovery::{Retried, Retry};
@@ -208,7 +210,7 @@ impl Forge {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn awaited(&self) -> usize {
-        self.host().hub.awaited()
+        self.host().hub.awaited().len()
     }
 
     /// Dies as a killed process would: nothing more is written, acknowledged or released.

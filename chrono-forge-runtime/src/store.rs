@@ -57,9 +57,12 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The database's clock, if it has one of its own; `None` where the host's is meant.
     fn database_now(&self) -> StoreResult<Option<Timestamp>>;
 
-    /// Opens an ear for what other processes tell with [`Writer::notify`]. `None` when this database (or the
-    /// way to it) carries no such calls: then everybody polls, and nothing is lost but time.
+    /// Opens an ear for what other processes tell with [`Writer::notify`], or simply do. `None` when nothing is
+    /// heard of them on this database (or on the way to it): then everybody polls, and nothing is lost but time.
     fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>>;
+
+    /// Ends every wait at an ear of this store, now and from now on: the engine is over.
+    fn end_listening(&self) {}
 
     /// The lock files, if this store proves the death of a worker faster than its lease does. `None`, too, where
     /// the file system grants every lock: they would prove the death of the living.
@@ -74,9 +77,6 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The engine is shut down: gives up connections that wait for their next look, of which a server may have few.
     /// Whoever looks all the same is answered, over a connection that is given up after it.
     fn close(&self);
-
-    /// A counter that changes when another process commits, if the store can tell cheaply.
-    fn foreign_changes(&self) -> StoreResult<Option<i64>>;
 
     /// The runs of this workflow with this key, in the order of their ids: at most `limit`. A top-level run and
     /// children of different runs may share both.
@@ -354,13 +354,25 @@ pub struct Capabilities {
     pub stores_nul: bool,
     /// It carries [`Call`]s between processes.
     pub notifies: bool,
+    /// Other processes are heard; see [`Store::listener`].
+    pub hears: bool,
 }
 
-/// An ear for [`Call`]s of other processes.
+/// An ear for other processes.
 pub trait Listener: Send {
+    /// How long a wait may be that the end of an engine waits for.
+    fn wait_max(&self) -> Duration {
+        Duration::from_millis(20)
+    }
+
     /// Waits for calls, at most this long. Opens its connection anew after a loss, and then answers
-    /// [`Call::Due`], since calls may have been missed.
-    fn wait(&mut self, at_most: Duration) -> StoreResult<Vec<Call>>;
+    /// [`Call::Due`], since calls may have been missed. Where others are heard although they tell nothing, it
+    /// finds out which of the runs that are `awaited` here have settled.
+    fn wait(
+        &mut self,
+        at_most: Duration,
+        awaited: &dyn Fn() -> Vec<RunId>,
+    ) -> StoreResult<Vec<Call>>;
 }
 
 /// Files whose OS lock tells that a worker lives.

@@ -63,11 +63,12 @@ pub use chrono_forge_runtime::context::step::Step;
 pub use chrono_forge_runtime::context::wait::Wait;
 pub use chrono_forge_runtime::engine::repeat::OnError;
 pub use chrono_forge_runtime::error::{
-    BranchError, ContextError, DefinitionError, Error, ExportError, ImportError, JoinError,
-    KeysetError, RunError, StepError, StoreError, StoreErrorKind,
+    BackupError, BranchError, ContextError, DefinitionError, Error, ExportError, ImportError,
+    JoinError, KeysetError, RunError, StepError, StoreError, StoreErrorKind,
 };
 pub use chrono_forge_runtime::forge::{
-    Builder, Export, Exported, Forge, Imported, Operation, Retried, Retry, Run, Unserved,
+    Backup, BackupProgress, Builder, Export, Exported, Forge, Imported, Operation, Retried, Retry,
+    Run, Unserved,
 };
 pub use chrono_forge_runtime::record::{
     BlockedChild, BranchState, ChildFailure, Namesake, ParentBranch, Priority, RetryFilter,

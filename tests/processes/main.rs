@@ -7,8 +7,11 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod backups;
 mod deaths;
+mod hearing;
 mod keyset;
+mod log;
 mod poison;
 mod recovery;
 mod serving;

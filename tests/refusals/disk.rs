@@ -10,10 +10,10 @@ use chrono_forge_tests::scenario::{Probe, World, scenario};
 use super::healthy;
 
 /// A file system of a few megabytes, where the process may mount one.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
+    pub(crate) fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).ok()?;
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=3m", "chrono-forge-test"])
@@ -21,6 +21,10 @@ impl SmallDisk {
             .output()
             .is_ok_and(|output| output.status.success());
         mounted.then(|| Self(at.to_owned()))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -161,32 +161,41 @@ async fn checkpoints_and_vacuums_of_others_halt_nothing(world: &World) {
     forge.shutdown().await;
 }
 
-#[scenario(sqlite_only = "a server guards its files")]
-async fn a_malformed_file_that_nobody_closed_is_refused_by_name(world: &World) {
+/// A file whose pages in the midst of it are of no use.
+async fn spoilt(world: &World) -> PathBuf {
     let file = world.file();
-    {
-        let forge = builder(world).open().await.unwrap();
-        for nth in 0..50 {
-            let run = forge.start(&format!("{nth}"), healthy()).await.unwrap();
-            assert_eq!(run.result().await.unwrap(), 1);
-        }
-        forge.shutdown().await;
+    let forge = builder(world).open().await.unwrap();
+    for nth in 0..50 {
+        let run = forge.start(&format!("{nth}"), healthy()).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
     }
+    forge.shutdown().await;
+    drop(forge);
     checkpoint(&file);
-    // Pages in the midst of it are of no use, and the log of a process that was killed is there.
     let mut bytes = fs::read(&file).unwrap();
     let (from, to) = (bytes.len() / 3, bytes.len() / 3 * 2);
     bytes[from..to].fill(0xa5);
     fs::write(&file, bytes).unwrap();
+    file
+}
+
+async fn refused_as_malformed(world: &World, file: &Path) {
+    let opened = builder(world).open().await.map(drop);
+    let error = opened.expect_err("it is served").to_string();
+    assert!(error.contains(&file.display().to_string()), "{error}");
+    assert!(error.contains("malformed"), "{error}");
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_malformed_file_that_nobody_closed_is_refused_by_name(world: &World) {
+    let file = spoilt(world).await;
+    // The log of a process that was killed.
     fs::write(beside(&file, "-wal"), [0_u8; 32]).unwrap();
-    let error = builder(world)
-        .open()
-        .await
-        .map(drop)
-        .expect_err("it is served");
-    assert!(
-        error.to_string().contains(&file.display().to_string()),
-        "{error}"
-    );
-    assert!(error.to_string().contains("malformed"), "{error}");
+    refused_as_malformed(world, &file).await;
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_small_malformed_file_is_refused_by_name_whoever_closed_it(world: &World) {
+    let file = spoilt(world).await;
+    refused_as_malformed(world, &file).await;
 }

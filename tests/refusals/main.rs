@@ -6,6 +6,7 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod backups;
 mod calls;
 mod disk;
 mod files;

@@ -69,6 +69,8 @@ async fn a_url_or_a_file_that_is_no_database_is_a_typed_error(world: &World) {
     .unwrap();
     let (kind, text) = not_opened(&format!("sqlite://{}", junk.display())).await;
     assert_eq!(kind, StoreErrorKind::Corrupt, "{text}");
+    assert!(text.contains("junk.db"), "{text}");
+    assert!(text.contains("not a database"), "{text}");
 }
 
 #[scenario]

@@ -16,6 +16,7 @@
 mod disk;
 mod ground;
 mod load;
+mod log;
 mod rows;
 mod trouble;
 mod verdict;

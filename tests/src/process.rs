@@ -53,10 +53,21 @@ impl Ground {
         Self { option, ..self }
     }
 
-    fn url(&self) -> String {
+    /// As engines open it.
+    #[must_use]
+    pub fn url(&self) -> String {
         let url = self.database.url();
         self.option
             .map_or_else(|| url.clone(), |option| format!("{url}?{option}"))
+    }
+
+    /// The database.
+    ///
+    /// # Panics
+    /// When it is no file.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.database.file()
     }
 
     /// The folder that the files stand in.

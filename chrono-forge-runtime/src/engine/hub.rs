@@ -104,9 +104,8 @@ impl Hub {
     }
 
     /// Runs that somebody waits for, or might.
-    #[cfg(feature = "testing")]
-    pub fn awaited(&self) -> usize {
-        lock(&self.waiters).by_run.len()
+    pub fn awaited(&self) -> Vec<RunId> {
+        lock(&self.waiters).by_run.keys().copied().collect()
     }
 
     /// The engine is over: nobody hears of a settled run any more.

@@ -213,7 +213,6 @@ macro_rules! conformance {
                 a_call_reaches_those_who_listen_and_is_never_refused,
                 calls_stay_in_their_database,
                 more_calls_than_one_message_holds,
-                foreign_changes_are_those_of_others,
                 a_held_lock_is_not_free_until_its_holder_is_gone;
             families:
                 families_complete_in_batches_of_any_order,

@@ -152,6 +152,7 @@ impl Store for PostgresStore {
             own_clock: true,
             stores_nul: false,
             notifies: self.source.hears(),
+            hears: self.source.hears(),
         }
     }
 
@@ -160,7 +161,7 @@ impl Store for PostgresStore {
     }
 
     fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>> {
-        if !self.capabilities().notifies {
+        if !self.capabilities().hears {
             return Ok(None);
         }
         let ear = notify::Ear::open(&self.source)?;
@@ -181,11 +182,6 @@ impl Store for PostgresStore {
 
     fn close(&self) {
         self.readers.close();
-    }
-
-    /// Others tell what they did by [`Listener`].
-    fn foreign_changes(&self) -> StoreResult<Option<i64>> {
-        Ok(None)
     }
 
     fn newest_migration(&self) -> StoreResult<Option<String>> {

@@ -7,10 +7,12 @@
 //! A database in memory has a single connection, which writer and readers take in turns.
 
 mod audits;
+mod backup;
 mod bind;
 mod claim;
 mod commit;
 mod connection;
+mod ear;
 mod failures;
 mod fault;
 mod held;
@@ -40,12 +42,10 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
 use super::shared::arrivals::Arrivals;
@@ -61,12 +61,12 @@ use crate::record::{
     SpawnPath,
 };
 use connection::Purpose;
+use ear::Ear;
 use identity::Identity;
 pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
 use log::Log;
 use pool::Readers;
-use statement::Stmt;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
 
@@ -109,9 +109,9 @@ pub struct SqliteStore {
     options: SqliteOptions,
     writing: Shared,
     /// `None` in memory.
-    readers: Option<Readers>,
-    /// The last answer of [`Store::foreign_changes`].
-    changes: AtomicI64,
+    readers: Option<Arc<Readers>>,
+    /// The ends of the ears that were opened.
+    ears: Mutex<Vec<ear::End>>,
     company: Company,
     identity: Identity,
     arrivals: Arrivals,
@@ -143,12 +143,14 @@ impl SqliteStore {
         if let Some(latest) = latest.map_err(|error| fault::statement("open", &error))? {
             arrivals.found(latest);
         }
-        let readers = (options.location != Location::Memory)
-            .then(|| Readers::new(url.to_owned(), options.readers, patience, identity.clone()));
+        let readers = (options.location != Location::Memory).then(|| {
+            let readers = Readers::new(url.to_owned(), options.readers, patience, identity.clone());
+            Arc::new(readers)
+        });
         Ok(Self {
             writing: Shared::new(conn),
             readers,
-            changes: AtomicI64::new(0),
+            ears: Mutex::default(),
             company: Company::default(),
             identity,
             arrivals,
@@ -198,6 +200,10 @@ fn address(location: &Location) -> StoreResult<&str> {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whether these locks prove anything; tells where they do not.
 fn tried(locks: &LockFiles, database: &std::path::Path) -> bool {
     let are_kept = locks.are_kept();
@@ -218,6 +224,7 @@ impl Store for SqliteStore {
             own_clock: false,
             stores_nul: true,
             notifies: false,
+            hears: self.readers.is_some(),
         }
     }
 
@@ -225,8 +232,19 @@ impl Store for SqliteStore {
         Ok(None)
     }
 
+    /// A database in memory has no other process.
     fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>> {
-        Ok(None)
+        let (Some(readers), Location::File(file)) = (&self.readers, &self.options.location) else {
+            return Ok(None);
+        };
+        let (writing, log) = (self.writing.clone(), log::path_of(file));
+        let (ear, end) = Ear::open(writing, Arc::clone(readers), &log)?;
+        lock(&self.ears).push(end);
+        Ok(Some(Box::new(ear)))
+    }
+
+    fn end_listening(&self) {
+        lock(&self.ears).clear();
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
@@ -259,23 +277,6 @@ impl Store for SqliteStore {
         if let Some(readers) = &self.readers {
             readers.close();
         }
-    }
-
-    /// Asked of the writing connection, since `data_version` counts the commits of all *other*
-    /// connections: a reader would answer with our own. While the writer is at work the last answer
-    /// stands; it is asked again soon.
-    fn foreign_changes(&self) -> StoreResult<Option<i64>> {
-        if self.readers.is_none() {
-            return Ok(None);
-        }
-        let Some(mut conn) = self.writing.try_lock() else {
-            return Ok(Some(self.changes.load(Ordering::Relaxed)));
-        };
-        let rows = Stmt::<(BigInt,)>::new("PRAGMA data_version", &[]).load::<(i64,)>(&mut *conn);
-        let rows = rows.map_err(|error| fault::statement("foreign_changes", &error))?;
-        let version = rows.first().map_or(0, |(version,)| *version);
-        self.changes.store(version, Ordering::Relaxed);
-        Ok(Some(version))
     }
 
     fn newest_migration(&self) -> StoreResult<Option<String>> {

@@ -3,6 +3,8 @@
 //! Both are for times when nobody executes: an export that meets workers tells what it saw, once; an import
 //! keeps workers out until it is finished.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::StoreResult;
@@ -20,6 +22,11 @@ pub trait Exports {
     /// Those of these runs that exist, in any order.
     fn copies(&self, runs: &[RunId]) -> StoreResult<Vec<(RunId, RunCopy)>>;
 
+    /// What copies the database to a file; `None` where it is none.
+    fn copier(&self) -> StoreResult<Option<Box<dyn Copier>>> {
+        Ok(None)
+    }
+
     /// What is known of the import of the file with this id.
     fn import_note(&self, id: &str) -> StoreResult<ImportNote>;
 
@@ -34,6 +41,26 @@ pub struct CopyName<'a> {
     pub key: &'a str,
     /// Its parent in this database, and the name of the branch (`branch$n`) there. `None` for a top-level run.
     pub parent: Option<(RunId, &'a str)>,
+}
+
+/// Copies a database, as it is when the copy begins, to a file.
+pub trait Copier: Send {
+    /// Whether this path is the database's own, or that of a file that belongs to it.
+    fn is_own(&self, path: &Path) -> bool;
+
+    /// The size of the database now, without what is free in it: the most that a copy has.
+    fn pages(&mut self) -> StoreResult<Pages>;
+
+    /// Writes the copy into this file, which is empty and belongs to nobody else. In it no worker lives, and what
+    /// workers held is due. Nothing is synced.
+    fn copy(&mut self, into: &Path, now: Timestamp) -> StoreResult<()>;
+}
+
+/// The size of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    pub pages: u64,
+    pub page_bytes: u64,
 }
 
 /// One state of a database, read in pages. Each page ends early once it is about 1 MiB.

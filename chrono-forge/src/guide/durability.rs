@@ -84,8 +84,7 @@
 //!
 //! While it is open, a database has a write-ahead log beside it (`orders.db-wal`) that belongs to
 //! it. A worker that shuts down moves the log into the file, and so does one that has written
-//! nothing but heartbeats between two of them. To copy a database that is in use, ask SQLite
-//! (`sqlite3 orders.db "VACUUM INTO 'copy.db'"`): `cp` may miss what is in the log. Beyond 64 MiB
+//! nothing but heartbeats between two of them. Beyond 64 MiB
 //! ([`Builder::wal_bytes_max`](crate::Builder::wal_bytes_max)) the log is truncated as soon as
 //! nobody reads it.
 //!
@@ -93,6 +92,54 @@
 //! bound by the disk's syncs: what is acknowledged survives the end of the process (a crash, `kill
 //! -9`, a deploy), but a power cut or a crash of the operating system may take the last commits
 //! with it, and then their steps run again. It never takes a part of one.
+//!
+//! # Backups
+//!
+//! `cp` may miss what is in the log, or catch the file in the midst of a change. Ask the engine, in any process that
+//! has the database open:
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! #[workflow]
+//! async fn order() -> Result<u32> { Ok(7) }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let directory = std::env::temp_dir().join(format!("backups-{}", std::process::id()));
+//! # std::fs::create_dir_all(&directory)?;
+//! # let url = format!("sqlite://{}", directory.join("orders.db").display());
+//! let forge = Forge::open(&url).await?;
+//! forge.start("o1", order()).await?;
+//!
+//! let copy = directory.join("orders-monday.db");
+//! forge
+//!     .backup(&copy)
+//!     .progress(|p| println!("{} of {} pages", p.pages_done, p.pages_total))
+//!     .await?;
+//!
+//! let restored = Forge::open(&format!("sqlite://{}", copy.display())).await?;
+//! let run = restored.get::<order>("o1").await?.expect("it was started before");
+//! assert_eq!(run.result().await?, 7);
+//! # restored.shutdown().await;
+//! # forge.shutdown().await;
+//! # std::fs::remove_dir_all(&directory)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The copy is of one moment and holds everything that was acknowledged before. Nobody waits for it; the write-ahead log
+//! grows by what is written meanwhile and is truncated afterwards, so leave room for both. It replaces no file, and
+//! has its name only once it is whole and synced; a process that was killed on the way leaves a `.partial-..` file that
+//! can be deleted.
+//!
+//! To restore it, stop every process, move the old file away together with its `-wal` and `-shm`, and put the copy in
+//! its place. Its runs go on from their records: a step whose result came after the backup executes again, so what the
+//! outside world was told since then, it is told once more. The copy may also be opened where it is, beside the
+//! original; then both execute.
+//!
+//! A PostgreSQL database is backed up as any other (`pg_dump`, `pg_basebackup`); [`Forge::export`](crate::Forge::export)
+//! writes the runs of either kind to a file of lines.
 //!
 //! # Compensation
 //!
@@ -184,6 +231,11 @@
 //! go on elsewhere at once. A process that is stopped *inside* a write transaction keeps the file's write lock
 //! until it continues or dies. Keep the file on a local disk: network file systems do not lock reliably. Where a
 //! file system grants every lock, the engine says so and goes by leases alone.
+//!
+//! What one process starts, wakes or retries the others hear of within 50 ms, whatever their
+//! [poll interval](crate::Builder::poll_interval), and so does whoever waits there for a result. On Linux the
+//! kernel tells them that somebody writes, so that an idle process sleeps; elsewhere each looks every 30 ms. Beside
+//! one that writes all the time they look for due runs ten times a second.
 //!
 //! Leave the file alone while it is open. An engine whose file, or whose log beside it (`-wal`), was renamed over, removed or cut
 //! short, or had a copy written over it, stops before it acknowledges anything more: every call, also one that waits for

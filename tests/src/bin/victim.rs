@@ -1,5 +1,5 @@
 //! A process to be killed: `victim <url> [--lease-ms n] [--heartbeat-ms n] [--poll-ms n] [--grace-ms n]
-//! [--queue name] [--clock file]`.
+//! [--wal-bytes-max n] [--queue name] [--clock file] [--backup file]`.
 //!
 //! Serves until SIGTERM, and then shuts down gracefully. Says `ready` once it is open.
 
@@ -18,6 +18,7 @@ async fn main() -> Result<()> {
     let url = words.next().unwrap_or_default();
     let mut builder = Forge::builder(&url);
     let millis = |text: &str| Ok::<_, anyhow::Error>(Duration::from_millis(text.parse()?));
+    let mut backup = None;
     while let (Some(flag), Some(value)) = (words.next(), words.next()) {
         builder = match &*flag {
             "--lease-ms" => builder.lease(millis(&value)?),
@@ -25,12 +26,20 @@ async fn main() -> Result<()> {
             "--poll-ms" => builder.poll_interval(millis(&value)?),
             "--grace-ms" => builder.shutdown_grace(millis(&value)?),
             "--clock" => builder.clock(Arc::new(SetClock::by(&value))),
+            "--wal-bytes-max" => builder.wal_bytes_max(value.parse()?),
+            "--backup" => {
+                backup = Some(value);
+                builder
+            }
             "--queue" => builder.queue(&value, 16),
             _ => anyhow::bail!("unknown flag {flag}"),
         };
     }
     let forge = builder.open().await?;
     writeln!(std::io::stdout(), "ready")?;
+    if let Some(path) = backup {
+        forge.backup(path).await?;
+    }
     forge.serve().await?;
     Ok(())
 }

@@ -196,7 +196,7 @@ impl Store for Fake {
         newest_migration() -> StoreResult<Option<String>>;
         revert_migration() -> StoreResult<Option<String>>;
         close() -> ();
-        foreign_changes() -> StoreResult<Option<i64>>;
+        end_listening() -> ();
         namesakes(workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>>;
         child(run: RunId, branch: &str, workflow: &str, key: &str) -> StoreResult<Option<RunId>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;

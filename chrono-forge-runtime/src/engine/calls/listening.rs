@@ -10,15 +10,12 @@ use crate::engine::parts;
 use crate::store::{Call, Listener, StoreError};
 use crate::telemetry::{TARGET, Trouble};
 
-/// How long the thread listens before it looks whether the engine still lives, for which a shutdown waits.
-const LISTEN_MAX: Duration = Duration::from_millis(20);
-
 /// The pause after a failure; meanwhile everybody polls.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Listens on a thread of its own, until the engine is over or gone; `None` where there is nothing to hear.
 pub fn listen(host: &Arc<Host>) -> std::io::Result<Option<JoinHandle<()>>> {
-    if !host.store.capabilities().notifies {
+    if !host.store.capabilities().hears {
         return Ok(None);
     }
     let listening = Listening {
@@ -74,7 +71,12 @@ impl Listening {
     /// What came in a while; `None` when there is nothing to listen to.
     fn hear(&mut self) -> Option<Result<Vec<Call>, StoreError>> {
         if let Some(ear) = &mut self.ear {
-            return Some(ear.wait(LISTEN_MAX));
+            let host = Weak::clone(&self.host);
+            let awaited = move || {
+                host.upgrade()
+                    .map_or_else(Vec::new, |host| host.hub.awaited())
+            };
+            return Some(ear.wait(ear.wait_max(), &awaited));
         }
         let store = Arc::clone(&self.host.upgrade()?.store);
         match store.listener() {

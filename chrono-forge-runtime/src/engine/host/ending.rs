@@ -21,6 +21,7 @@ impl Host {
         if let Some(pulse) = self.pulse.get() {
             pulse.unpark();
         }
+        self.store.end_listening();
     }
 
     /// Behaves as a killed process would: nothing more is written or acknowledged.

@@ -164,7 +164,11 @@ impl Ear {
 }
 
 impl Listener for Ear {
-    fn wait(&mut self, at_most: Duration) -> StoreResult<Vec<Call>> {
+    fn wait(
+        &mut self,
+        at_most: Duration,
+        _awaited: &dyn Fn() -> Vec<RunId>,
+    ) -> StoreResult<Vec<Call>> {
         let begun = Instant::now();
         loop {
             let calls = match self.is_open {

@@ -21,6 +21,8 @@ pub(super) const BUSY_POLL: Duration = Duration::from_millis(1);
 pub(super) enum Purpose {
     Write(Synchronous),
     Read,
+    /// To copy it: reading is all that it does, and yet it writes a file.
+    Copy,
 }
 
 /// Opens a connection to this file (or to `:memory:`).
@@ -52,9 +54,10 @@ fn prepare(
             "PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
         }
         Purpose::Read => "PRAGMA query_only = ON;",
+        Purpose::Copy => "",
     };
     patiently(busy, || conn.batch_execute(settings)).map_err(failed)?;
-    if purpose == Purpose::Read || url == ":memory:" {
+    if matches!(purpose, Purpose::Read | Purpose::Copy) || url == ":memory:" {
         return Ok(());
     }
     let mode = patiently(busy, || {

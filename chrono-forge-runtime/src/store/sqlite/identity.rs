@@ -30,8 +30,8 @@ use std::time::{Duration, Instant, SystemTime};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::fault;
 use super::statement::Stmt;
+use super::{fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -93,9 +93,7 @@ impl Identity {
         let _ =
             Stmt::<(BigInt, BigInt, BigInt)>::new(checkpoint, &[]).load::<(i64, i64, i64)>(conn);
         let found = std::fs::metadata(path).map_err(failed)?;
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let log = PathBuf::from(log);
+        let log = log::path_of(path);
         let seen = Seen {
             file: place(&found),
             log: place_of_log(&log),

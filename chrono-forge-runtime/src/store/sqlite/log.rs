@@ -44,16 +44,23 @@ pub(super) struct Log {
     is_warned_of: bool,
 }
 
+/// Where the log of this file is.
+pub(super) fn path_of(file: &Path) -> PathBuf {
+    beside(file, "-wal")
+}
+
+/// The file that belongs to this one and whose name ends so.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
 impl Log {
     /// That of this file.
     pub(super) fn of(file: Option<&Path>, bytes_max: u64) -> Self {
-        let path = file.map(|file| {
-            let mut path = file.as_os_str().to_owned();
-            path.push("-wal");
-            PathBuf::from(path)
-        });
         Self {
-            path,
+            path: file.map(path_of),
             bytes_max,
             is_unmoved: true,
             is_busy: true,

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::connection::{self, Purpose, patiently};
+use super::log;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
@@ -46,9 +47,7 @@ pub(super) fn open(
 }
 
 fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    std::fs::metadata(log::path_of(path)).is_ok_and(|log| log.len() > 0)
 }
 
 fn look_through(conn: &mut SqliteConnection, path: &Path, patience: Duration) -> StoreResult<()> {

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::bind::{Bind, instant};
+use super::bind::{Bind, id_list, instant};
 use super::statement::Stmt;
 use crate::record::{Due, Epoch, RecordId, RunId, RunRow};
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
@@ -68,6 +68,18 @@ type Row = (
         Option<String>,
     ),
 );
+
+/// Settled is whatever is neither idle nor running.
+pub(super) const SETTLED_OF: &str = "SELECT w.id FROM json_each(?) AS run
+CROSS JOIN chrono_forge_workflows AS w ON w.id = run.value
+WHERE +w.state NOT IN (0, 1)";
+
+/// Those of these runs that have settled.
+pub(super) fn settled_of(conn: &mut SqliteConnection, runs: &[RunId]) -> QueryResult<Vec<RunId>> {
+    let ids = id_list(runs.iter().map(|run| run.0));
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(SETTLED_OF, &[ids.into()]).load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+}
 
 /// The run with this id.
 pub(super) fn get(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Option<RunRow>> {

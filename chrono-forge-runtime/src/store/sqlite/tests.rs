@@ -1,5 +1,6 @@
 //! What only SQLite has: the file and its lock, the plans of its queries, the steps of its machine.
 
+mod ear;
 mod file;
 mod log;
 mod pages;

@@ -6,13 +6,16 @@ mod snapshot;
 
 use jiff::Timestamp;
 
+use super::backup::Whole;
 use super::connection::{self, Purpose};
 use super::writer::SqliteWriter;
 use super::{SqliteStore, address, fault};
 use crate::record::{RunCopy, RunId, RunParts};
 use crate::store::StoreResult;
 use crate::store::shared::import as shared;
-use crate::store::transfer::{CopyName, Exports, ImportNote, ImportedRuns, Imports, Snapshot};
+use crate::store::transfer::{
+    Copier, CopyName, Exports, ImportNote, ImportedRuns, Imports, Snapshot,
+};
 
 /// For the tests of query plans.
 #[cfg(test)]
@@ -42,6 +45,10 @@ impl Exports for SqliteStore {
         };
         begun.map_err(|error| fault::statement("snapshot", &error))?;
         Ok(Box::new(snapshot::Reading::new(conn, patience)))
+    }
+
+    fn copier(&self) -> StoreResult<Option<Box<dyn Copier>>> {
+        Ok(Some(Box::new(Whole::of(self)?)))
     }
 
     fn find(&self, names: &[CopyName<'_>]) -> StoreResult<Vec<Option<RunId>>> {

@@ -20,9 +20,9 @@ fn an_ear_whose_connection_was_ended_says_that_it_may_have_missed_something() {
     let call = [Call::Settled(RunId(7))];
     for _ in 0..2 {
         assert!(side.end_ear());
-        assert_eq!(ear.wait(PATIENCE).unwrap(), [Call::Due]);
+        assert_eq!(ear.wait(PATIENCE, &Vec::new).unwrap(), [Call::Due]);
         forge.writer.notify(&call).unwrap();
-        assert_eq!(ear.wait(PATIENCE).unwrap(), call);
+        assert_eq!(ear.wait(PATIENCE, &Vec::new).unwrap(), call);
     }
 }
 
@@ -40,7 +40,7 @@ fn what_many_have_told_is_heard_once() {
     }
     let mut heard = Vec::new();
     while !heard.contains(&Call::Settled(RunId(1))) {
-        heard.extend(ear.wait(PATIENCE).unwrap());
+        heard.extend(ear.wait(PATIENCE, &Vec::new).unwrap());
     }
     let of_first = heard
         .iter()
@@ -64,5 +64,8 @@ fn nobody_listens_through_a_pooler_in_transaction_mode() {
     let mut ear = forge.store.listener().unwrap().unwrap();
     store.writer().unwrap().notify(&[Call::Due]).unwrap();
     forge.writer.notify(&[Call::Settled(RunId(1))]).unwrap();
-    assert_eq!(ear.wait(PATIENCE).unwrap(), [Call::Settled(RunId(1))]);
+    assert_eq!(
+        ear.wait(PATIENCE, &Vec::new).unwrap(),
+        [Call::Settled(RunId(1))]
+    );
 }

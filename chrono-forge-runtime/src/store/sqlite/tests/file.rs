@@ -165,7 +165,7 @@ fn a_lock_is_a_file_beside_the_database() {
 fn a_database_in_memory_does_the_same_without_files() {
     let store = SqliteStore::open(SqliteOptions::new(Location::Memory)).unwrap();
     assert!(store.worker_locks().is_none());
-    assert_eq!(store.foreign_changes().unwrap(), None);
+    assert!(store.listener().unwrap().is_none());
     let mut writer = store.writer().unwrap();
     writer.start(&[start("p", "flow", 1, None)], at(1)).unwrap();
     assert!(store.find_run("flow", "p").unwrap().is_some());

@@ -69,6 +69,7 @@ fn no_statement_walks_a_table_that_grows() {
         naming::IDENTIFY_ID,
         naming::NAMESAKES,
         naming::CHILD,
+        runs::SETTLED_OF,
     ];
     let reads = [queue::NEXT_WAKE];
     let reads = reads.iter().chain(records::STATEMENTS);
