@@ -1,10 +1,15 @@
 //! The write-ahead log: in the file when nothing else is to do, and within its bound.
 
+#[cfg(target_os = "linux")]
+use std::time::{Duration, Instant};
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::open;
+#[cfg(target_os = "linux")]
+use crate::record::WorkerId;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
@@ -88,4 +93,67 @@ fn a_log_beyond_its_bound_is_cut_off_once_nobody_reads_it() {
     std::thread::sleep(std::time::Duration::from_millis(1_050));
     begin(&mut *writer, "last");
     assert_eq!(log_bytes(&scratch), 0);
+}
+
+/// What this thread has written to files so far. A checkpoint writes what it moves.
+#[cfg(target_os = "linux")]
+fn written() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.unwrap().parse().unwrap()
+}
+
+/// Makes a large log under a reader that then leaves, and calls until the log is truncated; the
+/// most bytes that this thread wrote in one call.
+#[cfg(target_os = "linux")]
+fn most_moved_in_a_call(mut call: impl FnMut(&mut dyn Writer, WorkerId)) -> u64 {
+    let scratch = Scratch::new();
+    let options = SqliteOptions {
+        wal_bytes_max: 1 << 20,
+        ..SqliteOptions::new(Location::File(scratch.path("forge.db")))
+    };
+    let store = SqliteStore::open(options).unwrap();
+    let mut writer = store.writer().unwrap();
+    let worker = enter(&mut *writer).unwrap();
+    let mut reader = scratch.raw();
+    let read = "BEGIN; SELECT count(*) FROM chrono_forge_workflows;";
+    reader.batch_execute(read).unwrap();
+    let mut begin = start("large", "flow", 1, None);
+    begin.args = format!("\"{}\"", "x".repeat(1 << 20)).into();
+    for n in 0..LARGE_MIB {
+        begin.key = format!("large{n}").into();
+        writer.start(std::slice::from_ref(&begin), at(1)).unwrap();
+    }
+    writer.heartbeat(worker, &[], at(2)).unwrap();
+    reader.batch_execute("COMMIT;").unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut most = 0;
+    while log_bytes(&scratch) > 1 << 20 {
+        assert!(Instant::now() < until, "the log is never truncated");
+        let before = written();
+        call(&mut *writer, worker);
+        most = most.max(written() - before);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    most
+}
+
+/// Three times as much as the writing connection moves by itself.
+#[cfg(target_os = "linux")]
+const LARGE_MIB: u64 = 48;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_writing_connection_moves_a_small_part_of_a_large_log() {
+    let mut n = 0;
+    let busy = most_moved_in_a_call(|writer, _| {
+        n += 1;
+        let start = start(&format!("k{n}"), "flow", 1, None);
+        writer.start(&[start], at(3)).unwrap();
+    });
+    let idle = most_moved_in_a_call(|writer, worker| {
+        writer.heartbeat(worker, &[], at(3)).unwrap();
+    });
+    let most = LARGE_MIB << 20;
+    assert!(busy < most / 2 && idle < most / 2, "{busy} {idle} {most}");
 }
