@@ -20,6 +20,7 @@ mod identity;
 pub mod location;
 mod locks;
 mod log;
+mod mover;
 mod naming;
 mod opening;
 mod pool;
@@ -66,6 +67,7 @@ use identity::Identity;
 pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
 use log::Log;
+use mover::Mover;
 use pool::Readers;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
@@ -110,6 +112,8 @@ pub struct SqliteStore {
     writing: Shared,
     /// `None` in memory.
     readers: Option<Arc<Readers>>,
+    /// `None` in memory.
+    mover: Option<Arc<Mover>>,
     /// The ends of the ears that were opened.
     ears: Mutex<Vec<ear::End>>,
     company: Company,
@@ -143,13 +147,16 @@ impl SqliteStore {
         if let Some(latest) = latest.map_err(|error| fault::statement("open", &error))? {
             arrivals.found(latest);
         }
-        let readers = (options.location != Location::Memory).then(|| {
+        let has_file = options.location != Location::Memory;
+        let mover = has_file.then(|| Mover::new(url, write, patience, identity.clone()));
+        let readers = has_file.then(|| {
             let readers = Readers::new(url.to_owned(), options.readers, patience, identity.clone());
             Arc::new(readers)
         });
         Ok(Self {
             writing: Shared::new(conn),
             readers,
+            mover,
             ears: Mutex::default(),
             company: Company::default(),
             identity,
@@ -248,9 +255,9 @@ impl Store for SqliteStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        let file = match &self.options.location {
-            Location::Memory => None,
-            Location::File(path) => Some(path.as_path()),
+        let file = match (&self.options.location, &self.mover) {
+            (Location::File(path), Some(mover)) => Some((path.as_path(), Arc::clone(mover))),
+            _ => None,
         };
         let log = Log::of(file, self.options.wal_bytes_max);
         Ok(Box::new(SqliteWriter::new(
@@ -274,6 +281,9 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
+        if let Some(mover) = &self.mover {
+            mover.end();
+        }
         if let Some(readers) = &self.readers {
             readers.close();
         }

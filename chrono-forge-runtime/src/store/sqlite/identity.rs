@@ -24,6 +24,7 @@
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -55,6 +56,8 @@ struct Watched {
     path: PathBuf,
     log: PathBuf,
     seen: Mutex<Seen>,
+    /// How many checkpoints of this process are under way beside its writes.
+    moving: AtomicU32,
     /// Set once and for good.
     lost: OnceLock<String>,
 }
@@ -108,6 +111,7 @@ impl Identity {
             path: path.to_owned(),
             log,
             seen: Mutex::new(seen),
+            moving: AtomicU32::new(0),
             lost: OnceLock::new(),
         }))))
     }
@@ -149,6 +153,15 @@ impl Identity {
         }
     }
 
+    /// A checkpoint is under way until this is dropped: for so long the file may be no whole database,
+    /// and that says nothing about it.
+    pub(super) fn moving(&self) -> Moving {
+        if let Some(watched) = &self.0 {
+            watched.moving.fetch_add(1, Ordering::AcqRel);
+        }
+        Moving(self.clone())
+    }
+
     /// Before a connection is opened, which might create the file anew.
     pub(super) fn look(&self, operation: &'static str) -> StoreResult<()> {
         match &self.0 {
@@ -171,6 +184,17 @@ impl Identity {
         match is_due {
             true => self.look(operation),
             false => Ok(()),
+        }
+    }
+}
+
+/// See [`Identity::moving`].
+pub(super) struct Moving(Identity);
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        if let Some(watched) = &self.0.0 {
+            watched.moving.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -250,6 +274,10 @@ impl Watched {
         }
         let ours = ours?;
         let Some(version) = version_in(&self.path) else {
+            if self.moving.load(Ordering::Acquire) > 0 {
+                seen.unread_since = None;
+                return None;
+            }
             let since = *seen.unread_since.get_or_insert_with(Instant::now);
             let is_over = since.elapsed() >= UNREAD_MAX;
             return is_over.then(|| "something else was written over it".to_owned());

@@ -9,15 +9,21 @@
 //! - a worker that has written nothing since its last heartbeat makes a checkpoint, once;
 //! - a worker that leaves makes one, too;
 //! - once a second, a log beyond its bound is moved and truncated if nobody reads it. A reader that
-//!   is in the way for long is warned of.
+//!   is in the way for long is warned of;
+//! - the writing connection moves little by itself, neither so nor with its commits: what a reader
+//!   has kept from being moved goes through [`Mover`], which is in nobody's way, and is truncated
+//!   once little is left.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::mover::{self, LITTLE, Mover};
 use super::statement::Stmt;
+use super::writer::Shared;
 use crate::telemetry::TARGET;
 
 /// Between two looks at the size of the log.
@@ -30,14 +36,25 @@ const HELD_MAX: Duration = Duration::from_secs(10);
 /// write.
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
+/// A log up to this size has little in it, whatever was moved.
+const LITTLE_BYTES: u64 = (LITTLE as u64) << 12;
+
+/// Commits move the log once it has so many frames, as SQLite's own default has it.
+const COMMITS_MOVE: &str = "PRAGMA wal_autocheckpoint = 1000";
+
+/// Commits move nothing: each would move all that there is.
+const COMMITS_MOVE_NOTHING: &str = "PRAGMA wal_autocheckpoint = 0";
+
 /// See the module. In memory there is no log.
 pub(super) struct Log {
-    path: Option<PathBuf>,
+    file: Option<(PathBuf, Arc<Mover>)>,
     bytes_max: u64,
     /// Something was written since the log was moved into the file.
     is_unmoved: bool,
     /// Something was written since the last heartbeat.
     is_busy: bool,
+    /// More than a little is not moved: that is the mover's.
+    is_large: bool,
     looked: Instant,
     /// Since when a reader keeps a log beyond its bound from being truncated.
     held_since: Option<Instant>,
@@ -58,21 +75,36 @@ pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
 
 impl Log {
     /// That of this file.
-    pub(super) fn of(file: Option<&Path>, bytes_max: u64) -> Self {
+    pub(super) fn of(file: Option<(&Path, Arc<Mover>)>, bytes_max: u64) -> Self {
         Self {
-            path: file.map(path_of),
+            file: file.map(|(file, mover)| (path_of(file), mover)),
             bytes_max,
             is_unmoved: true,
             is_busy: true,
+            is_large: false,
             looked: Instant::now(),
             held_since: None,
             is_warned_of: false,
         }
     }
 
-    /// Whether it is time to look at the size of the log.
+    /// Whether it is time to look at the size of the log. Once little is left, at once: after a
+    /// second under load it would be much again.
     pub(super) fn is_due(&self) -> bool {
         self.looked.elapsed() >= LOOK_EVERY
+            || self.is_large && self.mover().is_some_and(Mover::has_news)
+    }
+
+    /// How long the next transaction waits, so that the log is not written as fast as it is moved.
+    pub(super) fn pause(&self) -> Duration {
+        match self.mover() {
+            Some(mover) if self.is_large => mover.pause(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn mover(&self) -> Option<&Mover> {
+        self.file.as_ref().map(|(_, mover)| &**mover)
     }
 
     /// A transaction was committed.
@@ -93,14 +125,28 @@ impl Log {
     pub(super) fn beat(&mut self, conn: &mut SqliteConnection) {
         self.bound(conn);
         let is_busy = std::mem::take(&mut self.is_busy);
-        if !is_busy && self.is_unmoved {
+        if !is_busy && self.is_unmoved && !self.is_large {
             self.move_all(conn);
         }
     }
 
+    /// Moves all that can be: nobody waits for this connection any more, but other processes may
+    /// write.
+    pub(super) fn leave(&mut self, conn: &Shared) {
+        if let Some(mover) = self.mover() {
+            mover.end();
+        }
+        let mut conn = conn.lock();
+        if self.length() > LITTLE_BYTES {
+            // What it leaves, the truncation moves, which keeps other writers out.
+            let _ = mover::pass(&mut conn);
+        }
+        self.move_all(&mut conn);
+    }
+
     /// Moves the log into the file, if nobody reads what would go; tells whether it did.
-    pub(super) fn move_all(&mut self, conn: &mut SqliteConnection) -> bool {
-        if self.path.is_none() {
+    fn move_all(&mut self, conn: &mut SqliteConnection) -> bool {
+        if self.file.is_none() {
             return true;
         }
         let moved = Stmt::<(BigInt, BigInt, BigInt)>::new(CHECKPOINT, &[])
@@ -110,23 +156,63 @@ impl Log {
         moved
     }
 
+    fn length(&self) -> u64 {
+        let found = self.file.as_ref().map(|(path, _)| std::fs::metadata(path));
+        found.and_then(Result::ok).map_or(0, |log| log.len())
+    }
+
     fn bound(&mut self, conn: &mut SqliteConnection) {
         let now = Instant::now();
         self.looked = now;
-        let found = self.path.as_deref().map(std::fs::metadata);
-        let bytes = found.and_then(Result::ok);
-        let bytes = bytes.map_or(0, |log| log.len());
-        if bytes <= self.bytes_max || self.move_all(conn) {
+        let bytes = self.length();
+        let is_moving = self.share_out(conn, bytes);
+        if bytes <= self.bytes_max || !self.is_large && self.move_all(conn) {
             self.held_since = None;
             if std::mem::take(&mut self.is_warned_of) {
                 tracing::info!(target: TARGET, bytes, "the reader that kept the write-ahead log from being truncated is gone; the log is within its bound");
             }
             return;
         }
+        if is_moving {
+            // Whether a reader is in the way shows only once that is over.
+            return;
+        }
         let held = now - *self.held_since.get_or_insert(now);
         if held >= HELD_MAX && !std::mem::replace(&mut self.is_warned_of, true) {
-            tracing::warn!(target: TARGET, log = ?self.path, bytes, bytes_max = self.bytes_max, ?held, "a transaction that only reads keeps the write-ahead log from being truncated, and the log grows: end that transaction (an open sqlite3 shell, a backup, a report)");
+            let log = self.file.as_ref().map(|(path, _)| path);
+            tracing::warn!(target: TARGET, ?log, bytes, bytes_max = self.bytes_max, ?held, "a transaction that only reads keeps the write-ahead log from being truncated, and the log grows: end that transaction (an open sqlite3 shell, a backup, a report)");
         }
+    }
+
+    /// Decides who moves a log of this size, the mover or this connection; whether the mover was at
+    /// it.
+    fn share_out(&mut self, conn: &mut SqliteConnection, bytes: u64) -> bool {
+        let Some((_, mover)) = &self.file else {
+            return false;
+        };
+        mover.take_news();
+        let is_small = bytes <= self.bytes_max.min(LITTLE_BYTES);
+        if is_small && !self.is_large {
+            return false;
+        }
+        let is_large = match mover::left(conn) {
+            Ok(left) => left > LITTLE,
+            Err(_) => self.is_large,
+        };
+        if is_large != self.is_large {
+            let set = if is_large {
+                COMMITS_MOVE_NOTHING
+            } else {
+                COMMITS_MOVE
+            };
+            if Stmt::<(BigInt,)>::new(set, &[])
+                .load::<(i64,)>(conn)
+                .is_ok()
+            {
+                self.is_large = is_large;
+            }
+        }
+        is_large && mover.start()
     }
 }
 
@@ -142,6 +228,9 @@ mod tests {
 
     use super::*;
     use crate::store::conformance::backend::sqlite::Scratch;
+    use crate::store::sqlite::Synchronous;
+    use crate::store::sqlite::connection::Purpose;
+    use crate::store::sqlite::identity::Identity;
 
     /// Keeps the messages of all events.
     #[derive(Clone, Default)]
@@ -184,7 +273,10 @@ mod tests {
         conn.batch_execute(create).unwrap();
         reader.batch_execute("BEGIN; SELECT * FROM t;").unwrap();
         conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
-        let mut log = Log::of(Some(&file), 0);
+        let write = Purpose::Write(Synchronous::Full);
+        let url = file.to_str().unwrap();
+        let mover = Mover::new(url, write, Duration::ZERO, Identity::none());
+        let mut log = Log::of(Some((&file, mover)), 0);
         let ear = Ear::default();
         let said = || ear.0.lock().unwrap().len();
         tracing::subscriber::with_default(ear.clone(), || {

@@ -84,7 +84,7 @@ impl SqliteWriter {
         operation: &'static str,
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
-        self.turns.await_turn();
+        self.await_turn();
         let mut conn = self.conn.lock();
         let done = connection::immediate(&mut conn, self.patience, write);
         self.turns.note_commit();
@@ -93,6 +93,15 @@ impl SqliteWriter {
 }
 
 impl SqliteWriter {
+    /// Waits for others to have their chance, and for a log that grows as fast as it is moved.
+    fn await_turn(&self) {
+        self.turns.await_turn();
+        let pause = self.log.pause();
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+    }
+
     /// What this write makes due at once arrives now.
     fn arrived(&mut self, now: Timestamp) -> StoreResult<Now> {
         if self.arrivals.has_leapt(now)
@@ -107,7 +116,7 @@ impl SqliteWriter {
 impl Writer for SqliteWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
         let now = self.arrived(now)?;
-        self.turns.await_turn();
+        self.await_turn();
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
@@ -274,7 +283,7 @@ impl Writer for SqliteWriter {
     fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) -> StoreResult<()> {
         let now = self.arrived(now)?;
         self.write("retire_worker", |conn| worker::retire(conn, worker, now))?;
-        self.log.move_all(&mut self.conn.lock());
+        self.log.leave(&self.conn);
         self.beats.end(worker);
         Ok(())
     }
