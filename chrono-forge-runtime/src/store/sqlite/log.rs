@@ -12,17 +12,17 @@
 //!   is in the way for long is warned of;
 //! - the writing connection moves little by itself, neither so nor with its commits: what a reader
 //!   has kept from being moved goes through [`Mover`], which is in nobody's way, and is truncated
-//!   once little is left.
+//!   once little is left. A long log is cut off in steps, since that takes the file system a while,
+//!   too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 
 use super::mover::{self, LITTLE, Mover};
-use super::statement::Stmt;
 use super::writer::Shared;
 use crate::telemetry::TARGET;
 
@@ -38,6 +38,19 @@ const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// A log up to this size has little in it, whatever was moved.
 const LITTLE_BYTES: u64 = (LITTLE as u64) << 12;
+
+/// What is cut off a long log in one step: a tenth of a second or two on a disk that is told of what
+/// it need not keep.
+const STEP_BYTES: u64 = 512 << 20;
+
+/// Between two steps others have their chance.
+const STEP_EVERY: Duration = Duration::from_millis(50);
+
+/// If no step has made the log shorter for so long (readers come and go), it is cut off at once.
+const STEPS_FAIL_AFTER: Duration = Duration::from_secs(5);
+
+/// Moves everything; the next transaction begins the log anew if nobody reads it.
+const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
 
 /// Commits move the log once it has so many frames, as SQLite's own default has it.
 const COMMITS_MOVE: &str = "PRAGMA wal_autocheckpoint = 1000";
@@ -55,6 +68,9 @@ pub(super) struct Log {
     is_busy: bool,
     /// More than a little is not moved: that is the mover's.
     is_large: bool,
+    step_bytes: u64,
+    /// How long a long log was when a step last made it shorter, and when that was seen.
+    steps: Option<(u64, Instant)>,
     looked: Instant,
     /// Since when a reader keeps a log beyond its bound from being truncated.
     held_since: Option<Instant>,
@@ -82,6 +98,8 @@ impl Log {
             is_unmoved: true,
             is_busy: true,
             is_large: false,
+            step_bytes: STEP_BYTES,
+            steps: None,
             looked: Instant::now(),
             held_since: None,
             is_warned_of: false,
@@ -91,7 +109,9 @@ impl Log {
     /// Whether it is time to look at the size of the log. Once little is left, at once: after a
     /// second under load it would be much again.
     pub(super) fn is_due(&self) -> bool {
-        self.looked.elapsed() >= LOOK_EVERY
+        let looked = self.looked.elapsed();
+        looked >= LOOK_EVERY
+            || self.steps.is_some() && looked >= STEP_EVERY
             || self.is_large && self.mover().is_some_and(Mover::has_news)
     }
 
@@ -125,7 +145,8 @@ impl Log {
     pub(super) fn beat(&mut self, conn: &mut SqliteConnection) {
         self.bound(conn);
         let is_busy = std::mem::take(&mut self.is_busy);
-        if !is_busy && self.is_unmoved && !self.is_large {
+        let is_ours = !self.is_large && self.steps.is_none();
+        if !is_busy && self.is_unmoved && is_ours {
             self.move_all(conn);
         }
     }
@@ -149,11 +170,41 @@ impl Log {
         if self.file.is_none() {
             return true;
         }
-        let moved = Stmt::<(BigInt, BigInt, BigInt)>::new(CHECKPOINT, &[])
-            .load::<(i64, i64, i64)>(conn)
-            .is_ok_and(|rows| rows.first().is_some_and(|(is_busy, ..)| *is_busy == 0));
+        let moved = mover::checkpoint(conn, CHECKPOINT).is_ok_and(|(is_busy, ..)| is_busy == 0);
         self.is_unmoved = !moved;
         moved
+    }
+
+    /// Cuts off a log that has little left to move, or a step of a long one.
+    fn cut(&mut self, conn: &mut SqliteConnection, bytes: u64, now: Instant) -> Cut {
+        let step = match self.steps {
+            _ if bytes <= self.step_bytes => None,
+            Some((before, since)) if before == bytes => Some((before, since)),
+            _ => Some((bytes, now)),
+        };
+        let is_stuck = step.is_some_and(|(_, since)| now - since >= STEPS_FAIL_AFTER);
+        let step = step.filter(|_| !is_stuck);
+        if step.is_none() {
+            self.end_steps(conn);
+            let is_cut = self.move_all(conn);
+            return if is_cut { Cut::Whole } else { Cut::Held };
+        }
+        self.steps = step;
+        // The transaction that begins the log anew cuts it off at the limit.
+        limit(conn, Some(bytes - self.step_bytes));
+        match mover::checkpoint(conn, RESTART) {
+            Ok((0, ..)) => Cut::Underway,
+            _ => {
+                self.end_steps(conn);
+                Cut::Held
+            }
+        }
+    }
+
+    fn end_steps(&mut self, conn: &mut SqliteConnection) {
+        if self.steps.take().is_some() {
+            limit(conn, None);
+        }
     }
 
     fn length(&self) -> u64 {
@@ -166,15 +217,24 @@ impl Log {
         self.looked = now;
         let bytes = self.length();
         let is_moving = self.share_out(conn, bytes);
-        if bytes <= self.bytes_max || !self.is_large && self.move_all(conn) {
+        if bytes <= self.bytes_max || self.is_large {
+            self.end_steps(conn);
+        }
+        let cut = match bytes <= self.bytes_max {
+            true => Cut::Whole,
+            // Whether a reader is in the way shows only once the mover is at its end.
+            false if self.is_large && is_moving => Cut::Underway,
+            false if self.is_large => Cut::Held,
+            false => self.cut(conn, bytes, now),
+        };
+        if let Cut::Underway = cut {
+            return;
+        }
+        if let Cut::Whole = cut {
             self.held_since = None;
             if std::mem::take(&mut self.is_warned_of) {
                 tracing::info!(target: TARGET, bytes, "the reader that kept the write-ahead log from being truncated is gone; the log is within its bound");
             }
-            return;
-        }
-        if is_moving {
-            // Whether a reader is in the way shows only once that is over.
             return;
         }
         let held = now - *self.held_since.get_or_insert(now);
@@ -200,15 +260,11 @@ impl Log {
             Err(_) => self.is_large,
         };
         if is_large != self.is_large {
-            let set = if is_large {
-                COMMITS_MOVE_NOTHING
-            } else {
-                COMMITS_MOVE
+            let set = match is_large {
+                true => COMMITS_MOVE_NOTHING,
+                false => COMMITS_MOVE,
             };
-            if Stmt::<(BigInt,)>::new(set, &[])
-                .load::<(i64,)>(conn)
-                .is_ok()
-            {
+            if conn.batch_execute(set).is_ok() {
                 self.is_large = is_large;
             }
         }
@@ -216,12 +272,27 @@ impl Log {
     }
 }
 
+/// What became of a log beyond its bound.
+enum Cut {
+    /// It is within its bound.
+    Whole,
+    Underway,
+    /// By a reader.
+    Held,
+}
+
+/// A log that is begun anew is cut off at so many bytes, or not at all.
+fn limit(conn: &mut SqliteConnection, bytes: Option<u64>) {
+    let bytes = bytes.map_or(-1, u64::cast_signed);
+    // If it fails, no step makes the log shorter, and it is cut off at once.
+    let _ = conn.batch_execute(&format!("PRAGMA journal_size_limit = {bytes}"));
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
     use std::sync::{Arc, Mutex};
 
-    use diesel::connection::SimpleConnection;
     use tracing::field::{Field, Visit};
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Event, Metadata, Subscriber};
@@ -263,6 +334,40 @@ mod tests {
         fn exit(&self, _: &Id) {}
     }
 
+    fn log_of(file: &Path, bytes_max: u64) -> Log {
+        let write = Purpose::Write(Synchronous::Full);
+        let url = file.to_str().unwrap();
+        let mover = Mover::new(url, write, Duration::ZERO, Identity::none());
+        Log::of(Some((file, mover)), bytes_max)
+    }
+
+    #[test]
+    fn a_long_log_is_cut_off_in_steps() {
+        const STEP: u64 = 1 << 20;
+        let scratch = Scratch::new();
+        let file = scratch.path("a.db");
+        let mut conn = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+        let fill = "PRAGMA journal_mode = WAL; CREATE TABLE t (n);
+            INSERT INTO t VALUES (zeroblob(5 << 20));";
+        conn.batch_execute(fill).unwrap();
+        let mut log = log_of(&file, STEP / 2);
+        log.step_bytes = STEP;
+        let mut lengths = vec![log.length()];
+        while lengths.last().is_some_and(|bytes| *bytes > log.bytes_max) {
+            log.beat(&mut conn);
+            conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+            lengths.push(log.length());
+        }
+        let mut steps = lengths.windows(2);
+        let are_steps = steps.all(|pair| (1..=STEP).contains(&(pair[0] - pair[1])));
+        assert!(are_steps && lengths.len() == 6, "{lengths:?}");
+        log.beat(&mut conn);
+        assert!(
+            log.steps.is_none(),
+            "no further look is due before its time"
+        );
+    }
+
     #[test]
     fn a_reader_that_is_in_the_way_for_long_is_warned_of_once_and_its_end_is_told() {
         let scratch = Scratch::new();
@@ -273,10 +378,7 @@ mod tests {
         conn.batch_execute(create).unwrap();
         reader.batch_execute("BEGIN; SELECT * FROM t;").unwrap();
         conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
-        let write = Purpose::Write(Synchronous::Full);
-        let url = file.to_str().unwrap();
-        let mover = Mover::new(url, write, Duration::ZERO, Identity::none());
-        let mut log = Log::of(Some((&file, mover)), 0);
+        let mut log = log_of(&file, 0);
         let ear = Ear::default();
         let said = || ear.0.lock().unwrap().len();
         tracing::subscriber::with_default(ear.clone(), || {

@@ -241,7 +241,10 @@ pub(super) fn pass(conn: &mut SqliteConnection) -> QueryResult<()> {
 }
 
 /// Whether somebody was in the way, the frames in the log, and those of them that are in the file.
-fn checkpoint(conn: &mut SqliteConnection, sql: &'static str) -> QueryResult<(i64, i64, i64)> {
+pub(super) fn checkpoint(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+) -> QueryResult<(i64, i64, i64)> {
     let rows = Stmt::<(BigInt, BigInt, BigInt)>::new(sql, &[]).load::<(i64, i64, i64)>(conn)?;
     rows.first().copied().ok_or(diesel::result::Error::NotFound)
 }

@@ -121,7 +121,7 @@ fn most_moved_in_a_call(mut call: impl FnMut(&mut dyn Writer, WorkerId)) -> u64 
     let mut begin = start("large", "flow", 1, None);
     begin.args = format!("\"{}\"", "x".repeat(1 << 20)).into();
     for n in 0..LARGE_MIB {
-        begin.key = format!("large{n}").into();
+        begin.key = format!("large{n}");
         writer.start(std::slice::from_ref(&begin), at(1)).unwrap();
     }
     writer.heartbeat(worker, &[], at(2)).unwrap();
