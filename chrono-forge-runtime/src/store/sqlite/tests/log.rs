@@ -8,7 +8,6 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::open;
-#[cfg(target_os = "linux")]
 use crate::record::WorkerId;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
@@ -103,44 +102,78 @@ fn written() -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// Makes a large log under a reader that then leaves, and calls until the log is truncated; the
-/// most bytes that this thread wrote in one call.
+/// A large log that a reader, which is gone, has kept from being moved.
+struct Large {
+    scratch: Scratch,
+    writer: Box<dyn Writer>,
+    worker: WorkerId,
+    _store: SqliteStore,
+}
+
+/// Three times as much as the writing connection moves by itself.
+const LARGE_MIB: u64 = 48;
+
+impl Large {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let options = SqliteOptions {
+            wal_bytes_max: 1 << 20,
+            ..SqliteOptions::new(Location::File(scratch.path("forge.db")))
+        };
+        let store = SqliteStore::open(options).unwrap();
+        let mut writer = store.writer().unwrap();
+        let worker = enter(&mut *writer).unwrap();
+        let mut reader = scratch.raw();
+        let read = "BEGIN; SELECT count(*) FROM chrono_forge_workflows;";
+        reader.batch_execute(read).unwrap();
+        let mut begin = start("large", "flow", 1, None);
+        begin.args = format!("\"{}\"", "x".repeat(1 << 20)).into();
+        for n in 0..LARGE_MIB {
+            begin.key = format!("large{n}");
+            writer.start(std::slice::from_ref(&begin), at(1)).unwrap();
+        }
+        writer.heartbeat(worker, &[], at(2)).unwrap();
+        reader.batch_execute("COMMIT;").unwrap();
+        Self {
+            scratch,
+            writer,
+            worker,
+            _store: store,
+        }
+    }
+}
+
+#[test]
+fn who_leaves_has_a_large_log_in_the_file_too_whoever_moves_it() {
+    for is_being_moved in [false, true] {
+        let mut large = Large::new();
+        if is_being_moved {
+            large.writer.heartbeat(large.worker, &[], at(3)).unwrap();
+        }
+        large.writer.retire_worker(large.worker, at(4)).unwrap();
+        let runs = runs_of_a_copy(&large.scratch);
+        assert_eq!(
+            (log_bytes(&large.scratch), runs),
+            (0, LARGE_MIB.cast_signed())
+        );
+    }
+}
+
+/// Calls until a large log is truncated; the most bytes that this thread wrote in one call.
 #[cfg(target_os = "linux")]
 fn most_moved_in_a_call(mut call: impl FnMut(&mut dyn Writer, WorkerId)) -> u64 {
-    let scratch = Scratch::new();
-    let options = SqliteOptions {
-        wal_bytes_max: 1 << 20,
-        ..SqliteOptions::new(Location::File(scratch.path("forge.db")))
-    };
-    let store = SqliteStore::open(options).unwrap();
-    let mut writer = store.writer().unwrap();
-    let worker = enter(&mut *writer).unwrap();
-    let mut reader = scratch.raw();
-    let read = "BEGIN; SELECT count(*) FROM chrono_forge_workflows;";
-    reader.batch_execute(read).unwrap();
-    let mut begin = start("large", "flow", 1, None);
-    begin.args = format!("\"{}\"", "x".repeat(1 << 20)).into();
-    for n in 0..LARGE_MIB {
-        begin.key = format!("large{n}");
-        writer.start(std::slice::from_ref(&begin), at(1)).unwrap();
-    }
-    writer.heartbeat(worker, &[], at(2)).unwrap();
-    reader.batch_execute("COMMIT;").unwrap();
+    let mut large = Large::new();
     let until = Instant::now() + Duration::from_secs(60);
     let mut most = 0;
-    while log_bytes(&scratch) > 1 << 20 {
+    while log_bytes(&large.scratch) > 1 << 20 {
         assert!(Instant::now() < until, "the log is never truncated");
         let before = written();
-        call(&mut *writer, worker);
+        call(&mut *large.writer, large.worker);
         most = most.max(written() - before);
         std::thread::sleep(Duration::from_millis(5));
     }
     most
 }
-
-/// Three times as much as the writing connection moves by itself.
-#[cfg(target_os = "linux")]
-const LARGE_MIB: u64 = 48;
 
 #[cfg(target_os = "linux")]
 #[test]
