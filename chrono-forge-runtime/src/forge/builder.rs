@@ -147,7 +147,8 @@ impl Builder {
 
     /// The most bytes that SQLite's write-ahead log may have before it is truncated; default 64
     /// MiB, at least 1 MiB. That has to wait for transactions that read the database; one that is
-    /// in the way for long is warned of. Without meaning on PostgreSQL.
+    /// in the way for long is warned of. What it has kept in the log is moved into the file beside
+    /// the work. Without meaning on PostgreSQL.
     pub fn wal_bytes_max(mut self, bytes: u64) -> Self {
         self.config.wal_bytes_max = bytes;
         self

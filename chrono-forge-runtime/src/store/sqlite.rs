@@ -1,4 +1,4 @@
-//! SQLite: one file, one writing connection, a few that only read.
+//! SQLite: one file, one writing connection, a few that only read, and one that moves a large log.
 //!
 //! The log is written ahead and synced at every commit, so what is acknowledged survives a power
 //! cut, and readers never wait for the writer. Every write takes the lock at its start

@@ -86,7 +86,8 @@
 //! it. A worker that shuts down moves the log into the file, and so does one that has written
 //! nothing but heartbeats between two of them. Beyond 64 MiB
 //! ([`Builder::wal_bytes_max`](crate::Builder::wal_bytes_max)) the log is truncated as soon as
-//! nobody reads it.
+//! nobody reads it. What a reader has kept in it for long is moved into the file beside the work,
+//! so neither runs nor heartbeats wait for it. The log grows meanwhile by what is written.
 //!
 //! `sqlite://orders.db?synchronous=normal` asks for less, and a single run's steps are no longer
 //! bound by the disk's syncs: what is acknowledged survives the end of the process (a crash, `kill

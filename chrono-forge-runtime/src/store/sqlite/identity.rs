@@ -17,7 +17,8 @@
 //! Only when the file's length or its instant of change differ, mostly after a checkpoint, is page 1 read as it is in
 //! the file. The schema's version there is that of the database, or an older one that the next checkpoint brings up to
 //! date; a copy that SQLite has made (`VACUUM INTO`, `.backup`) has another one. In the midst of a checkpoint, which may
-//! be another process's, the file is no whole database and cannot be read; only what stays so for long is none any more.
+//! be another process's, the file is no whole database and cannot be read; only what stays so for long, and not because
+//! this process moves a large log into it, is none any more.
 //! Nobody sees a copy of the file's own
 //! bytes that has its length: either it is all the same, since the log has the rest, or the schema is of the same
 //! version.
