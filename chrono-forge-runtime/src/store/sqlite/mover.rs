@@ -8,6 +8,7 @@
 //! The thread lives as long as it has something to move: there is none beside a log of usual size.
 //! SQLite cannot move a part of a log, so a pass that has begun goes on to its end.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -190,7 +191,11 @@ impl Job {
             let _moving = self.identity.moving();
             checkpoint(conn, PASS).map_err(failed)?.0 != 0
         };
-        let after = counts(conn).map_err(failed)?;
+        let mut after = counts(conn).map_err(failed)?;
+        if after.moved - before.moved > LITTLE {
+            sync(Path::new(&self.url));
+            after = counts(conn).map_err(failed)?;
+        }
         self.progress.passes.fetch_add(1, Ordering::Relaxed);
         if before.moved < after.moved {
             self.progress.is_told.store(false, Ordering::Relaxed);
@@ -213,6 +218,22 @@ impl Job {
         }
     }
 }
+
+/// Has what a pass wrote on disk. Where writers go on, SQLite leaves that to the checkpoint that is
+/// complete, which is the writing connection's, and gigabytes would take it seconds. By way of the
+/// directory, since closing another descriptor of the file would drop the locks of this process.
+#[cfg(target_os = "linux")]
+fn sync(file: &Path) {
+    let directory = file.parent().map(std::fs::File::open);
+    if let Some(Ok(directory)) = directory {
+        // Only the checkpoint that is complete relies on it, and syncs the file by itself.
+        let _ = rustix::fs::syncfs(&directory);
+    }
+}
+
+/// Elsewhere it is left to the system, and in the end to the writing connection.
+#[cfg(not(target_os = "linux"))]
+fn sync(_file: &Path) {}
 
 struct Counts {
     frames: i64,
