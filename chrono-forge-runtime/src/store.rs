@@ -94,6 +94,9 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The run with this id.
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>>;
 
+    /// The context of a run as last written, a JSON object. `None` when there is no such run.
+    fn context(&self, run: RunId) -> StoreResult<Option<Json>>;
+
     /// Records of a run, in any order: whoever replays asks for them by name.
     /// Results over `result_bytes_max` are left out (their length is told) and read when they are
     /// delivered. Repetition rows (`repeat$k$..`) are never loaded.
