@@ -369,7 +369,7 @@ pub trait Listener: Send {
     }
 
     /// Waits for calls, at most this long. Opens its connection anew after a loss, and then answers
-    /// [`Call::Due`], since calls may have been missed. Where others are heard although they tell nothing, it
+    /// [`Call::missed`], since calls may have been. Where others are heard although they tell nothing, it
     /// finds out which of the runs that are `awaited` here have settled.
     fn wait(
         &mut self,
