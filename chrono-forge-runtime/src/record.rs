@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod copy;
 pub mod due;
+pub mod entries;
 pub mod ids;
 pub mod keys;
 mod namesake;

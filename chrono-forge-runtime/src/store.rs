@@ -94,6 +94,9 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The run with this id.
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>>;
 
+    /// The context of a run as last written, a JSON object. `None` when there is no such run.
+    fn context(&self, run: RunId) -> StoreResult<Option<Json>>;
+
     /// Records of a run, in any order: whoever replays asks for them by name.
     /// Results over `result_bytes_max` are left out (their length is told) and read when they are
     /// delivered. Repetition rows (`repeat$k$..`) are never loaded.
@@ -366,7 +369,7 @@ pub trait Listener: Send {
     }
 
     /// Waits for calls, at most this long. Opens its connection anew after a loss, and then answers
-    /// [`Call::Due`], since calls may have been missed. Where others are heard although they tell nothing, it
+    /// [`Call::missed`], since calls may have been. Where others are heard although they tell nothing, it
     /// finds out which of the runs that are `awaited` here have settled.
     fn wait(
         &mut self,

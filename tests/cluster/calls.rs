@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono_forge::Forge;
 use chrono_forge_tests::labour::{fan, labour};
 use chrono_forge_tests::process::bounded_by;
+use chrono_forge_tests::proxy::Proxy;
 
 use crate::fleet::{Fleet, HANGS};
 
@@ -36,6 +37,36 @@ fn nobody_waits_for_a_look_where_calls_are_carried() {
         }
         let run = forge.start("p", fan(fleet.out(), 300, 2, 0)).await.unwrap();
         assert_eq!(run.result().await.unwrap(), 600);
+    });
+}
+
+/// As under the very first run of a process, whose connection that listens may come too late for it.
+#[test]
+fn who_heard_nothing_for_a_while_looks_at_what_is_awaited() {
+    let Some(fleet) = Fleet::start("who_heard_nothing_for_a_while_looks_at_what_is_awaited") else {
+        return;
+    };
+    bounded_by(HANGS, async {
+        let _worker = fleet.worker_at(&fleet.server.url(""), &["--poll-ms", "50"]);
+        let proxy = Proxy::to(fleet.server.port());
+        let url = fleet.server.url_at(proxy.port(), "");
+        let forge = client(&url, Duration::from_millis(NEVER_MS.parse().unwrap())).await;
+        for n in 0..3 {
+            let key = format!("r{n}");
+            let run = forge
+                .start(&key, labour(fleet.out(), 1, 200))
+                .await
+                .unwrap();
+            let waiting = tokio::spawn(async move { run.result().await });
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            proxy.cut();
+            let is_over = format!(
+                "SELECT count(*) AS number FROM chrono_forge_workflows WHERE key = '{key}' AND state = 2"
+            );
+            fleet.await_row("the run is over", &is_over);
+            proxy.mend();
+            assert_eq!(waiting.await.unwrap().unwrap(), 1);
+        }
     });
 }
 

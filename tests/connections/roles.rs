@@ -308,9 +308,13 @@ fn a_database_that_hides_rows_or_lacks_characters_or_an_index_is_not_opened() {
                 "chrono_forge_workflows_ready",
             ),
             (
-                "ALTER TABLE forge.chrono_forge_workflows
-                DROP CONSTRAINT chrono_forge_workflows_workflow_key_key",
-                "chrono_forge_workflows_workflow_key_key",
+                "DROP INDEX forge.chrono_forge_workflows_long_identity",
+                "chrono_forge_workflows_long_identity",
+            ),
+            (
+                "ALTER TABLE forge.chrono_forge_execution_logs
+                DROP CONSTRAINT chrono_forge_execution_logs_workflow_id_step_name_key",
+                "chrono_forge_execution_logs_workflow_id_step_name_key",
             ),
         ] {
             execute(&mut conn, drop);

@@ -293,7 +293,7 @@ async fn the_handle_knows_its_key_and_its_workflow(world: &World) {
 /// Tries keys that no entry may have, beside one that is as long as can be.
 #[workflow]
 async fn badly_named(cx: Context) -> Result<Vec<String>> {
-    let longest = "k".repeat(8_192);
+    let longest = "k".repeat(1_024);
     let told = step!("write", {
         let mut told = Vec::new();
         for key in ["", " \n", "a\0b", &*format!("{longest}k")] {
@@ -326,10 +326,78 @@ async fn an_entry_has_no_key_that_is_empty_blank_or_too_long(world: &World) {
         "is empty",
         "is blank",
         "null character",
-        "longer than 8 KiB",
+        "longer than 1 KiB",
     ];
     for (nth, told) in told.iter().enumerate() {
         assert!(told.contains(texts[nth / 4]) && told.len() < 300, "{told}");
     }
     assert_eq!((told.len(), world.rows().run("k").state), (16, COMPLETED));
+}
+
+/// So many entries of so many bytes, a step each.
+#[workflow]
+async fn fills(cx: Context, entries: u32, bytes: usize) -> Result<()> {
+    for n in 0..entries {
+        step!("fill-{n}", {
+            cx.set(&format!("e{n}"), &"x".repeat(bytes))?;
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What is written of a context with a step is what the step has written of it.
+#[scenario]
+async fn a_commit_writes_the_entries_that_have_changed_and_not_the_whole(world: &World) {
+    let forge = world.forge([fills::NAME]).await;
+    world
+        .rows()
+        .tally("chrono_forge_context", "length(new.value)");
+    let run = forge.start("k", fills(20, 1_000)).await.unwrap();
+    run.result().await.unwrap();
+    let written = "SELECT sum(noted) FROM tally";
+    assert_eq!(world.rows().number(written), 20 * 1_002);
+    let of_row = "SELECT max(length(context)) FROM chrono_forge_workflows";
+    assert_eq!(world.rows().number(of_row), 2, "`{{}}`");
+    let context = run.context().await.unwrap();
+    assert_eq!(context.as_object().unwrap().len(), 20);
+}
+
+/// Entries from before they had rows of their own, one of which is changed and one removed.
+#[workflow]
+async fn goes_on(cx: Context) -> Result<()> {
+    step!("first", {
+        cx.set_all([("kept", 1), ("changed", 1), ("removed", 1)])?;
+        Ok(())
+    })
+    .await?;
+    wait!("deploy", hours(1)).await;
+    step!("second", {
+        cx.set("changed", &2)?;
+        cx.remove("removed");
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[scenario]
+async fn entries_that_a_row_has_from_before_are_seen_until_they_change(world: &World) {
+    let forge = world.forge([goes_on::NAME]).await;
+    let run = forge.start("k", goes_on()).await.unwrap();
+    world.parked("k").await;
+    let all = json!({"changed": 1, "kept": 1, "removed": 1});
+    assert_eq!(run.context().await.unwrap(), all);
+    // As an older build has left it.
+    let into_row = format!("UPDATE chrono_forge_workflows SET context = '{all}'");
+    world.rows().edit(&into_row, &[]);
+    world.rows().edit("DELETE FROM chrono_forge_context", &[]);
+    assert_eq!(run.context().await.unwrap(), all);
+    world.clock.advance(std::time::Duration::from_secs(3_600));
+    run.result().await.unwrap();
+    assert_eq!(
+        run.context().await.unwrap(),
+        json!({"changed": 2, "kept": 1})
+    );
 }

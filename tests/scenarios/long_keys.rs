@@ -24,7 +24,7 @@ async fn long_winded(cx: Context, probe: State<Probe>, length: usize) -> Result<
     let key = |nth: u64| noise(length, nth);
     let one = step!(key(1), {
         probe.note("step");
-        cx.set(&noise(length.min(8_192), 9), &1)?;
+        cx.set(&noise(length.min(1_024), 9), &1)?;
         Ok(1_u32)
     })
     .await?;
@@ -56,7 +56,7 @@ async fn long_winded(cx: Context, probe: State<Probe>, length: usize) -> Result<
         Ok(2_u32)
     })
     .await?;
-    Ok(one + two + cx.fetch(&noise(length.min(8_192), 9), 0_u32)?)
+    Ok(one + two + cx.fetch(&noise(length.min(1_024), 9), 0_u32)?)
 }
 
 /// Moves the clock until the run waits at its gate; answers the key of that.

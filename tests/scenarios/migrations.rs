@@ -6,7 +6,12 @@ use chrono_forge::{Error, StoreErrorKind};
 use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 
 /// The versions that an older binary may have left, newest first; one more with each release.
-const OLDER: [&str; 3] = ["20261201000008", "20261130000007", "20261122000005"];
+const OLDER: [&str; 4] = [
+    "20261201000009",
+    "20261201000008",
+    "20261130000007",
+    "20261122000005",
+];
 
 #[workflow]
 async fn parcel(probe: State<Probe>, n: u32) -> Result<u32> {

@@ -19,6 +19,11 @@ LEFT JOIN chrono_forge_execution_logs AS l ON l.id = w.parent_execution_log_id
 LEFT JOIN chrono_forge_workflows AS p ON p.id = l.workflow_id
 ORDER BY w.workflow, w.key";
 
+const ENTRIES: &str = "
+SELECT 'entry ' || w.workflow || ' ' || w.key || ' ' || c.key || '=' || coalesce(c.value, '-')
+FROM chrono_forge_context AS c JOIN chrono_forge_workflows AS w ON w.id = c.workflow_id
+ORDER BY w.workflow, w.key, c.key";
+
 const RECORDS: &str = "
 SELECT 'record ' || w.key || ' ' || l.step_name || ' seq=' || coalesce(CAST(l.seq AS text), '-')
     || ' state=' || l.state || ' attempts=' || l.attempts || ' timer=' || flag(l.wake_at IS NOT NULL)
@@ -79,7 +84,7 @@ const BROKEN: [(&str, &str); 4] = [
 /// When the database cannot be read.
 #[must_use]
 pub fn dump(look: &Look) -> Vec<String> {
-    [RUNS, RECORDS, ERRORS, BLOCKED]
+    [RUNS, ENTRIES, RECORDS, ERRORS, BLOCKED]
         .iter()
         .flat_map(|sql| look.texts(sql, &[]))
         .collect()

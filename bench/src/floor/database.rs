@@ -21,6 +21,7 @@ const SCHEMA: &str = concat!(
 const REST: &str = concat!(
     include_str!("../../../migrations/sqlite/2026-12-01-000008_name_older_binaries/up.sql"),
     include_str!("../../../migrations/sqlite/2026-12-01-000009_children_belong_to_runs/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-12-01-000010_entries_of_contexts/up.sql"),
 );
 
 /// The versions that the engine would have noted.
@@ -31,7 +32,8 @@ CREATE TABLE chrono_forge_schema_migrations (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002'),
     ('20261122000003'), ('20261122000004'), ('20261122000005'), ('20261130000006'),
-    ('20261130000007'), ('20261201000008'), ('20261201000009');";
+    ('20261130000007'), ('20261201000008'), ('20261201000009'),
+    ('20261201000010');";
 
 /// The one connection that writes, with one worker registered.
 pub struct Database {

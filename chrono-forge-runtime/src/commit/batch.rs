@@ -119,7 +119,7 @@ fn fold(plan: &mut Plan, next: Plan) {
     }
     plan.errors.extend(next.errors);
     plan.dispatches.extend(next.dispatches);
-    plan.context = next.context.or(plan.context.take());
+    plan.context.extend(next.context);
     plan.consumes_wake |= next.consumes_wake;
     plan.level = next.level.or(plan.level.take());
     plan.progress |= next.progress;

@@ -23,7 +23,7 @@ impl Context {
     /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries
     /// together would be over `Builder::context_bytes_max`, [`ContextError::Unstorable`] when the
     /// value cannot be encoded, [`ContextError::BadKey`] for a key that is empty, blank, longer than
-    /// 8 KiB or has a null character; nothing is written then.
+    /// 1 KiB or has a null character; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
         self.write(Delta::from([(key.to_owned(), Some(json))]))

@@ -82,8 +82,16 @@ impl<T> Run<T> {
     /// # Errors
     /// As [`Run::state`].
     pub async fn context(&self) -> Result<serde_json::Value, RunError> {
-        let row = self.row().await?;
-        codec::decode(&row.context).map_err(|problem| RunError::Undecodable {
+        // Its id may be another run's by now.
+        self.row().await?;
+        let id = self.id;
+        let read = self
+            .forge
+            .host()
+            .read_for_user(move |store| store.context(id));
+        let context = read.await.map_err(|error| self.host().explain(error))?;
+        let context = context.unwrap_or_else(|| "{}".into());
+        codec::decode(&context).map_err(|problem| RunError::Undecodable {
             key: self.key.clone(),
             type_name: "a JSON object",
             problem,

@@ -32,7 +32,7 @@ pub const CHILD_KEY_BYTES_MAX: usize = 8 << 10;
 pub const OPERATION_KEY_BYTES_MAX: usize = 64 << 10;
 
 /// The longest key of an entry of a context.
-pub const ENTRY_KEY_BYTES_MAX: usize = 8 << 10;
+pub const ENTRY_KEY_BYTES_MAX: usize = 1 << 10;
 
 /// The longest name of a queue.
 pub const QUEUE_BYTES_MAX: usize = 512;
@@ -98,7 +98,7 @@ impl KeyOf {
             Self::Spawn => return None,
             Self::Entry => (
                 ENTRY_KEY_BYTES_MAX,
-                "is longer than 8 KiB; use a digest of it",
+                "is longer than 1 KiB; use a digest of it",
             ),
             Self::Queue => (QUEUE_BYTES_MAX, "is longer than 512 bytes"),
         };

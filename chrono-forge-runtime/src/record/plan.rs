@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::entries::Entries;
 use super::{ClaimedRun, Due, Epoch, Json, Level, RecordId, RecordState, RunId, WorkerId};
 
 /// Who writes: a write whose fence no longer matches the run's row changes nothing.
@@ -31,8 +32,8 @@ pub struct Plan {
     pub withdrawals: Vec<Withdrawal>,
     pub errors: Vec<ErrorRow>,
     pub dispatches: Vec<Dispatch>,
-    /// The run's materialised context, when it changed.
-    pub context: Option<Json>,
+    /// Entries of the run's context that have changed, for operators to see: a pass rebuilds its context from records.
+    pub context: Entries,
     /// Clears `wake_requested`: the pass is about to look again.
     pub consumes_wake: bool,
     /// The run's new level, when it changes: below the others while it waits to try again.
@@ -56,7 +57,7 @@ impl Plan {
             withdrawals: Vec::new(),
             errors: Vec::new(),
             dispatches: Vec::new(),
-            context: None,
+            context: Entries::new(),
             consumes_wake: false,
             level: None,
             progress: false,
@@ -79,7 +80,9 @@ impl Plan {
             Some(RunEnd::Completed { output, .. }) => output.len(),
             _ => 0,
         };
-        128 + records + errors + children + length(&self.context) + end
+        let entry = |(key, value): (&String, &Option<Json>)| 32 + key.len() + length(value);
+        let context: usize = self.context.iter().map(entry).sum();
+        128 + records + errors + children + context + end
     }
 }
 

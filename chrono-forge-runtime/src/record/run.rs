@@ -97,7 +97,6 @@ pub struct RunRow {
     pub queue: String,
     pub level: Level,
     pub args: Json,
-    pub context: Json,
     pub output: Option<Json>,
     pub options: Json,
     pub state: RunState,

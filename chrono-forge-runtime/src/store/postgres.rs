@@ -6,6 +6,7 @@
 //!
 //! Every transaction that writes takes its locks in this order, so that no two of them wait for each other: the
 //! worker's row, runs by id, branch rows by id, then new rows by their unique keys, then existing records by id.
+//! Entries of a context are written under the lock of their run.
 //! Who cannot keep to it skips locked rows, or begins again.
 
 mod audits;
@@ -212,6 +213,10 @@ impl Store for PostgresStore {
 
     fn run(&self, run: RunId) -> StoreResult<Option<RunRow>> {
         self.read("run", |conn| runs::get(conn, run))
+    }
+
+    fn context(&self, run: RunId) -> StoreResult<Option<Json>> {
+        self.read("context", |conn| runs::context(conn, run))
     }
 
     fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>> {

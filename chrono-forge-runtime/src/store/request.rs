@@ -15,6 +15,14 @@ pub enum Call {
     Settled(RunId),
 }
 
+impl Call {
+    /// What may have been called while nobody listened.
+    pub fn missed(awaited: Vec<RunId>) -> Vec<Self> {
+        let settled = awaited.into_iter().map(Self::Settled);
+        std::iter::once(Self::Due).chain(settled).collect()
+    }
+}
+
 /// A worker as it enters.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerEntry<'a> {

@@ -8,6 +8,7 @@ pub(super) mod claim;
 pub(super) mod claimed;
 pub(super) mod codes;
 pub(super) mod completions;
+pub(super) mod context;
 pub(super) mod copies;
 pub(super) mod dispatch;
 pub(super) mod end;

@@ -319,6 +319,10 @@ impl Store for SqliteStore {
         self.read("run", |conn| runs::get(conn, run))
     }
 
+    fn context(&self, run: RunId) -> StoreResult<Option<Json>> {
+        self.read("context", |conn| runs::context(conn, run))
+    }
+
     fn history(&self, run: RunId, result_bytes_max: u64) -> StoreResult<Vec<RecordRow>> {
         self.read("history", |conn| {
             records::history(conn, run, result_bytes_max)

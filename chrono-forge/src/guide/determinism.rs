@@ -60,7 +60,7 @@
 //! | an operation (`step!`, `wait!`, `wait_until!`, `continue_if!`, `repeat!`) | 64 KiB | `$` |
 //! | a branch | 64 KiB | `$`, `,` |
 //! | a child: its parent's key, its branch, its spawn and its item | 8 KiB | in the name of the spawn: `$` |
-//! | an entry of the context | 8 KiB | |
+//! | an entry of the context | 1 KiB | |
 //! | a queue | 512 bytes | |
 //!
 //! None may be empty or blank, or contain the null character. A call answers [`Error::BadKey`](crate::Error::BadKey), a write

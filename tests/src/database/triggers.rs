@@ -20,6 +20,26 @@ impl Look {
         });
     }
 
+    /// From now on every row that is inserted or changed is noted in the table `tally`, with this of it.
+    pub fn tally(&self, table: &str, what: &str) {
+        self.script(&match self.backend() {
+            Backend::Sqlite => format!(
+                "CREATE TABLE tally (noted INTEGER NOT NULL);
+                CREATE TRIGGER tally_insert AFTER INSERT ON {table}
+                BEGIN INSERT INTO tally VALUES ({what}); END;
+                CREATE TRIGGER tally_update AFTER UPDATE ON {table}
+                BEGIN INSERT INTO tally VALUES ({what}); END"
+            ),
+            Backend::Postgres => format!(
+                "CREATE TABLE tally (noted bigint NOT NULL);
+                CREATE FUNCTION tally() RETURNS trigger LANGUAGE plpgsql
+                    AS $$ BEGIN INSERT INTO tally VALUES ({what}); RETURN new; END $$;
+                CREATE TRIGGER tally AFTER INSERT OR UPDATE ON {table}
+                FOR EACH ROW EXECUTE FUNCTION tally()"
+            ),
+        });
+    }
+
     /// The output of this run will be stored as this, whatever it returns.
     pub fn spoil_output(&self, run: i64, output: &str) {
         let table = "chrono_forge_workflows";

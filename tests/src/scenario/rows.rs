@@ -65,6 +65,13 @@ pub struct ErrorRow {
     pub backtrace: Option<String>,
 }
 
+/// A row of `chrono_forge_context`.
+#[derive(Clone, Debug, Deserialize)]
+struct EntryRow {
+    key: String,
+    value: Option<String>,
+}
+
 const RUN: &str = "SELECT id, workflow, key, queue, priority, state, micros(wake_at) AS wake_at,
     flag(wake_requested) AS wake_requested, locked_by, lock_epoch >> 32 AS lock_epoch, attempts, crashes, stalled_by, retry_counts,
     options, args, output, context, parent_execution_log_id AS parent FROM chrono_forge_workflows";
@@ -81,7 +88,7 @@ impl Rows {
     /// Every run, oldest first.
     #[must_use]
     pub fn runs(&self) -> Vec<RunRow> {
-        self.query(&format!("{RUN} ORDER BY id"), &[])
+        self.load(&format!("{RUN} ORDER BY id"), &[])
     }
 
     /// Whether anything runs or is due.
@@ -103,7 +110,7 @@ impl Rows {
     #[must_use]
     pub fn find(&self, key: &str) -> Option<RunRow> {
         let sql = format!("{RUN} WHERE key = ?");
-        self.query(&sql, &[key.into()]).into_iter().next()
+        self.load(&sql, &[key.into()]).into_iter().next()
     }
 
     /// The run with this key, which exists.
@@ -120,7 +127,27 @@ impl Rows {
             "{RUN} WHERE parent_execution_log_id IN
                 (SELECT id FROM chrono_forge_execution_logs WHERE workflow_id = ?) ORDER BY id"
         );
-        self.query(&sql, &[self.run(key).id.into()])
+        self.load(&sql, &[self.run(key).id.into()])
+    }
+
+    /// Runs with their whole contexts.
+    fn load(&self, sql: &str, params: &[Param]) -> Vec<RunRow> {
+        let mut runs: Vec<RunRow> = self.query(sql, params);
+        let entries = "SELECT key, value FROM chrono_forge_context WHERE workflow_id = ?";
+        for run in &mut runs {
+            let Some(context) = run.context.as_object_mut() else {
+                continue;
+            };
+            for EntryRow { key, value } in self.query::<EntryRow>(entries, &[run.id.into()]) {
+                match value {
+                    Some(json) => {
+                        context.insert(key, serde_json::from_str(&json).expect("an entry is JSON"))
+                    }
+                    None => context.remove(&key),
+                };
+            }
+        }
+        runs
     }
 
     /// The records of a run, in the order in which they were first written.
@@ -191,6 +218,11 @@ impl Rows {
     /// Inserts of rows for which this holds are refused from now on.
     pub fn refuse(&self, table: &str, when: &str, why: &str) {
         self.0.refuse(table, when, why);
+    }
+
+    /// As [`Look::tally`].
+    pub fn tally(&self, table: &str, what: &str) {
+        self.0.tally(table, what);
     }
 
     /// The output of this run will be stored as this, whatever it returns.

@@ -26,6 +26,7 @@ const SCHEMA: &str = concat!(
     include_str!(
         "../../../../migrations/postgres/2026-12-01-000009_children_belong_to_runs/up.sql"
     ),
+    include_str!("../../../../migrations/postgres/2026-12-01-000010_entries_of_contexts/up.sql"),
 );
 
 /// What the store tells its writers.

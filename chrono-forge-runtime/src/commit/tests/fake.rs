@@ -200,6 +200,7 @@ impl Store for Fake {
         namesakes(workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>>;
         child(run: RunId, branch: &str, workflow: &str, key: &str) -> StoreResult<Option<RunId>>;
         run(run: RunId) -> StoreResult<Option<RunRow>>;
+        context(run: RunId) -> StoreResult<Option<Json>>;
         history(run: RunId, bytes_max: u64) -> StoreResult<Vec<RecordRow>>;
         result(run: RunId, record: RecordId) -> StoreResult<Option<Json>>;
         branches(run: RunId, names: &[String]) -> StoreResult<Vec<BranchRow>>;

@@ -70,20 +70,20 @@ impl Listening {
 
     /// What came in a while; `None` when there is nothing to listen to.
     fn hear(&mut self) -> Option<Result<Vec<Call>, StoreError>> {
+        let host = Weak::clone(&self.host);
+        let awaited = move || {
+            host.upgrade()
+                .map_or_else(Vec::new, |host| host.hub.awaited())
+        };
         if let Some(ear) = &mut self.ear {
-            let host = Weak::clone(&self.host);
-            let awaited = move || {
-                host.upgrade()
-                    .map_or_else(Vec::new, |host| host.hub.awaited())
-            };
             return Some(ear.wait(ear.wait_max(), &awaited));
         }
         let store = Arc::clone(&self.host.upgrade()?.store);
         match store.listener() {
             Ok(ear) => {
                 self.ear = Some(ear?);
-                // What came before is found by looking.
-                Some(Ok(vec![Call::Due]))
+                // What came before is found by looking, also by those who wait for a run since then.
+                Some(Ok(Call::missed(awaited())))
             }
             Err(error) => Some(Err(error)),
         }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::ledger::Delta;
 use crate::record::Json;
+use crate::record::entries::object;
 
 /// A delta as it is stored; `None` if nothing was written.
 pub(super) fn to_json(delta: &Delta) -> Option<Json> {
@@ -55,21 +56,6 @@ pub(super) fn of_text(text: Option<&str>) -> Result<Delta, String> {
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-/// A JSON object of values that are JSON text already.
-pub(super) fn object<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Json {
-    let mut text = String::from("{");
-    for (key, value) in entries {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(&serde_json::Value::from(key).to_string());
-        text.push(':');
-        text.push_str(value);
-    }
-    text.push('}');
-    text.into()
 }
 
 #[cfg(test)]

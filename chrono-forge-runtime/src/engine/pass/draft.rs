@@ -84,7 +84,7 @@ impl Draft {
             || !plan.withdrawals.is_empty()
             || !plan.errors.is_empty()
             || !plan.dispatches.is_empty()
-            || plan.context.is_some()
+            || !plan.context.is_empty()
             || plan.consumes_wake
             || plan.level.is_some()
             || plan.progress

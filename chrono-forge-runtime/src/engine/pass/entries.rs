@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::delta::object;
 use super::ledger::{Delta, Ledger};
 use super::operation::{Operation, Phase};
 use super::{Kind, OpId, Pass};
 use crate::record::Json;
+use crate::record::entries::{Entries, object};
 
 /// Bytes of values that the snapshot of an error row keeps.
 const SNAPSHOT_BYTES_MAX: usize = 64 << 10;
@@ -90,8 +90,11 @@ impl Pass {
             None if !ledger.is_live() => {}
             None => {
                 // While the body replays it says again what an earlier pass has already written.
-                ledger.context_stale |= !ledger.is_replaying();
-                ledger.body_wrote = true;
+                let keys = entries.keys().cloned();
+                match ledger.is_replaying() {
+                    true => ledger.said.extend(keys),
+                    false => ledger.changed.extend(keys),
+                }
                 ledger.apply_delta(entries);
             }
         }
@@ -188,20 +191,22 @@ impl Ledger {
         }
     }
 
-    pub(super) fn context_json(&self) -> Json {
-        let mut latest: BTreeMap<&str, &str> = self
-            .context
-            .iter()
-            .map(|(key, value)| (&**key, &**value))
-            .collect();
-        // What repeats have written so far is for operators to see; the body receives it at their end.
-        for (key, value) in self.ops.values().flat_map(|op| &op.kept) {
-            match value {
-                Some(json) => latest.insert(key, json),
-                None => latest.remove(&**key),
-            };
-        }
-        object(latest.into_iter())
+    /// The entries that have changed since the last commit, as they are now. What the body has said while it replayed is
+    /// among them once, since another build may have said something else.
+    pub(super) fn changes(&mut self) -> Entries {
+        self.changed.append(&mut self.said);
+        let changed = std::mem::take(&mut self.changed);
+        let now = |key: String| {
+            let value = self.latest(&key);
+            (key, value)
+        };
+        changed.into_iter().map(now).collect()
+    }
+
+    /// The entry as operators see it: what repeats have written so far, too, which the body receives at their end.
+    fn latest(&self, key: &str) -> Option<Json> {
+        let kept = self.ops.values().rev().find_map(|op| op.kept.get(key));
+        kept.map_or_else(|| self.context.get(key).cloned(), Clone::clone)
     }
 
     /// The context as an error row keeps it: every key, values as far as they fit.

@@ -1,6 +1,6 @@
 //! The books of a pass: operations, the order of outcomes, the draft of what to write.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -14,10 +14,11 @@ use super::spawn::Scope;
 use super::{History, OpId, Turn};
 use crate::engine::slots::Reservation;
 use crate::error::DefinitionError;
+use crate::record::entries::Entries;
 use crate::record::{ClaimedRun, Due, ErrorRow, Fence, Json, Level, Plan, RecordId, RunEnd};
 
 /// Context entries written (or removed: `None`) by one attempt.
-pub type Delta = BTreeMap<String, Option<Json>>;
+pub type Delta = Entries;
 
 /// What the driver does next.
 #[derive(Debug)]
@@ -106,9 +107,10 @@ pub struct Ledger {
     pub(super) active: Option<OpId>,
     pub(super) context: BTreeMap<String, Json>,
     pub(super) context_bytes: usize,
-    pub(super) context_stale: bool,
-    /// The body itself wrote to the context in this pass.
-    pub(super) body_wrote: bool,
+    /// Keys of entries that have changed since the last commit.
+    pub(super) changed: BTreeSet<String>,
+    /// Keys that the body itself has said again while it replays: what an earlier pass has written, as a rule.
+    pub(super) said: BTreeSet<String>,
     /// Branches opened in this pass, and what became of their children.
     pub(super) branches: BTreeMap<String, Joined>,
     pub(super) scopes: HashMap<OpId, Scope>,
@@ -175,8 +177,8 @@ impl Ledger {
             active: None,
             context: BTreeMap::new(),
             context_bytes: 0,
-            context_stale: false,
-            body_wrote: false,
+            changed: BTreeSet::new(),
+            said: BTreeSet::new(),
             branches: BTreeMap::new(),
             scopes: HashMap::new(),
             reservations: VecDeque::new(),
@@ -255,8 +257,8 @@ impl Ledger {
     }
 
     pub(super) fn take_draft(&mut self) -> Option<(Plan, u64)> {
-        if std::mem::take(&mut self.context_stale) {
-            self.draft.plan.context = Some(self.context_json());
+        if !self.changed.is_empty() {
+            self.draft.plan.context = self.changes();
         }
         let (plan, delivers) = self.draft.take()?;
         self.submitted += 1;
@@ -276,7 +278,9 @@ impl Ledger {
         }
         // Records that no operation asked for (of removed steps, or inside sealed blocks) make the
         // whole pass look like a replay; what the body said at its end counts all the same.
-        self.context_stale |= self.body_wrote && self.is_replaying() && !self.refused;
+        if self.is_replaying() && !self.refused {
+            self.changed.append(&mut self.said);
+        }
         if matches!(end, RunEnd::Completed { .. }) {
             self.withdraw_leaving();
         }
@@ -295,7 +299,7 @@ impl Ledger {
     pub(super) fn drop_unconcluded(&mut self) {
         if self.draft.plan.end.is_none() {
             self.draft = Draft::new(Plan::new(self.draft.plan.fence, self.draft.plan.parent));
-            self.context_stale = false;
+            self.changed.clear();
         }
     }
 

@@ -59,13 +59,16 @@ impl Place {
 
     /// Whether the key can be part of a row's name.
     pub(super) fn check_key(&self) -> Result<(), DefinitionError> {
-        let of = match self.kind {
-            "branch" => KeyOf::Branch,
-            // Made of the names of branches that are there.
-            "merge" => return Ok(()),
-            _ => KeyOf::Operation,
+        let problem = match self.kind {
+            "branch" => KeyOf::Branch.problem(&self.key),
+            // Of any number of names, each of which is a branch's.
+            "merge" => {
+                let mut names = self.key.split(',');
+                names.find_map(|name| KeyOf::Branch.problem(name))
+            }
+            _ => KeyOf::Operation.problem(&self.key),
         };
-        match of.problem(&self.key) {
+        match problem {
             None => Ok(()),
             Some(problem) => Err(DefinitionError::BadKey {
                 place: self.to_string(),

@@ -80,7 +80,7 @@ impl Ledger {
             // A merge may wait for this seal already; it looks again once the seal is durable.
             self.recheck = Some(self.submitted + 1);
         }
-        self.context_stale |= !context.is_empty();
+        self.changed.extend(context.keys().cloned());
         self.deliver(id, outcome);
         self.apply_delta_of(id, context);
         Some(Move::Poll)

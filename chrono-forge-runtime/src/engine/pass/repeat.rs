@@ -174,7 +174,7 @@ impl Ledger {
         row.attempts += 1;
         row.completed_at = Some(now);
         let written = op.end_attempt();
-        self.context_stale |= !written.is_empty();
+        self.changed.extend(written.keys().cloned());
         op.kept.extend(written);
         self.note_progress();
         self.advance(id, row, Vec::new(), now);

@@ -226,8 +226,9 @@ impl Ledger {
             // way, as after a retry, receives it.
             Phase::Done(mut live) => {
                 self.done.retain(|done| *done != id);
-                self.context_stale |=
-                    matches!(op.kind, Kind::Repeat(_)) && !live.context.is_empty();
+                if matches!(op.kind, Kind::Repeat(_)) {
+                    self.changed.extend(live.context.keys().cloned());
+                }
                 self.seq += 1;
                 live.record.seq = Some(self.seq);
                 self.give_back(op.within, row_of(&live.record));
@@ -272,7 +273,7 @@ impl Ledger {
                 continue;
             }
             // The context that operators see had it, and the body will not.
-            self.context_stale |= !op.kept.is_empty();
+            self.changed.extend(op.kept.keys().cloned());
             if let Some(step_name) = tick_row(&op) {
                 self.draft.withdraw(Withdrawal { step_name });
             }

@@ -10,7 +10,7 @@ pub(crate) fn a_plan_applied_twice_equals_once(on: &dyn Backend) {
     let plan = Plan {
         records: vec![completed(1, "1"), record("wait$w")],
         errors: vec![error(Some("step$s1"), 1, "first")],
-        context: Some(r#"{"c":1}"#.into()),
+        context: written("c", "1"),
         progress: true,
         ..forge.plan(&run)
     };
@@ -20,7 +20,8 @@ pub(crate) fn a_plan_applied_twice_equals_once(on: &dyn Backend) {
     let twice = forge.store.history(run.id, 1_000).unwrap();
     assert_eq!(format!("{once:?}"), format!("{twice:?}"));
     assert_eq!(once.len(), 2);
-    assert_eq!(&*forge.row(run.id).context, r#"{"c":1}"#);
+    let context = forge.store.context(run.id).unwrap().unwrap();
+    assert_eq!(&*context, r#"{"c":1}"#);
 }
 
 pub(crate) fn a_plan_under_an_old_epoch_or_another_worker_writes_nothing(on: &dyn Backend) {
@@ -53,7 +54,7 @@ pub(crate) fn a_plan_under_an_old_epoch_or_another_worker_writes_nothing(on: &dy
             records: vec![completed(1, "1")],
             errors: vec![error(None, 1, "e")],
             dispatches: vec![dispatch(1, true)],
-            context: Some("{}".into()),
+            context: written("c", "2"),
             end: Some(RunEnd::Failed {
                 at: at(3),
                 attempts: 1,
@@ -203,7 +204,7 @@ pub(crate) fn a_first_plan_that_is_written_already_is_written_again(on: &dyn Bac
         is_first,
         records: vec![completed(1, &nth.to_string())],
         // More than the records, so that the batch takes the long way.
-        context: Some("{}".into()),
+        context: written("c", "2"),
         ..forge.plan(&runs[nth])
     };
     forge.apply(&plan(&forge, 0, true));

@@ -43,6 +43,11 @@ pub(crate) fn arrived(due: Option<Due>) -> Option<Timestamp> {
     }
 }
 
+/// One entry of a context.
+pub(crate) fn written(key: &str, value: &str) -> entries::Entries {
+    entries::Entries::from([(key.to_owned(), Some(value.into()))])
+}
+
 pub(crate) fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }

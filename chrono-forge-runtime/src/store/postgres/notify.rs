@@ -138,14 +138,14 @@ impl Ear {
         Ok(news.filter_map(|call| parse(call)).collect())
     }
 
-    /// Opens the connection anew if it is time.
-    fn reopen(&mut self) -> Vec<Call> {
+    /// Opens the connection anew if it is time. Whatever was called meanwhile is lost: each of the runs that somebody
+    /// waits for may have settled.
+    fn reopen(&mut self, awaited: &dyn Fn() -> Vec<RunId>) -> Vec<Call> {
         if Instant::now() < self.retry_at {
             return Vec::new();
         }
         match self.connect() {
-            // Whatever was called meanwhile is lost.
-            Ok(()) => vec![Call::Due],
+            Ok(()) => Call::missed(awaited()),
             Err(error) => {
                 tracing::debug!(target: TARGET, %error, "calls of other processes cannot be heard");
                 self.retry_at = Instant::now() + self.pause;
@@ -167,12 +167,12 @@ impl Listener for Ear {
     fn wait(
         &mut self,
         at_most: Duration,
-        _awaited: &dyn Fn() -> Vec<RunId>,
+        awaited: &dyn Fn() -> Vec<RunId>,
     ) -> StoreResult<Vec<Call>> {
         let begun = Instant::now();
         loop {
             let calls = match self.is_open {
-                false => self.reopen(),
+                false => self.reopen(awaited),
                 true if self.session.is_left() => {
                     self.session.disconnect();
                     self.is_open = false;

@@ -7,9 +7,10 @@ use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 
 use super::bind::{Bind, due_of, instant};
 use super::statement::Stmt;
-use crate::record::{Epoch, RecordId, RunId, RunRow};
+use crate::record::{Epoch, Json, RecordId, RunId, RunRow};
 use crate::store::Found;
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
+use crate::store::shared::context::of_rows;
 
 /// The newest error of the run `w` as `e`. The sum keeps the planner from walking the primary key from its end
 /// until it meets a row of this run.
@@ -31,7 +32,7 @@ macro_rules! select_run {
     ($filter:literal) => {
         concat!(
             "
-SELECT w.id, w.key, w.workflow, w.queue, w.priority, w.args, w.context, w.output,
+SELECT w.id, w.key, w.workflow, w.queue, w.priority, w.args, w.output,
     w.options, w.state, w.wake_at, w.wake_requested, w.locked_by, w.lock_epoch,
     w.attempts, w.retry_counts, w.crashes, w.stalled_by, w.parent_execution_log_id,
     w.created_at, w.started_at, w.completed_at, e.error_class, e.error_message
@@ -48,11 +49,11 @@ pub(super) const BY_ID: &str = select_run!("w.id = ?");
 
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_ID];
+pub(super) const STATEMENTS: &[&str] = &[BY_ID, CONTEXT];
 
 type Columns = (
     (BigInt, Text, Text, Text, SmallInt),
-    (Text, Text, Nullable<Text>, Text, SmallInt),
+    (Text, Nullable<Text>, Text, SmallInt),
     (Nullable<Timestamptz>, Bool, Nullable<BigInt>, BigInt),
     (BigInt, Text, BigInt, Nullable<Text>, Nullable<BigInt>),
     (
@@ -66,7 +67,7 @@ type Columns = (
 
 type Row = (
     (i64, String, String, String, i16),
-    (String, String, Option<String>, String, i16),
+    (String, Option<String>, String, i16),
     (Option<PgTimestamp>, bool, Option<i64>, i64),
     (i64, String, i64, Option<String>, Option<i64>),
     (
@@ -103,7 +104,7 @@ fn load(
 
 fn run_row(row: Row) -> QueryResult<RunRow> {
     let (id, key, workflow, queue, priority) = row.0;
-    let (args, context, output, options, code) = row.1;
+    let (args, output, options, code) = row.1;
     let (wake_at, wake_requested, locked_by, epoch) = row.2;
     let (attempts, retry_counts, crashes, stalled_by, parent) = row.3;
     let (created_at, started_at, completed_at, class, message) = row.4;
@@ -114,7 +115,6 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         queue,
         level: level(priority),
         args: args.into(),
-        context: context.into(),
         output: output.map(Into::into),
         options: options.into(),
         state: state(code)?,
@@ -132,4 +132,17 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         completed_at: completed_at.map(instant),
         last_error: class.zip(message),
     })
+}
+
+pub(super) const CONTEXT: &str = "
+SELECT w.context, c.key, c.value
+FROM chrono_forge_workflows AS w
+LEFT JOIN chrono_forge_context AS c ON c.workflow_id = w.id
+WHERE w.id = ?";
+
+/// The context of this run; see [`Store::context`](crate::store::Store::context).
+pub(super) fn context(conn: &mut PgConnection, run: RunId) -> QueryResult<Option<Json>> {
+    type Columns = (Text, Nullable<Text>, Nullable<Text>);
+    let rows = Stmt::<Columns>::new(CONTEXT, &[run.0.into()]).load(conn)?;
+    of_rows(rows)
 }

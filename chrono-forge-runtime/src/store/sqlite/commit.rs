@@ -8,6 +8,7 @@
 mod blocked;
 mod branch;
 mod children;
+mod entries;
 mod errors;
 mod existing;
 mod fence;
@@ -38,6 +39,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     records::UPSERT,
     records::UPSERT_PLAIN,
     records::WITHDRAW,
+    entries::ENTER,
     run::TOUCH,
     run::COMPLETE,
     run::END,
@@ -94,6 +96,7 @@ impl<'a> Batch<'a> {
         self.upsert_records(conn)?;
         self.withdraw_records(conn)?;
         self.insert_errors(conn)?;
+        self.enter_context(conn)?;
         self.touch_runs(conn)?;
         self.complete_runs(conn)?;
         self.end_runs(conn)?;

@@ -5,13 +5,14 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::bind::{Bind, id_list, instant};
 use super::statement::Stmt;
-use crate::record::{Due, Epoch, RecordId, RunId, RunRow};
+use crate::record::{Due, Epoch, Json, RecordId, RunId, RunRow};
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
+use crate::store::shared::context::of_rows;
 
 macro_rules! select_run {
     ($filter:literal) => {
         concat!(
-            "SELECT w.id, w.key, w.workflow, w.queue, w.priority, w.args, w.context, w.output,
+            "SELECT w.id, w.key, w.workflow, w.queue, w.priority, w.args, w.output,
                 w.options, w.state, w.wake_at, w.wake_requested, w.locked_by, w.lock_epoch,
                 w.attempts, w.retry_counts, w.crashes, w.stalled_by, w.parent_execution_log_id,
                 w.created_at, w.started_at, w.completed_at, e.error_class, e.error_message
@@ -28,7 +29,7 @@ macro_rules! select_run {
 pub(super) const BY_ID: &str = select_run!("w.id = ?");
 
 type Columns = (
-    (BigInt, Text, Text, Text, BigInt, Text, Text, Nullable<Text>),
+    (BigInt, Text, Text, Text, BigInt, Text, Nullable<Text>),
     (
         Text,
         BigInt,
@@ -48,16 +49,7 @@ type Columns = (
 );
 
 type Row = (
-    (
-        i64,
-        String,
-        String,
-        String,
-        i64,
-        String,
-        String,
-        Option<String>,
-    ),
+    (i64, String, String, String, i64, String, Option<String>),
     (String, i64, Option<i64>, i64, Option<i64>, i64),
     (i64, String, i64, Option<String>, Option<i64>),
     (
@@ -96,7 +88,7 @@ fn load(
 }
 
 fn run_row(row: Row) -> QueryResult<RunRow> {
-    let (id, key, workflow, queue, priority, args, context, output) = row.0;
+    let (id, key, workflow, queue, priority, args, output) = row.0;
     let (options, code, wake_at, wake_requested, locked_by, epoch) = row.1;
     let (attempts, retry_counts, crashes, stalled_by, parent) = row.2;
     let (created_at, started_at, completed_at, class, message) = row.3;
@@ -107,7 +99,6 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         queue,
         level: level(priority),
         args: args.into(),
-        context: context.into(),
         output: output.map(Into::into),
         options: options.into(),
         state: state(code)?,
@@ -125,4 +116,17 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         completed_at: completed_at.map(instant),
         last_error: class.zip(message),
     })
+}
+
+pub(super) const CONTEXT: &str = "
+SELECT w.context, c.key, c.value
+FROM chrono_forge_workflows AS w
+LEFT JOIN chrono_forge_context AS c ON c.workflow_id = w.id
+WHERE w.id = ?";
+
+/// The context of this run; see [`Store::context`](crate::store::Store::context).
+pub(super) fn context(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Option<Json>> {
+    type Columns = (Text, Nullable<Text>, Nullable<Text>);
+    let rows = Stmt::<Columns>::new(CONTEXT, &[run.0.into()]).load(conn)?;
+    of_rows(rows)
 }

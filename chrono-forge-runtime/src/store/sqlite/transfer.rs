@@ -24,6 +24,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     snapshot::RECORDS,
     snapshot::ERRORS,
     snapshot::COPIES,
+    snapshot::HAVE_ENTRIES,
+    snapshot::ENTRIES,
     snapshot::FIND,
     import::FIND_RUNS,
     import::FIND_RECORDS,

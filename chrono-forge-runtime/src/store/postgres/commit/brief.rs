@@ -171,7 +171,7 @@ fn is_brief(plan: &Plan) -> bool {
     let completes = fence::is_bare_completion(plan) && plan.parent.is_none();
     let goes_on = plan.end.is_none()
         && plan.dispatches.is_empty()
-        && plan.context.is_none()
+        && plan.context.is_empty()
         && plan.level.is_none()
         && !plan.progress
         && !plan.consumes_wake;

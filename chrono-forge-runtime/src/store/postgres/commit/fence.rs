@@ -123,7 +123,7 @@ impl Batch<'_> {
 pub(super) fn is_bare_completion(plan: &Plan) -> bool {
     matches!(plan.end, Some(RunEnd::Completed { .. }))
         && plan.dispatches.is_empty()
-        && plan.context.is_none()
+        && plan.context.is_empty()
         && plan.level.is_none()
         && !plan.progress
         && !plan.consumes_wake

@@ -59,17 +59,20 @@ WITH changed AS (
             ELSE (w.options::jsonb - 'waits_to_retry')::text
         END,
         output = coalesce(v.output, w.output),
-        context = coalesce(v.context, w.context),
         wake_requested = w.wake_requested AND NOT v.consumes_wake,
         crashes = CASE WHEN v.progress THEN 0 ELSE w.crashes END,
         priority = coalesce(v.level::smallint, w.priority),
         completed_at = coalesce(v.completed_at, w.completed_at),
         updated_at = v.at
-    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS v
-        (run, state, wake_at, attempts, retry_counts, stalled_by, dropped_foreign, output, context,
+    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS v
+        (run, state, wake_at, attempts, retry_counts, stalled_by, dropped_foreign, output,
          consumes_wake, progress, level, completed_at, at)
     WHERE w.id = v.run
     RETURNING w.id, w.state
+), entries AS (
+    INSERT INTO chrono_forge_context (workflow_id, key, value)
+    SELECT e.run, e.key, e.value FROM unnest(?, ?, ?) AS e (run, key, value)
+    ON CONFLICT (workflow_id, key) DO UPDATE SET value = excluded.value
 )
 DELETE FROM chrono_forge_blocked
 WHERE workflow_id IN (SELECT id FROM changed WHERE state NOT IN (3, 4))";
@@ -119,7 +122,7 @@ impl Batch<'_> {
             }
             let end = plan.end.as_ref();
             let end = end.map(|end| EndRow::of(end, self.is_woken(place), self.now));
-            let touched = plan.context.is_some() || plan.level.is_some();
+            let touched = !plan.context.is_empty() || plan.level.is_some();
             if end.is_some() || touched || plan.consumes_wake || plan.progress {
                 changes.push((plan, end));
             }
@@ -150,6 +153,9 @@ fn change(
 ) -> QueryResult<()> {
     let plans = || changes.iter().map(|(plan, _)| *plan);
     let ends = || changes.iter().map(|(_, end)| end.as_ref());
+    // What has changed of the contexts, and not the whole.
+    let entries =
+        || plans().flat_map(|plan| plan.context.iter().map(|entry| (plan.fence.run.0, entry)));
     let binds = [
         ints(plans().map(|plan| plan.fence.run.0)),
         opt_ints(ends().map(|end| Some(end?.state as i64))),
@@ -159,12 +165,14 @@ fn change(
         opt_texts(ends().map(|end| end?.stalled_by)),
         bools(ends().map(|end| end.is_some_and(|end| end.dropped_foreign))),
         opt_texts(plans().map(|plan| Some(completion(plan)?.0))),
-        opt_texts(plans().map(|plan| plan.context.as_deref())),
         bools(plans().map(|plan| plan.consumes_wake)),
         bools(plans().map(|plan| plan.progress)),
         opt_ints(plans().map(|plan| plan.level.map(|level| level.0.into()))),
         opt_instants(plans().map(|plan| Some(completion(plan)?.1))),
         instants(plans().map(|plan| completion(plan).map_or(now.at, |(_, at)| at))),
+        ints(entries().map(|(run, _)| run)),
+        texts(entries().map(|(_, (key, _))| &**key)),
+        opt_texts(entries().map(|(_, (_, value))| value.as_deref())),
     ];
     Stmt::<()>::new(CHANGE, &binds).execute(conn).map(drop)
 }

@@ -29,9 +29,10 @@ use shape::{Access, accesses};
 const GOLDEN_MAJOR: &str = "15";
 
 /// Tables that grow with the runs.
-const GROWING: [&str; 4] = [
+const GROWING: [&str; 5] = [
     "chrono_forge_workflows",
     "chrono_forge_execution_logs",
+    "chrono_forge_context",
     "chrono_forge_error_logs",
     "chrono_forge_blocked",
 ];

@@ -14,11 +14,15 @@ use crate::store::postgres::connection::Session;
 use crate::store::postgres::fault;
 use crate::store::postgres::naming::of_key;
 use crate::store::postgres::statement::Stmt;
+use crate::store::shared::context::{CONTEXTS, Contexts};
 use crate::store::shared::copies::{
     ErrorRow, RecordRow, RunRow, error_copy, record_copy, run_copy,
 };
 use crate::store::shared::import::put;
 use crate::store::transfer::{CopyName, Snapshot};
+
+/// Bytes after which a page is full.
+const PAGE_BYTES: usize = 1 << 20;
 
 type MaybeInstant = Nullable<Timestamptz>;
 type MaybeText = Nullable<Text>;
@@ -171,7 +175,43 @@ pub(super) fn copies(
 ) -> QueryResult<Vec<(RunId, RunCopy)>> {
     let binds = [ints(runs.iter().map(|run| run.0))];
     let rows: Vec<RunRow<PgTimestamp>> = Stmt::<RunColumns>::new(COPIES, &binds).load(conn)?;
-    rows.into_iter().map(|row| run_copy(row, instant)).collect()
+    let copies = rows.into_iter().map(|row| run_copy(row, instant));
+    with_contexts(conn, copies.collect::<QueryResult<_>>()?, usize::MAX)
+}
+
+/// Which of these runs have entries of contexts.
+pub(super) const HAVE_ENTRIES: &str = "
+SELECT v.id FROM unnest(?) AS v (id)
+WHERE EXISTS (SELECT 1 FROM chrono_forge_context AS c WHERE c.workflow_id = v.id)";
+
+pub(super) const ENTRIES: &str = "
+SELECT c.workflow_id, c.key, c.value
+FROM unnest(?) AS v (id)
+JOIN chrono_forge_context AS c ON c.workflow_id = v.id
+ORDER BY c.workflow_id, c.key";
+
+/// Puts the whole context into each copy. The page ends behind the runs that make it full.
+fn with_contexts(
+    conn: &mut PgConnection,
+    mut page: Vec<(RunId, RunCopy)>,
+    bytes_max: usize,
+) -> QueryResult<Vec<(RunId, RunCopy)>> {
+    let all = [ints(page.iter().map(|(run, _)| run.0))];
+    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(HAVE_ENTRIES, &all).load(conn)?;
+    let mut found: Vec<i64> = found.into_iter().map(|(run,)| run).collect();
+    found.sort_unstable();
+    let mut contexts = Contexts::default();
+    for runs in found.chunks(CONTEXTS) {
+        if contexts.bytes() >= bytes_max {
+            page.retain(|(run, _)| run.0 < runs[0]);
+            break;
+        }
+        let rows = Stmt::<(BigInt, Text, MaybeText)>::new(ENTRIES, &[ints(runs.iter().copied())])
+            .load(conn)?;
+        contexts.take(rows);
+    }
+    contexts.put_into(&mut page)?;
+    Ok(page)
 }
 
 /// The runs with these names, each at the place of its name.
@@ -235,7 +275,8 @@ impl Snapshot for Reading {
         self.read(|conn| {
             let rows: Vec<RunRow<PgTimestamp>> =
                 Stmt::<RunColumns>::new(RUNS, &binds).load(conn)?;
-            rows.into_iter().map(|row| run_copy(row, instant)).collect()
+            let page = rows.into_iter().map(|row| run_copy(row, instant));
+            with_contexts(conn, page.collect::<QueryResult<_>>()?, PAGE_BYTES)
         })
     }
 

@@ -14,13 +14,12 @@ use crate::store::sqlite::statement;
 
 pub(super) const TOUCH: &str = "
 UPDATE chrono_forge_workflows SET
-    context = coalesce(v.column2, context),
-    wake_requested = iif(v.column3, 0, wake_requested),
-    crashes = iif(v.column4, 0, crashes),
-    retry_counts = coalesce(v.column5, retry_counts),
-    priority = ifnull(v.column6, priority),
-    updated_at = v.column7
-FROM (VALUES {(?, ?, ?, ?, ?, ?, ?)}) AS v
+    wake_requested = iif(v.column2, 0, wake_requested),
+    crashes = iif(v.column3, 0, crashes),
+    retry_counts = coalesce(v.column4, retry_counts),
+    priority = ifnull(v.column5, priority),
+    updated_at = v.column6
+FROM (VALUES {(?, ?, ?, ?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
 /// `wake_at` is null already: the run is running.
@@ -59,13 +58,12 @@ impl Batch<'_> {
     pub(super) fn touch_runs(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
         let mut batch = statement::Batch::new(TOUCH);
         for (_, plan) in self.live() {
-            let changes = plan.context.is_some() || plan.level.is_some();
+            let changes = !plan.context.is_empty() || plan.level.is_some();
             if !changes && !plan.consumes_wake && !plan.progress {
                 continue;
             }
             batch.push([
                 plan.fence.run.0.into(),
-                plan.context.as_ref().into(),
                 plan.consumes_wake.into(),
                 plan.progress.into(),
                 plan.progress.then_some(NO_COUNTS).into(),

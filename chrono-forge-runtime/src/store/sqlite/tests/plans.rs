@@ -65,6 +65,7 @@ fn no_statement_walks_a_table_that_grows() {
         start::FIND,
         wake::ROUSE,
         runs::BY_ID,
+        runs::CONTEXT,
         naming::IDENTIFY,
         naming::IDENTIFY_ID,
         naming::NAMESAKES,

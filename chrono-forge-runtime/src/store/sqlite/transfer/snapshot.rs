@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::record::{ErrorCopy, RecordCopy, RunCopy, RunId};
 use crate::store::StoreResult;
+use crate::store::shared::context::{CONTEXTS, Contexts};
 use crate::store::shared::copies::{
     ErrorRow, RecordRow, RunRow, error_copy, record_copy, run_copy,
 };
@@ -116,7 +117,46 @@ pub(super) fn copies(
 ) -> QueryResult<Vec<(RunId, RunCopy)>> {
     let list = id_list(runs.iter().map(|run| run.0));
     let rows: Vec<RunRow<i64>> = Stmt::<RunColumns>::new(COPIES, &[list.into()]).load(conn)?;
-    rows.into_iter().map(|row| run_copy(row, instant)).collect()
+    let copies = rows.into_iter().map(|row| run_copy(row, instant));
+    with_contexts(conn, copies.collect::<QueryResult<_>>()?, usize::MAX)
+}
+
+/// Which of these runs have entries of contexts.
+pub(super) const HAVE_ENTRIES: &str = "
+SELECT v.value FROM json_each(?) AS v
+WHERE EXISTS (SELECT 1 FROM chrono_forge_context AS c WHERE c.workflow_id = v.value)";
+
+pub(super) const ENTRIES: &str = "
+SELECT c.workflow_id, c.key, c.value
+FROM json_each(?) AS v
+CROSS JOIN chrono_forge_context AS c ON c.workflow_id = v.value
+ORDER BY c.workflow_id, c.key";
+
+/// Puts the whole context into each copy. The page ends behind the runs that make it full.
+fn with_contexts(
+    conn: &mut SqliteConnection,
+    mut page: Vec<(RunId, RunCopy)>,
+    bytes_max: usize,
+) -> QueryResult<Vec<(RunId, RunCopy)>> {
+    let all = [id_list(page.iter().map(|(run, _)| run.0)).into()];
+    let found: Vec<(i64,)> = Stmt::<(BigInt,)>::new(HAVE_ENTRIES, &all).load(conn)?;
+    let mut found: Vec<i64> = found.into_iter().map(|(run,)| run).collect();
+    found.sort_unstable();
+    let mut contexts = Contexts::default();
+    for runs in found.chunks(CONTEXTS) {
+        if contexts.bytes() >= bytes_max {
+            page.retain(|(run, _)| run.0 < runs[0]);
+            break;
+        }
+        let rows = Stmt::<(BigInt, Text, MaybeText)>::new(
+            ENTRIES,
+            &[id_list(runs.iter().copied()).into()],
+        )
+        .load(conn)?;
+        contexts.take(rows);
+    }
+    contexts.put_into(&mut page)?;
+    Ok(page)
 }
 
 /// The runs with these names, each at the place of its name.
@@ -167,7 +207,8 @@ impl Snapshot for Reading {
             let binds = [after.0.into(), limit.into()];
             let statement = Stmt::<RunColumns>::new(RUNS, &binds);
             let rows = statement.load_iter::<RunRow<i64>, DefaultLoadingMode>(conn)?;
-            page(rows, |row| run_copy(row, instant), RunCopy::bytes)
+            let page = page(rows, |row| run_copy(row, instant), RunCopy::bytes)?;
+            with_contexts(conn, page, PAGE_BYTES)
         })
     }
 

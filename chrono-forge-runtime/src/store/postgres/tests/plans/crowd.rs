@@ -75,6 +75,8 @@ fn fill(side: &mut Side, runs: i64) {
             (workflow_id, step_name, seq, state, attempts, started_at, completed_at, result)
         SELECT id, 'step$s', 1, state - 1, 1, now(), now(), '1'
         FROM chrono_forge_workflows WHERE parent_execution_log_id = 1 ORDER BY id;
+        INSERT INTO chrono_forge_context (workflow_id, key, value)
+        SELECT id, 'k', '1' FROM chrono_forge_workflows ORDER BY id;
         INSERT INTO chrono_forge_error_logs
             (workflow_id, step_name, attempt, error_class, error_message, created_at)
         SELECT id, 'step$s', 1, 'Broken', 'broken', now()

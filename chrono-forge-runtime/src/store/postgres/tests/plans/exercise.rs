@@ -29,6 +29,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
     recorded(|| {
         let run = store.find_run("flow", "parent").unwrap().unwrap();
         store.run(parent).unwrap();
+        store.context(parent).unwrap();
         store
             .child(parent, "branch$b", "child", "parent$b$s$1")
             .unwrap();
@@ -142,7 +143,7 @@ fn passes(forge: &mut Forge) {
         records: vec![completed(1, "1"), completed(2, "2")],
         withdrawals: vec![withdrawal],
         errors: vec![error(Some("step$s1"), 1, "e")],
-        context: Some("{}".into()),
+        context: written("c", "1"),
         consumes_wake: true,
         progress: true,
         ..plan
@@ -152,7 +153,7 @@ fn passes(forge: &mut Forge) {
     forge.apply(&Plan {
         is_first: true,
         records: vec![completed(1, "1")],
-        context: Some("{}".into()),
+        context: written("c", "1"),
         ..forge.plan(&fresh)
     });
     // One that goes on and one that ends, in one statement.
