@@ -143,14 +143,15 @@ impl Forge {
     /// The run of this workflow with this key (a child's key, too), if there is one.
     ///
     /// # Errors
-    /// [`Error::AmbiguousKey`] when there are several, which children of different runs may be; [`Error::Store`] when
-    /// the database cannot be read.
+    /// [`Error::AmbiguousKey`] when there are several, which children of different runs may be;
+    /// [`Error::Store`] when the database cannot be read.
     pub async fn get<W: Workflow>(&self, key: &str) -> Result<Option<Run<W::Output>>, Error> {
         let id = self.only(&Target::by_key::<W>(key)).await?;
         Ok(id.map(|id| Run::new(self.clone(), id, W::NAME, key.to_owned(), None)))
     }
 
-    /// The run of this workflow with this [`Run::id`], if there is one: of those that share a key, the one that is meant.
+    /// The run of this workflow with this [`Run::id`], if there is one: of those that share a key,
+    /// the one that is meant.
     ///
     /// ```
     /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
@@ -183,7 +184,8 @@ impl Forge {
     /// again before it parks; a settled one is left alone.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such run, [`Error::AmbiguousKey`] when there are several.
+    /// [`Error::NotFound`] when there is no such run, [`Error::AmbiguousKey`] when there are
+    /// several.
     pub async fn wake<W: Workflow>(&self, key: &str) -> Result<(), Error> {
         self.wake_target(&Target::by_key::<W>(key)).await
     }

@@ -57,8 +57,9 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The database's clock, if it has one of its own; `None` where the host's is meant.
     fn database_now(&self) -> StoreResult<Option<Timestamp>>;
 
-    /// Opens an ear for what other processes tell with [`Writer::notify`], or simply do. `None` when nothing is
-    /// heard of them on this database (or on the way to it): then everybody polls, and nothing is lost but time.
+    /// Opens an ear for what other processes tell with [`Writer::notify`], or simply do. `None`
+    /// when nothing is heard of them on this database (or on the way to it): then everybody polls,
+    /// and nothing is lost but time.
     fn listener(&self) -> StoreResult<Option<Box<dyn Listener>>>;
 
     /// Ends every wait at an ear of this store, now and from now on: the engine is over.
@@ -71,15 +72,16 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The version of the newest migration that this database has.
     fn newest_migration(&self) -> StoreResult<Option<String>>;
 
-    /// Undoes the newest migration and everything it holds; answers its version, or `None` when there is none left.
+    /// Undoes the newest migration and everything it holds; answers its version, or `None` when
+    /// there is none left.
     fn revert_migration(&self) -> StoreResult<Option<String>>;
 
     /// The engine is shut down: gives up connections that wait for their next look, of which a server may have few.
     /// Whoever looks all the same is answered, over a connection that is given up after it.
     fn close(&self);
 
-    /// The runs of this workflow with this key, in the order of their ids: at most `limit`. A top-level run and
-    /// children of different runs may share both.
+    /// The runs of this workflow with this key, in the order of their ids: at most `limit`. A
+    /// top-level run and children of different runs may share both.
     fn namesakes(&self, workflow: &str, key: &str, limit: u32) -> StoreResult<Vec<Namesake>>;
 
     /// The child of this workflow with this key that a branch (`branch$n`) of this run has.
@@ -133,8 +135,8 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<FailurePage>;
 
-    /// Those of these keys that are children of a branch already, of whatever workflow. Costs a look-up per key,
-    /// however many children there are.
+    /// Those of these keys that are children of a branch already, of whatever workflow. Costs a
+    /// look-up per key, however many children there are.
     fn existing_children(
         &self,
         run: RunId,
@@ -209,7 +211,8 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
 /// when it returns.
 pub trait Writer: transfer::Imports + Send {
     /// Applies a batch in one transaction and answers one outcome per plan, in order. A plan whose
-    /// fence fails is left out whole; any other failure rolls back the batch. The caller has folded the batch: at most one plan per run.
+    /// fence fails is left out whole; any other failure rolls back the batch. The caller has folded
+    /// the batch: at most one plan per run.
     ///
     /// A plan with an `end` that was written before changes nothing. A store whose replies can be lost answers
     /// that it is applied, since its run stands unlocked under the plan's own epoch; others may call it fenced.
@@ -226,8 +229,8 @@ pub trait Writer: transfer::Imports + Send {
         Ok(None)
     }
 
-    /// Inserts top-level runs, or finds them: one answer per start, in order. A top-level run that exists is
-    /// left as it is. `claim` inserts the new row already claimed by that worker.
+    /// Inserts top-level runs, or finds them: one answer per start, in order. A top-level run that
+    /// exists is left as it is. `claim` inserts the new row already claimed by that worker.
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
 
     /// Takes due runs for a live worker: `state = running`, the next epoch, `wake_requested` cleared,
@@ -369,8 +372,8 @@ pub trait Listener: Send {
     }
 
     /// Waits for calls, at most this long. Opens its connection anew after a loss, and then answers
-    /// [`Call::missed`], since calls may have been. Where others are heard although they tell nothing, it
-    /// finds out which of the runs that are `awaited` here have settled.
+    /// [`Call::missed`], since calls may have been. Where others are heard although they tell
+    /// nothing, it finds out which of the runs that are `awaited` here have settled.
     fn wait(
         &mut self,
         at_most: Duration,

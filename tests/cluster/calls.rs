@@ -40,7 +40,8 @@ fn nobody_waits_for_a_look_where_calls_are_carried() {
     });
 }
 
-/// As under the very first run of a process, whose connection that listens may come too late for it.
+/// As under the very first run of a process, whose connection that listens may come too late for
+/// it.
 #[test]
 fn who_heard_nothing_for_a_while_looks_at_what_is_awaited() {
     let Some(fleet) = Fleet::start("who_heard_nothing_for_a_while_looks_at_what_is_awaited") else {

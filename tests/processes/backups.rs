@@ -126,7 +126,8 @@ fn assert_told(told: &[BackupProgress]) {
     );
 }
 
-/// Nobody works on the copy, what the original's worker held is due there, and all of it comes to its end.
+/// Nobody works on the copy, what the original's worker held is due there, and all of it comes to
+/// its end.
 async fn go_on(copy: &Path, keys: &[String]) {
     assert_sound(copy);
     assert_eq!((number(copy, LIVING), number(copy, HELD)), (0, 0));

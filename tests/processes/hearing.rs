@@ -16,7 +16,8 @@ const NEVER: Duration = Duration::from_secs(3_600);
 
 const NEVER_MS: &str = "3600000";
 
-/// An engine in this process that never looks by itself, and executes nothing but this, if anything.
+/// An engine in this process that never looks by itself, and executes nothing but this, if
+/// anything.
 async fn engine(ground: &Ground, serves: Option<&'static str>) -> Forge {
     let builder = Forge::builder(&ground.url()).poll_interval(NEVER);
     let builder = match serves {

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 
 use crate::ground;
 
-/// The least bound that there is: a busy process truncates its log whenever it looks, once a second.
+/// The least bound that there is: a busy process truncates its log whenever it looks, once a
+/// second.
 const BOUND: u64 = 1 << 20;
 
 const KILLS: usize = 5;

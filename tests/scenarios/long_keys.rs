@@ -1,4 +1,5 @@
-//! Keys up to their limits: the same on every database, and before anything has happened under them.
+//! Keys up to their limits: the same on every database, and before anything has happened under
+//! them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A database that an older binary made, with runs in flight, is brought up to date and goes on; and which binaries
-//! may go on beside a newer one.
+//! A database that an older binary made, with runs in flight, is brought up to date and goes on;
+//! and which binaries may go on beside a newer one.
 
 use chrono_forge::prelude::*;
 use chrono_forge::{Error, StoreErrorKind};

@@ -1,11 +1,13 @@
 //! SQLite's write-ahead log under a load and a reader that keeps its transaction open for long.
 //!
-//! Tells the size of the log as lines of JSON, and how long nothing was heard of runs and heartbeats (`oldest_beat_ms`: a
-//! lease may not end while the log is moved). Judges in the end: the log is within its bound before the reader comes,
-//! and again within seconds after it has gone. Short by default; this is the proof of ten minutes:
+//! Tells the size of the log as lines of JSON, and how long nothing was heard of runs and
+//! heartbeats (`oldest_beat_ms`: a lease may not end while the log is moved). Judges in the end:
+//! the log is within its bound before the reader comes, and again within seconds after it has gone.
+//! Short by default; this is the proof of ten minutes:
 //!
-//! `CHRONO_FORGE_SOAK_LOG_SECONDS=600 CHRONO_FORGE_SOAK_LOG_MIB=64 CHRONO_FORGE_SOAK_LOG_TEXT_BYTES=100 cargo test
-//! --release -p chrono-forge-tests --test soak the_log -- --nocapture`
+//! `CHRONO_FORGE_SOAK_LOG_SECONDS=600 CHRONO_FORGE_SOAK_LOG_MIB=64
+//! CHRONO_FORGE_SOAK_LOG_TEXT_BYTES=100 cargo test --release -p chrono-forge-tests --test soak
+//! the_log -- --nocapture`
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +24,8 @@ use crate::figure;
 /// Runs that are under way at once.
 const IN_FLIGHT: usize = 64;
 
-/// What each run writes twice, as its argument and as the result of its step: much, so that a short test is enough.
+/// What each run writes twice, as its argument and as the result of its step: much, so that a short
+/// test is enough.
 const TEXT_BYTES: u64 = 4 << 10;
 
 /// Between two looks at the size of the log.

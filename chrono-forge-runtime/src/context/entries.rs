@@ -22,8 +22,8 @@ impl Context {
     /// # Errors
     /// [`ContextError::TooLarge`] over 16 KiB of JSON, [`ContextError::Full`] where all entries
     /// together would be over `Builder::context_bytes_max`, [`ContextError::Unstorable`] when the
-    /// value cannot be encoded, [`ContextError::BadKey`] for a key that is empty, blank, longer than
-    /// 1 KiB or has a null character; nothing is written then.
+    /// value cannot be encoded, [`ContextError::BadKey`] for a key that is empty, blank, longer
+    /// than 1 KiB or has a null character; nothing is written then.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ContextError> {
         let json = encode(key, value)?;
         self.write(Delta::from([(key.to_owned(), Some(json))]))
@@ -69,10 +69,10 @@ impl Context {
     /// Replaces an entry by what `change` makes of it, and answers the new value.
     ///
     /// Of operations that run beside each other and update one entry, each counts: an attempt (of a
-    /// step, a condition, a block, a tick) that ends after another operation has changed what it had
-    /// read fails with [`ContextError::Changed`], writes nothing, and is tried again by its policy. So
-    /// does one that ends while a block or a repeat which is not over has written the entry. What
-    /// the body itself writes is never refused.
+    /// step, a condition, a block, a tick) that ends after another operation has changed what it
+    /// had read fails with [`ContextError::Changed`], writes nothing, and is tried again by its
+    /// policy. So does one that ends while a block or a repeat which is not over has written the
+    /// entry. What the body itself writes is never refused.
     ///
     /// # Errors
     /// As [`Context::get`] and [`Context::set`].

@@ -20,7 +20,8 @@ const LOOK_AT_SLOTS: Duration = Duration::from_millis(250);
 /// See [`Scheduler::next_wake`].
 type Look = Pin<Box<dyn Future<Output = Option<Due>> + Send>>;
 
-/// How long a scheduler pauses whose claim took nothing of what is due, at first; then twice as long each time.
+/// How long a scheduler pauses whose claim took nothing of what is due, at first; then twice as
+/// long each time.
 const FRUITLESS: Duration = Duration::from_millis(10);
 
 /// At most ten claims a second that can be in vain.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::{Error, StoreError};
 
-/// `forge.backup` failed. Nothing stands at the path that was asked for, except what stood there before.
+/// `forge.backup` failed. Nothing stands at the path that was asked for, except what stood there
+/// before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {

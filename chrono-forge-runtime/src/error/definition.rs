@@ -7,7 +7,8 @@ use crate::record::keys::shown;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
-    /// A key is empty, blank or too long, contains `$` or a null character, or a branch name contains `,`.
+    /// A key is empty, blank or too long, contains `$` or a null character, or a branch name
+    /// contains `,`.
     #[error(
         "{place}: the key {:?} {problem}; keys name rows, so use letters, digits, `-`, `_`, `.`, `:`",
         shown(key)

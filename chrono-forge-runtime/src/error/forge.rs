@@ -66,9 +66,10 @@ pub enum Error {
     #[error("workflow `{workflow}` has no run with the key {key:?}")]
     NotFound { workflow: &'static str, key: String },
 
-    /// Several runs have this workflow and key: children of different runs may share both. Nothing was changed. One of
-    /// them is named by its parent ([`Run::child`](crate::forge::Run::child)) or by its id
-    /// ([`Forge::by_id`](crate::forge::Forge::by_id)), and then asked through its [`Run`](crate::forge::Run).
+    /// Several runs have this workflow and key: children of different runs may share both. Nothing
+    /// was changed. One of them is named by its parent ([`Run::child`](crate::forge::Run::child))
+    /// or by its id ([`Forge::by_id`](crate::forge::Forge::by_id)), and then asked through its
+    /// [`Run`](crate::forge::Run).
     #[error(
         "workflow `{workflow}` has several runs with the key {key:?}: {}; name one by its parent, with run.child(branch, spawn), or by its id, with forge.by_id(id)",
         listed(runs)
@@ -277,8 +278,8 @@ pub enum ContextError {
     )]
     Full { bytes: usize, limit: usize },
 
-    /// Another operation has changed the entry since this attempt read it to update it, or a block or
-    /// a repeat that is not over has written it. The attempt is tried again by its policy.
+    /// Another operation has changed the entry since this attempt read it to update it, or a block
+    /// or a repeat that is not over has written it. The attempt is tried again by its policy.
     #[error(
         "context entry {key:?} was changed by another operation while this attempt updated it; the attempt counts for nothing and is tried again"
     )]

@@ -30,8 +30,8 @@ pub struct Backup<'a> {
 }
 
 impl<'a> Backup<'a> {
-    /// Tells how far the backup is: at its begin, ten times a second, and when it is finished; then both numbers
-    /// are the same. It is told on the task that awaits.
+    /// Tells how far the backup is: at its begin, ten times a second, and when it is finished; then
+    /// both numbers are the same. It is told on the task that awaits.
     pub fn progress(mut self, tell: impl FnMut(BackupProgress) + Send + 'a) -> Self {
         self.progress = Some(Box::new(tell));
         self
@@ -56,18 +56,21 @@ impl fmt::Debug for Backup<'_> {
 }
 
 impl Forge {
-    /// Copies this SQLite database to a new file, while it is in use: the copy holds one state, with everything that was
-    /// acknowledged before the backup was begun. Nobody waits for it, neither who writes nor who reads.
+    /// Copies this SQLite database to a new file, while it is in use: the copy holds one state,
+    /// with everything that was acknowledged before the backup was begun. Nobody waits for it,
+    /// neither who writes nor who reads.
     ///
-    /// To restore it, put the file in the place of the old one while no process has that open, or open it where it is.
-    /// Its runs go on from what they had recorded; those that executed when it was made are due at once, and that
-    /// counts as no crash. Whatever the original does meanwhile, a copy that is opened does once more.
+    /// To restore it, put the file in the place of the old one while no process has that open, or
+    /// open it where it is. Its runs go on from what they had recorded; those that executed when it
+    /// was made are due at once, and that counts as no crash. Whatever the original does meanwhile,
+    /// a copy that is opened does once more.
     ///
-    /// The file appears under its name when it is complete and synced; until then it is `<path>.partial-..`. When the
-    /// backup fails that is removed, and when the future is dropped it is, too, as soon as the copying has come to its
-    /// end. What a process that was killed has left of its own can be deleted; no other backup minds it. The write-ahead
-    /// log of the database grows by what is written meanwhile, and is truncated afterwards. A database in memory is
-    /// copied, too, and nothing else happens in it meanwhile.
+    /// The file appears under its name when it is complete and synced; until then it is
+    /// `<path>.partial-..`. When the backup fails that is removed, and when the future is dropped
+    /// it is, too, as soon as the copying has come to its end. What a process that was killed has
+    /// left of its own can be deleted; no other backup minds it. The write-ahead log of the
+    /// database grows by what is written meanwhile, and is truncated afterwards. A database in
+    /// memory is copied, too, and nothing else happens in it meanwhile.
     ///
     /// ```
     /// # use chrono_forge_runtime::forge::Forge;
@@ -90,8 +93,8 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// See [`BackupError`]: a file that exists and the database itself are refused, and so is PostgreSQL, whose own
-    /// tools are named.
+    /// See [`BackupError`]: a file that exists and the database itself are refused, and so is
+    /// PostgreSQL, whose own tools are named.
     pub fn backup<'a>(&self, path: impl Into<PathBuf>) -> Backup<'a> {
         Backup {
             forge: self.clone(),

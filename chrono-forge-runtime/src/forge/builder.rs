@@ -117,9 +117,10 @@ impl Builder {
         self
     }
 
-    /// The longest time between two looks for due runs; default 1 s, at least 1 ms. Runs that this process
-    /// knows of start without waiting for it, and so do those that other processes make due: on a file it is
-    /// noticed within 50 ms that they have written, and PostgreSQL carries their calls.
+    /// The longest time between two looks for due runs; default 1 s, at least 1 ms. Runs that this
+    /// process knows of start without waiting for it, and so do those that other processes make
+    /// due: on a file it is noticed within 50 ms that they have written, and PostgreSQL carries
+    /// their calls.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.config.poll_interval = interval;
         self

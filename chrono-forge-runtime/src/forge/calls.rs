@@ -51,7 +51,8 @@ impl Target {
 }
 
 impl Forge {
-    /// Asks something of a run. `on_answer` runs on the commit thread, since the caller may be gone by then.
+    /// Asks something of a run. `on_answer` runs on the commit thread, since the caller may be gone
+    /// by then.
     pub(super) async fn call(
         &self,
         target: &Target,

@@ -5,8 +5,9 @@ use crate::error::Error;
 use crate::store::opening::{self, OpenOptions};
 
 impl Builder {
-    /// For tests: makes the database what a binary left that knew no migration beyond the version `through`. Undoes the later
-    /// ones, newest first, with everything that only they can hold. Nobody else may have it open.
+    /// For tests: makes the database what a binary left that knew no migration beyond the version
+    /// `through`. Undoes the later ones, newest first, with everything that only they can hold.
+    /// Nobody else may have it open.
     ///
     /// ```no_run
     /// # use chrono_forge_runtime::{error::Error, forge::Forge};

@@ -187,9 +187,9 @@ impl<T> Run<T> {
         Ok(read.await.map_err(|error| self.host().explain(error))?)
     }
 
-    /// The child of this workflow that a branch of the run spawned, if there is one: `spawn` is what stands behind the
-    /// branch in the child's key, the name of a `spawn!` (`"mail"`), or that of a `spawn_each!` and the item
-    /// (`"mail$3"`).
+    /// The child of this workflow that a branch of the run spawned, if there is one: `spawn` is
+    /// what stands behind the branch in the child's key, the name of a `spawn!` (`"mail"`), or that
+    /// of a `spawn_each!` and the item (`"mail$3"`).
     ///
     /// ```
     /// # use chrono_forge_runtime::{context::invocation::Workflow, error::RunError, forge::Run};

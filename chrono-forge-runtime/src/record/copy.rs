@@ -19,8 +19,8 @@ pub const BRANCH: &str = "branch$";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunCopy {
-    /// Its number in the file, by which its children name it. Files of version 1 have none: there a workflow and a key
-    /// tell a run from every other.
+    /// Its number in the file, by which its children name it. Files of version 1 have none: there a
+    /// workflow and a key tell a run from every other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
     pub workflow: String,

@@ -9,7 +9,8 @@ use super::Json;
 /// Entries by key; `None` for one that is removed.
 pub type Entries = BTreeMap<String, Option<Json>>;
 
-/// The whole context: these entries, and those of the base that they do not replace. Values stay as they are written.
+/// The whole context: these entries, and those of the base that they do not replace. Values stay as
+/// they are written.
 pub fn whole(base: &str, entries: Entries) -> serde_json::Result<Json> {
     if entries.is_empty() {
         return Ok(base.into());

@@ -24,8 +24,8 @@ pub enum KeyOf {
 /// The longest key, in bytes, of a run that is started.
 pub const RUN_KEY_BYTES_MAX: usize = 512;
 
-/// The longest key of a child: that of its parent, its branch, its spawn and its item. Enough for branches nested a
-/// thousand deep, and what ends a workflow that spawns itself without end.
+/// The longest key of a child: that of its parent, its branch, its spawn and its item. Enough for
+/// branches nested a thousand deep, and what ends a workflow that spawns itself without end.
 pub const CHILD_KEY_BYTES_MAX: usize = 8 << 10;
 
 /// The longest key of an operation or a branch.
@@ -118,8 +118,9 @@ pub fn shown(key: &str) -> Cow<'_, str> {
     }
 }
 
-/// The digest that a record is named by whose own name (`step$<key>`) is longer than an index can hold: its kind,
-/// and `#` and 64 digits of SHA-256. `None` for all others. Never changed: records are found by it.
+/// The digest that a record is named by whose own name (`step$<key>`) is longer than an index can
+/// hold: its kind, and `#` and 64 digits of SHA-256. `None` for all others. Never changed: records
+/// are found by it.
 #[must_use]
 pub fn short_name(name: &str) -> Option<String> {
     if name.len() <= NAME_BYTES_MAX {

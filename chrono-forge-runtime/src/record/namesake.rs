@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-/// One of the runs that share a workflow and a key; told by [`Error::AmbiguousKey`](crate::error::Error::AmbiguousKey).
+/// One of the runs that share a workflow and a key; told by
+/// [`Error::AmbiguousKey`](crate::error::Error::AmbiguousKey).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Namesake {
-    /// Its [`Run::id`](crate::forge::Run::id), by which [`Forge::by_id`](crate::forge::Forge::by_id) finds it.
+    /// Its [`Run::id`](crate::forge::Run::id), by which
+    /// [`Forge::by_id`](crate::forge::Forge::by_id) finds it.
     pub id: i64,
     /// The branch that spawned it; `None` for a run that `forge.start` made.
     pub parent: Option<ParentBranch>,

@@ -67,7 +67,8 @@ pub struct Notes {
     /// is sealed and never runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
-    /// The row's own name, where that is too long for an index and the row is named by a digest of it.
+    /// The row's own name, where that is too long for an index and the row is named by a digest of
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A repeat: where its grid begins.

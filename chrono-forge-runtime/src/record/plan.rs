@@ -32,7 +32,8 @@ pub struct Plan {
     pub withdrawals: Vec<Withdrawal>,
     pub errors: Vec<ErrorRow>,
     pub dispatches: Vec<Dispatch>,
-    /// Entries of the run's context that have changed, for operators to see: a pass rebuilds its context from records.
+    /// Entries of the run's context that have changed, for operators to see: a pass rebuilds its
+    /// context from records.
     pub context: Entries,
     /// Clears `wake_requested`: the pass is about to look again.
     pub consumes_wake: bool,
@@ -177,8 +178,8 @@ pub struct Dispatch {
     pub at: Timestamp,
 }
 
-/// One child to insert. One that its branch has already under this workflow and key is left alone and not counted
-/// again.
+/// One child to insert. One that its branch has already under this workflow and key is left alone
+/// and not counted again.
 #[derive(Clone, Debug)]
 pub struct ChildRow {
     pub key: String,

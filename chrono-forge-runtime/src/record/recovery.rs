@@ -130,7 +130,8 @@ pub struct BlockedRun {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlockedChild {
-    /// Its [`Run::id`](crate::forge::Run::id), by which [`Forge::by_id`](crate::forge::Forge::by_id) finds it.
+    /// Its [`Run::id`](crate::forge::Run::id), by which
+    /// [`Forge::by_id`](crate::forge::Forge::by_id) finds it.
     pub id: i64,
     /// The name of the parent's branch.
     pub branch: String,

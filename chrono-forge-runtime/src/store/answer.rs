@@ -60,7 +60,8 @@ pub enum Rearmed {
     },
 }
 
-/// What became of one [`RunCall`](super::RunCall): of each kind as it was found, before anything was changed.
+/// What became of one [`RunCall`](super::RunCall): of each kind as it was found, before anything
+/// was changed.
 #[derive(Clone, Debug)]
 pub enum RunAnswer {
     Woken(Woken),

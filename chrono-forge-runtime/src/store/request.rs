@@ -101,10 +101,11 @@ pub struct RunCall {
 pub enum RunAsks {
     /// Sets `wake_requested` on a running run, makes an idle one due, leaves others alone.
     Wake,
-    /// Re-arms a failed or stalled run, all or nothing: idle and due, `stalled_by` null, crashes and
-    /// budgets reset, its `chrono_forge_blocked` row gone. With it the failed records at the tail, or
-    /// exactly those of these names (row names, or bare keys that mean one failed record): pending
-    /// again without outcome, place, budget and deadline, but with their attempts and cursors.
+    /// Re-arms a failed or stalled run, all or nothing: idle and due, `stalled_by` null, crashes
+    /// and budgets reset, its `chrono_forge_blocked` row gone. With it the failed records at the
+    /// tail, or exactly those of these names (row names, or bare keys that mean one failed record):
+    /// pending again without outcome, place, budget and deadline, but with their attempts and
+    /// cursors.
     ///
     /// A compare-and-set on the state, so a second call finds the run idle and changes nothing. The
     /// epoch stays: nobody holds such a run, so whatever its last pass still sends is fenced by

@@ -39,7 +39,8 @@ pub trait Exports {
 pub struct CopyName<'a> {
     pub workflow: &'a str,
     pub key: &'a str,
-    /// Its parent in this database, and the name of the branch (`branch$n`) there. `None` for a top-level run.
+    /// Its parent in this database, and the name of the branch (`branch$n`) there. `None` for a
+    /// top-level run.
     pub parent: Option<(RunId, &'a str)>,
 }
 
@@ -51,8 +52,8 @@ pub trait Copier: Send {
     /// The size of the database now, without what is free in it: the most that a copy has.
     fn pages(&mut self) -> StoreResult<Pages>;
 
-    /// Writes the copy into this file, which is empty and belongs to nobody else. In it no worker lives, and what
-    /// workers held is due. Nothing is synced.
+    /// Writes the copy into this file, which is empty and belongs to nobody else. In it no worker
+    /// lives, and what workers held is due. Nothing is synced.
     fn copy(&mut self, into: &Path, now: Timestamp) -> StoreResult<()>;
 }
 
@@ -93,10 +94,11 @@ pub trait Imports {
     /// until it is finished no worker may begin.
     fn begin_import(&mut self, id: &str, now: Timestamp) -> StoreResult<ImportNote>;
 
-    /// Inserts these runs with their records and errors; what exists is left as it is, so a second call
-    /// changes nothing. A run's parent stands before it or in the database. Branches keep their counters,
-    /// blocked runs enter `chrono_forge_blocked`. Children name their parents by their numbers in the file; where a
-    /// parent is not in the batch, `parent` says which run it is here.
+    /// Inserts these runs with their records and errors; what exists is left as it is, so a second
+    /// call changes nothing. A run's parent stands before it or in the database. Branches keep
+    /// their counters, blocked runs enter `chrono_forge_blocked`. Children name their parents by
+    /// their numbers in the file; where a parent is not in the batch, `parent` says which run it is
+    /// here.
     fn import_runs(&mut self, runs: &[RunParts], now: Timestamp) -> StoreResult<ImportedRuns>;
 
     /// Notes that everything of this file is in the database.

@@ -51,8 +51,8 @@
 //!
 //! # What may be a key
 //!
-//! A key says which operation, run or entry is meant, on every replay. Each kind has one limit, on every database, and it is
-//! checked before anything happens under the key:
+//! A key says which operation, run or entry is meant, on every replay. Each kind has one limit, on
+//! every database, and it is checked before anything happens under the key:
 //!
 //! | key of | at most | may not contain |
 //! |---|---|---|
@@ -63,14 +63,17 @@
 //! | an entry of the context | 1 KiB | |
 //! | a queue | 512 bytes | |
 //!
-//! None may be empty or blank, or contain the null character. A call answers [`Error::BadKey`](crate::Error::BadKey), a write
-//! to the context [`ContextError::BadKey`](crate::ContextError::BadKey), and a body fails with
+//! None may be empty or blank, or contain the null character. A call answers
+//! [`Error::BadKey`](crate::Error::BadKey), a write to the context
+//! [`ContextError::BadKey`](crate::ContextError::BadKey), and a body fails with
 //! [`DefinitionError::BadKey`](crate::DefinitionError::BadKey) or
-//! [`DefinitionError::ChildKeyTooLong`](crate::DefinitionError::ChildKeyTooLong). A `merge!` may join any number of branches.
+//! [`DefinitionError::ChildKeyTooLong`](crate::DefinitionError::ChildKeyTooLong). A `merge!` may
+//! join any number of branches.
 //!
-//! A record is found by its kind and key (`step$charge`). Where these are longer than 1,000 bytes, its row is named by their
-//! SHA-256 (`step$#5db1..`), since no index holds more everywhere; [`Run::operations`](crate::Run::operations) tells the key
-//! all the same, and `retry().records([key])` takes it.
+//! A record is found by its kind and key (`step$charge`). Where these are longer than 1,000 bytes,
+//! its row is named by their SHA-256 (`step$#5db1..`), since no index holds more everywhere;
+//! [`Run::operations`](crate::Run::operations) tells the key all the same, and
+//! `retry().records([key])` takes it.
 //!
 //! # Concurrency replays exactly
 //!
@@ -102,5 +105,5 @@
 //! token of a source may lose whitespace.
 //!
 //! The text of an error ([`StepError::message`](crate::StepError), its row) is cut at 64 KiB, and
-//! the null character in it is replaced by U+FFFD, before the body sees it. Its class, the name of a
-//! type, is cut at 1 KiB.
+//! the null character in it is replaced by U+FFFD, before the body sees it. Its class, the name of
+//! a type, is cut at 1 KiB.

@@ -72,11 +72,11 @@
 //!   be it a value or the failure with which the step gives up, and those of a tick that is over.
 //!   An attempt that will be tried again, a tick that gives up and a condition that was false, even
 //!   at its deadline, leave nothing. Of two operations beside each other that
-//!   [`Context::update`](crate::Context::update) one entry, the later one to end is tried again, and
-//!   writes nothing if it is not. What a block or a repeat has written is the context's once that is
-//!   over: until then an update of the same entry beside it fails. Destructors that run when an attempt is cut off (by its timeout, a race
-//!   that it loses, a park) write as the attempt does, and what they write goes with it; what the
-//!   body's own write when it parks is not kept.
+//!   [`Context::update`](crate::Context::update) one entry, the later one to end is tried again,
+//!   and writes nothing if it is not. What a block or a repeat has written is the context's once
+//!   that is over: until then an update of the same entry beside it fails. Destructors that run
+//!   when an attempt is cut off (by its timeout, a race that it loses, a park) write as the attempt
+//!   does, and what they write goes with it; what the body's own write when it parks is not kept.
 //! - A run's output: before `result()` gives it.
 //!
 //! SQLite runs in WAL mode with `synchronous=FULL`: what is acknowledged survives a power cut as far as
@@ -96,8 +96,8 @@
 //!
 //! # Backups
 //!
-//! `cp` may miss what is in the log, or catch the file in the midst of a change. Ask the engine, in any process that
-//! has the database open:
+//! `cp` may miss what is in the log, or catch the file in the midst of a change. Ask the engine, in
+//! any process that has the database open:
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -129,18 +129,18 @@
 //! # }
 //! ```
 //!
-//! The copy is of one moment and holds everything that was acknowledged before. Nobody waits for it; the write-ahead log
-//! grows by what is written meanwhile and is truncated afterwards, so leave room for both. It replaces no file, and
-//! has its name only once it is whole and synced; a process that was killed on the way leaves a `.partial-..` file that
-//! can be deleted.
+//! The copy is of one moment and holds everything that was acknowledged before. Nobody waits for
+//! it; the write-ahead log grows by what is written meanwhile and is truncated afterwards, so leave
+//! room for both. It replaces no file, and has its name only once it is whole and synced; a process
+//! that was killed on the way leaves a `.partial-..` file that can be deleted.
 //!
-//! To restore it, stop every process, move the old file away together with its `-wal` and `-shm`, and put the copy in
-//! its place. Its runs go on from their records: a step whose result came after the backup executes again, so what the
-//! outside world was told since then, it is told once more. The copy may also be opened where it is, beside the
-//! original; then both execute.
+//! To restore it, stop every process, move the old file away together with its `-wal` and `-shm`,
+//! and put the copy in its place. Its runs go on from their records: a step whose result came after
+//! the backup executes again, so what the outside world was told since then, it is told once more.
+//! The copy may also be opened where it is, beside the original; then both execute.
 //!
-//! A PostgreSQL database is backed up as any other (`pg_dump`, `pg_basebackup`); [`Forge::export`](crate::Forge::export)
-//! writes the runs of either kind to a file of lines.
+//! A PostgreSQL database is backed up as any other (`pg_dump`, `pg_basebackup`);
+//! [`Forge::export`](crate::Forge::export) writes the runs of either kind to a file of lines.
 //!
 //! # Compensation
 //!
@@ -233,10 +233,10 @@
 //! until it continues or dies. Keep the file on a local disk: network file systems do not lock reliably. Where a
 //! file system grants every lock, the engine says so and goes by leases alone.
 //!
-//! What one process starts, wakes or retries the others hear of within 50 ms, whatever their
-//! [poll interval](crate::Builder::poll_interval), and so does whoever waits there for a result. On Linux the
-//! kernel tells them that somebody writes, so that an idle process sleeps; elsewhere each looks every 30 ms. Beside
-//! one that writes all the time they look for due runs ten times a second.
+//! What one process starts, wakes or retries the others hear of within 50 ms, whatever their [poll
+//! interval](crate::Builder::poll_interval), and so does whoever waits there for a result. On Linux
+//! the kernel tells them that somebody writes, so that an idle process sleeps; elsewhere each looks
+//! every 30 ms. Beside one that writes all the time they look for due runs ten times a second.
 //!
 //! Leave the file alone while it is open. An engine whose file, or whose log beside it (`-wal`), was renamed over, removed or cut
 //! short, or had a copy written over it, stops before it acknowledges anything more: every call, also one that waits for

@@ -335,12 +335,12 @@
 //!
 //! # Keys, nesting, failure
 //!
-//! A child's key is `<parent>$<branch>$<spawn>`, for items with `$<index>` behind it; `forge.get` takes it.
-//! A child belongs to its parent run: runs of two workflows may have one key, and children of the same names. A
-//! call by a key that several runs have changes nothing and answers
+//! A child's key is `<parent>$<branch>$<spawn>`, for items with `$<index>` behind it; `forge.get`
+//! takes it. A child belongs to its parent run: runs of two workflows may have one key, and
+//! children of the same names. A call by a key that several runs have changes nothing and answers
 //! [`Error::AmbiguousKey`](crate::Error::AmbiguousKey) with the parent of each;
-//! [`Run::child`](crate::Run::child) and [`Forge::by_id`](crate::Forge::by_id) name one of them, and a
-//! [`Run`](crate::Run) is woken, retried and unlocked by itself:
+//! [`Run::child`](crate::Run::child) and [`Forge::by_id`](crate::Forge::by_id) name one of them,
+//! and a [`Run`](crate::Run) is woken, retried and unlocked by itself:
 //!
 //! ```
 //! # use chrono_forge::prelude::*;

@@ -105,11 +105,13 @@
 //! engine lives on the runtime that it was opened on and ends with it
 //! ([`Error::RuntimeGone`](crate::Error::RuntimeGone)): one for each runtime.
 //!
-//! A binary refuses a database that is newer than it knows, unless the newer migrations say that they only add: then a
-//! worker of the release before that restarts in the middle of a deploy goes on. The order is: migrate, then deploy. The
-//! CHANGELOG names the migrations that older binaries do not run on; before one of those, stop all workers. With
-//! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema and refuses one that is older than it needs.
-//! To migrate, open the database once under a role that may, by a process that executes nothing:
+//! A binary refuses a database that is newer than it knows, unless the newer migrations say that
+//! they only add: then a worker of the release before that restarts in the middle of a deploy goes
+//! on. The order is: migrate, then deploy. The CHANGELOG names the migrations that older binaries
+//! do not run on; before one of those, stop all workers. With
+//! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema and
+//! refuses one that is older than it needs. To migrate, open the database once under a role that
+//! may, by a process that executes nothing:
 //!
 //! ```no_run
 //! # use chrono_forge::prelude::*;

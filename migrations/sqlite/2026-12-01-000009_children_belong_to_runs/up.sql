@@ -1,6 +1,6 @@
--- A child belongs to its parent run: two runs may have children of one workflow and key. SQLite cannot drop the
--- constraint that forbade it, so the table is written anew. Takes about as long as copying the file; the ids stay, and
--- so does the one that comes next.
+-- A child belongs to its parent run: two runs may have children of one workflow and key. SQLite
+-- cannot drop the constraint that forbade it, so the table is written anew. Takes about as long as
+-- copying the file; the ids stay, and so does the one that comes next.
 CREATE TABLE chrono_forge_workflows_anew (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     workflow TEXT NOT NULL,

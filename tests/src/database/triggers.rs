@@ -20,7 +20,8 @@ impl Look {
         });
     }
 
-    /// From now on every row that is inserted or changed is noted in the table `tally`, with this of it.
+    /// From now on every row that is inserted or changed is noted in the table `tally`, with this
+    /// of it.
     pub fn tally(&self, table: &str, what: &str) {
         self.script(&match self.backend() {
             Backend::Sqlite => format!(

@@ -82,7 +82,8 @@ impl Listening {
         match store.listener() {
             Ok(ear) => {
                 self.ear = Some(ear?);
-                // What came before is found by looking, also by those who wait for a run since then.
+                // What came before is found by looking, also by those who wait for a run since
+                // then.
                 Some(Ok(Call::missed(awaited())))
             }
             Err(error) => Some(Err(error)),

@@ -139,8 +139,8 @@ impl Ledger {
     }
 
     /// Whether the entry was written where this operation does not see it: by an operation that has
-    /// ended elsewhere and is not delivered yet, by a block or a repeat that is not over. Their entry
-    /// becomes the context's, and what others have made of the older one would be lost.
+    /// ended elsewhere and is not delivered yet, by a block or a repeat that is not over. Their
+    /// entry becomes the context's, and what others have made of the older one would be lost.
     fn is_written_apart(&self, id: OpId, key: &str) -> bool {
         let is_apart = |other: OpId| !self.stands_in(id, other) && !self.stands_in(other, id);
         let has_written = |op: &Operation| {
@@ -191,8 +191,8 @@ impl Ledger {
         }
     }
 
-    /// The entries that have changed since the last commit, as they are now. What the body has said while it replayed is
-    /// among them once, since another build may have said something else.
+    /// The entries that have changed since the last commit, as they are now. What the body has said
+    /// while it replayed is among them once, since another build may have said something else.
     pub(super) fn changes(&mut self) -> Entries {
         self.changed.append(&mut self.said);
         let changed = std::mem::take(&mut self.changed);
@@ -203,7 +203,8 @@ impl Ledger {
         changed.into_iter().map(now).collect()
     }
 
-    /// The entry as operators see it: what repeats have written so far, too, which the body receives at their end.
+    /// The entry as operators see it: what repeats have written so far, too, which the body
+    /// receives at their end.
     fn latest(&self, key: &str) -> Option<Json> {
         let kept = self.ops.values().rev().find_map(|op| op.kept.get(key));
         kept.map_or_else(|| self.context.get(key).cloned(), Clone::clone)

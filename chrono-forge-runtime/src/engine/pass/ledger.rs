@@ -109,7 +109,8 @@ pub struct Ledger {
     pub(super) context_bytes: usize,
     /// Keys of entries that have changed since the last commit.
     pub(super) changed: BTreeSet<String>,
-    /// Keys that the body itself has said again while it replays: what an earlier pass has written, as a rule.
+    /// Keys that the body itself has said again while it replays: what an earlier pass has written,
+    /// as a rule.
     pub(super) said: BTreeSet<String>,
     /// Branches opened in this pass, and what became of their children.
     pub(super) branches: BTreeMap<String, Joined>,

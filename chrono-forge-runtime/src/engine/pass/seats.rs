@@ -48,8 +48,8 @@ impl Pass {
 }
 
 impl Ledger {
-    /// The name of an operation's row: its own, or a digest of it where no index can hold that. Rows from before there were
-    /// digests are found under their own.
+    /// The name of an operation's row: its own, or a digest of it where no index can hold that.
+    /// Rows from before there were digests are found under their own.
     pub(super) fn name_of(&self, place: &Place) -> Arc<str> {
         let name = place.full_name();
         let Some(short) = short_name(&name) else {

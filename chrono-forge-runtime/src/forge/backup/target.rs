@@ -1,4 +1,5 @@
-//! The file of a backup: under another name until it is whole, and never in the place of another one.
+//! The file of a backup: under another name until it is whole, and never in the place of another
+//! one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -82,7 +83,8 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        // Gone already where it was renamed. SQLite leaves its journal to a transaction that failed.
+        // Gone already where it was renamed. SQLite leaves its journal to a transaction that
+        // failed.
         let mut journal = self.partial.clone().into_os_string();
         journal.push("-journal");
         let _ = fs::remove_file(&self.partial);

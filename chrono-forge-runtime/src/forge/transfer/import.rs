@@ -230,8 +230,8 @@ impl Import<'_> {
 struct Known(HashMap<RunMark, RunId>);
 
 impl Known {
-    /// The first of these runs that exists as another one. Level after level, since a child is found under its parent
-    /// only; whose parent does not exist is new.
+    /// The first of these runs that exists as another one. Level after level, since a child is
+    /// found under its parent only; whose parent does not exist is new.
     fn compare(
         &mut self,
         store: &dyn Store,
@@ -298,7 +298,8 @@ impl Known {
     }
 }
 
-/// Refuses a line with a name that the database cannot store. `of_run` is the workflow and the key of the run above.
+/// Refuses a line with a name that the database cannot store. `of_run` is the workflow and the key
+/// of the run above.
 fn check_nul(line: &Line, number: u64, of_run: &mut (String, String)) -> Result<(), ImportError> {
     let nul = match line {
         Line::Run(run) => {

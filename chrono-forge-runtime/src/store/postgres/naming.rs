@@ -13,8 +13,9 @@ use crate::record::{Epoch, Namesake, RunId};
 use crate::store::shared::namesakes::{NamesakeRow, namesake};
 use crate::store::{Found, Named, RunName};
 
-/// The runs `w` of workflow `v.workflow` and key `v.key`, and of no other parent than the third argument says. Short keys
-/// are in one index, and hashes of the long ones in another (see the migration): one look-up into one of them.
+/// The runs `w` of workflow `v.workflow` and key `v.key`, and of no other parent than the third
+/// argument says. Short keys are in one index, and hashes of the long ones in another (see the
+/// migration): one look-up into one of them.
 macro_rules! of_key {
     ($columns:literal) => {
         of_key!($columns, "")
@@ -85,8 +86,8 @@ FROM (
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[IDENTIFY, IDENTIFY_IDS, NAMESAKES, CHILD];
 
-/// Which runs these names mean, in order, and where they stand. They may stand elsewhere a moment later: who acts on one
-/// locks the row and looks again.
+/// Which runs these names mean, in order, and where they stand. They may stand elsewhere a moment
+/// later: who acts on one locks the row and looks again.
 pub(super) fn identify_all<'n>(
     conn: &mut PgConnection,
     names: impl ExactSizeIterator<Item = &'n RunName>,

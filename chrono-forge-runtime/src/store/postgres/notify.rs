@@ -138,8 +138,8 @@ impl Ear {
         Ok(news.filter_map(|call| parse(call)).collect())
     }
 
-    /// Opens the connection anew if it is time. Whatever was called meanwhile is lost: each of the runs that somebody
-    /// waits for may have settled.
+    /// Opens the connection anew if it is time. Whatever was called meanwhile is lost: each of the
+    /// runs that somebody waits for may have settled.
     fn reopen(&mut self, awaited: &dyn Fn() -> Vec<RunId>) -> Vec<Call> {
         if Instant::now() < self.retry_at {
             return Vec::new();

@@ -30,7 +30,8 @@ pub(in crate::store) fn merged(base: &str, entries: Entries) -> QueryResult<Json
 /// A run's entry in an export.
 pub(in crate::store) type RunEntryRow = (i64, String, Option<String>);
 
-/// Runs whose entries are read at once: they are 1 MiB each at most, unless somebody has set the limit higher.
+/// Runs whose entries are read at once: they are 1 MiB each at most, unless somebody has set the
+/// limit higher.
 pub(in crate::store) const CONTEXTS: usize = 16;
 
 /// The entries of the runs of a page.

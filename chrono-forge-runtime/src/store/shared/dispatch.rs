@@ -123,7 +123,8 @@ pub(in crate::store) fn with_cursors(
 /// A child by its branch row, its workflow and its key.
 pub(in crate::store) type Identity = (i64, String, String);
 
-/// Leaves out the children that exist, in the database or earlier in this batch: they are not counted again.
+/// Leaves out the children that exist, in the database or earlier in this batch: they are not
+/// counted again.
 pub(in crate::store) fn leave_out(mut existing: HashSet<Identity>, branches: &mut [Branch<'_>]) {
     for (nth, branch) in (0_i64..).zip(branches) {
         // One that is new has a place of its own among ids that are all positive.

@@ -1,7 +1,8 @@
 //! The import of a batch of runs, in words that the tables of every database understand.
 //!
-//! Ids are given out anew, so everything is named until the last moment: runs by workflow, key and parent, branches
-//! by their run and record. Whatever refuses the batch is found before the first row is written.
+//! Ids are given out anew, so everything is named until the last moment: runs by workflow, key and
+//! parent, branches by their run and record. Whatever refuses the batch is found before the first
+//! row is written.
 
 use std::collections::HashMap;
 

@@ -28,12 +28,13 @@ pub(in crate::store) fn version<DB: Backend>(migration: &dyn Migration<DB>) -> S
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct Applied {
     pub(in crate::store) version: String,
-    /// The oldest version whose binaries may still work on it; without it, none but those that know it.
+    /// The oldest version whose binaries may still work on it; without it, none but those that know
+    /// it.
     pub(in crate::store) oldest: Option<String>,
 }
 
-/// Migrations that only add to what older binaries know, each with the oldest version whose binaries may go on beside it: a
-/// restart of theirs in the middle of a deploy is not refused.
+/// Migrations that only add to what older binaries know, each with the oldest version whose
+/// binaries may go on beside it: a restart of theirs in the middle of a deploy is not refused.
 const ADDITIVE: [(&str, &str); 0] = [];
 
 /// How to note that a migration was applied, and with what.
@@ -54,7 +55,8 @@ pub(in crate::store) fn note<DB: Backend>(
     }
 }
 
-/// How to ask for the versions of a database whose table of them has these columns; one without columns has no version.
+/// How to ask for the versions of a database whose table of them has these columns; one without
+/// columns has no version.
 pub(in crate::store) fn versions(columns: &[(String,)]) -> Option<&'static str> {
     if columns.is_empty() {
         return None;

@@ -1,11 +1,11 @@
-//! Hearing other processes: what they commit changes the version that SQLite gives to the content of
-//! the file.
+//! Hearing other processes: what they commit changes the version that SQLite gives to the content
+//! of the file.
 //!
 //! Nobody has to tell: the version is in the memory that all processes share beside the log. It is
-//! the writing connection that looks, since a version counts the commits of every connection but its
-//! own: what this process writes is no news to it. Before a commit somebody writes to the log, so the
-//! ear sleeps until then, and looks for a while after it: the version changes only once the log is
-//! synced.
+//! the writing connection that looks, since a version counts the commits of every connection but
+//! its own: what this process writes is no news to it. Before a commit somebody writes to the log,
+//! so the ear sleeps until then, and looks for a while after it: the version changes only once the
+//! log is synced.
 
 #[cfg(target_os = "linux")]
 mod inotify;
@@ -44,8 +44,8 @@ const LOOK_SOON: Duration = Duration::from_millis(5);
 /// After the last write to the log the pauses between looks grow to this; then the ear sleeps.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// That something may be due is told so far apart, however often others write; the first time after a
-/// while at once. Each time costs a claim.
+/// That something may be due is told so far apart, however often others write; the first time after
+/// a while at once. Each time costs a claim.
 const DUE_EVERY: Duration = Duration::from_millis(100);
 
 /// Of its time an ear spends at most one part in so many on finding out which runs have settled.
@@ -126,8 +126,8 @@ impl Ear {
         Ok((ear, end))
     }
 
-    /// Sleeps until there is something to do or somebody writes, at most until `until`; whether it was
-    /// told of its end.
+    /// Sleeps until there is something to do or somebody writes, at most until `until`; whether it
+    /// was told of its end.
     fn sleep(&self, until: Instant) -> bool {
         let next = [self.next_look, self.due.at(), self.settled.at()];
         let next = next.into_iter().flatten().fold(until, Instant::min);

@@ -14,14 +14,14 @@
 //! - the file or its log is missing, or is another one (device and inode);
 //! - the file is shorter than it was, or longer than the database, which SQLite never makes it.
 //!
-//! Only when the file's length or its instant of change differ, mostly after a checkpoint, is page 1 read as it is in
-//! the file. The schema's version there is that of the database, or an older one that the next checkpoint brings up to
-//! date; a copy that SQLite has made (`VACUUM INTO`, `.backup`) has another one. In the midst of a checkpoint, which may
-//! be another process's, the file is no whole database and cannot be read; only what stays so for long, and not because
-//! this process moves a large log into it, is none any more.
-//! Nobody sees a copy of the file's own
-//! bytes that has its length: either it is all the same, since the log has the rest, or the schema is of the same
-//! version.
+//! Only when the file's length or its instant of change differ, mostly after a checkpoint, is page
+//! 1 read as it is in the file. The schema's version there is that of the database, or an older one
+//! that the next checkpoint brings up to date; a copy that SQLite has made (`VACUUM INTO`,
+//! `.backup`) has another one. In the midst of a checkpoint, which may be another process's, the
+//! file is no whole database and cannot be read; only what stays so for long, and not because this
+//! process moves a large log into it, is none any more. Nobody sees a copy of the file's own bytes
+//! that has its length: either it is all the same, since the log has the rest, or the schema is of
+//! the same version.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -154,8 +154,8 @@ impl Identity {
         }
     }
 
-    /// A checkpoint is under way until this is dropped: for so long the file may be no whole database,
-    /// and that says nothing about it.
+    /// A checkpoint is under way until this is dropped: for so long the file may be no whole
+    /// database, and that says nothing about it.
     pub(super) fn moving(&self) -> Moving {
         if let Some(watched) = &self.0 {
             watched.moving.fetch_add(1, Ordering::AcqRel);

@@ -39,8 +39,8 @@ const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// A log up to this size has little in it, whatever was moved.
 const LITTLE_BYTES: u64 = (LITTLE as u64) << 12;
 
-/// What is cut off a long log in one step: a tenth of a second or two on a disk that is told of what
-/// it need not keep.
+/// What is cut off a long log in one step: a tenth of a second or two on a disk that is told of
+/// what it need not keep.
 const STEP_BYTES: u64 = 512 << 20;
 
 /// Between two steps others have their chance.

@@ -21,7 +21,8 @@ FROM unnest(?) AS v (id)
 JOIN chrono_forge_execution_logs AS l ON l.id = v.id";
 
 /// A running parent may be about to record its merge, or hold a wake-up in memory: it is only told.
-/// Names are compared between commas, which no branch name contains; a merge that is named by a digest waits for all.
+/// Names are compared between commas, which no branch name contains; a merge that is named by a
+/// digest waits for all.
 pub(super) const STRANDED: &str = "
 SELECT DISTINCT w.id, w.state
 FROM unnest(?) AS v (id)

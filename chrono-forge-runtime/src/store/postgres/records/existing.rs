@@ -8,8 +8,8 @@ use crate::record::RunId;
 use crate::store::postgres::bind::names;
 use crate::store::postgres::statement::Stmt;
 
-/// A look-up for each key: the closure chooses the workflow anew for each child, so there may be one of any. Long keys are
-/// in an index of their own.
+/// A look-up for each key: the closure chooses the workflow anew for each child, so there may be
+/// one of any. Long keys are in an index of their own.
 pub(super) const EXISTING_CHILDREN: &str = "
 SELECT v.key
 FROM unnest(?) AS v (key)

@@ -111,7 +111,8 @@ JOIN chrono_forge_workflows AS w ON w.id = v.id",
     ""
 );
 
-/// Those whose parent's branch is not there are not looked for under any other: no record has a number below 0.
+/// Those whose parent's branch is not there are not looked for under any other: no record has a
+/// number below 0.
 pub(super) const FIND: &str = concat!(
     "
 SELECT v.place, w.id

@@ -18,7 +18,8 @@ FROM (VALUES {(?)}) AS v
 CROSS JOIN chrono_forge_execution_logs AS l ON l.id = v.column1";
 
 /// A running parent may be about to record its merge, or hold a wake-up in memory: it is only told.
-/// Names are compared between commas, which no branch name contains; a merge that is named by a digest waits for all.
+/// Names are compared between commas, which no branch name contains; a merge that is named by a
+/// digest waits for all.
 pub(in crate::store::sqlite) const STRANDED: &str = "
 SELECT DISTINCT w.id, w.state
 FROM (VALUES {(?, ?)}) AS v

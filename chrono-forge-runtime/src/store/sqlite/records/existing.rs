@@ -7,7 +7,8 @@ use crate::record::RunId;
 use crate::store::sqlite::bind::name_list;
 use crate::store::sqlite::statement::Stmt;
 
-/// A look-up for each key: the closure chooses the workflow anew for each child, so there may be one of any.
+/// A look-up for each key: the closure chooses the workflow anew for each child, so there may be
+/// one of any.
 pub(in crate::store::sqlite) const EXISTING_CHILDREN: &str = "
 SELECT j.value
 FROM json_each(?) AS j

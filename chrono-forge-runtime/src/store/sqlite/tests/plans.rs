@@ -317,8 +317,9 @@ fn a_statement_is_prepared_once() {
     assert_eq!(round("b"), round("c"));
 }
 
-/// An entry of an index is the main cost of a child. Whole are the first, `identity` and, for a child, `parent`; it
-/// stays out of `ready` when it is inserted claimed, of `listing` and, unless it has children, of `open`.
+/// An entry of an index is the main cost of a child. Whole are the first, `identity` and, for a
+/// child, `parent`; it stays out of `ready` when it is inserted claimed, of `listing` and, unless
+/// it has children, of `open`.
 #[test]
 fn the_rows_of_a_child_enter_as_few_indexes_as_the_guide_says() {
     let store = SqliteStore::open(crate::store::sqlite::SqliteOptions::new(

@@ -75,7 +75,8 @@ CROSS JOIN chrono_forge_workflows AS w ON w.id = v.value",
     ""
 );
 
-/// Those whose parent's branch is not there are not looked for under any other: no record has a number below 0.
+/// Those whose parent's branch is not there are not looked for under any other: no record has a
+/// number below 0.
 pub(super) const FIND: &str = "
 SELECT v.column1, w.id
 FROM (VALUES {(?, ?, ?, ?, ?)}) AS v
