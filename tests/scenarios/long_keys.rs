@@ -120,11 +120,23 @@ async fn has_long_children(cx: Context, length: usize) -> Result<usize> {
     Ok(child.output().await?)
 }
 
+/// The same, so that its children have the same keys.
+#[workflow]
+async fn has_them_too(cx: Context, length: usize) -> Result<usize> {
+    let name = noise(length - cx.key().len() - 3, 1);
+    let child = branch!("b", automerge = true, {
+        spawn!(name, longest("xy".into()))
+    })
+    .await?;
+    Ok(child.output().await?)
+}
+
 #[scenario]
 async fn keys_of_children_up_to_8_kib_are_unique_and_longer_ones_are_refused(world: &World) {
-    let forge = world.forge([has_long_children::NAME, longest::NAME]).await;
+    let forge = world
+        .forge([has_long_children::NAME, has_them_too::NAME, longest::NAME])
+        .await;
     for length in [1_024, 1_025, 2_800, 8_192] {
-        // Two parents of one key have such a child each.
         let key = format!("k{length}");
         let run = forge.start(&key, has_long_children(length)).await.unwrap();
         assert_eq!(run.result().await.unwrap(), 1, "{length}");
@@ -136,6 +148,13 @@ async fn keys_of_children_up_to_8_kib_are_unique_and_longer_ones_are_refused(wor
         forge.wake::<longest>(child.key()).await.unwrap();
         let error = forge.retry::<longest>(child.key()).await.unwrap_err();
         assert!(matches!(error, Error::NotRetryable { .. }), "{error}");
+        // Two parents of one key have such a child each.
+        let other = forge.start(&key, has_them_too(length)).await.unwrap();
+        assert_eq!(other.result().await.unwrap(), 2, "{length}");
+        let ambiguous = forge.wake::<longest>(child.key()).await.unwrap_err();
+        assert!(matches!(ambiguous, Error::AmbiguousKey { .. }), "{length}");
+        let of_other = other.child::<longest>("b", &name).await.unwrap().unwrap();
+        assert_eq!(of_other.result().await.unwrap(), 2);
     }
     let run = forge
         .start("beyond", has_long_children(8_193))

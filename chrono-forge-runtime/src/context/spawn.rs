@@ -17,7 +17,7 @@ use crate::engine::pass::{self, OpId, Pass, Place};
 use crate::engine::reading::Reading;
 use crate::error::DefinitionError;
 use crate::record::Json;
-use crate::record::keys::CHILD_KEY_BYTES_MAX;
+use crate::record::keys::{CHILD_KEY_BYTES_MAX, shown};
 
 /// Children of one `spawn_each!` batch, at most.
 const BATCH_MAX: u64 = 10_000;
@@ -189,7 +189,7 @@ fn checked_cursor<S: Source>(
 }
 
 fn cursor_of(key: &Key) -> String {
-    format!("the cursor of spawn_each!({:?})", key.0)
+    format!("the cursor of spawn_each!({:?})", shown(&key.0))
 }
 
 fn unstorable(key: &Key, BadCursor { type_name, problem }: BadCursor) -> DefinitionError {
@@ -279,7 +279,10 @@ async fn child_of<T>(
     (bytes_above, key_suffix): (usize, String),
     invocation: Invocation<T>,
 ) -> pass::Child {
-    let place = || format!("spawn!({:?}) of {}", spawn.0, invocation.definition.name);
+    let place = || {
+        let name = invocation.definition.name;
+        format!("spawn!({:?}) of {name}", shown(&spawn.0))
+    };
     let bytes = bytes_above + key_suffix.len();
     if bytes > CHILD_KEY_BYTES_MAX {
         let error = DefinitionError::ChildKeyTooLong {

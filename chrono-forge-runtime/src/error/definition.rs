@@ -37,7 +37,8 @@ pub enum DefinitionError {
 
     /// The block of a branch has used this key, in this pass or in an earlier one, for a step of its own.
     #[error(
-        "{place}: the block of branch!({branch:?}) has a step of this key; a block keeps the keys of its steps for the whole run, so give this one a key of its own"
+        "{place}: the block of branch!({:?}) has a step of this key; a block keeps the keys of its steps for the whole run, so give this one a key of its own",
+        shown(branch)
     )]
     KeyOfBlock { place: String, branch: String },
 
@@ -81,13 +82,15 @@ pub enum DefinitionError {
 
     /// `merge!` of a name that no `branch!` opened in this pass.
     #[error(
-        "merge of `{name}`: no branch of that name was opened in this pass; open it with branch!({name:?}, ..) first"
+        "merge of `{0}`: no branch of that name was opened in this pass; open it with branch!({0:?}, ..) first",
+        shown(name)
     )]
     UnknownBranch { name: String },
 
     /// `spawn!` or `spawn_each!` outside a branch block.
     #[error(
-        "spawn `{name}` stands outside a branch block; children belong to a branch: branch!(\"..\", {{ spawn!({name:?}, ..) }})"
+        "spawn `{0}` stands outside a branch block; children belong to a branch: branch!(\"..\", {{ spawn!({0:?}, ..) }})",
+        shown(name)
     )]
     SpawnOutsideBranch { name: String },
 
@@ -100,7 +103,7 @@ pub enum DefinitionError {
     },
 
     /// `of` of a `spawn_each!` is zero or beyond its bound.
-    #[error("spawn_each `{name}`: of = {of} is not between 1 and 10000")]
+    #[error("spawn_each `{}`: of = {of} is not between 1 and 10000", shown(name))]
     BadBatch { name: String, of: u64 },
 
     /// The schedule of a `repeat!` cannot be.

@@ -94,6 +94,7 @@ impl Ledger {
                 .insert(Arc::clone(&step_name), branch.clone());
             notes.within = Some(branch);
         }
+        // A name holds its key, unless it is a digest.
         if step_name.len() < place.key.len() {
             notes.name = Some(place.full_name());
         }

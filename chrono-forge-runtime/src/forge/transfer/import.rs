@@ -165,7 +165,8 @@ impl Import<'_> {
 
     async fn write<R: BufRead>(&self, mut batches: Batches<R>) -> Result<Imported, ImportError> {
         let mut imported = Imported::default();
-        // Parents that children of later batches may name, by what they are called in the file.
+        // Parents that children of later batches may name, by what they are called in the file. It
+        // grows by a few words a run that has branches.
         let mut parents: HashMap<RunMark, RunId> = HashMap::new();
         while let Some(batch) = batches.next_batch()? {
             let Batch {

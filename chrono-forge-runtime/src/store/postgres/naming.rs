@@ -46,7 +46,7 @@ CROSS JOIN LATERAL (
 }
 pub(super) use of_key;
 
-/// At most two a name: more are as ambiguous.
+/// All runs of a name, which are as many as parents share a key.
 pub(super) const IDENTIFY: &str = concat!(
     "
 SELECT v.place, w.id, w.lock_epoch, w.state
