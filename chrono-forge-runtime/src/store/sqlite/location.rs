@@ -118,7 +118,15 @@ mod tests {
             Ok(Synchronous::Normal)
         );
         assert_eq!(asked("sqlite:a.db?synchronous=full"), Ok(Synchronous::Full));
-        for url in ["sqlite://a.db?synchronous=off", "sqlite://a.db?mode=ro"] {
+        for url in [
+            "sqlite://a.db?synchronous=off",
+            "sqlite://a.db?synchronous=NORMAL",
+            "sqlite://a.db?mode=ro",
+            // Where no option is read, the file would have this name.
+            "a.db?synchronous=normal",
+            // Which one is meant?
+            "sqlite://a.db?synchronous=normal&synchronous=full",
+        ] {
             let error = asked(url).unwrap_err().to_string();
             assert!(error.contains("`?synchronous=normal`"), "{error}");
         }
