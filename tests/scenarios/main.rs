@@ -37,6 +37,7 @@ mod long_keys;
 mod merge;
 mod migrations;
 mod nested;
+mod older_keys;
 mod one_value;
 mod pagers;
 mod panics;
