@@ -6,6 +6,7 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod alike;
 mod audits;
 mod automerge;
 mod barrier;
@@ -37,6 +38,7 @@ mod long_keys;
 mod merge;
 mod migrations;
 mod nested;
+mod older_keys;
 mod one_value;
 mod pagers;
 mod panics;

@@ -202,7 +202,8 @@ impl<T> Run<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`Run::state`].
+    /// [`RunError::Missing`] when the row of this run is gone; [`RunError::Forge`] when the database
+    /// cannot be read, or the engine is over.
     pub async fn child<W: Workflow>(
         &self,
         branch: &str,
