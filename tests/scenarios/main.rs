@@ -59,6 +59,7 @@ mod state;
 mod statements;
 mod steps;
 mod streams;
+mod telling;
 mod unlock;
 mod unserved;
 mod updates;
