@@ -3,6 +3,7 @@
 
 mod queues;
 mod renamed;
+mod repeats;
 mod runs;
 mod spans;
 mod storms;
