@@ -7,6 +7,7 @@ mod calls;
 mod lifecycle;
 mod operations;
 mod recovery;
+mod reports;
 #[cfg(feature = "testing")]
 mod reverting;
 mod run;
@@ -21,7 +22,7 @@ use std::sync::atomic::Ordering;
 
 pub use backup::{Backup, BackupProgress};
 pub use builder::Builder;
-pub use operations::Operation;
+pub use operations::{LastTick, Operation, SkippedTicks};
 pub use recovery::{Retried, Retry};
 pub use run::Run;
 pub use transfer::{Export, Exported, Imported};
@@ -96,6 +97,10 @@ impl Forge {
             claim: None,
         };
         let (id, watch) = self.insert(start).await?;
+        if !self.host().executes(workflow, definition.queue) {
+            // Seldom, and so apart: nobody else pays for it.
+            Box::pin(self.warn_started_unserved(definition, key)).await;
+        }
         Ok(Run::new(self.clone(), id, workflow, key.to_owned(), watch))
     }
 

@@ -61,6 +61,7 @@ mod state;
 mod statements;
 mod steps;
 mod streams;
+mod telling;
 mod unlock;
 mod unserved;
 mod updates;

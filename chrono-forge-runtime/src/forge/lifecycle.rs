@@ -6,13 +6,14 @@ mod ending;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::unserved;
+use super::{reports, unserved};
 
 use crate::commit::Committer;
 use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
 use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
+use crate::engine::report::Opened;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::{calls, liveness, timekeeping};
 use crate::error::Error;
@@ -45,8 +46,20 @@ impl Lifecycle {
             // A part that died meanwhile is why.
             let why = |error| lifecycle.host.end.reason().unwrap_or(error);
             working.map_err(why)?;
+        } else {
+            lifecycle.opened();
         }
         Ok(lifecycle)
+    }
+
+    fn opened(&self) {
+        let host = &self.host;
+        host.report.opened(&Opened {
+            database: &host.database,
+            worker: host.holdings.worker(),
+            config: &host.config,
+            workflows: &host.registry.names(),
+        });
     }
 
     /// Tells other processes and hears them, and keeps their time, where the database carries that.
@@ -71,16 +84,15 @@ impl Lifecycle {
             "the ticking task",
             liveness::runtime::tick(Arc::clone(&self.host)),
         );
+        self.opened();
         watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));
         self.keep("the watch over workers", watch.run());
         self.keep("the scheduler", scheduler.run());
         self.keep("the auditor", auditor.run());
-        self.keep(
-            "the start-up report",
-            unserved::report(Arc::clone(&self.host)),
-        );
+        unserved::warn_queues(&self.host).await;
+        self.keep("the reporter", reports::keep(Arc::clone(&self.host)));
         Ok(())
     }
 

@@ -52,8 +52,8 @@ use jiff::Timestamp;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
-    WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, ServingRow, Store, StoreError, StoreResult, UnservedRow,
+    WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
@@ -441,6 +441,10 @@ impl Store for SqliteStore {
         let workers = self.read("live_workers", worker::live)?;
         self.company.note(workers.len() > 1);
         Ok(workers)
+    }
+
+    fn serving(&self) -> StoreResult<Vec<ServingRow>> {
+        self.read("serving", worker::serving)
     }
 
     fn unknown_due(
