@@ -211,7 +211,7 @@ struct Counts {
 
 #[test]
 fn without_another_word_the_bound_of_the_log_is_64_mib() {
-    for (mib, is_cut) in [(62, false), (65, true)] {
+    for (mib, is_cut) in [(56, false), (65, true)] {
         let mut large = Large::of(mib, |_| {});
         let before = log_bytes(&large.scratch);
         assert_eq!(before > 64 << 20, is_cut, "{before}");

@@ -8,10 +8,12 @@ use diesel::connection::SimpleConnection;
 
 use super::told::Told;
 use crate::error::StoreErrorKind;
+use crate::record::RunId;
 use crate::store::conformance::backend::sqlite::Scratch;
+use crate::store::conformance::fixture::*;
 use crate::store::sqlite::connection::Purpose;
-use crate::store::sqlite::{Synchronous, opening};
-use crate::store::StoreResult;
+use crate::store::sqlite::{SqliteStore, Synchronous, opening};
+use crate::store::*;
 
 /// The largest file that is looked through.
 const MOST: u64 = 256 << 20;
@@ -81,5 +83,93 @@ fn a_file_that_was_closed_is_looked_through_up_to_4_mib_and_no_larger_one() {
         let (opened, told) = open(&spoilt(bytes));
         assert_eq!(opened.is_err(), is_refused, "{bytes}");
         assert!(told.is_empty(), "{told:?}");
+    }
+}
+
+/// What a process that was killed has left: a file, and a log in which all of its runs are.
+fn left_behind() -> Scratch {
+    let (living, left) = (Scratch::new(), Scratch::new());
+    let store = SqliteStore::open(living.options()).unwrap();
+    let mut run = start("k", "flow", 1, None);
+    // The file grows, of which page 1 tells.
+    run.args = format!("\"{}\"", "x".repeat(1 << 20)).into();
+    store.writer().unwrap().start(&[run], at(1)).unwrap();
+    for file in ["forge.db", "forge.db-wal"] {
+        fs::copy(living.path(file), left.path(file)).unwrap();
+    }
+    left
+}
+
+#[test]
+fn a_log_whose_file_is_empty_or_gone_is_left_alone_and_told() {
+    for is_gone in [true, false] {
+        let scratch = left_behind();
+        let (file, log) = (scratch.path("forge.db"), scratch.path("forge.db-wal"));
+        let (content, logged) = (fs::read(&file).unwrap(), fs::read(&log).unwrap());
+        match is_gone {
+            true => fs::remove_file(&file).unwrap(),
+            false => fs::write(&file, "").unwrap(),
+        }
+        let error = SqliteStore::open(scratch.options()).map(drop).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
+        for word in ["forge.db is ", "forge.db-wal", "put the file back"] {
+            assert!(error.message.contains(word), "{word}: {error}");
+        }
+        assert_eq!(fs::read(&log).unwrap(), logged);
+        // That was the remedy.
+        fs::write(&file, content).unwrap();
+        let store = SqliteStore::open(scratch.options()).unwrap();
+        assert!(store.run(RunId(1)).unwrap().is_some());
+    }
+}
+
+/// A file and a log that are refused.
+fn refused(scratch: &Scratch) -> StoreError {
+    let read = || ["forge.db", "forge.db-wal"].map(|file| fs::read(scratch.path(file)).unwrap());
+    let before = read();
+    let error = SqliteStore::open(scratch.options()).map(drop).unwrap_err();
+    assert!(read() == before, "something was written: {error}");
+    assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
+    error
+}
+
+/// `PRAGMA quick_check` finds most of these, too, where it is made.
+#[test]
+fn a_log_that_is_not_that_of_the_file_is_told_however_large_the_file_is() {
+    let copy = left_behind();
+    let sql = format!("VACUUM INTO '{}'", copy.path("copy.db").display());
+    copy.raw().batch_execute(&sql).unwrap();
+    for bytes in [None, Some(MOST + 4_096)] {
+        let scratch = left_behind();
+        let file = scratch.path("forge.db");
+        fs::copy(copy.path("copy.db"), &file).unwrap();
+        if let Some(bytes) = bytes {
+            lengthen(&file, bytes);
+        }
+        let error = refused(&scratch);
+        for word in ["forge.db", "-wal", "another file"] {
+            assert!(error.message.contains(word), "{word}: {error}");
+        }
+        // That was the remedy.
+        fs::remove_file(scratch.path("forge.db-wal")).unwrap();
+        let store = SqliteStore::open(scratch.options()).unwrap();
+        assert!(store.run(RunId(1)).unwrap().is_some());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_at_all_is_told_with_the_remedy_too() {
+    for bytes in [1 << 21, MOST + 4_096] {
+        let scratch = spoilt(bytes);
+        let file = scratch.path("forge.db");
+        let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+        // Behind what says that it is a database.
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0xa5; 3_996], 100).unwrap();
+        leave_a_log(&scratch);
+        let error = refused(&scratch);
+        for word in ["forge.db is malformed", "a whole copy", "`-wal`"] {
+            assert!(error.message.contains(word), "{word}: {error}");
+        }
     }
 }
