@@ -91,3 +91,19 @@ pub(crate) fn a_migration_that_does_more_turns_older_binaries_away(on: &dyn Back
         refused(&*forge.database);
     }
 }
+
+pub(crate) fn a_migration_of_a_later_binary_is_not_undone_by_this_one(on: &dyn Backend) {
+    let forge = Forge::on(on);
+    upgrade(&*forge.database, &[(LATER, OLD)]);
+    let error = forge.store.revert_migration().unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Schema, "{error}");
+    assert!(error.message.contains(LATER), "{error}");
+    assert!(
+        error.message.contains("the binary that knows it"),
+        "{error}"
+    );
+    assert_eq!(
+        forge.store.newest_migration().unwrap().as_deref(),
+        Some(LATER)
+    );
+}
