@@ -90,20 +90,22 @@ pub(super) fn newest(conn: &mut PgConnection) -> QueryResult<Option<String>> {
 pub(super) fn revert(source: &Source) -> StoreResult<Option<String>> {
     let known: Migrations<Pg> = schema::migrations(&MIGRATIONS)?;
     let mut session = source.session(Purpose::Migrate);
-    session.transaction("revert", PATIENCE, false, |conn| {
+    let undone = session.transaction("revert", PATIENCE, false, |conn| {
         let Some(Applied { version: last, .. }) = applied(conn)?.pop() else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
-        for migration in known.iter().filter(|m| schema::version(&***m) == last) {
-            migration.revert(conn).map_err(schema::unboxed)?;
-            Stmt::<()>::new(
-                "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
-                &[(&last).into()],
-            )
-            .execute(conn)?;
-        }
-        Ok(Some(last))
-    })
+        let Some(migration) = known.iter().find(|m| schema::version(&***m) == last) else {
+            return Ok(Err(schema::not_to_undo(&last)));
+        };
+        migration.revert(conn).map_err(schema::unboxed)?;
+        Stmt::<()>::new(
+            "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
+            &[(&last).into()],
+        )
+        .execute(conn)?;
+        Ok(Ok(Some(last)))
+    })?;
+    undone.map_err(|message| StoreError::new("revert", StoreErrorKind::Schema, message))
 }
 
 /// Makes the place for the versions and locks it, so that of two processes that open a new database at once one

@@ -116,6 +116,11 @@ pub(in crate::store) fn missing<'a, DB: Backend>(
         .filter(|migration| !has(applied, &version(*migration)))
 }
 
+/// Why the newest version of a database stays, although this binary undoes what it has done.
+pub(in crate::store) fn not_to_undo(version: &str) -> String {
+    format!("schema version {version} is undone by the binary that knows it, which is a newer one")
+}
+
 fn has(applied: &[Applied], version: &str) -> bool {
     applied.iter().any(|applied| applied.version == version)
 }

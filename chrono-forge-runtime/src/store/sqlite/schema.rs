@@ -84,21 +84,24 @@ pub(super) fn revert(
     patience: Duration,
 ) -> StoreResult<Option<String>> {
     let known: Migrations<Sqlite> = schema::migrations(&MIGRATIONS)?;
-    immediate(conn, patience, |conn| {
+    let undone = immediate(conn, patience, |conn| {
         let Some(Applied { version: last, .. }) = applied(conn)?.pop() else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
-        for migration in known.iter().filter(|m| schema::version(&***m) == last) {
-            migration.revert(conn).map_err(schema::unboxed)?;
-            Stmt::<()>::new(
-                "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
-                &[(&last).into()],
-            )
-            .execute(conn)?;
-        }
-        Ok(Some(last))
-    })
-    .map_err(|error| fault::statement("revert", &error))
+        let Some(migration) = known.iter().find(|m| schema::version(&***m) == last) else {
+            return Ok(Err(schema::not_to_undo(&last)));
+        };
+        migration.revert(conn).map_err(schema::unboxed)?;
+        Stmt::<()>::new(
+            "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
+            &[(&last).into()],
+        )
+        .execute(conn)?;
+        Ok(Ok(Some(last)))
+    });
+    undone
+        .map_err(|error| fault::statement("revert", &error))?
+        .map_err(|message| StoreError::new("revert", StoreErrorKind::Schema, message))
 }
 
 fn run(
