@@ -11,6 +11,7 @@ mod backups;
 mod deaths;
 mod hearing;
 mod keyset;
+mod killed_backups;
 mod log;
 mod poison;
 mod recovery;
