@@ -15,6 +15,7 @@ mod killed_backups;
 mod log;
 mod poison;
 mod recovery;
+mod replaced;
 mod serving;
 mod sharing;
 mod shims;
