@@ -13,11 +13,11 @@ use crate::ground;
 
 /// The least bound that there is: a busy process truncates its log whenever it looks, once a
 /// second.
-const BOUND: u64 = 1 << 20;
+pub(crate) const BOUND: u64 = 1 << 20;
 
 const KILLS: usize = 5;
 
-fn log_bytes(ground: &Ground) -> u64 {
+pub(crate) fn log_bytes(ground: &Ground) -> u64 {
     let log = format!("{}-wal", ground.file().display());
     std::fs::metadata(log).map_or(0, |log| log.len())
 }
@@ -32,7 +32,7 @@ fn await_truncation(ground: &Ground) {
     });
 }
 
-fn assert_sound(ground: &Ground) {
+pub(crate) fn assert_sound(ground: &Ground) {
     let conn = Connection::open(ground.file()).unwrap();
     let check: String = conn
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))

@@ -63,6 +63,8 @@ use crate::record::{
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
 pub use location::{PostgresOptions, UrlError};
+#[cfg(test)]
+pub(super) use schema::upgrade;
 use writer::PostgresWriter;
 
 /// A schema on a server.

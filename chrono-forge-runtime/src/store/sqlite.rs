@@ -69,6 +69,8 @@ use locks::LockFiles;
 use log::Log;
 use mover::Mover;
 use pool::Readers;
+#[cfg(test)]
+pub(super) use schema::upgrade;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
 

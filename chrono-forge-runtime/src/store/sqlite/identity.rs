@@ -33,7 +33,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::statement::Stmt;
-use super::{fault, log};
+use super::{connection, fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -331,17 +331,8 @@ fn refusal(operation: &'static str, lost: &str) -> StoreError {
 
 /// The schema's version as page 1 of the file has it, whatever the log says. Through SQLite: it keeps the locks that
 /// this process has on the file when such a connection is closed.
-fn version_in(path: &Path) -> Option<i64> {
-    let mut url = "file:".to_owned();
-    for character in path.to_str()?.chars() {
-        match character {
-            '%' => url.push_str("%25"),
-            '?' => url.push_str("%3f"),
-            '#' => url.push_str("%23"),
-            other => url.push(other),
-        }
-    }
-    url.push_str("?mode=ro&immutable=1");
+pub(super) fn version_in(path: &Path) -> Option<i64> {
+    let url = connection::read_only(path, "&immutable=1")?;
     let mut conn = SqliteConnection::establish(&url).ok()?;
     numbers(
         &mut conn,
