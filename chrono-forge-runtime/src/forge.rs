@@ -1,5 +1,6 @@
 //! The runtime surface: open a database, start runs, wait for their results.
 
+mod awaiting;
 mod backup;
 mod branches;
 mod builder;
@@ -7,6 +8,7 @@ mod calls;
 mod lifecycle;
 mod operations;
 mod recovery;
+mod reports;
 #[cfg(feature = "testing")]
 mod reverting;
 mod run;
@@ -21,11 +23,10 @@ use std::sync::atomic::Ordering;
 
 pub use backup::{Backup, BackupProgress};
 pub use builder::Builder;
-pub use operations::Operation;
+pub use operations::{LastTick, Operation, SkippedTicks};
 pub use recovery::{Retried, Retry};
 pub use run::Run;
 pub use transfer::{Export, Exported, Imported};
-pub use unserved::Unserved;
 
 use crate::context::invocation::{Invocation, Workflow};
 use crate::engine::host::Host;
@@ -33,6 +34,7 @@ use crate::engine::hub::{Name, Watch};
 use crate::engine::pass::Pass;
 use crate::engine::slots::Reservation;
 use crate::error::Error;
+pub use crate::record::Unserved;
 use crate::record::keys::KeyOf;
 use crate::record::{Level, RunId};
 use crate::store::{Start, Started};
@@ -96,6 +98,10 @@ impl Forge {
             claim: None,
         };
         let (id, watch) = self.insert(start).await?;
+        if !self.host().executes(workflow, definition.queue) {
+            // Seldom, and so apart: nobody else pays for it.
+            Box::pin(self.warn_started_unserved(definition, key)).await;
+        }
         Ok(Run::new(self.clone(), id, workflow, key.to_owned(), watch))
     }
 
@@ -172,7 +178,9 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] when the database cannot be read.
+    /// [`Error::Store`] when the database cannot be read; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::RuntimeGone`] once the engine is over. That there is no such run, or that it is one
+    /// of another workflow, is `None`.
     pub async fn by_id<W: Workflow>(&self, id: i64) -> Result<Option<Run<W::Output>>, Error> {
         let read = self.host().read_for_user(move |store| store.run(RunId(id)));
         let row = read.await.map_err(|error| self.host().explain(error))?;

@@ -55,6 +55,7 @@ mod sequences;
 mod shutdown;
 mod spawn_each;
 mod stall_and_fail;
+mod standstill;
 mod state;
 mod statements;
 mod steps;

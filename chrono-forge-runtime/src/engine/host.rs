@@ -73,6 +73,8 @@ pub struct Host {
     reads: Semaphore,
     /// The places that reads for users may have: one fewer, so that long ones never stop the engine.
     guests: Semaphore,
+    /// Whoever looks whether a run that is waited for stands still has it: many may wait.
+    pub doubts: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// The newest row of this process among the workers, known on the thread that wrote it.
@@ -135,6 +137,7 @@ impl Host {
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
             guests: Semaphore::new(guests as usize),
+            doubts: Semaphore::new(1),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: SharedMoment::none(),

@@ -1,14 +1,11 @@
 //! Due runs that no live worker can execute: a deploy that left a workflow or a queue out.
 
-use std::fmt;
 use std::sync::Arc;
-
-use jiff::Timestamp;
 
 use super::Forge;
 use crate::engine::host::Host;
 use crate::error::Error;
-use crate::record::RunRow;
+use crate::record::{RunRow, Unserved};
 use crate::store::UnservedRow;
 use crate::telemetry::TARGET;
 
@@ -16,21 +13,7 @@ use crate::telemetry::TARGET;
 const REPORT_MAX: u32 = 20;
 
 /// Rows that a waiting caller looks through for its own run's.
-const LOOK_MAX: u32 = 1_000;
-
-/// Due runs of one workflow in one queue that no live worker executes. As text it says what is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unserved {
-    /// The workflow's registered name.
-    pub workflow: String,
-    /// The queue that they wait in.
-    pub queue: String,
-    /// When the first of them became due.
-    pub due_since: Timestamp,
-    /// A live worker knows the workflow, but none of those serves the queue.
-    pub is_known: bool,
-}
+pub(super) const LOOK_MAX: u32 = 1_000;
 
 impl From<UnservedRow> for Unserved {
     fn from(row: UnservedRow) -> Self {
@@ -40,25 +23,6 @@ impl From<UnservedRow> for Unserved {
             due_since: row.due_since,
             is_known: row.is_known,
         }
-    }
-}
-
-impl fmt::Display for Unserved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            workflow, queue, ..
-        } = self;
-        if self.is_known {
-            return write!(
-                f,
-                "no live worker that knows `{workflow}` serves queue `{queue}`: add .queue(\"{queue}\", slots) to one"
-            );
-        }
-        write!(
-            f,
-            "no live worker knows `{workflow}`: start one whose binary has it (a crate that nobody names is not \
-             linked: `use my_workflows as _;`)"
-        )
     }
 }
 

@@ -20,6 +20,7 @@ mod reads;
 mod recovery;
 mod results;
 mod sharing;
+mod standstill;
 mod values;
 mod wakes;
 
@@ -146,6 +147,10 @@ macro_rules! conformance {
                 a_poisoned_run_is_on_the_list,
                 blocked_descendants_are_those_whose_links_lead_up_to_the_run,
                 blocked_descendants_are_found_over_pages_up_to_the_limit;
+            standstill:
+                a_run_stands_still_for_what_is_blocked_at_any_depth,
+                a_run_that_waits_for_something_else_does_not_stand_still,
+                a_run_stands_still_for_what_nobody_serves_if_the_caller_says_so;
             recovery:
                 a_retried_run_is_idle_due_and_as_good_as_new,
                 a_second_retry_is_refused_and_changes_nothing,

@@ -20,4 +20,5 @@ pub(super) mod pending;
 pub(super) mod plain;
 pub(super) mod pool;
 pub(super) mod schema;
+pub(super) mod standstill;
 pub(super) mod tail;

@@ -218,6 +218,11 @@
 //! none, and the replay fails as before: name what is to run again,
 //! `forge.retry::<order>("o1").records(["charge"])`.
 //!
+//! A run that waits for a child which stalled or failed, at any depth, does not settle. Its
+//! [`result`](crate::Run::result) ends in [`RunError::Blocked`](crate::RunError::Blocked), which names the child;
+//! after the child's `retry` the run goes on, and another `result()` waits for its output. See
+//! [`fan_out`](super::fan_out).
+//!
 //! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step executes;
 //! [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on. A run that keeps
 //! killing its workers is failed as poison, once it has executed alone when one of them died; its retry begins to count
