@@ -68,7 +68,7 @@ pub use chrono_forge_runtime::error::{
 };
 pub use chrono_forge_runtime::forge::{
     Backup, BackupProgress, Builder, Export, Exported, Forge, Imported, Operation, Retried, Retry,
-    Run, Unserved,
+    Run, StartedAll, Unserved,
 };
 pub use chrono_forge_runtime::record::{
     BlockedChild, BranchState, ChildFailure, Namesake, ParentBranch, Priority, RetryFilter,

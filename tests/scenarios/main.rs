@@ -56,6 +56,7 @@ mod shutdown;
 mod spawn_each;
 mod stall_and_fail;
 mod standstill;
+mod starts;
 mod state;
 mod statements;
 mod steps;

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
-use crate::telemetry::{TARGET, Trouble};
+use crate::telemetry::{Seldom, TARGET, Trouble};
 
 /// Runs that one statement hands back.
 const HAND_BACK_PAGE: usize = 1_000;
@@ -64,6 +64,8 @@ pub struct Host {
     /// Somebody found the lease in doubt since it was renewed last.
     doubted: AtomicBool,
     pub end: End,
+    /// Starts that meet a run with other arguments.
+    pub other_arguments: Seldom,
     /// Starts that are on their way with a claim. None sets out once the host is closing, and the worker leaves
     /// after the last one has arrived: so none is claimed for a worker that is gone.
     pub claiming: AtomicUsize,
@@ -132,6 +134,7 @@ impl Host {
             pulse: OnceLock::new(),
             doubted: AtomicBool::new(false),
             end: End::default(),
+            other_arguments: Seldom::default(),
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,

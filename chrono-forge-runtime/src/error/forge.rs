@@ -103,6 +103,17 @@ pub enum Error {
         failed: Vec<String>,
     },
 
+    /// `forge.retry(..).arguments(..)` of a run that has recorded something under the arguments that it has.
+    /// Nothing was changed.
+    #[error(
+        "run {key:?} of `{workflow}` keeps its arguments, since it has recorded `{record}` under them: retry it without others, or start another run under a new key"
+    )]
+    HasRecorded {
+        workflow: &'static str,
+        key: String,
+        record: String,
+    },
+
     /// `forge.unlock` of a run that no worker holds. Nothing was changed.
     #[error("run {key:?} of `{workflow}` is {state}, not running: {}", not_running(*state))]
     NotRunning {

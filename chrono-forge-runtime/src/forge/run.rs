@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 
+use super::starting::Met;
 use super::{Forge, Operation, operations};
 use crate::context::codec;
 use crate::context::invocation::Workflow;
@@ -23,6 +24,7 @@ pub struct Run<T> {
     pub(super) id: RunId,
     pub(super) workflow: &'static str,
     pub(super) key: String,
+    met: Met,
     /// Subscribed before the run could settle, for a run that this process has just started.
     pub(super) watch: Mutex<Option<Watch>>,
     _output: PhantomData<fn() -> T>,
@@ -42,9 +44,29 @@ impl<T> Run<T> {
             id,
             workflow,
             key,
+            met: Met::default(),
             watch,
             _output: PhantomData,
         }
+    }
+
+    pub(super) fn that_met(self, met: Met) -> Self {
+        Self { met, ..self }
+    }
+
+    /// Whether the [`Forge::start`] that gave this made the run, and did not find it. `false`, too, of one that was
+    /// found otherwise; and after a start whose answer was lost on its way from the server, which finds what it made.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.met.is_new
+    }
+
+    /// Whether the [`Forge::start`] that gave this found a run that has other arguments than those it was called
+    /// with, as values: the run keeps its own. A run that failed or stalled before it recorded anything can be given
+    /// others, with [`Retry::arguments`](super::Retry::arguments).
+    #[must_use]
+    pub fn has_other_arguments(&self) -> bool {
+        self.met.has_other_arguments
     }
 
     /// The key that the run was started with.

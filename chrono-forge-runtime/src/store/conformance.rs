@@ -40,6 +40,7 @@ macro_rules! conformance {
         mod $name { cases! { $backend;
             claims:
                 a_start_inserts_once_and_changes_nothing_after,
+                a_start_tells_whether_the_run_that_it_found_has_other_arguments,
                 one_key_may_name_runs_of_several_workflows,
                 a_start_may_be_claimed_but_not_by_a_dead_worker,
                 a_claim_raises_the_epoch_and_keeps_the_first_start,
@@ -154,6 +155,7 @@ macro_rules! conformance {
             recovery:
                 a_retried_run_is_idle_due_and_as_good_as_new,
                 a_second_retry_is_refused_and_changes_nothing,
+                other_arguments_are_for_a_run_that_has_recorded_nothing_else,
                 other_states_are_refused_and_nobody_is_none,
                 a_record_loses_its_outcome_and_keeps_its_attempts_and_cursors,
                 named_records_are_re_armed_wherever_they_stand,

@@ -1,5 +1,6 @@
 //! What the stores have in common and no SQL is in.
 
+pub(super) mod args;
 pub(super) mod arrivals;
 pub(super) mod audits;
 pub(super) mod beats;

@@ -63,6 +63,7 @@ fn no_statement_walks_a_table_that_grows() {
         claim::DUE,
         claim::TAKE,
         start::FIND,
+        start::OTHER_TEXT,
         wake::ROUSE,
         runs::BY_ID,
         runs::CONTEXT,

@@ -287,6 +287,14 @@ fn operators(forge: &mut Forge) {
     let writer = &mut forge.writer;
     writer.retry("flow", "x4", Some(&unknown), now()).unwrap();
     let named = names(&["step$s1"]);
+    let with_args = RunCall {
+        run: RunName::key("flow", "x4"),
+        asks: RunAsks::Retry(Rearm {
+            records: Some(named.clone()),
+            args: Some("[1]".into()),
+        }),
+    };
+    writer.call_runs(&[with_args], now()).unwrap();
     writer.retry("flow", "x4", Some(&named), now()).unwrap();
     writer
         .retry("child", "parent$b$s$200", None, now())
