@@ -5,6 +5,7 @@ mod backup;
 mod branches;
 mod builder;
 mod calls;
+mod inside;
 mod lifecycle;
 mod operations;
 mod recovery;
@@ -32,17 +33,20 @@ use crate::error::Error;
 use crate::record::RunId;
 pub use crate::record::Unserved;
 use calls::Target;
-use lifecycle::Lifecycle;
+use lifecycle::{Lifecycle, Owner};
 use starting::barrier;
 
 /// An open engine. Clones are cheap and stand for the same one.
 ///
 /// When the last clone is dropped the engine stops at once, as a crash would stop it; use
 /// [`Forge::shutdown`] to let passes reach a durable point first. One that is shutting down just then cuts its grace
-/// off and hands its runs back.
+/// off and hands its runs back. What [`Context::forge`](crate::context::Context::forge) gives, and clones of it, do
+/// not count: they keep no engine alive.
 #[derive(Clone)]
 pub struct Forge {
     lifecycle: Arc<Lifecycle>,
+    /// `None` in a handle that the engine itself has given out.
+    _owner: Option<Arc<Owner>>,
 }
 
 impl Forge {

@@ -28,6 +28,7 @@ mod faults;
 mod foreign;
 mod gates;
 mod giving_up;
+mod handles;
 mod hearing;
 mod identity;
 mod keyset;

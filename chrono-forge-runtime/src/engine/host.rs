@@ -5,7 +5,7 @@ mod lease;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -64,6 +64,8 @@ pub struct Host {
     /// Somebody found the lease in doubt since it was renewed last.
     doubted: AtomicBool,
     pub end: End,
+    /// What keeps its threads, for handles that bodies ask for.
+    running: OnceLock<Weak<dyn Any + Send + Sync>>,
     /// Starts that meet a run with other arguments.
     pub other_arguments: Seldom,
     /// Starts that are on their way with a claim. None sets out once the host is closing, and the worker leaves
@@ -134,6 +136,7 @@ impl Host {
             pulse: OnceLock::new(),
             doubted: AtomicBool::new(false),
             end: End::default(),
+            running: OnceLock::new(),
             other_arguments: Seldom::default(),
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
@@ -152,6 +155,17 @@ impl Host {
     pub fn connect(&self, committer: Committer) {
         // A second call would be a bug of `open`; the first pipeline stays.
         let _ = self.committer.set(committer);
+    }
+
+    /// Notes what keeps its threads; once.
+    pub fn runs_as(&self, running: Weak<dyn Any + Send + Sync>) {
+        // A second call would be a bug of `open`; the first one stays.
+        let _ = self.running.set(running);
+    }
+
+    /// See [`Host::runs_as`]; `None` once nobody holds the engine any more.
+    pub fn running(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.running.get()?.upgrade()
     }
 
     /// The commit pipeline.

@@ -244,9 +244,10 @@ impl Builder {
             readers,
             runtime,
         };
-        let lifecycle = Lifecycle::begin(parts).await?;
+        let (lifecycle, owner) = Lifecycle::begin(parts).await?;
         Ok(Forge {
             lifecycle: Arc::new(lifecycle),
+            _owner: Some(Arc::new(owner)),
         })
     }
 }
