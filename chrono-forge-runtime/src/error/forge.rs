@@ -236,6 +236,15 @@ fn unserved_run(key: &str, due_key: &str, due_id: i64, unserved: &Unserved) -> S
     format!("`{due_key}` of `{workflow}` (run {due_id}) below it is due, and {unserved}")
 }
 
+/// Who polls for days does not expect the first error to be the last.
+fn of_condition(step: &str) -> &'static str {
+    if !step.starts_with("wait_until$") {
+        return "";
+    }
+    "; the errors of a condition are tried again only if it says so, wait_until!(.., retry = RetryPolicy::new(), ..), \
+     and forge.retry looks again"
+}
+
 /// Why a run has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -250,7 +259,10 @@ pub enum RunError {
     },
 
     /// A step gave up and its error reached the end of the body.
-    #[error("run `{key}` of `{workflow}` stalled at {step}: {message} ({class})")]
+    #[error(
+        "run `{key}` of `{workflow}` stalled at {step}: {message} ({class}){}",
+        of_condition(step)
+    )]
     Stalled {
         workflow: String,
         key: String,
