@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use crate::record::{
     AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
     Due, Epoch, FailurePage, FailurePlace, Json, Namesake, OutputRow, PendingRow, Plan, RecordId,
-    RecordRow, Recount, RunId, RunRow, SpawnPath, WorkerId,
+    RecordRow, Recount, RunId, RunRow, SpawnPath, Standstill, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -183,6 +183,21 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// most `limit`. Costs a look-up for each blocked run that is younger than this one until there are
     /// enough, and the way up for each that it answers. Read in pages, each a transaction of its own.
     fn blocked_descendants(&self, run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>>;
+
+    /// What a run stands still at, if it does: it is parked at joins alone, and each of them waits for a branch
+    /// below which, at any depth, a run is blocked, or is due and of one of these workflows in one of these queues,
+    /// which the caller knows nobody to serve. Whoever waits for an instant, polls, waits to try again or is parked
+    /// at a gate does not stand still, nor does whoever waits for it alone.
+    ///
+    /// Costs as [`Store::blocked_descendants`] does, the same for each due run that nobody serves, and nothing for
+    /// other children. Bounded: what is behind 100,000 of the one or the other may be left out. Read in several
+    /// transactions, and true at one instant between the first and the last.
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>>;
 
     /// The rows of all branches of a run.
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>>;

@@ -68,7 +68,7 @@ pub use chrono_forge_runtime::error::{
 };
 pub use chrono_forge_runtime::forge::{
     Backup, BackupProgress, Builder, Export, Exported, Forge, Imported, LastTick, Operation,
-    Retried, Retry, Run, SkippedTicks, Unserved,
+    Retried, Retry, Run, SkippedTicks, StartedAll, Unserved,
 };
 pub use chrono_forge_runtime::record::{
     BlockedChild, BranchState, ChildFailure, Namesake, ParentBranch, Priority, RetryFilter,

@@ -114,7 +114,8 @@ macro_rules! wait {
 /// the deadline it is evaluated once more, and a true condition wins. The value is
 /// `Result<(), StepError>`.
 ///
-/// Its errors are not retried unless `retry` says so, here and not at the workflow: a policy or an
+/// Its errors are not retried unless `retry` says so, here and not at the workflow: without it, the first
+/// `502 Bad Gateway` ends the wait, and the run stalls. `retry` is a policy or an
 /// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
 /// found the condition false does not give it back.
 ///
@@ -127,7 +128,9 @@ macro_rules! wait {
 ///
 /// #[workflow]
 /// async fn ship() -> Result<()> {
-///     wait_until!("paid", every = minutes(5), timeout = days(2), is_paid()).await?;
+///     // The bank may be away for hours, and that ends no wait of two days.
+///     let patient = RetryPolicy::new().max_attempts(100).cap(minutes(30));
+///     wait_until!("paid", every = minutes(5), timeout = days(2), retry = patient, is_paid()).await?;
 ///     Ok(())
 /// }
 /// # #[tokio::main(flavor = "current_thread")]

@@ -5,7 +5,7 @@ mod lease;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Plan, RunId, RunState, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
-use crate::telemetry::{TARGET, Trouble};
+use crate::telemetry::{Seldom, TARGET, Trouble};
 
 /// Runs that one statement hands back.
 const HAND_BACK_PAGE: usize = 1_000;
@@ -68,6 +68,10 @@ pub struct Host {
     /// Somebody found the lease in doubt since it was renewed last.
     doubted: AtomicBool,
     pub end: End,
+    /// What keeps its threads, for handles that bodies ask for.
+    running: OnceLock<Weak<dyn Any + Send + Sync>>,
+    /// Starts that meet a run with other arguments.
+    pub other_arguments: Seldom,
     /// Starts that are on their way with a claim. None sets out once the host is closing, and the worker leaves
     /// after the last one has arrived: so none is claimed for a worker that is gone.
     pub claiming: AtomicUsize,
@@ -77,6 +81,8 @@ pub struct Host {
     reads: Semaphore,
     /// The places that reads for users may have: one fewer, so that long ones never stop the engine.
     guests: Semaphore,
+    /// Whoever looks whether a run that is waited for stands still has it: many may wait.
+    pub doubts: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// The newest row of this process among the workers, known on the thread that wrote it.
@@ -138,11 +144,14 @@ impl Host {
             pulse: OnceLock::new(),
             doubted: AtomicBool::new(false),
             end: End::default(),
+            running: OnceLock::new(),
+            other_arguments: Seldom::default(),
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
             guests: Semaphore::new(guests as usize),
+            doubts: Semaphore::new(1),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: SharedMoment::none(),
@@ -154,6 +163,17 @@ impl Host {
     pub fn connect(&self, committer: Committer) {
         // A second call would be a bug of `open`; the first pipeline stays.
         let _ = self.committer.set(committer);
+    }
+
+    /// Notes what keeps its threads; once.
+    pub fn runs_as(&self, running: Weak<dyn Any + Send + Sync>) {
+        // A second call would be a bug of `open`; the first one stays.
+        let _ = self.running.set(running);
+    }
+
+    /// See [`Host::runs_as`]; `None` once nobody holds the engine any more.
+    pub fn running(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.running.get()?.upgrade()
     }
 
     /// The commit pipeline.

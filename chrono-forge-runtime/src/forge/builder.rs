@@ -247,9 +247,10 @@ impl Builder {
             runtime,
             database,
         };
-        let lifecycle = Lifecycle::begin(parts).await?;
+        let (lifecycle, owner) = Lifecycle::begin(parts).await?;
         Ok(Forge {
             lifecycle: Arc::new(lifecycle),
+            _owner: Some(Arc::new(owner)),
         })
     }
 }

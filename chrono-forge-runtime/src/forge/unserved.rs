@@ -11,7 +11,8 @@ use crate::definition::Definition;
 use crate::engine::host::Host;
 use crate::engine::report::is_heard;
 use crate::error::Error;
-use crate::record::RunRow;
+use crate::record::unserved::missing;
+use crate::record::{RunRow, Unserved};
 use crate::store::{ServingRow, StoreResult, UnservedRow};
 use crate::telemetry::TARGET;
 
@@ -22,21 +23,7 @@ const REPORT_MAX: u32 = 20;
 const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Rows that a waiting caller looks through for its own run's.
-const LOOK_MAX: u32 = 1_000;
-
-/// Due runs of one workflow in one queue that no live worker executes. As text it says what is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unserved {
-    /// The workflow's registered name.
-    pub workflow: String,
-    /// The queue that they wait in.
-    pub queue: String,
-    /// When the first of them became due.
-    pub due_since: Timestamp,
-    /// A live worker knows the workflow, but none of those serves the queue.
-    pub is_known: bool,
-}
+pub(super) const LOOK_MAX: u32 = 1_000;
 
 impl From<UnservedRow> for Unserved {
     fn from(row: UnservedRow) -> Self {
@@ -46,12 +33,6 @@ impl From<UnservedRow> for Unserved {
             due_since: row.due_since,
             is_known: row.is_known,
         }
-    }
-}
-
-impl fmt::Display for Unserved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        missing(f, &self.workflow, &self.queue, self.is_known)
     }
 }
 
@@ -165,19 +146,4 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         missing(f, self.workflow, self.queue, self.is_known)
     }
-}
-
-/// What is missing, and what helps.
-fn missing(f: &mut fmt::Formatter<'_>, workflow: &str, queue: &str, is_known: bool) -> fmt::Result {
-    if is_known {
-        return write!(
-            f,
-            "no live worker that knows `{workflow}` serves queue `{queue}`: add .queue(\"{queue}\", slots) to one"
-        );
-    }
-    write!(
-        f,
-        "no live worker knows `{workflow}`: start one whose binary has it (a crate that nobody names is not \
-         linked: `use my_workflows as _;`)"
-    )
 }

@@ -25,7 +25,11 @@ pub enum Started {
     /// Inserted and held by the worker that asked.
     Claimed(Box<ClaimedRun>),
     /// A run with this workflow and key exists.
-    Existing(RunId),
+    Existing {
+        run: RunId,
+        /// Its arguments are those of the start, as values.
+        has_same_args: bool,
+    },
 }
 
 /// What a claim took.
@@ -58,6 +62,9 @@ pub enum Rearmed {
         problem: &'static str,
         failed: Vec<String>,
     },
+    /// The run has this record beside those that would be re-armed, and so keeps its arguments; nothing was
+    /// changed.
+    HasRecorded { record: String },
 }
 
 /// What became of one [`RunCall`](super::RunCall): of each kind as it was found, before anything

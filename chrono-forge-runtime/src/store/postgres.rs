@@ -31,6 +31,7 @@ mod runs;
 mod schema;
 mod sequences;
 mod servers;
+mod standstill;
 mod start;
 mod statement;
 mod transfer;
@@ -47,6 +48,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
@@ -58,7 +60,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
-    SpawnPath,
+    SpawnPath, Standstill,
 };
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
@@ -319,6 +321,15 @@ impl Store for PostgresStore {
                 records::blocked_below(conn, run, after)
             })
         })
+    }
+
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>> {
+        shared::standstill::standstill(self, run, unserved, now)
     }
 
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {

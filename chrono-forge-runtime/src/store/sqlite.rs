@@ -31,6 +31,7 @@ mod results;
 mod runs;
 mod schema;
 mod sequence;
+mod standstill;
 mod start;
 mod statement;
 mod transfer;
@@ -49,6 +50,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
@@ -59,7 +61,7 @@ use crate::error::StoreErrorKind;
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
-    SpawnPath,
+    SpawnPath, Standstill,
 };
 use connection::Purpose;
 use ear::Ear;
@@ -423,6 +425,15 @@ impl Store for SqliteStore {
                 records::blocked_below(conn, run, after)
             })
         })
+    }
+
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>> {
+        shared::standstill::standstill(self, run, unserved, now)
     }
 
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {
