@@ -40,7 +40,11 @@ async fn order(n: u32) -> Result<()> {
 
 #[workflow]
 async fn render(probe: State<Probe>) -> Result<()> {
-    step!("frames", { Ok(probe.note("rendered")) }).await?;
+    step!("frames", {
+        probe.note("rendered");
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 

@@ -7,16 +7,28 @@ use chrono_forge_tests::telling::{listen, told};
 #[workflow]
 async fn renaming(probe: State<Probe>) -> Result<()> {
     if probe.is("v2") {
-        step!("charge-card", { Ok(probe.note("charged")) }).await?;
+        step!("charge-card", {
+            probe.note("charged");
+            Ok(())
+        })
+        .await?;
     } else {
-        step!("charge", { Ok(probe.note("charged")) }).await?;
+        step!("charge", {
+            probe.note("charged");
+            Ok(())
+        })
+        .await?;
     }
     branch!("mails", automerge = true, {
         step!("address", { Ok(()) }).await?;
     })
     .await?;
     continue_if!("ship", { Ok(probe.is("open")) }).await?;
-    step!("ship", { Ok(probe.note("shipped")) }).await?;
+    step!("ship", {
+        probe.note("shipped");
+        Ok(())
+    })
+    .await?;
     step!("thank", { Ok(()) }).await?;
     Ok(())
 }
