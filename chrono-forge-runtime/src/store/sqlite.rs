@@ -6,6 +6,7 @@
 //!
 //! A database in memory has a single connection, which writer and readers take in turns.
 
+mod access;
 mod audits;
 mod backup;
 mod bind;
@@ -84,6 +85,8 @@ pub struct SqliteOptions {
     pub readers: u32,
     /// A write-ahead log beyond this is cut off as soon as nobody reads it.
     pub wal_bytes_max: u64,
+    /// Whether a worker will write here; who only looks may do with less rights.
+    pub executes: bool,
     /// How long a call waits for another process's transaction before it fails as transient.
     pub busy_timeout: Duration,
     /// How the lock of a file is taken.
@@ -100,6 +103,7 @@ impl SqliteOptions {
             migrate: true,
             readers: 4,
             wal_bytes_max: 64 << 20,
+            executes: true,
             busy_timeout: Duration::from_secs(5),
             try_lock: std::fs::File::try_lock,
         }
@@ -127,9 +131,15 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database and brings its schema up to date, or verifies that it is.
     pub fn open(mut options: SqliteOptions) -> StoreResult<Self> {
-        if let Location::File(path) = &mut options.location {
-            *path = absolute(path)?;
-        }
+        let Location::File(path) = &mut options.location else {
+            return Self::open_at(options);
+        };
+        *path = absolute(path)?;
+        let path = path.clone();
+        Self::open_at(options).map_err(|error| access::explained(&path, error))
+    }
+
+    fn open_at(options: SqliteOptions) -> StoreResult<Self> {
         let url = address(&options.location)?;
         let patience = options.busy_timeout;
         let write = Purpose::Write(options.synchronous);
@@ -137,6 +147,10 @@ impl SqliteStore {
             Location::Memory => (connection::open(url, write, patience)?, None),
             Location::File(path) => (opening::open(path, (url, write), patience)?, Some(path)),
         };
+        let unwritable = |path: &PathBuf| access::unwritable("open", path);
+        if let Some(error) = identity.filter(|_| options.executes).and_then(unwritable) {
+            return Err(error);
+        }
         schema::ensure(&mut conn, options.migrate, patience)?;
         let identity = match identity {
             None => Identity::none(),
@@ -193,7 +207,7 @@ impl Drop for SqliteStore {
 /// An absolute path never looks like the URLs that SQLite and Diesel would read in its place.
 fn absolute(path: &Path) -> StoreResult<PathBuf> {
     std::path::absolute(path)
-        .map_err(|error| StoreError::new("open", StoreErrorKind::Corrupt, error))
+        .map_err(|error| StoreError::new("open", StoreErrorKind::Access, error))
 }
 
 /// What SQLite calls this place.
@@ -202,7 +216,7 @@ fn address(location: &Location) -> StoreResult<&str> {
         Location::Memory => Ok(":memory:"),
         Location::File(path) => path.to_str().ok_or_else(|| {
             let message = format!("the path {} is not UTF-8", path.display());
-            StoreError::new("open", StoreErrorKind::Corrupt, message)
+            StoreError::new("open", StoreErrorKind::Access, message)
         }),
     }
 }

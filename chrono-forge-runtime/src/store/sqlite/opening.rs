@@ -27,7 +27,7 @@ pub(super) fn open(
     patience: Duration,
 ) -> StoreResult<SqliteConnection> {
     let was_closed = !has_log(path);
-    let mut conn = connection::open(url, write, patience).map_err(|e| named(path, &e))?;
+    let mut conn = connection::open(url, write, patience)?;
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     if was_closed && size > ALWAYS_MAX {
         return Ok(conn);
@@ -69,10 +69,4 @@ fn look_through(conn: &mut SqliteConnection, path: &Path, patience: Duration) ->
         }
         _ => Ok(()),
     }
-}
-
-/// SQLite does not say which file it means.
-fn named(path: &Path, error: &StoreError) -> StoreError {
-    let message = format!("{}: {}", path.display(), error.message);
-    StoreError::new(error.operation, error.kind, message)
 }
