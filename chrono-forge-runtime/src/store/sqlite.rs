@@ -18,6 +18,7 @@ mod failures;
 mod fault;
 mod held;
 mod identity;
+mod library;
 pub mod location;
 mod locks;
 mod log;
@@ -65,6 +66,7 @@ use crate::record::{
 use connection::Purpose;
 use ear::Ear;
 use identity::Identity;
+use library::Version;
 pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
 use log::Log;
@@ -116,7 +118,7 @@ pub struct SqliteStore {
     writing: Shared,
     /// `None` in memory.
     readers: Option<Arc<Readers>>,
-    /// `None` in memory.
+    /// `None` in memory, and where the library cannot tell how long a log is: see [`Log`].
     mover: Option<Arc<Mover>>,
     /// The ends of the ears that were opened.
     ears: Mutex<Vec<ear::End>>,
@@ -147,6 +149,8 @@ impl SqliteStore {
             Location::Memory => (connection::open(url, write, patience)?, None),
             Location::File(path) => (opening::open(path, (url, write), patience)?, Some(path)),
         };
+        let library = Version::of(&mut conn)?;
+        library.tell();
         let unwritable = |path: &PathBuf| access::unwritable("open", path);
         if let Some(error) = identity.filter(|_| options.executes).and_then(unwritable) {
             return Err(error);
@@ -162,7 +166,8 @@ impl SqliteStore {
             arrivals.found(latest);
         }
         let has_file = options.location != Location::Memory;
-        let mover = has_file.then(|| Mover::new(url, write, patience, identity.clone()));
+        let has_mover = has_file && library.counts_logs();
+        let mover = has_mover.then(|| Mover::new(url, write, patience, identity.clone()));
         let readers = has_file.then(|| {
             let readers = Readers::new(url.to_owned(), options.readers, patience, identity.clone());
             Arc::new(readers)
@@ -269,11 +274,11 @@ impl Store for SqliteStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        let file = match (&self.options.location, &self.mover) {
-            (Location::File(path), Some(mover)) => Some((path.as_path(), Arc::clone(mover))),
-            _ => None,
+        let file = match &self.options.location {
+            Location::File(path) => Some(path.as_path()),
+            Location::Memory => None,
         };
-        let log = Log::of(file, self.options.wal_bytes_max);
+        let log = Log::of(file, self.mover.clone(), self.options.wal_bytes_max);
         Ok(Box::new(SqliteWriter::new(
             self.writing.clone(),
             self.options.busy_timeout,
