@@ -19,7 +19,8 @@ use crate::clock::after;
 ///
 /// ```
 /// use std::time::Duration;
-/// use chrono_forge_runtime::testing::{Clock, ManualClock};
+/// # mod chrono_forge { pub use chrono_forge_runtime::testing; }
+/// use chrono_forge::testing::{Clock, ManualClock};
 ///
 /// let clock = ManualClock::new();
 /// let before = clock.now();

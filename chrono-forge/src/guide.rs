@@ -1,5 +1,6 @@
 //! Guides: how to think about durable code. Each example runs as a test.
 //!
+//! - [`beside`]: other crates that use SQLite, in one program and in one file
 //! - [`durability`]: what is recorded when, what may run twice, what a crash costs
 //! - [`determinism`]: what a body may do between its operations
 //! - [`fan_out`]: children by the million, their cursors and results
@@ -10,6 +11,7 @@
 //! - [`scaling`]: PostgreSQL, many processes, many hosts
 //! - [`testing`]: days in milliseconds, death at every commit
 
+pub mod beside;
 pub mod determinism;
 pub mod durability;
 pub mod fan_out;

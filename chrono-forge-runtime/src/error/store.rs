@@ -24,7 +24,11 @@ pub enum StoreErrorKind {
     Slow,
     /// The database refuses these bytes (a constraint, a value it cannot hold).
     Refused,
-    /// The file is not a database, is not writable, or its content cannot be read.
+    /// The database is out of reach as it was asked for: a folder that is missing, a file or a folder that this
+    /// process may not write, a password or a certificate that is refused. Nothing is known to be damaged; the
+    /// message says what is in the way and what helps.
+    Access,
+    /// The file is not a database, or its content cannot be read.
     Corrupt,
     /// The database file is no longer the one that was opened: it was replaced, written over, cut short or removed.
     /// The engine has stopped; the message names the file.
@@ -66,6 +70,7 @@ impl StoreError {
     /// Whether the same bytes succeed only once somebody has mended the database, or the way to it.
     #[must_use]
     pub(crate) fn needs_mending(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Corrupt | StoreErrorKind::Schema)
+        use StoreErrorKind::{Access, Corrupt, Schema};
+        matches!(self.kind, Access | Corrupt | Schema)
     }
 }

@@ -15,8 +15,8 @@ use crate::error::{StoreError, StoreErrorKind};
 /// Parts of messages, each with its meaning.
 const MESSAGES: [(&str, StoreErrorKind); 28] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
-    ("certificate", StoreErrorKind::Corrupt),
-    ("does not support SSL", StoreErrorKind::Corrupt),
+    ("certificate", StoreErrorKind::Access),
+    ("does not support SSL", StoreErrorKind::Access),
     ("deadlock detected", StoreErrorKind::Transient),
     // Whatever the server itself fails at: a file that it cannot extend, read or open, a lock, an order of transactions.
     ("could not ", StoreErrorKind::Transient),
@@ -36,8 +36,8 @@ const MESSAGES: [(&str, StoreErrorKind); 28] = [
     ("read-only transaction", StoreErrorKind::Transient),
     ("prepared statement", StoreErrorKind::Transient),
     ("cached plan", StoreErrorKind::Transient),
-    ("password authentication failed", StoreErrorKind::Corrupt),
-    ("no pg_hba.conf entry", StoreErrorKind::Corrupt),
+    ("password authentication failed", StoreErrorKind::Access),
+    ("no pg_hba.conf entry", StoreErrorKind::Access),
     ("permission denied", StoreErrorKind::Schema),
     ("row-level security", StoreErrorKind::Schema),
     // The database's encoding lacks a character, as one that was moved to another server may: no fault of the run's.
