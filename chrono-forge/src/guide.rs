@@ -9,7 +9,7 @@
 //! - [`log`]: what the engine tells, at which level, and what to do
 //! - [`performance`]: what a run costs, where the time goes, what to change
 //! - [`scaling`]: PostgreSQL, many processes, many hosts
-//! - [`testing`]: days in milliseconds, death at every commit
+//! - [`testing`]: tests of one's own workflows: days in milliseconds, death at every commit
 
 pub mod beside;
 pub mod determinism;

@@ -21,6 +21,7 @@ use super::liveness::runtime::Ticks;
 use super::parts;
 use super::registry::{Registry, States};
 use super::report::Report;
+use super::settling::Awaited;
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, SharedMoment};
@@ -49,6 +50,8 @@ pub struct Host {
     pub states: States,
     pub failpoints: Arc<Failpoints>,
     pub hub: Hub,
+    /// Runs whose results are awaited under a clock of tests.
+    pub awaited: Awaited,
     pub slots: Slots,
     pub holdings: Holdings,
     pub calls: Calls,
@@ -133,6 +136,7 @@ impl Host {
             states: parts.states,
             failpoints: parts.failpoints,
             hub: Hub::default(),
+            awaited: Awaited::default(),
             holdings: Holdings::default(),
             work: Notify::new(),
             alarm: Alarm::default(),

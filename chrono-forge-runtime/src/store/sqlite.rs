@@ -56,8 +56,8 @@ use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, ServingRow, Store, StoreError, StoreResult, UnservedRow,
-    WorkerLocks, WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, Outlook, ServingRow, Store, StoreError, StoreResult,
+    UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
@@ -467,6 +467,10 @@ impl Store for SqliteStore {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows)
         })
+    }
+
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook> {
+        self.read("outlook", |conn| queue::outlook(conn, queues, workflows))
     }
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {

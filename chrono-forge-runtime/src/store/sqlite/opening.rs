@@ -81,7 +81,7 @@ fn is_readable(conn: &mut SqliteConnection, path: &Path, patience: Duration) -> 
         let error = fault::statement("open", &error);
         match error.kind {
             StoreErrorKind::Corrupt => malformed(path, &error.message),
-            _ => named(path, &error),
+            _ => error,
         }
     })
 }
@@ -93,7 +93,7 @@ fn look_through(conn: &mut SqliteConnection, path: &Path, patience: Duration) ->
     let found = match looked {
         Ok(found) => found.into_iter().map(|(line,)| line).next(),
         Err(error) if fault::is_busy(&error) => {
-            return Err(named(path, &fault::statement("open", &error)));
+            return Err(fault::statement("open", &error));
         }
         Err(error) => Some(error.to_string()),
     };
