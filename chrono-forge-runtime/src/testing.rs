@@ -58,6 +58,22 @@ impl ManualClock {
         self.sender().send_modify(|now| *now = after(*now, span));
     }
 
+    /// Sets the clock, also back, as the clock of a host is set. Who sleeps until an instant wakes
+    /// when the clock reaches it.
+    ///
+    /// ```
+    /// use chrono_forge_runtime::testing::{Clock, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let noon = "2100-01-01T12:00:00Z".parse()?;
+    /// clock.set(noon);
+    /// assert_eq!(clock.now(), noon);
+    /// # Ok::<(), jiff::Error>(())
+    /// ```
+    pub fn set(&self, instant: Timestamp) {
+        self.sender().send_replace(instant);
+    }
+
     fn sender(&self) -> MutexGuard<'_, watch::Sender<Timestamp>> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -51,8 +51,8 @@ use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
-    Writer,
+    AuditWork, BranchLook, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks,
+    WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
@@ -175,6 +175,10 @@ impl Store for PostgresStore {
 
     fn batch_writer(&self) -> StoreResult<Box<dyn Writer>> {
         self.writer_for(Purpose::Batch)
+    }
+
+    fn call_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer_for(Purpose::Call)
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
@@ -300,14 +304,19 @@ impl Store for PostgresStore {
         })
     }
 
+    fn look_at_branch(&self, branch: RecordId) -> StoreResult<Option<BranchLook>> {
+        self.read("look_at_branch", |conn| audits::look(conn, branch))
+    }
+
     fn audit_work(
         &self,
         after: RecordId,
         limit: u32,
         opened_by: Timestamp,
+        now: Timestamp,
     ) -> StoreResult<AuditWork> {
         self.read("audit_work", |conn| {
-            audits::work(conn, after, limit, opened_by)
+            audits::work(conn, after, limit, (opened_by, now))
         })
     }
 
