@@ -17,6 +17,7 @@ pub use keyset::KeysetError;
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};
 #[cfg(feature = "postgres")]
 pub(crate) use store::OUTCOME_UNKNOWN;
+pub(crate) use store::STAYS_LOCKED;
 pub use store::{StoreError, StoreErrorKind};
 pub use transfer::{ExportError, ImportError};
 

@@ -47,6 +47,7 @@ mod panics;
 mod parts;
 mod policies;
 mod queues;
+mod reads;
 mod recovery;
 mod repeat_failures;
 mod repeat_hazards;

@@ -142,6 +142,13 @@ pub enum Error {
     )]
     Signals { problem: String },
 
+    /// `forge.serve` in a step or a body of the same engine: the shutdown would wait for its
+    /// caller.
+    #[error(
+        "serve() in a step or a body of its own engine would wait for its caller; call it in main, and call forge.shutdown() in a step that is to stop the engine"
+    )]
+    ServedFromWithin,
+
     /// The engine was shut down.
     #[error("this Forge was shut down; open it again")]
     Closed,

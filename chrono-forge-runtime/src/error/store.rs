@@ -3,6 +3,10 @@
 /// What a write says whose commit was sent and whose answer was lost.
 pub(crate) const OUTCOME_UNKNOWN: &str = "it is not known whether it happened";
 
+/// What a write says that waited too long for somebody else's lock, and what helps.
+pub(crate) const STAYS_LOCKED: &str = "a transaction of somebody else keeps a row locked that it \
+    needs; end that one (pg_stat_activity shows who is idle in a transaction), or ask again";
+
 /// A failed store call.
 #[derive(Clone, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -65,6 +69,12 @@ impl StoreError {
     #[must_use]
     pub(crate) fn may_have_happened(&self) -> bool {
         self.message.contains(OUTCOME_UNKNOWN)
+    }
+
+    /// Whether nothing was done because somebody else keeps a row locked that it needs.
+    #[must_use]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.message.contains(STAYS_LOCKED)
     }
 
     /// Whether the same bytes succeed only once somebody has mended the database, or the way to it.

@@ -96,10 +96,14 @@ impl Lifecycle {
         if let Some(running) = self.running.upgrade() {
             running.begin_shutdown();
         }
-        let is_waited_for = |pass: Arc<Pass>| Arc::ptr_eq(&pass.host, &self.host);
-        if !Pass::current().is_some_and(is_waited_for) {
+        if !self.is_asked_from_within() {
             self.host.end.until_ended().await;
         }
+    }
+
+    /// Whether a body or a step of this engine asks.
+    pub(super) fn is_asked_from_within(&self) -> bool {
+        Pass::current().is_some_and(|pass: Arc<Pass>| Arc::ptr_eq(&pass.host, &self.host))
     }
 
     #[cfg(feature = "testing")]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::record::{ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
+use crate::record::{
+    ChildCount, ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId,
+};
 
 /// What [`Writer::apply`](super::Writer::apply) did beside the plans' own rows.
 #[derive(Debug, Default)]
@@ -134,6 +136,17 @@ pub struct AuditWork {
     pub resume_after: RecordId,
     /// When the next audit is due.
     pub next_at: Option<Timestamp>,
+    /// When the last one is that is planned.
+    pub last_at: Option<Timestamp>,
+}
+
+/// What one snapshot shows of a branch: its counters, its children, and how often it was repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchLook {
+    pub spawned: u64,
+    pub pending: u64,
+    pub count: ChildCount,
+    pub repairs: i64,
 }
 
 /// Due runs that no live worker can be asked for.

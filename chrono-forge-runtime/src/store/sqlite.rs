@@ -239,7 +239,7 @@ fn tried(locks: &LockFiles, database: &std::path::Path) -> bool {
     let are_kept = locks.are_kept();
     if !are_kept {
         let database = database.display();
-        tracing::warn!(target: crate::telemetry::TARGET, %database, "this file system does not keep locks: no lock file is believed, and a worker that dies is found out when its lease is over");
+        tracing::warn!(target: crate::telemetry::TARGET, %database, "this file system does not keep locks: no lock file is believed, and a worker that dies is found out when its lease is over; put the file on a local disk");
     }
     are_kept
 }
@@ -432,9 +432,10 @@ impl Store for SqliteStore {
         after: RecordId,
         limit: u32,
         opened_by: Timestamp,
+        now: Timestamp,
     ) -> StoreResult<AuditWork> {
         self.read("audit_work", |conn| {
-            audits::work(conn, after, limit, opened_by)
+            audits::work(conn, after, limit, (opened_by, now))
         })
     }
 

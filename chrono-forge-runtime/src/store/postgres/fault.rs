@@ -10,7 +10,7 @@ use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error};
 
 use super::sequences;
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::{STAYS_LOCKED, StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
 const MESSAGES: [(&str, StoreErrorKind); 28] = [
@@ -57,6 +57,13 @@ pub(super) fn statement(operation: &'static str, error: &Error) -> StoreError {
 /// The store's error for a connection that was lost while this operation was under way.
 pub(super) fn lost(operation: &'static str, error: &Error) -> StoreError {
     StoreError::new(operation, StoreErrorKind::Transient, error)
+}
+
+/// The store's error for a statement that a time limit ended, in a language that is not known here:
+/// that of locks is the shorter one.
+pub(super) fn waited(operation: &'static str, error: &Error) -> StoreError {
+    let message = format!("{error}: {STAYS_LOCKED}");
+    StoreError::new(operation, StoreErrorKind::Transient, message)
 }
 
 /// The store's error for a connection that could not be opened.
