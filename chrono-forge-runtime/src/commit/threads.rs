@@ -40,6 +40,7 @@ pub(super) struct Queues {
 impl Queues {
     fn new(capabilities: Capabilities, executes: bool, limits: BatchLimits) -> Self {
         let queue = || Arc::new(Queue::new(limits));
+        let aside = Arc::new(Aside::new(limits.pause_max));
         if !capabilities.parallel_writes {
             let only = queue();
             return Self {
@@ -47,7 +48,7 @@ impl Queues {
                 control: Arc::clone(&only),
                 liveness: Arc::clone(&only),
                 all: Arc::new([only]),
-                aside: Arc::default(),
+                aside,
             };
         }
         let writers = if executes { capabilities.writers } else { 1 };
@@ -65,7 +66,7 @@ impl Queues {
         }
         Self {
             all: all.into(),
-            aside: Arc::default(),
+            aside,
             plans,
             control,
             liveness,
