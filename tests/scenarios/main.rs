@@ -6,6 +6,7 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod aside;
 mod audits;
 mod automerge;
 mod barrier;
