@@ -2,6 +2,7 @@
 
 pub(crate) mod pages;
 pub(crate) mod tails;
+pub(crate) mod together;
 pub(crate) mod unlock;
 
 use super::backend::Backend;
