@@ -61,6 +61,7 @@ mod statements;
 mod steps;
 mod streams;
 mod unlock;
+mod unseen;
 mod unserved;
 mod updates;
 mod waits;
