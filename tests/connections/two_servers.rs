@@ -8,6 +8,7 @@ use chrono_forge::prelude::*;
 use chrono_forge::{Builder, DatabasePool};
 use chrono_forge_tests::proxy::Proxy;
 use chrono_forge_tests::server::Server;
+use chrono_forge_tests::telling;
 use diesel::r2d2::{ConnectionManager, Pool};
 
 use crate::world::{bounded, connect, execute, server_of, text};
@@ -137,6 +138,7 @@ fn a_process_never_goes_back_to_the_server_that_it_left() {
         let left = runs(&pair.former);
         assert_eq!(left, "1 1");
         // The former one is back, takes writes, and stands first.
+        telling::listen();
         pair.to_former.mend();
         for round in 0..4 {
             let run = forge
@@ -155,6 +157,10 @@ fn a_process_never_goes_back_to_the_server_that_it_left() {
         assert_eq!(runs(&pair.promoted), "6 6");
         forge.shutdown().await;
     });
+    let of = |server: &Server| format!("127.0.0.1:{} (system ", server.port());
+    let (left, with) = (of(&pair.former), of(&pair.promoted));
+    let told = telling::told(&["ERROR", "take it out of the database URL", &left, &with]);
+    assert_eq!(told.len(), 1, "{told:#?}");
     // A session that is cut off costs the reply, never a recorded step.
     assert_eq!(begun.0.load(Ordering::SeqCst), 2 + 4 * STEPS as usize);
 }
