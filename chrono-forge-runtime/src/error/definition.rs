@@ -117,7 +117,7 @@ pub enum DefinitionError {
     AwaitedRun { key: String },
 
     /// The database refused this run's bytes for good.
-    #[error("the database refused what this run wrote: {problem}")]
+    #[error("the database refused the data of this run: {problem}")]
     Refused { problem: String },
 }
 
