@@ -21,6 +21,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -59,7 +60,7 @@ pub trait CommitObserver: Send + Sync {
     fn died(&self, panic: Box<dyn Any + Send>);
 }
 
-/// Bounds of one transaction.
+/// Bounds of one transaction, and of how long one that failed is left alone.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
     /// Runs per transaction.
@@ -68,6 +69,8 @@ pub struct BatchLimits {
     pub bytes_max: usize,
     /// A plan with more payload than this travels alone.
     pub alone_bytes: usize,
+    /// A plan that is set aside is tried again after this at the latest.
+    pub pause_max: Duration,
 }
 
 impl Default for BatchLimits {
@@ -76,6 +79,7 @@ impl Default for BatchLimits {
             plans_max: 1_000,
             bytes_max: 8 << 20,
             alone_bytes: 1 << 20,
+            pause_max: Duration::from_secs(5),
         }
     }
 }

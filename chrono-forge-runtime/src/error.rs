@@ -82,6 +82,7 @@ mod tests {
         let away = StoreError::new("open", StoreErrorKind::Transient, "no room");
         assert_eq!(format!("{:?}", Error::from(away)), "open: no room");
         let step = StepError::new("pay".into(), 3, "Declined".into(), "no card".into(), false);
-        assert_eq!(format!("{step:?}"), step.to_string());
+        // With what caused it, which the text leaves to its source.
+        assert_eq!(format!("{step:?}"), format!("{step}\nCaused by: no card"));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use chrono_forge::{Error, RetryFilter, RunError, RunState, StoreErrorKind};
+use chrono_forge::{Error, RetryFilter, Run, RunError, RunState, StoreErrorKind};
 
 use crate::world::{
-    bounded, connect, convoy, engine, execute, family, prove, refusal, server, text,
+    bounded, connect, convoy, diary, engine, execute, family, prove, refusal, server, text,
 };
 
 #[test]
@@ -212,10 +212,13 @@ fn two_schemas_of_a_database_do_not_see_each_other() {
     assert_eq!(text(&mut connect(&server.url("")), counted), "82 4");
 }
 
-/// Rows that a policy hides are not taken for rows that do not exist.
-#[test]
-fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone() {
-    let test = "what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone";
+/// While runs are under way, what they need of these tables is taken away from the role for a while, and given back.
+fn hidden_meanwhile(
+    test: &str,
+    tables: &[&str],
+    (hide, show): (fn(&str) -> String, fn(&str) -> String),
+    word: &str,
+) {
     let Some(server) = server(test) else {
         return;
     };
@@ -231,21 +234,17 @@ fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone(
         let forge = forge.queue("default", 4);
         let forge = forge.open().await.unwrap();
         prove(&forge, "a").await;
-        let tables = ["workflows", "execution_logs", "claims"];
-        for (nth, table) in tables.into_iter().enumerate() {
+        for (nth, table) in tables.iter().enumerate() {
             let run = forge.start(&format!("b{nth}"), convoy(200)).await.unwrap();
+            let reads = forge.start(&format!("c{nth}"), diary(40)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(150)).await;
-            let table = format!("ALTER TABLE forge.chrono_forge_{table}");
-            execute(&mut conn, &format!("{table} ENABLE ROW LEVEL SECURITY"));
+            let table = format!("forge.chrono_forge_{table}");
+            execute(&mut conn, &hide(&table));
             // A heartbeat or two, which compare and prune.
             tokio::time::sleep(Duration::from_millis(1_500)).await;
-            execute(&mut conn, &format!("{table} DISABLE ROW LEVEL SECURITY"));
-            let mut result = run.result().await;
-            while let Err(RunError::Forge(Error::Store(error))) = &result {
-                assert!(error.to_string().contains("row-level security"), "{error}");
-                result = run.result().await;
-            }
-            assert_eq!(result.unwrap(), 19_900, "{table}");
+            execute(&mut conn, &show(&table));
+            assert_eq!(goes_on(&run, word).await, 19_900, "{table}");
+            assert_eq!(goes_on(&reads, word).await, 40, "{table}");
         }
         forge.shutdown().await;
     });
@@ -255,6 +254,46 @@ fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone(
         "SELECT (SELECT count(*) FROM forge.chrono_forge_workflows WHERE state <> 2) || ' ' ||
         (SELECT count(*) FROM forge.chrono_forge_claims) AS text";
     assert_eq!(text(&mut conn, left), "0 0");
+}
+
+/// The result, once nothing is in its way any more; until then whoever waits is told with this word.
+async fn goes_on(run: &Run<u32>, word: &str) -> u32 {
+    loop {
+        match run.result().await {
+            Ok(result) => return result,
+            Err(RunError::Forge(Error::Store(error))) => {
+                assert!(error.to_string().contains(word), "{error}");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Rows that a policy hides are not taken for rows that do not exist.
+#[test]
+fn what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone() {
+    hidden_meanwhile(
+        "what_a_policy_hides_meanwhile_is_told_and_what_waits_goes_on_once_it_is_gone",
+        &["workflows", "execution_logs", "claims"],
+        (
+            |table| format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"),
+            |table| format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"),
+        ),
+        "row-level security",
+    );
+}
+
+#[test]
+fn what_a_role_may_not_read_meanwhile_is_told_and_what_waits_goes_on_once_it_may() {
+    hidden_meanwhile(
+        "what_a_role_may_not_read_meanwhile_is_told_and_what_waits_goes_on_once_it_may",
+        &["workflows", "execution_logs", "claims", "workers"],
+        (
+            |table| format!("REVOKE SELECT ON {table} FROM runtime"),
+            |table| format!("GRANT SELECT ON {table} TO runtime"),
+        ),
+        "permission denied",
+    );
 }
 
 /// What cannot work is not begun with.

@@ -139,6 +139,7 @@ fn a_process_never_goes_back_to_the_server_that_it_left() {
         let left = runs(&pair.former);
         assert_eq!(left, "1 1");
         // The former one is back, takes writes, and stands first.
+        telling::listen();
         pair.to_former.mend();
         for round in 0..4 {
             let run = forge
@@ -161,6 +162,10 @@ fn a_process_never_goes_back_to_the_server_that_it_left() {
         assert!(!telling::told(&turned_away).is_empty());
         forge.shutdown().await;
     });
+    let of = |server: &Server| format!("127.0.0.1:{} (system ", server.port());
+    let (left, with) = (of(&pair.former), of(&pair.promoted));
+    let told = telling::told(&["ERROR", "take it out of the database URL", &left, &with]);
+    assert_eq!(told.len(), 1, "{told:#?}");
     // A session that is cut off costs the reply, never a recorded step.
     assert_eq!(begun.0.load(Ordering::SeqCst), 2 + 4 * STEPS as usize);
 }

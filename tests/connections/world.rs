@@ -51,6 +51,17 @@ pub(crate) async fn straggler(nth: u32) -> Result<u32> {
     Ok(nth)
 }
 
+/// A result above 4 KiB a day, all of which each pass reads anew, one by one.
+#[workflow]
+pub(crate) async fn diary(days: u32) -> Result<u32> {
+    for day in 0..days {
+        let page = step!(format!("{day}"), { Ok("x".repeat(5_000)) }).await?;
+        assert_eq!(page.len(), 5_000);
+        wait!(format!("night {day}"), Duration::from_millis(20)).await;
+    }
+    Ok(days)
+}
+
 /// The server that `start` gives, or `None` with the reason told.
 pub(crate) fn server_of(test: &str, start: Result<Server, String>) -> Option<Server> {
     start
@@ -65,7 +76,13 @@ pub(crate) fn server(test: &str) -> Option<Server> {
 
 /// An engine that serves the workflows of this room.
 pub(crate) fn engine(url: &str) -> Builder {
-    Forge::builder(url).workflows([family::NAME, member::NAME, convoy::NAME, straggler::NAME])
+    Forge::builder(url).workflows([
+        family::NAME,
+        member::NAME,
+        convoy::NAME,
+        straggler::NAME,
+        diary::NAME,
+    ])
 }
 
 /// Runs a family to its end.

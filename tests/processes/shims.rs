@@ -5,7 +5,7 @@ use std::process::Command;
 
 use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::labour::labour;
-use chrono_forge_tests::process::{Ground, bounded};
+use chrono_forge_tests::process::{Ground, HANGS, bounded, bounded_by};
 
 use crate::ground;
 
@@ -90,6 +90,27 @@ fn a_wall_clock_that_leaps_cuts_nothing_off(backend: Backend) {
     });
 }
 
+/// The next heartbeat is later than the end of the test: until then the worker goes by the last one.
+#[backends]
+fn a_wall_clock_that_leaps_keeps_nothing_from_beginning(backend: Backend) {
+    const LONG: [&str; 4] = ["--lease-ms", "1200000", "--heartbeat-ms", "400000"];
+    bounded_by(HANGS, async {
+        let ground = ground(backend);
+        let clock = shim(ground.folder(), "clock", CLOCK);
+        let ahead = ground.folder().join("ahead");
+        let file = ahead.display().to_string();
+        let leaping = [("LD_PRELOAD", &*clock), ("TEST_CLOCK_AHEAD", &*file)];
+        let _worker = ground.victim_in(&LONG, &leaping);
+        let forge = ground.observer().await;
+        let labour = labour(ground.out(), 40, 50);
+        let run = forge.start("r", labour).await.unwrap();
+        ground.await_that("it works", || !ground.lines().is_empty());
+        std::fs::write(&ahead, "3600").unwrap();
+        assert_eq!(run.result().await.unwrap(), 40);
+        assert_nobody_died(&ground);
+    });
+}
+
 #[backends(sqlite_only = "a server has no lock files")]
 fn where_everybody_gets_every_lock_nobody_is_taken_for_dead(backend: Backend) {
     bounded(async {
@@ -110,7 +131,29 @@ fn where_everybody_gets_every_lock_nobody_is_taken_for_dead(backend: Backend) {
         let next = forge.start("s", labour(ground.out(), 1, 10)).await.unwrap();
         assert_eq!(next.result().await.unwrap(), 1);
         first.kill();
+        // As after a clock that was set back. Its lock says nothing, and no more does the instant.
+        let ahead = "UPDATE chrono_forge_workers SET heartbeat_at = heartbeat_at + 3600000000 WHERE pid = ?";
+        ground.look().edit(ahead, &[i64::from(first.pid()).into()]);
         let dead = "SELECT count(*) FROM chrono_forge_workers WHERE stopped_at IS NOT NULL";
         ground.await_row("the dead one is found out", dead);
+    });
+}
+
+/// Where nothing but silence tells who is dead, on a file as on a server.
+#[backends(sqlite_only = "a server has no lock files")]
+fn where_everybody_gets_every_lock_a_worker_is_judged_by_its_own_lease(backend: Backend) {
+    const PATIENT: [&str; 4] = ["--lease-ms", "30000", "--heartbeat-ms", "15000"];
+    bounded(async {
+        let ground = ground(backend);
+        let locks = shim(ground.folder(), "locks", LOCKS);
+        let granting = [("LD_PRELOAD", &*locks)];
+        let _patient = ground.victim_in(&PATIENT, &granting);
+        let forge = ground.observer().await;
+        let labour = labour(ground.out(), 1, LONG_MILLIS);
+        let run = forge.start("r", labour).await.unwrap();
+        ground.await_that("it works", || !ground.lines().is_empty());
+        let _hasty = ground.victim_in(&SHORT, &granting);
+        assert_eq!(run.result().await.unwrap(), 1);
+        assert_nobody_died(&ground);
     });
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_forge::prelude::*;
+use chrono_forge::{Error, RunError, StoreErrorKind};
 use chrono_forge_tests::scenario::{Probe, World, scenario};
+use chrono_forge_tests::telling;
 
 use super::healthy;
 
@@ -48,6 +50,10 @@ fn checkpoint(file: &Path) {
     beside.query_row(checkpoint, [], |_| Ok(())).unwrap();
 }
 
+fn is_replaced(error: &Error) -> bool {
+    matches!(error, Error::Store(error) if error.kind == StoreErrorKind::Replaced)
+}
+
 /// Whatever is done to the file, calls end in an error that names it, waiting ones too, and nothing more is taken.
 async fn halts(world: &World, is_at_once: bool, change: impl FnOnce(&Path, &Path)) {
     let forge = builder(world).open().await.unwrap();
@@ -66,8 +72,13 @@ async fn halts(world: &World, is_at_once: bool, change: impl FnOnce(&Path, &Path
     let name = file.display().to_string();
     let refused = forge.start("after", healthy()).await;
     let refused = refused.map(drop).expect_err("it is acknowledged");
+    assert!(is_replaced(&refused), "{refused:?}");
     assert!(refused.to_string().contains(&name), "{refused}");
     let told = hangs.result().await.expect_err("it has no end");
+    assert!(
+        matches!(&told, RunError::Forge(error) if is_replaced(error)),
+        "{told:?}"
+    );
     assert!(told.to_string().contains(&name), "{told}");
     // For good, and not only until the next look.
     let again = forge.start("again", healthy()).await.map(drop);
@@ -198,4 +209,37 @@ async fn a_malformed_file_that_nobody_closed_is_refused_by_name(world: &World) {
 async fn a_small_malformed_file_is_refused_by_name_whoever_closed_it(world: &World) {
     let file = spoilt(world).await;
     refused_as_malformed(world, &file).await;
+}
+
+/// Longer than a start should take to look through.
+const TOO_LARGE: u64 = (256 << 20) + 1;
+
+/// The rest of it has no pages, and no blocks on the disk.
+fn lengthen(file: &Path) {
+    let opened = fs::OpenOptions::new().write(true).open(file).unwrap();
+    opened.set_len(TOO_LARGE).unwrap();
+}
+
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_file_that_is_too_large_is_not_looked_through_and_that_is_told(world: &World) {
+    telling::listen();
+    let statements = world.statements();
+    let file = world.file();
+    let name = file.display().to_string();
+    let told = || telling::told(&["INFO", "PRAGMA quick_check", &name]).len();
+    let looked = || statements.take_of("PRAGMA quick_check").len();
+    builder(world).open().await.unwrap().shutdown().await;
+    let _ = looked();
+    builder(world).open().await.unwrap().shutdown().await;
+    assert_eq!((looked(), told()), (1, 0), "a small one");
+
+    lengthen(&file);
+    builder(world).open().await.unwrap().shutdown().await;
+    assert_eq!((looked(), told()), (0, 0), "it was closed");
+    // Its last checkpoint may have cut it off.
+    lengthen(&file);
+    // The log of a process that was killed.
+    fs::write(beside(&file, "-wal"), [0_u8; 32]).unwrap();
+    builder(world).open().await.unwrap().shutdown().await;
+    assert_eq!((looked(), told()), (0, 1));
 }

@@ -2,7 +2,7 @@
 
 use chrono_forge::RunError;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, STALLED, World, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, STALLED, World, scenario};
 use serde::{Deserialize, Serialize};
 
 use super::{breaks_a_rule, healthy, serves_on};
@@ -223,9 +223,28 @@ async fn bytes_that_the_database_refuses_fail_their_run_and_no_other(world: &Wor
         world,
         &forge,
         "k",
-        "the database refused what this run wrote",
+        "the database refused the data of this run",
     )
     .await;
     assert_eq!(fine.result().await.unwrap(), 1);
     assert!(world.rows().records("k").is_empty());
+}
+
+/// It would be refused again and again, whoever claims the run.
+#[scenario]
+async fn a_read_that_is_refused_for_what_is_stored_fails_the_run_once(world: &World) {
+    let forge = world.forge([keeps::NAME, leaf::NAME, healthy::NAME]).await;
+    forge.start("k", keeps(1)).await.unwrap();
+    world.parked("k").await;
+    let rows = world.rows();
+    rows.look().refuse_reads("step$a");
+    forge.wake::<keeps>("k").await.unwrap();
+    world.until(|| rows.run("k").state > RUNNING).await;
+    assert_eq!(rows.run("k").lock_epoch, 2, "it is claimed once");
+    rows.look().restore_reads();
+    breaks_a_rule(world, &forge, "k", "the database refused").await;
+    assert_eq!(rows.errors("k").len(), 1);
+
+    forge.retry::<keeps>("k").await.unwrap();
+    assert_eq!(world.settle("k").await.state, COMPLETED);
 }

@@ -221,6 +221,36 @@ async fn wakes_that_come_at_once_share_transactions(world: &World) {
     world.probe.set("go", 1);
 }
 
+const MANY: i64 = 2_000;
+
+#[scenario(threads = 2)]
+async fn retries_and_unlocks_that_come_at_once_share_transactions(world: &World) {
+    let client = &world.client().await;
+    let key = |n: i64| format!("{n}");
+    let start = |n: i64| async move { client.start(&key(n), beside_small(0)).await };
+    try_join_all((0..MANY).map(start)).await.unwrap();
+    let idle = "SELECT count(*) FROM chrono_forge_workflows WHERE state = 0";
+    let edit = |sql: &str| {
+        assert_eq!(world.rows().edit(sql, &[]), MANY as usize);
+        client.commits()
+    };
+    let before = edit("UPDATE chrono_forge_workflows SET state = 3, wake_at = NULL");
+    let retry = |n: i64| async move { client.retry::<beside_small>(&key(n)).await };
+    try_join_all((0..MANY).map(retry)).await.unwrap();
+    let commits = client.commits() - before;
+    assert!(commits < 200, "{commits} commits for {MANY} retries");
+    assert_eq!(world.rows().number(idle), MANY);
+
+    // As a worker holds them that hangs.
+    let hold = "UPDATE chrono_forge_workflows SET state = 1, wake_at = NULL, locked_by = 77";
+    let before = edit(hold);
+    let unlock = |n: i64| async move { client.unlock::<beside_small>(&key(n)).await };
+    try_join_all((0..MANY).map(unlock)).await.unwrap();
+    let commits = client.commits() - before;
+    assert!(commits < 200, "{commits} commits for {MANY} unlocks");
+    assert_eq!(world.rows().number(idle), MANY);
+}
+
 /// The first worker has claimed ahead of its slots when long runs take all of them.
 #[scenario(threads = 2)]
 async fn what_was_claimed_ahead_and_does_not_begin_is_left_to_another_worker(world: &World) {

@@ -316,6 +316,23 @@ async fn a_process_that_only_starts_runs_keeps_nothing_of_those_that_have_settle
     assert_eq!((client.awaited(), worker.awaited()), (0, 0));
 }
 
+/// Nobody hears of a run that does not settle: whoever goes away has to take the entry away.
+#[scenario]
+async fn a_process_keeps_nothing_of_runs_that_nobody_waits_for_any_more(world: &World) {
+    let worker = opened(world, FOREVER).await;
+    let client = world.client().await;
+    for (n, forge) in [&client, &worker].into_iter().cycle().take(40).enumerate() {
+        let run = forge.start(&format!("k{n}"), held_up()).await.unwrap();
+        if n % 4 < 2 {
+            let _ = tokio::time::timeout(Duration::from_millis(1), run.result()).await;
+        }
+    }
+    assert_eq!((client.awaited(), worker.awaited()), (0, 0));
+    assert_eq!(world.rows().runs().len(), 40);
+    world.probe.set("one", 1);
+    world.quiet().await;
+}
+
 #[workflow]
 async fn settles_at_once() -> Result<u32> {
     Ok(1)

@@ -7,6 +7,7 @@
 )]
 
 mod alike;
+mod aside;
 mod audits;
 mod automerge;
 mod barrier;
@@ -71,6 +72,7 @@ mod steps;
 mod streams;
 mod telling;
 mod unlock;
+mod unseen;
 mod unserved;
 mod updates;
 mod waits;

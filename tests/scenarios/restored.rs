@@ -7,6 +7,7 @@ use chrono_forge::prelude::*;
 use chrono_forge::{Builder, RunError};
 use chrono_forge_tests::backend::Backend;
 use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, World, scenario};
+use chrono_forge_tests::telling;
 
 /// Waits for its own leave, then returns its name.
 #[workflow]
@@ -282,16 +283,41 @@ async fn a_heartbeat_tells_what_the_database_no_longer_knows(world: &World) {
     assert!(matches!(lost.result().await, Err(RunError::Missing { .. })));
 }
 
+/// A worker said that it is over, and why, and how many passes it dropped.
+fn over(dropped: usize, why: &str) {
+    let dropped = format!("dropped={dropped}");
+    let lines = telling::told(&["WARN", "this worker is over", why, &dropped, "worker="]);
+    assert!(!lines.is_empty(), "{:#?}", telling::told(&["over"]));
+}
+
+#[scenario]
+async fn a_worker_whose_row_is_another_life_s_drops_what_it_holds_and_says_so(world: &World) {
+    telling::listen();
+    let forge = beating(world.builder([told::NAME])).poll_interval(Duration::from_millis(5));
+    let forge = forge.open().await.unwrap();
+    let run = forge.start("k", told("k".into())).await.unwrap();
+    world.noted("began k", 1).await;
+    let other = "UPDATE chrono_forge_workers SET incarnation = incarnation + 1";
+    world.rows().edit(other, &[]);
+    world.noted("gone k", 1).await;
+    over(1, "its id is another life's");
+    world.noted("began k", 2).await;
+    world.probe.set("k", 1);
+    assert_eq!(run.result().await.unwrap(), "k");
+}
+
 #[scenario]
 async fn a_worker_whose_row_is_gone_lets_go_of_what_it_holds_and_enters_anew(world: &World) {
     let forge = beating(world.builder([told::NAME])).poll_interval(Duration::from_millis(5));
     let forge = forge.open().await.unwrap();
+    telling::listen();
     let run = forge.start("k", told("k".into())).await.unwrap();
     world.noted("began k", 1).await;
     let rows = world.rows();
     rows.edit("DELETE FROM chrono_forge_workers", &[]);
     hand_out_again(world, &["workers"]);
     world.noted("gone k", 1).await;
+    over(1, "its row is gone");
     world
         .until(|| rows.number("SELECT count(*) FROM chrono_forge_workers") == 1)
         .await;
@@ -309,9 +335,11 @@ async fn a_worker_whose_row_is_from_before_begins_its_runs_anew(world: &World) {
     let rows = world.rows();
     let beats = || rows.number("SELECT max(beats) FROM chrono_forge_workers");
     world.until(|| beats() > 2).await;
+    telling::listen();
     // What the pass has in memory may be ahead of the copy that was restored.
     rows.edit("UPDATE chrono_forge_workers SET beats = 1", &[]);
     world.noted("gone k", 1).await;
+    over(1, "set back to an older copy, as its row tells");
     world.noted("began k", 2).await;
     world.probe.set("k", 1);
     assert_eq!(run.result().await.unwrap(), "k");

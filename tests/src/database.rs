@@ -180,6 +180,15 @@ impl Database {
         self.hold("LOCK TABLE chrono_forge_workflows, chrono_forge_workers")
     }
 
+    /// Nobody else uses this table as long as this is held; on a file nobody writes.
+    ///
+    /// # Panics
+    /// When the database cannot be locked.
+    #[must_use]
+    pub fn hold_table(&self, table: &str) -> Hold {
+        self.hold(&format!("LOCK TABLE {table}"))
+    }
+
     /// A file can only be locked as a whole.
     fn hold(&self, tables: &str) -> Hold {
         let look = match &self.kind {

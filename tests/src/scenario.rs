@@ -127,6 +127,12 @@ impl World {
         self.database.hold_workers()
     }
 
+    /// Nobody else uses this table as long as this is held; see [`Database::hold_table`].
+    #[must_use]
+    pub fn hold_table(&self, table: &str) -> Hold {
+        self.database.hold_table(table)
+    }
+
     /// Nobody else locks these rows as long as this is held; nothing is, on a file, which has no locks of rows.
     #[must_use]
     pub fn hold_rows(&self, table: &str, which: &str) -> Option<Hold> {

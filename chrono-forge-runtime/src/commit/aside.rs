@@ -21,9 +21,8 @@ use super::batch::Batch;
 use super::queue::Submission;
 use crate::record::Fence;
 
-/// The pause before the first try; doubles up to [`PAUSE_MAX`].
+/// The pause before the first try; doubles up to [`BatchLimits::pause_max`](super::BatchLimits::pause_max).
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The same where a try costs nearly nothing.
 const PAUSE_AWAY_MAX: Duration = Duration::from_secs(1);
@@ -36,8 +35,9 @@ const TOGETHER_MAX: usize = 32;
 pub(super) const LIMITS_MAX: u32 = 10;
 
 /// What is set aside in a process.
-#[derive(Default)]
 pub(super) struct Aside {
+    /// Between two tries of one plan, at most.
+    pause_max: Duration,
     state: Mutex<State>,
     moved: Condvar,
     /// Passes whose plans may not go the usual way. While there are none, nobody asks for the lock.
@@ -87,6 +87,17 @@ pub(super) enum Failed {
 }
 
 impl Aside {
+    pub(super) fn new(pause_max: Duration) -> Self {
+        Self {
+            pause_max,
+            state: Mutex::default(),
+            moved: Condvar::new(),
+            concerned: AtomicUsize::new(0),
+            plans: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
+        }
+    }
+
     /// One more thread may set plans aside until [`Aside::writer_ended`].
     pub(super) fn writer_begins(&self) {
         self.lock().writers += 1;
@@ -253,8 +264,8 @@ impl Aside {
         chain.is_alone = true;
         chain.plans.push_front(batch);
         let most = match how {
-            Failed::Away => PAUSE_AWAY_MAX,
-            Failed::Waits | Failed::TooSlow => PAUSE_MAX,
+            Failed::Away => PAUSE_AWAY_MAX.min(self.pause_max),
+            Failed::Waits | Failed::TooSlow => self.pause_max,
         };
         chain.pause = (chain.pause * 2).min(most);
         chain.due = Instant::now() + chain.pause;

@@ -43,6 +43,7 @@ pub(super) struct Queues {
 impl Queues {
     fn new(capabilities: Capabilities, executes: bool, limits: BatchLimits) -> Self {
         let queue = || Arc::new(Queue::new(limits));
+        let aside = Arc::new(Aside::new(limits.pause_max));
         if !capabilities.parallel_writes {
             let only = queue();
             return Self {
@@ -50,7 +51,7 @@ impl Queues {
                 control: Arc::clone(&only),
                 liveness: Arc::clone(&only),
                 all: Arc::new([only]),
-                aside: Arc::default(),
+                aside,
                 patience: Arc::default(),
             };
         }
@@ -69,7 +70,7 @@ impl Queues {
         }
         Self {
             all: all.into(),
-            aside: Arc::default(),
+            aside,
             patience: Arc::default(),
             plans,
             control,

@@ -129,7 +129,7 @@ pub enum DefinitionError {
     MissingState { place: String, state: &'static str },
 
     /// The database refused this run's bytes for good.
-    #[error("the database refused what this run wrote: {problem}")]
+    #[error("the database refused the data of this run: {problem}")]
     Refused { problem: String },
 }
 

@@ -181,10 +181,13 @@ impl Drop for Owner {
 
 /// The commit threads over the host's store. Blocks.
 fn open_committer(host: &Arc<Host>) -> StoreResult<(Committer, Vec<std::thread::JoinHandle<()>>)> {
+    let mut limits = host.config.batch;
+    // As all that a database may take its time for, it follows the lease: a try takes two fifths of one at most.
+    limits.pause_max = limits.pause_max.min(host.config.lease / 2);
     Committer::open(
         &host.store,
         host.config.worker,
-        host.config.batch,
+        limits,
         Arc::clone(&host.clock),
         Arc::clone(host) as _,
         Arc::clone(&host.failpoints),

@@ -31,7 +31,7 @@ use audits::{recounts, rounds};
 use backend::Backend;
 use contention::{deaths, families, operators, starts};
 use races::{deadlocks, last_gifts};
-use recovery::{pages, tails, unlock};
+use recovery::{pages, tails, together, unlock};
 
 /// A room of tests for each backend. The list of the cases is this one; a case that is missing here is dead code
 /// and so a warning.
@@ -169,6 +169,8 @@ macro_rules! conformance {
                 pages_of_one_branch_leave_other_blocked_runs_alone;
             tails:
                 the_tail_is_every_failure_behind_the_last_success;
+            together:
+                several_runs_are_answered_in_order_as_each_alone;
             unlock:
                 an_unlocked_run_is_due_and_its_holder_fenced,
                 what_nobody_holds_cannot_be_unlocked,

@@ -68,9 +68,10 @@
 //! runs wait meanwhile and are not harmed.
 //!
 //! What cannot be written for now holds up nobody else: where a row is locked by somebody (a session left open in a
-//! console), the writes of that run are set aside with all that follows of it, and tried again after pauses that grow to 5 seconds,
-//! however long it takes. Only a write that by itself runs into the time limit of a statement, ten times, while
-//! others are written and nobody is in its way, ends its run: as failed, with the server's words and the remedy.
+//! console), the writes of that run are set aside with all that follows of it, and tried again after pauses that grow to
+//! half a lease (5 seconds at most), however long it takes. Only a write that by itself runs into the time limit of a
+//! statement, ten times, while others are written and nobody is in its way, ends its run: as failed, with the server's
+//! words and the remedy.
 //!
 //! An application that has a pool of its own can lend from it:
 //! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of `PgConnection`, keeps what it

@@ -11,7 +11,8 @@ use syn::{Ident, ItemFn, LitInt, LitStr, Token};
 
 /// A scenario: `async fn name(world: &World)`, in a world of its own on each backend.
 ///
-/// `threads = 2` gives its runtime so many; `sqlite_only = "why"` names what only a file has.
+/// `threads = 2` gives its runtime so many; `sqlite_only = "why"` names what only a file has, `postgres_only` what only
+/// a server.
 #[proc_macro_attribute]
 pub fn scenario(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(options, item, |name, backend, threads| {
@@ -61,11 +62,13 @@ fn expand(
         // Set by the build script, since a test cannot be ignored once it runs.
         None => quote!(#[cfg_attr(not(postgres_under_test), ignore = #NO_SERVER)]),
     };
+    let ignored_on_file = options.postgres_only.map(|why| quote!(#[ignore = #why]));
     quote! {
         #item
 
         mod #name {
             #[test]
+            #ignored_on_file
             fn sqlite() {
                 #sqlite
             }
@@ -85,6 +88,7 @@ struct Options {
     threads: usize,
     /// As the ignored test says it.
     sqlite_only: Option<String>,
+    postgres_only: Option<String>,
 }
 
 impl Parse for Options {
@@ -92,6 +96,7 @@ impl Parse for Options {
         let mut options = Self {
             threads: 1,
             sqlite_only: None,
+            postgres_only: None,
         };
         while !input.is_empty() {
             let name: Ident = input.parse()?;
@@ -101,8 +106,11 @@ impl Parse for Options {
             } else if name == "sqlite_only" {
                 let why: LitStr = input.parse()?;
                 options.sqlite_only = Some(format!("SQLite only: {}", why.value()));
+            } else if name == "postgres_only" {
+                let why: LitStr = input.parse()?;
+                options.postgres_only = Some(format!("PostgreSQL only: {}", why.value()));
             } else {
-                let message = "the options are `threads` and `sqlite_only`";
+                let message = "the options are `threads`, `sqlite_only` and `postgres_only`";
                 return Err(syn::Error::new(name.span(), message));
             }
             if !input.is_empty() {

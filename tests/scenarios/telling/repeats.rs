@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono_forge::prelude::*;
-use chrono_forge::testing::Clock;
 use chrono_forge_tests::scenario::{Probe, World, scenario};
 use chrono_forge_tests::telling::{heard, listen};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use chrono_forge::testing::{Clock, ManualClock};
+use chrono_forge::testing::ManualClock;
 use jiff::SignedDuration;
 
 use crate::backend::Backend;

@@ -30,6 +30,59 @@ impl Look {
         });
     }
 
+    /// Rows for which this holds take longer to write than any statement may, until [`Look::hurry`]. Only a server has
+    /// such a limit.
+    ///
+    /// # Panics
+    /// On a file.
+    pub fn slow(&self, table: &str, when: &str) {
+        assert!(self.backend() == Backend::Postgres, "a file has no limit");
+        // A sequence is not rolled back.
+        self.script(&format!(
+            "CREATE SEQUENCE slow_writes MINVALUE 0 START 0;
+            CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN PERFORM nextval('slow_writes'); PERFORM pg_sleep(3600); RETURN new; END $$;
+            CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON {table}
+            FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION slow();
+            SELECT nextval('slow_writes')"
+        ));
+    }
+
+    /// How many such writes were begun.
+    #[must_use]
+    pub fn slow_writes(&self) -> i64 {
+        self.number("SELECT last_value FROM slow_writes", &[])
+    }
+
+    /// They take no longer than others.
+    pub fn hurry(&self, table: &str) {
+        self.script(&format!("DROP TRIGGER slow ON {table}"));
+    }
+
+    /// Whoever reads the record of this name is refused because of what is in it, until [`Look::restore_reads`]. Nobody
+    /// writes records meanwhile.
+    pub fn refuse_reads(&self, step_name: &str) {
+        let refused = match self.backend() {
+            Backend::Sqlite => "json_extract(step_name, '$')",
+            Backend::Postgres => "(step_name::numeric)::text",
+        };
+        self.script(&format!(
+            "ALTER TABLE chrono_forge_execution_logs RENAME TO kept_logs;
+            CREATE VIEW chrono_forge_execution_logs AS SELECT id, workflow_id, step_name, seq, state,
+                attempts, spawned, pending, result, metadata, context_delta, error_class,
+                CASE step_name WHEN '{step_name}' THEN {refused} ELSE error_message END AS error_message,
+                started_at, last_executed_at, completed_at, wake_at FROM kept_logs"
+        ));
+    }
+
+    /// See [`Look::refuse_reads`].
+    pub fn restore_reads(&self) {
+        self.script(
+            "DROP VIEW chrono_forge_execution_logs;
+            ALTER TABLE kept_logs RENAME TO chrono_forge_execution_logs",
+        );
+    }
+
     /// From now on every row that is inserted or changed is noted in the table `tally`, with this
     /// of it.
     pub fn tally(&self, table: &str, what: &str) {

@@ -220,6 +220,12 @@ impl Rows {
         self.0.refuse(table, when, why);
     }
 
+    /// What the database does behind the engine's back; see [`Look`].
+    #[must_use]
+    pub fn look(&self) -> &Look {
+        &self.0
+    }
+
     /// As [`Look::tally`].
     pub fn tally(&self, table: &str, what: &str) {
         self.0.tally(table, what);

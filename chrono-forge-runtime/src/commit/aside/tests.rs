@@ -56,7 +56,7 @@ fn fail(aside: &Aside, how: &Failed, times: u32, others_are_written: bool) -> u3
 
 #[test]
 fn a_plan_is_given_up_only_if_it_is_too_slow_ten_times_while_others_are_written() {
-    let aside = Aside::default();
+    let aside = Aside::new(Duration::from_secs(5));
     aside.set_aside(single(1, 1));
     assert_eq!(fail(&aside, &Failed::Waits, 100, true), 101);
     assert_eq!(fail(&aside, &Failed::Away, 100, true), 101);
@@ -67,7 +67,7 @@ fn a_plan_is_given_up_only_if_it_is_too_slow_ten_times_while_others_are_written(
 
 #[test]
 fn plans_are_tried_together_until_they_fail() {
-    let aside = Aside::default();
+    let aside = Aside::new(Duration::from_secs(5));
     (1..=3).for_each(|run| aside.set_aside(single(run, 1)));
     let together = take(&aside).unwrap();
     assert_eq!(together.plans.len(), 3);
@@ -86,7 +86,7 @@ fn plans_are_tried_together_until_they_fail() {
 
 #[test]
 fn what_follows_of_a_pass_waits_and_comes_in_order() {
-    let aside = Aside::default();
+    let aside = Aside::new(Duration::from_secs(5));
     assert_eq!(aside.admit(vec![submission(1, 1)]).len(), 1);
     aside.set_aside(single(1, 1));
     let admitted = aside.admit(vec![submission(1, 2), submission(2, 1), submission(1, 3)]);
@@ -103,7 +103,7 @@ fn what_follows_of_a_pass_waits_and_comes_in_order() {
 
 #[test]
 fn of_a_refused_pass_only_its_failure_is_written() {
-    let aside = Aside::default();
+    let aside = Aside::new(Duration::from_secs(5));
     aside.set_aside(single(1, 1));
     aside.admit(vec![submission(1, 2)]);
     drop(take(&aside));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::*;
 use crate::commit::PlanSink;
@@ -18,6 +19,7 @@ const LIMITS: BatchLimits = BatchLimits {
     plans_max: 4,
     bytes_max: 1_000,
     alone_bytes: 500,
+    pause_max: Duration::ZERO,
 };
 
 /// Urgent runs have even ids.

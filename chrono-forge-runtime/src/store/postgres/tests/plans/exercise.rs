@@ -9,7 +9,6 @@ use crate::store::postgres::audits as of_postgres;
 use crate::store::postgres::queue;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
 use crate::store::postgres::tests::side::Side;
-use crate::store::shared::arrivals::Arrivals;
 use crate::store::shared::standstill::{Looks, Range};
 use crate::store::transfer::{CopyName, Exports};
 use crate::store::*;
