@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 
+use super::calls::bad_name;
 use super::{Forge, Operation, operations};
 use crate::context::codec;
 use crate::context::invocation::Workflow;
@@ -12,7 +13,7 @@ use crate::engine::host::Host;
 use crate::engine::hub::{Name, Settled, Watch};
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
-use crate::record::keys::short_name;
+use crate::record::keys::{is_storable, short_name};
 use crate::record::{BRANCH, BlockedChild, Json, RunId, RunRow, RunState};
 
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
@@ -202,12 +203,14 @@ impl<T> Run<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`Run::state`].
+    /// As [`Run::state`]; [`Error::BadKey`] when a name has a null character.
     pub async fn child<W: Workflow>(
         &self,
         branch: &str,
         spawn: &str,
     ) -> Result<Option<Run<W::Output>>, RunError> {
+        self.forge.check_name(branch)?;
+        self.forge.check_name(spawn)?;
         let key = format!("{}${branch}${spawn}", self.key);
         let record = format!("{BRANCH}{branch}");
         let short = short_name(&record);
@@ -225,6 +228,9 @@ impl<T> Run<T> {
         if child.is_none() {
             // Either there is none or the run itself is gone.
             self.row().await?;
+            if let Some(name) = [branch, spawn].into_iter().find(|name| !is_storable(name)) {
+                return Err(bad_name(name).into());
+            }
         }
         Ok(child.map(|child| Run::new(self.forge.clone(), child, W::NAME, key, None)))
     }
