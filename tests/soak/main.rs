@@ -15,6 +15,7 @@
 
 mod disk;
 mod ground;
+mod idle;
 mod load;
 mod log;
 mod rows;
