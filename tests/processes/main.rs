@@ -12,6 +12,7 @@ mod deaths;
 mod hearing;
 mod keyset;
 mod killed_backups;
+mod large_log;
 mod log;
 mod poison;
 mod recovery;

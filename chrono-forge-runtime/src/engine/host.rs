@@ -5,7 +5,7 @@ mod lease;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -20,15 +20,17 @@ use super::hub::Hub;
 use super::liveness::runtime::Ticks;
 use super::parts;
 use super::registry::{Registry, States};
+use super::report::Report;
+use super::settling::Awaited;
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, SharedMoment};
 use crate::commit::{CommitObserver, Committer};
 use crate::error::Error;
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
+use crate::record::{ClaimedRun, Plan, RunId, RunState, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
-use crate::telemetry::{TARGET, Trouble};
+use crate::telemetry::{Seldom, TARGET, Trouble};
 
 /// Runs that one statement hands back.
 const HAND_BACK_PAGE: usize = 1_000;
@@ -48,6 +50,8 @@ pub struct Host {
     pub states: States,
     pub failpoints: Arc<Failpoints>,
     pub hub: Hub,
+    /// Runs whose results are awaited under a clock of tests.
+    pub awaited: Awaited,
     pub slots: Slots,
     pub holdings: Holdings,
     pub calls: Calls,
@@ -55,6 +59,9 @@ pub struct Host {
     pub work: Notify,
     pub alarm: Alarm,
     pub ticks: Ticks,
+    pub report: Report,
+    /// The database, as it is told.
+    pub database: String,
     /// Nothing new begins.
     pub closing: AtomicBool,
     /// The worker has left, or is about to: no lease is renewed any more. Set by [`Host::be_over`].
@@ -64,6 +71,10 @@ pub struct Host {
     /// Somebody found the lease in doubt since it was renewed last.
     doubted: AtomicBool,
     pub end: End,
+    /// What keeps its threads, for handles that bodies ask for.
+    running: OnceLock<Weak<dyn Any + Send + Sync>>,
+    /// Starts that meet a run with other arguments.
+    pub other_arguments: Seldom,
     /// Starts that are on their way with a claim. None sets out once the host is closing, and the worker leaves
     /// after the last one has arrived: so none is claimed for a worker that is gone.
     pub claiming: AtomicUsize,
@@ -73,6 +84,11 @@ pub struct Host {
     reads: Semaphore,
     /// The places that reads for users may have: one fewer, so that long ones never stop the engine.
     guests: Semaphore,
+    /// Whoever looks whether a run that is waited for stands still has it: many may wait.
+    pub doubts: Semaphore,
+    /// The places that reads of a body may have, which take as long as there are children: fewer
+    /// still, so that somebody who looks a run up need not wait for millions of results.
+    bulk: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// The newest row of this process among the workers, known on the thread that wrote it.
@@ -94,6 +110,8 @@ pub struct HostParts {
     pub failpoints: Arc<Failpoints>,
     pub readers: u32,
     pub runtime: tokio::runtime::Handle,
+    /// The database, as it is told.
+    pub database: String,
 }
 
 impl Host {
@@ -110,6 +128,7 @@ impl Host {
             true => parts.readers.saturating_sub(1).max(1),
             false => parts.readers.max(1),
         };
+        let bulk = guests.saturating_sub(1).max(1);
         Arc::new(Self {
             clock: parts.clock,
             database_clock: parts.database_clock,
@@ -121,20 +140,27 @@ impl Host {
             states: parts.states,
             failpoints: parts.failpoints,
             hub: Hub::default(),
+            awaited: Awaited::default(),
             holdings: Holdings::default(),
             work: Notify::new(),
             alarm: Alarm::default(),
             ticks: Ticks::default(),
+            report: Report::default(),
+            database: parts.database,
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             pulse: OnceLock::new(),
             doubted: AtomicBool::new(false),
             end: End::default(),
+            running: OnceLock::new(),
+            other_arguments: Seldom::default(),
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
             guests: Semaphore::new(guests as usize),
+            doubts: Semaphore::new(1),
+            bulk: Semaphore::new(bulk as usize),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: SharedMoment::none(),
@@ -146,6 +172,17 @@ impl Host {
     pub fn connect(&self, committer: Committer) {
         // A second call would be a bug of `open`; the first pipeline stays.
         let _ = self.committer.set(committer);
+    }
+
+    /// Notes what keeps its threads; once.
+    pub fn runs_as(&self, running: Weak<dyn Any + Send + Sync>) {
+        // A second call would be a bug of `open`; the first one stays.
+        let _ = self.running.set(running);
+    }
+
+    /// See [`Host::runs_as`]; `None` once nobody holds the engine any more.
+    pub fn running(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.running.get()?.upgrade()
     }
 
     /// The commit pipeline.
@@ -182,6 +219,12 @@ impl Host {
     /// Whether this worker executes that workflow.
     pub fn serves(&self, workflow: &str) -> bool {
         self.config.worker && self.registry.get(workflow).is_some()
+    }
+
+    /// Whether this worker executes runs of that workflow in that queue.
+    pub fn executes(&self, workflow: &str, queue: &str) -> bool {
+        let has_queue = || self.config.queues.iter().any(|(name, _)| name == queue);
+        self.serves(workflow) && has_queue()
     }
 
     /// Room for children that will be inserted already claimed, the `urgent` ones among them first.
@@ -254,12 +297,16 @@ impl Host {
             // The next suspect waits for this one's place.
             self.work.notify_one();
         }
-        if durable {
-            self.holdings.went_well(run.id);
+        match durable {
+            true => self.holdings.went_well(run.id),
+            false => self.holdings.note_uncounted(run.id, run.epoch),
         }
         let Some(settled) = settled.filter(|_| durable) else {
             return;
         };
+        if settled.state == RunState::Completed {
+            self.report.completed(run);
+        }
         let is_awaited_here = self.hub.settle(run, &settled);
         if run.parent.is_none() {
             self.calls.settled(run.id, !is_awaited_here);
@@ -291,7 +338,7 @@ impl Host {
         if losses < LOSSES_MAX {
             return;
         }
-        tracing::warn!(target: TARGET, %run, name, losses, "a run loses its pass again and again although no worker died; it goes on in quarantine");
+        self.report.lost_pass(run, name, losses);
         let crashes = self.config.crashes.quarantine_from;
         let host = Arc::clone(self);
         self.spawn("the quarantine of a run", async move {
@@ -320,8 +367,18 @@ impl Host {
             .spawn(parts::task(Arc::clone(self), part, task))
     }
 
-    /// As [`Host::read`], for what a user or a body asks for, which may take long: the engine always has a place
-    /// beside such reads, if there are two.
+    /// As [`Host::read_for_user`], for what a body asks for of its children. With three places or
+    /// more, others have one beside such reads.
+    pub async fn read_in_bulk<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let _bulk = self.bulk.acquire().await;
+        self.read_for_user(read).await
+    }
+
+    /// As [`Host::read`], for what a user asks for, which may take long: the engine always has a
+    /// place beside such reads, if there are two.
     pub async fn read_for_user<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,

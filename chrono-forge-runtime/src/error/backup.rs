@@ -7,7 +7,7 @@ use super::{Error, StoreError};
 
 /// `forge.backup` failed. Nothing stands at the path that was asked for, except what stood there
 /// before.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
     /// A backup replaces nothing.
@@ -16,6 +16,14 @@ pub enum BackupError {
         path.display()
     )]
     Exists { path: PathBuf },
+
+    /// A database that is gone from there has left its log or its journal, and SQLite would take it
+    /// for the copy's.
+    #[error(
+        "{} was left behind by another database, and SQLite would read it into the backup: name another path, or move that file away first",
+        left.display()
+    )]
+    LeftBehind { path: PathBuf, left: PathBuf },
 
     /// The copy would be written over what it is a copy of.
     #[error(

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::record::{ClaimedRun, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
+use crate::record::{
+    ChildCount, ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId,
+};
 
 /// What [`Writer::apply`](super::Writer::apply) did beside the plans' own rows.
 #[derive(Debug, Default)]
@@ -25,7 +27,20 @@ pub enum Started {
     /// Inserted and held by the worker that asked.
     Claimed(Box<ClaimedRun>),
     /// A run with this workflow and key exists.
-    Existing(RunId),
+    Existing {
+        run: RunId,
+        /// Its arguments are those of the start, as values.
+        has_same_args: bool,
+    },
+}
+
+/// What some workflows' runs in some queues are at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outlook {
+    /// A worker holds one, or held it when it died and was not declared dead yet.
+    pub runs: bool,
+    /// When the first of the idle ones becomes due.
+    pub next: Option<Due>,
 }
 
 /// What a claim took.
@@ -58,6 +73,9 @@ pub enum Rearmed {
         problem: &'static str,
         failed: Vec<String>,
     },
+    /// The run has this record beside those that would be re-armed, and so keeps its arguments; nothing was
+    /// changed.
+    HasRecorded { record: String },
 }
 
 /// What became of one [`RunCall`](super::RunCall): of each kind as it was found, before anything
@@ -118,6 +136,17 @@ pub struct AuditWork {
     pub resume_after: RecordId,
     /// When the next audit is due.
     pub next_at: Option<Timestamp>,
+    /// When the last one is that is planned.
+    pub last_at: Option<Timestamp>,
+}
+
+/// What one snapshot shows of a branch: its counters, its children, and how often it was repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchLook {
+    pub spawned: u64,
+    pub pending: u64,
+    pub count: ChildCount,
+    pub repairs: i64,
 }
 
 /// Due runs that no live worker can be asked for.
@@ -138,6 +167,26 @@ pub struct WorkerRow {
     pub heartbeat_at: Timestamp,
     /// What it said at its registration.
     pub lease: Duration,
+}
+
+/// What a live worker said of itself when it was registered.
+#[derive(Clone, Debug)]
+pub struct ServingRow {
+    pub id: WorkerId,
+    pub name: String,
+    pub host: String,
+    pub pid: i64,
+    pub workflows: Vec<String>,
+    pub queues: Vec<String>,
+}
+
+impl ServingRow {
+    /// Whether it executes runs of this workflow in this queue.
+    #[must_use]
+    pub fn serves(&self, workflow: &str, queue: &str) -> bool {
+        let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        has(&self.workflows, workflow) && has(&self.queues, queue)
+    }
 }
 
 /// What became of a worker that no longer lives.
@@ -172,8 +221,9 @@ pub struct Heartbeat {
 }
 
 /// What [`Writer::declare_dead`](super::Writer::declare_dead) recovered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recovered {
     pub due: u64,
-    pub poisoned: u64,
+    /// Runs that were failed as poison.
+    pub poisoned: Vec<RunId>,
 }

@@ -21,6 +21,7 @@ mod recovery;
 mod releases;
 mod results;
 mod sharing;
+mod standstill;
 mod values;
 mod wakes;
 
@@ -40,6 +41,7 @@ macro_rules! conformance {
         mod $name { cases! { $backend;
             claims:
                 a_start_inserts_once_and_changes_nothing_after,
+                a_start_tells_whether_the_run_that_it_found_has_other_arguments,
                 one_key_may_name_runs_of_several_workflows,
                 a_start_may_be_claimed_but_not_by_a_dead_worker,
                 a_claim_raises_the_epoch_and_keeps_the_first_start,
@@ -125,6 +127,7 @@ macro_rules! conformance {
                 children_exist_by_key_whatever_their_workflow_and_only_in_their_branch,
                 blocked_children_are_those_of_all_branches_of_one_run,
                 the_next_wake_is_the_earliest_of_what_may_be_claimed_here,
+                the_outlook_tells_what_runs_and_what_is_due_next,
                 due_runs_of_other_names_are_named,
                 due_runs_that_no_live_worker_serves_are_told_by_name_and_queue;
             values:
@@ -147,9 +150,14 @@ macro_rules! conformance {
                 a_poisoned_run_is_on_the_list,
                 blocked_descendants_are_those_whose_links_lead_up_to_the_run,
                 blocked_descendants_are_found_over_pages_up_to_the_limit;
+            standstill:
+                a_run_stands_still_for_what_is_blocked_at_any_depth,
+                a_run_that_waits_for_something_else_does_not_stand_still,
+                a_run_stands_still_for_what_nobody_serves_if_the_caller_says_so;
             recovery:
                 a_retried_run_is_idle_due_and_as_good_as_new,
                 a_second_retry_is_refused_and_changes_nothing,
+                other_arguments_are_for_a_run_that_has_recorded_nothing_else,
                 other_states_are_refused_and_nobody_is_none,
                 a_record_loses_its_outcome_and_keeps_its_attempts_and_cursors,
                 named_records_are_re_armed_wherever_they_stand,

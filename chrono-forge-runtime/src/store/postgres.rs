@@ -31,6 +31,7 @@ mod runs;
 mod schema;
 mod sequences;
 mod servers;
+mod standstill;
 mod start;
 mod statement;
 mod transfer;
@@ -47,18 +48,19 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
-    Writer,
+    AuditWork, BranchLook, Capabilities, Listener, Outlook, ServingRow, Store, StoreResult,
+    UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
-    SpawnPath,
+    SpawnPath, Standstill,
 };
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
@@ -177,6 +179,10 @@ impl Store for PostgresStore {
 
     fn batch_writer(&self) -> StoreResult<Box<dyn Writer>> {
         self.writer_for(Purpose::Batch)
+    }
+
+    fn call_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer_for(Purpose::Call)
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
@@ -302,14 +308,19 @@ impl Store for PostgresStore {
         })
     }
 
+    fn look_at_branch(&self, branch: RecordId) -> StoreResult<Option<BranchLook>> {
+        self.read("look_at_branch", |conn| audits::look(conn, branch))
+    }
+
     fn audit_work(
         &self,
         after: RecordId,
         limit: u32,
         opened_by: Timestamp,
+        now: Timestamp,
     ) -> StoreResult<AuditWork> {
         self.read("audit_work", |conn| {
-            audits::work(conn, after, limit, opened_by)
+            audits::work(conn, after, limit, (opened_by, now))
         })
     }
 
@@ -319,6 +330,15 @@ impl Store for PostgresStore {
                 records::blocked_below(conn, run, after)
             })
         })
+    }
+
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>> {
+        shared::standstill::standstill(self, run, unserved, now)
     }
 
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {
@@ -335,8 +355,16 @@ impl Store for PostgresStore {
         })
     }
 
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook> {
+        self.read("outlook", |conn| queue::outlook(conn, queues, workflows))
+    }
+
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {
         self.read("live_workers", worker::live)
+    }
+
+    fn serving(&self) -> StoreResult<Vec<ServingRow>> {
+        self.read("serving", worker::serving)
     }
 
     fn unknown_due(

@@ -13,7 +13,8 @@
 //! | the condition of a `wait_until!` | no retry |
 //!
 //! The call's own `retry = ..` counts first, then that of `#[workflow(retry = ..)]`, then the default. A
-//! `wait_until!` looks at its own alone. A base above the default's cap raises it; a cap that is given
+//! `wait_until!` looks at its own alone: an error of its condition ends the wait, however long that may be, unless
+//! it says `retry = ..`. A base above the default's cap raises it; a cap that is given
 //! holds. The instant of the next attempt is in the database: no restart,
 //! wake-up or sibling brings it forward, and no worker is held until then.
 //!
@@ -133,7 +134,7 @@
 //!
 //! ```standalone_crate
 //! use std::sync::atomic::{AtomicBool, Ordering};
-//! use chrono_forge::{RetryFilter, prelude::*};
+//! use chrono_forge::prelude::*;
 //!
 //! #[workflow]
 //! async fn order(carrier: State<AtomicBool>) -> Result<String> {

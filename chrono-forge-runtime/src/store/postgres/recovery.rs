@@ -15,8 +15,8 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
 use super::bind::{Bind, due, instant, ints};
 use super::runs::newest_error;
 use super::statement::Stmt;
-use super::{naming, runs, wake, worker};
-use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use super::{commit, naming, runs, wake, worker};
+use crate::record::{BlockedRun, Json, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Found, Named, RetriedPage, RunAnswer, RunAsks, RunCall, Woken};
@@ -78,6 +78,8 @@ WHERE w.id = v.id AND w.state IN (3, 4)";
 const UNBLOCK: &str = "
 DELETE FROM chrono_forge_blocked AS b USING unnest(?) AS v (id) WHERE b.workflow_id = v.id";
 
+const GIVE_ARGS: &str = "UPDATE chrono_forge_workflows SET args = ? WHERE id = ?";
+
 const RESET: &str = "
 UPDATE chrono_forge_workflows SET crashes = 0, updated_at = ? WHERE id = ? AND state IN (0, 1)";
 
@@ -90,6 +92,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     LOCK_RUNS,
     RESUME,
     UNBLOCK,
+    GIVE_ARGS,
     RESET,
     records::NOTES,
     records::REARM,
@@ -98,13 +101,16 @@ pub(super) const STATEMENTS: &[&str] = &[
     tail::NAMED,
     tail::REPEATS,
     tail::FAILED,
+    tail::OTHER,
 ];
 
 const RECORDS: Records<PgConnection> = Records {
     of_runs: tail::of_runs,
     named: tail::named,
     failed: tail::failed,
+    other_than: tail::other_than,
     rearm,
+    give_args,
 };
 
 /// Does what is asked, one run after the other in the order of their ids, which is the order of locks; answers in the
@@ -133,6 +139,22 @@ pub(super) fn call_runs(
     Ok(answers)
 }
 
+/// Which of these are of runs whose rows somebody else has locked just now. Waits for nobody; the
+/// locks go with the transaction.
+pub(super) fn held_up(conn: &mut PgConnection, calls: &[RunCall]) -> QueryResult<Vec<bool>> {
+    let found = naming::identify_all(conn, calls.iter().map(|call| &call.run))?;
+    let runs = found.iter().filter_map(|named| match named {
+        Named::One(found) => Some(found.run.0),
+        _ => None,
+    });
+    let free = commit::free_runs(conn, &runs.collect())?;
+    let is_held_up = |named: &Named| match named {
+        Named::One(found) => !free.contains(&found.run.0),
+        _ => false,
+    };
+    Ok(found.iter().map(is_held_up).collect())
+}
+
 /// `None` when the run is gone by now.
 fn call_run(
     conn: &mut PgConnection,
@@ -149,9 +171,9 @@ fn call_run(
             let state = state.map_or(found.state, |(_, state)| state);
             RunAnswer::Woken(Woken { run, state })
         }
-        RunAsks::Retry(records) => {
+        RunAsks::Retry(rearm) => {
             let run = (run, found.state);
-            RunAnswer::Retried(RECORDS.retry(conn, run, records.as_deref(), now)?)
+            RunAnswer::Retried(RECORDS.retry(conn, run, rearm, now)?)
         }
         RunAsks::Unlock => {
             if found.state == RunState::Running {
@@ -267,4 +289,10 @@ fn rearm(
     Stmt::<()>::new(RESUME, &binds).execute(conn)?;
     let binds = [in_order(runs)];
     Stmt::<()>::new(UNBLOCK, &binds).execute(conn).map(drop)
+}
+
+/// The run is known to be failed or stalled, and locked.
+fn give_args(conn: &mut PgConnection, run: RunId, args: &Json) -> QueryResult<()> {
+    let binds = [args.into(), run.0.into()];
+    Stmt::<()>::new(GIVE_ARGS, &binds).execute(conn).map(drop)
 }

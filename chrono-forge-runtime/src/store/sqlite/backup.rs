@@ -54,7 +54,8 @@ impl Whole {
             Location::File(path) => {
                 store.identity.look("backup")?;
                 let url = address(&store.options.location)?;
-                let conn = connection::open(url, Purpose::Copy, patience)?;
+                let opened = connection::open(url, Purpose::Copy, patience);
+                let conn = opened.map_err(|error| store.identity.explained(error))?;
                 store.identity.look("backup")?;
                 (Source::Own(Box::new(conn)), Some(path.clone()))
             }
@@ -78,9 +79,10 @@ impl Copier for Whole {
         };
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| place(path));
         let real_path = real(&path);
-        let shared = log::beside(file, "-shm");
-        let own = [file.clone(), log::path_of(file), shared];
-        own.iter().any(|own| real(own) == real_path)
+        // A journal that is none would be removed by whoever opens the database next.
+        let beside = ["-wal", "-shm", "-journal"].map(|ending| log::beside(file, ending));
+        let mut own = beside.iter().chain([file]);
+        own.any(|own| real(own) == real_path)
     }
 
     fn pages(&mut self) -> StoreResult<Pages> {

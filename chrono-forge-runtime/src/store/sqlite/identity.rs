@@ -33,7 +33,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::statement::Stmt;
-use super::{connection, fault, log};
+use super::{access, connection, fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -90,7 +90,7 @@ impl Identity {
     pub(super) fn of(path: &Path, conn: &mut SqliteConnection) -> StoreResult<Self> {
         let failed = |error: std::io::Error| {
             let message = format!("{}: {error}", path.display());
-            StoreError::new("open", StoreErrorKind::Corrupt, message)
+            StoreError::new("open", StoreErrorKind::Access, message)
         };
         // Page 1 of a file that was never checkpointed says nothing yet.
         let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -136,7 +136,17 @@ impl Identity {
                 .verify(Some(conn))
                 .map_err(|lost| refusal(operation, lost))?;
         }
-        done.map_err(|error| fault::statement(operation, &error))
+        done.map_err(|error| self.explained(fault::statement(operation, &error)))
+    }
+
+    /// A right that was lost, a disk that is mounted read-only: told with the path.
+    pub(super) fn explained(&self, error: StoreError) -> StoreError {
+        match &self.0 {
+            Some(watched) if error.kind == StoreErrorKind::Access => {
+                access::explained(&watched.path, error)
+            }
+            _ => error,
+        }
     }
 
     /// As [`Identity::verified`], after a transaction of passes.
@@ -343,4 +353,78 @@ pub(super) fn version_in(path: &Path) -> Option<i64> {
 fn numbers(conn: &mut SqliteConnection, sql: &'static str) -> Option<i64> {
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(sql, &[]).load(conn).ok()?;
     rows.first().map(|(number,)| *number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::store::conformance::backend::sqlite::Scratch;
+
+    /// A file whose page 1 cannot be read, as amid a checkpoint, while SQLite reads it in the log.
+    fn unread() -> (Scratch, SqliteConnection, Identity) {
+        let scratch = Scratch::new();
+        let mut conn = scratch.raw();
+        let create =
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE a (n);";
+        conn.batch_execute(create).unwrap();
+        let identity = Identity::of(&scratch.path("forge.db"), &mut conn).unwrap();
+        conn.batch_execute("CREATE TABLE b (n)").unwrap();
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        let path = scratch.path("forge.db");
+        let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(&[b'x'; 100]).unwrap();
+        (scratch, conn, identity)
+    }
+
+    fn age(identity: &Identity) {
+        let watched = identity.0.as_ref().unwrap();
+        let since = Instant::now().checked_sub(UNREAD_MAX);
+        watched.seen().unread_since = since;
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_for_long_is_a_loss_unless_the_log_is_being_moved() {
+        let (_scratch, mut conn, identity) = unread();
+        let mut look = || identity.verified("test", &mut conn, Ok(()));
+        look().unwrap();
+        let moving = [identity.moving(), identity.moving()];
+        age(&identity);
+        look().unwrap();
+        // One of two movers is at its end; the time begins anew with the last one.
+        let [first, second] = moving;
+        drop(first);
+        age(&identity);
+        look().unwrap();
+        drop(second);
+        look().unwrap();
+        age(&identity);
+        let error = look().unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Replaced);
+        assert!(error.message.contains("something else was written over it"));
+        assert!(identity.is_lost());
+    }
+
+    #[test]
+    fn a_page_that_is_whole_again_was_amid_a_checkpoint() {
+        let (_scratch, mut conn, identity) = unread();
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")
+            .unwrap();
+        age(&identity);
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        assert!(identity.0.as_ref().unwrap().seen().unread_since.is_none());
+    }
+
+    #[test]
+    fn a_log_that_is_being_moved_hides_no_other_loss() {
+        let (scratch, mut conn, identity) = unread();
+        let _moving = identity.moving();
+        std::fs::remove_file(scratch.path("forge.db")).unwrap();
+        let error = identity.verified("test", &mut conn, Ok(())).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Replaced);
+    }
 }

@@ -33,6 +33,11 @@ pub enum LocationError {
         "`{url}` is not a database URL: write `sqlite://path/to/file.db`, `sqlite::memory:` or `postgres://user@host/database`"
     )]
     OtherScheme { url: String },
+    /// It is almost the name of a database in memory, or of a kind of database, and would be a file.
+    #[error(
+        "`{url}` would be a file named `{file}`: write `sqlite::memory:` for a database in memory, `sqlite://path/to/file.db` for a file, and `./{file}` if that is what the file is named"
+    )]
+    Misspelt { url: String, file: String },
     /// It asks for URL features that would silently name another file.
     #[error(
         "`{url}` contains `{sign}`, and escapes are not read: give the plain path, without `sqlite:`"
@@ -43,6 +48,14 @@ pub enum LocationError {
         "`{url}`: there is no option `{option}`; there is `?synchronous=full`, the default, and `?synchronous=normal`"
     )]
     Option { url: String, option: String },
+    /// What a commit survives is asked for twice.
+    #[error("`{url}` asks for `synchronous` twice; keep one")]
+    Twice { url: String },
+    /// Without a scheme it is a path, of which the option would be a part.
+    #[error(
+        "`{url}` has an option and no scheme, so the file would have this name: write `sqlite://{url}`"
+    )]
+    OptionOfPath { url: String },
 }
 
 impl Location {
@@ -50,7 +63,7 @@ impl Location {
     /// that is meant, or a plain path.
     pub fn parse(url: &str) -> Result<(Self, Synchronous), LocationError> {
         let owned = || url.to_owned();
-        let mut synchronous = Synchronous::Full;
+        let mut synchronous = None;
         let path = match url.strip_prefix("sqlite:") {
             Some(rest) => {
                 let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -58,28 +71,46 @@ impl Location {
                     return Err(LocationError::Escape { url: owned(), sign });
                 }
                 for option in options.split('&').filter(|option| !option.is_empty()) {
-                    synchronous = Synchronous::asked_by(option).ok_or_else(|| {
+                    let asked = Synchronous::asked_by(option).ok_or_else(|| {
                         let option = option.to_owned();
                         LocationError::Option {
                             url: owned(),
                             option,
                         }
                     })?;
+                    if synchronous.replace(asked).is_some() {
+                        return Err(LocationError::Twice { url: owned() });
+                    }
                 }
                 rest.strip_prefix("//").unwrap_or(rest)
             }
             None if url.contains("://") || url.starts_with("file:") => {
                 return Err(LocationError::OtherScheme { url: owned() });
             }
+            None if url.contains("?synchronous=") => {
+                return Err(LocationError::OptionOfPath { url: owned() });
+            }
             None => url,
         };
         let location = match path {
             "" => return Err(LocationError::Empty { url: owned() }),
             ":memory:" => Self::Memory,
+            path if is_misspelt(path) => {
+                let file = path.to_owned();
+                return Err(LocationError::Misspelt { url: owned(), file });
+            }
             path => Self::File(PathBuf::from(path)),
         };
-        Ok((location, synchronous))
+        Ok((location, synchronous.unwrap_or_default()))
     }
+}
+
+/// Whether this is hardly meant to be a file: `sqlite::memory` (a colon short), `memory`, `sqlite`. In silence each
+/// would be one of that name, wherever the process was started.
+fn is_misspelt(path: &str) -> bool {
+    let names = ["memory", "sqlite", "sqlite3", "postgres", "postgresql"];
+    let is_name = names.iter().any(|name| path.eq_ignore_ascii_case(name));
+    is_name || path.starts_with(':') || path.ends_with(':')
 }
 
 impl Synchronous {
@@ -118,9 +149,44 @@ mod tests {
             Ok(Synchronous::Normal)
         );
         assert_eq!(asked("sqlite:a.db?synchronous=full"), Ok(Synchronous::Full));
-        for url in ["sqlite://a.db?synchronous=off", "sqlite://a.db?mode=ro"] {
+        for url in [
+            "sqlite://a.db?synchronous=off",
+            "sqlite://a.db?synchronous=NORMAL",
+            "sqlite://a.db?mode=ro",
+        ] {
             let error = asked(url).unwrap_err().to_string();
             assert!(error.contains("`?synchronous=normal`"), "{error}");
+        }
+        // Where no option is read, the file would have this name.
+        let error = asked("a.db?synchronous=normal").unwrap_err().to_string();
+        let remedy = "`sqlite://a.db?synchronous=normal`";
+        assert!(error.contains(remedy), "{error}");
+        let twice = "sqlite://a.db?synchronous=normal&synchronous=full";
+        let error = asked(twice).unwrap_err().to_string();
+        assert!(error.contains("twice"), "{error}");
+    }
+
+    #[test]
+    fn what_is_hardly_meant_to_be_a_file_is_refused_with_what_would_be_one() {
+        let urls = [
+            "sqlite::memory",
+            "sqlite:memory:",
+            "sqlite://memory",
+            "sqlite::MEMORY:",
+            "Sqlite::memory:",
+            "memory",
+            ":memory",
+            "sqlite",
+            "Postgres",
+        ];
+        for url in urls {
+            let error = Location::parse(url).unwrap_err();
+            assert!(matches!(error, LocationError::Misspelt { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("`sqlite::memory:`"), "{text}");
+        }
+        for file in ["./memory", "memory.db", "sqlite://./sqlite", "in/memory"] {
+            assert!(Location::parse(file).is_ok(), "{file}");
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
+use crate::error::STAYS_LOCKED;
+
 /// Parts of messages, each with what helps; the first that fits.
-const REMEDIES: [(&str, &str); 11] = [
+const REMEDIES: [(&str, &str); 13] = [
     (
         "row-level security",
         "a policy would hide rows from this role: ALTER TABLE .. DISABLE ROW LEVEL SECURITY, or let a role work here \
@@ -40,6 +42,11 @@ const REMEDIES: [(&str, &str); 11] = [
         "this is not the schema that this release needs: open it once with migrate, and see that `schema=` in \
          the URL names it",
     ),
+    (
+        "invalid URI query parameter",
+        "correct the URL: libpq knows no such parameter, and ours are `schema`, `notify`, `pooler` and `writers`",
+    ),
+    ("due to lock timeout", STAYS_LOCKED),
     ("No space left on device", "make room on the server's disk"),
     (
         "read-only transaction",

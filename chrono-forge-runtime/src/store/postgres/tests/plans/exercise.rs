@@ -10,6 +10,7 @@ use crate::store::postgres::queue;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
 use crate::store::postgres::tests::side::Side;
 use crate::store::shared::arrivals::Arrivals;
+use crate::store::shared::standstill::{Looks, Range};
 use crate::store::transfer::{CopyName, Exports};
 use crate::store::*;
 
@@ -45,24 +46,40 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.existing_children(parent, "branch$b", &keys).unwrap();
         store.blocked_children(parent, 3).unwrap();
         store.blocked_descendants(&run, 3).unwrap();
+        standstill(&crowd.store, &run);
         store.branches_of(parent).unwrap();
         store.branch_states(parent, 3).unwrap();
         store.branch_counters(branch).unwrap();
         store
             .count_children(branch, RunId(0), RunId(900), 100)
             .unwrap();
-        store.audit_work(RecordId(0), 10, now()).unwrap();
+        store.audit_work(RecordId(0), 10, now(), now()).unwrap();
         let repeating = store.find_run("flow", "x1").unwrap().unwrap();
         store.pending(repeating.id, 10).unwrap();
         let (queues, served) = (names(&["default"]), names(&["flow"]));
         store.next_wake(&queues, &served).unwrap();
+        store.outlook(&queues, &served).unwrap();
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
         store.live_workers().unwrap();
+        store.serving().unwrap();
         crowd.store.read("open", queue::latest_arrival).unwrap();
         store.database_now().unwrap();
         exports(&crowd.store);
     })
+}
+
+fn standstill(looks: &impl Looks, run: &RunRow) {
+    looks.blocked_links(run, run.id).unwrap();
+    looks.joins(&[run.id, RunId(700)]).unwrap();
+    looks.blocked_run(RunId(700)).unwrap();
+    let range = Range {
+        workflow: "child",
+        queue: "default",
+        level: Level(10),
+        now: now(),
+    };
+    looks.due_links(run, range).unwrap();
 }
 
 fn failures(store: &dyn Store, spawn: &SpawnPath) {
@@ -218,6 +235,11 @@ fn families(forge: &mut Forge) -> RecordId {
     forge.seal(&parent);
     forge.end(&parent, parked(None));
     forge.writer.held_up(&plans[..20]).unwrap();
+    let asked = RunCall {
+        run: RunName::Id(parent.id),
+        asks: RunAsks::Wake,
+    };
+    forge.writer.calls_held_up(&[asked]).unwrap();
     forge.writer.apply(&plans[..20], at(2)).unwrap();
     forge.writer.apply(&plans[20..], at(2)).unwrap();
     let rest = forge.claim_as(forge.worker, at(100));
@@ -272,6 +294,14 @@ fn operators(forge: &mut Forge) {
     let writer = &mut forge.writer;
     writer.retry("flow", "x4", Some(&unknown), now()).unwrap();
     let named = names(&["step$s1"]);
+    let with_args = RunCall {
+        run: RunName::key("flow", "x4"),
+        asks: RunAsks::Retry(Rearm {
+            records: Some(named.clone()),
+            args: Some("[1]".into()),
+        }),
+    };
+    writer.call_runs(&[with_args], now()).unwrap();
     writer.retry("flow", "x4", Some(&named), now()).unwrap();
     writer
         .retry("child", "parent$b$s$200", None, now())
@@ -317,7 +347,7 @@ fn audits(forge: &mut Forge, side: &mut Side, broken: RecordId) {
     let named = ask(AuditScope::Of(&branches));
     claims.extend(writer.claim_audits(&named, at(1)).unwrap());
     let seen = of_postgres::look(side.conn(), broken).unwrap().unwrap();
-    of_postgres::correct(side.conn(), broken, &seen, Arrivals::default().at(now())).unwrap();
+    writer.correct_branch(broken, &seen, now()).unwrap();
     writer.recount_branch(broken, now()).unwrap();
     let finding = |claim: &AuditClaim| AuditFinding {
         branch: claim.branch,
@@ -396,7 +426,7 @@ fn workers(forge: &mut Forge) {
         .unwrap();
     let recovered = writer.declare_dead(dead, None, limits, now()).unwrap();
     let recovered = recovered.unwrap();
-    assert_eq!((recovered.due, recovered.poisoned), (1, 1));
+    assert_eq!((recovered.due, recovered.poisoned.len()), (1, 1));
     let leaving = enter(writer.as_mut()).unwrap();
     writer.retire_worker(leaving, now()).unwrap();
 }
