@@ -70,7 +70,7 @@ impl Forge {
     ///
     /// # Errors
     /// [`Error::AmbiguousKey`] when there are several, which children of different runs may be;
-    /// [`Error::Store`] when the database cannot be read.
+    /// [`Error::BadKey`] when none can have it; [`Error::Store`] when the database cannot be read.
     pub async fn get<W: Workflow>(&self, key: &str) -> Result<Option<Run<W::Output>>, Error> {
         let id = self.only(&Target::by_key::<W>(key)).await?;
         Ok(id.map(|id| Run::new(self.clone(), id, W::NAME, key.to_owned(), None)))
@@ -113,7 +113,7 @@ impl Forge {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such run, [`Error::AmbiguousKey`] when there are
-    /// several.
+    /// several, [`Error::BadKey`] when none can have the key.
     pub async fn wake<W: Workflow>(&self, key: &str) -> Result<(), Error> {
         self.wake_target(&Target::by_key::<W>(key)).await
     }

@@ -16,6 +16,7 @@
 mod beside;
 mod disk;
 mod ground;
+mod idle;
 mod load;
 mod log;
 mod rows;

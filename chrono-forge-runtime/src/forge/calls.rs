@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Forge, Retry, Run, barrier};
 use crate::context::invocation::Workflow;
 use crate::error::Error;
+use crate::record::keys::{NUL, is_storable};
 use crate::record::{RunId, RunState};
 use crate::store::{Found, RunAnswer, RunAsks, RunCall, RunName};
 
@@ -42,10 +43,14 @@ impl Target {
         self.id.map_or_else(by_key, RunName::Id)
     }
 
+    /// No run has the key, or none can.
     pub(super) fn not_found(self) -> Error {
-        Error::NotFound {
-            workflow: self.workflow,
-            key: self.key,
+        match self.id.is_none() && !is_storable(&self.key) {
+            true => bad_name(&self.key),
+            false => Error::NotFound {
+                workflow: self.workflow,
+                key: self.key,
+            },
         }
     }
 }
@@ -59,6 +64,9 @@ impl Forge {
         asks: RunAsks,
         on_answer: impl FnOnce(&RunAnswer) + Send + 'static,
     ) -> Result<RunAnswer, Error> {
+        if target.id.is_none() {
+            self.check_name(&target.key)?;
+        }
         barrier().await;
         let call = RunCall {
             run: target.name(),
@@ -76,14 +84,25 @@ impl Forge {
         }
     }
 
+    /// Whether the database can be asked for a run that has this name or is below one of it.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), Error> {
+        let stores_nul = self.host().store.capabilities().stores_nul;
+        match stores_nul || is_storable(name) {
+            true => Ok(()),
+            false => Err(bad_name(name)),
+        }
+    }
+
     /// The only run with the key, if there is one.
     pub(super) async fn only(&self, target: &Target) -> Result<Option<RunId>, Error> {
         let Target { workflow, key, .. } = target.clone();
+        self.check_name(&key)?;
         let read = self
             .host()
             .read_for_user(move |store| store.namesakes(workflow, &key, NAMESAKES_MAX));
         let runs = read.await.map_err(|error| self.host().explain(error))?;
         match runs.as_slice() {
+            [] if !is_storable(&target.key) => Err(bad_name(&target.key)),
             [] => Ok(None),
             [one] => Ok(Some(RunId(one.id))),
             _ => Err(Error::AmbiguousKey {
@@ -144,6 +163,13 @@ impl Forge {
             RunAnswer::CrashesReset(_) => Ok(()),
             _ => Err(Error::Closed),
         }
+    }
+}
+
+pub(super) fn bad_name(name: &str) -> Error {
+    Error::BadKey {
+        key: name.to_owned(),
+        problem: NUL,
     }
 }
 

@@ -158,8 +158,8 @@ impl Forge {
     /// # Errors
     /// [`Error::NotRetryable`] when the run is neither failed nor stalled: of several retries at the
     /// same time one wins, the others are refused. [`Error::NoSuchRecord`] when a named record has not
-    /// failed; [`Error::NotFound`] when there is no such run and
-    /// [`Error::AmbiguousKey`] when there are several; [`Error::Store`] when the database
+    /// failed; [`Error::NotFound`] when there is no such run, [`Error::BadKey`] when none can have the
+    /// key and [`Error::AmbiguousKey`] when there are several; [`Error::Store`] when the database
     /// cannot. Nothing is changed then.
     pub fn retry<W: Workflow>(&self, key: &str) -> Retry {
         Retry::of(self, Target::by_key::<W>(key))
@@ -253,7 +253,8 @@ impl Forge {
     ///
     /// # Errors
     /// [`Error::NotRunning`] when no worker holds the run; [`Error::NotFound`] when there is no such
-    /// run; [`Error::Store`] when the database cannot. Nothing is changed then.
+    /// run, [`Error::BadKey`] when none can have the key; [`Error::Store`] when the database cannot.
+    /// Nothing is changed then.
     pub async fn unlock<W: Workflow>(&self, key: &str) -> Result<(), Error> {
         self.unlock_target(&Target::by_key::<W>(key)).await
     }
@@ -271,8 +272,8 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Settled`] when the run is over; [`Error::NotFound`] when there is no such run and
-    /// [`Error::AmbiguousKey`] when there are several;
+    /// [`Error::Settled`] when the run is over; [`Error::NotFound`] when there is no such run,
+    /// [`Error::BadKey`] when none can have the key and [`Error::AmbiguousKey`] when there are several;
     /// [`Error::Store`] when the database cannot. Nothing is changed then.
     pub async fn reset_crashes<W: Workflow>(&self, key: &str) -> Result<(), Error> {
         self.reset_crashes_of(&Target::by_key::<W>(key)).await

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 
+use super::calls::bad_name;
 use super::starting::Met;
 use super::{Forge, Operation, operations};
 use crate::context::codec;
@@ -12,7 +13,7 @@ use crate::context::invocation::Workflow;
 use crate::engine::host::Host;
 use crate::engine::hub::{Name, Watch};
 use crate::error::RunError;
-use crate::record::keys::short_name;
+use crate::record::keys::{is_storable, short_name};
 use crate::record::{BRANCH, BlockedChild, Json, RunId, RunRow, RunState};
 
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
@@ -225,12 +226,15 @@ impl<T> Run<T> {
     ///
     /// # Errors
     /// [`RunError::Missing`] when the row of this run is gone; [`RunError::Forge`] when the database
-    /// cannot be read, or the engine is over.
+    /// cannot be read, the engine is over, or a name has a null character
+    /// ([`Error::BadKey`](crate::error::Error::BadKey)).
     pub async fn child<W: Workflow>(
         &self,
         branch: &str,
         spawn: &str,
     ) -> Result<Option<Run<W::Output>>, RunError> {
+        self.forge.check_name(branch)?;
+        self.forge.check_name(spawn)?;
         let key = format!("{}${branch}${spawn}", self.key);
         let record = format!("{BRANCH}{branch}");
         let short = short_name(&record);
@@ -248,6 +252,9 @@ impl<T> Run<T> {
         if child.is_none() {
             // Either there is none or the run itself is gone.
             self.row().await?;
+            if let Some(name) = [branch, spawn].into_iter().find(|name| !is_storable(name)) {
+                return Err(bad_name(name).into());
+            }
         }
         Ok(child.map(|child| Run::new(self.forge.clone(), child, W::NAME, key, None)))
     }

@@ -40,6 +40,17 @@ pub const QUEUE_BYTES_MAX: usize = 512;
 /// Longer names of records are digests: a unique index holds up to 2,704 bytes on PostgreSQL.
 const NAME_BYTES_MAX: usize = 1_000;
 
+/// Why a name with a null character is none.
+pub const NUL: &str =
+    "contains the null character, which not every database can store; use another character";
+
+/// Whether every database can store this name. One that can store it may hold a run with such a
+/// key, which an older release took.
+#[must_use]
+pub fn is_storable(name: &str) -> bool {
+    !name.contains('\0')
+}
+
 impl KeyOf {
     /// Why this cannot be such a key, if it cannot.
     #[must_use]
@@ -53,10 +64,8 @@ impl KeyOf {
         if key.chars().all(char::is_whitespace) {
             return Some("is blank: nobody can tell it from another one");
         }
-        if key.contains('\0') {
-            return Some(
-                "contains the null character, which not every database can store; use another character",
-            );
+        if !is_storable(key) {
+            return Some(NUL);
         }
         self.separator(key).or_else(|| self.length(key))
     }

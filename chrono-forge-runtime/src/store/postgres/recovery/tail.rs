@@ -4,6 +4,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
 
+use crate::record::keys::is_storable;
 use crate::record::{RecordId, RunId};
 use crate::store::postgres::bind::{Bind, ints, texts};
 use crate::store::postgres::records::repeat_rows;
@@ -119,7 +120,9 @@ fn look_up(
 
 /// The failed records of these names, each once.
 pub(super) fn named(conn: &mut PgConnection, run: RunId, names: &[String]) -> QueryResult<Named> {
-    let wanted = candidates(names);
+    let mut wanted = candidates(names);
+    // No record has a name that cannot be stored, and none can be asked for by it.
+    wanted.retain(|(_, name)| is_storable(name));
     let binds = [
         ints(wanted.iter().map(|(nth, _)| *nth)),
         texts(wanted.iter().map(|(_, name)| name.as_str())),
