@@ -9,6 +9,7 @@ mod inside;
 mod lifecycle;
 mod operations;
 mod recovery;
+mod reports;
 #[cfg(feature = "testing")]
 mod reverting;
 mod run;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 pub use backup::{Backup, BackupProgress};
 pub use builder::Builder;
-pub use operations::Operation;
+pub use operations::{LastTick, Operation, SkippedTicks};
 pub use recovery::{Retried, Retry};
 pub use run::Run;
 pub use starting::StartedAll;
@@ -96,7 +97,9 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] when the database cannot be read.
+    /// [`Error::Store`] when the database cannot be read; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::RuntimeGone`] once the engine is over. That there is no such run, or that it is one
+    /// of another workflow, is `None`.
     pub async fn by_id<W: Workflow>(&self, id: i64) -> Result<Option<Run<W::Output>>, Error> {
         let read = self.host().read_for_user(move |store| store.run(RunId(id)));
         let row = read.await.map_err(|error| self.host().explain(error))?;

@@ -202,11 +202,15 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// The rows of all branches of a run.
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>>;
 
-    /// Pending records of a run, by name: at most `limit`.
+    /// Pending records of a run, by name: at most `limit`; before them the body (named
+    /// [`BODY`](crate::record::BODY)), if it has failed and runs again, or has failed for good.
     fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
 
     /// Workers that have not stopped, with their last heartbeat.
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>>;
+
+    /// What the workers that have not stopped execute, as they said when they were registered.
+    fn serving(&self) -> StoreResult<Vec<ServingRow>>;
 
     /// Names of workflows, other than these, that have due runs. Costs a look-up for each name that has
     /// runs in the queue, however many those are. Bounded by `limit`.

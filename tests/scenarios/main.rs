@@ -6,6 +6,7 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod alike;
 mod audits;
 mod automerge;
 mod barrier;
@@ -38,6 +39,7 @@ mod long_keys;
 mod merge;
 mod migrations;
 mod nested;
+mod older_keys;
 mod one_value;
 mod pagers;
 mod panics;
@@ -62,6 +64,7 @@ mod state;
 mod statements;
 mod steps;
 mod streams;
+mod telling;
 mod unlock;
 mod unserved;
 mod updates;

@@ -67,7 +67,10 @@ async fn a_start_tells_whether_the_run_is_new_and_its_arguments_are_others(world
     }
     let found = forge.get::<starts_load>("mon").await.unwrap().unwrap();
     assert!(!found.is_new() && !found.has_other_arguments());
-    assert_eq!(world.rows().run("mon").args, r#"{"path":"mon","force":true}"#);
+    assert_eq!(
+        world.rows().run("mon").args,
+        r#"{"path":"mon","force":true}"#
+    );
 }
 
 #[scenario]

@@ -20,13 +20,14 @@ use super::hub::Hub;
 use super::liveness::runtime::Ticks;
 use super::parts;
 use super::registry::{Registry, States};
+use super::report::Report;
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, SharedMoment};
 use crate::commit::{CommitObserver, Committer};
 use crate::error::Error;
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
+use crate::record::{ClaimedRun, Plan, RunId, RunState, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
 use crate::telemetry::{Seldom, TARGET, Trouble};
 
@@ -55,6 +56,9 @@ pub struct Host {
     pub work: Notify,
     pub alarm: Alarm,
     pub ticks: Ticks,
+    pub report: Report,
+    /// The database, as it is told.
+    pub database: String,
     /// Nothing new begins.
     pub closing: AtomicBool,
     /// The worker has left, or is about to: no lease is renewed any more. Set by [`Host::be_over`].
@@ -100,6 +104,8 @@ pub struct HostParts {
     pub failpoints: Arc<Failpoints>,
     pub readers: u32,
     pub runtime: tokio::runtime::Handle,
+    /// The database, as it is told.
+    pub database: String,
 }
 
 impl Host {
@@ -131,6 +137,8 @@ impl Host {
             work: Notify::new(),
             alarm: Alarm::default(),
             ticks: Ticks::default(),
+            report: Report::default(),
+            database: parts.database,
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             pulse: OnceLock::new(),
@@ -202,6 +210,12 @@ impl Host {
     /// Whether this worker executes that workflow.
     pub fn serves(&self, workflow: &str) -> bool {
         self.config.worker && self.registry.get(workflow).is_some()
+    }
+
+    /// Whether this worker executes runs of that workflow in that queue.
+    pub fn executes(&self, workflow: &str, queue: &str) -> bool {
+        let has_queue = || self.config.queues.iter().any(|(name, _)| name == queue);
+        self.serves(workflow) && has_queue()
     }
 
     /// Room for children that will be inserted already claimed, the `urgent` ones among them first.
@@ -280,6 +294,9 @@ impl Host {
         let Some(settled) = settled.filter(|_| durable) else {
             return;
         };
+        if settled.state == RunState::Completed {
+            self.report.completed(run);
+        }
         let is_awaited_here = self.hub.settle(run, &settled);
         if run.parent.is_none() {
             self.calls.settled(run.id, !is_awaited_here);
@@ -311,7 +328,7 @@ impl Host {
         if losses < LOSSES_MAX {
             return;
         }
-        tracing::warn!(target: TARGET, %run, name, losses, "a run loses its pass again and again although no worker died; it goes on in quarantine");
+        self.report.lost_pass(run, name, losses);
         let crashes = self.config.crashes.quarantine_from;
         let host = Arc::clone(self);
         self.spawn("the quarantine of a run", async move {

@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::config::Config;
 use crate::engine::parts::unopened;
 use crate::engine::registry::States;
+use crate::engine::report;
 use crate::engine::timekeeping;
 use crate::error::Error;
 use crate::failpoint::Failpoints;
@@ -216,6 +217,7 @@ impl Builder {
             executes: self.config.worker,
         };
         let url = self.url;
+        let database = report::database_of(&url);
         #[cfg(feature = "postgres")]
         let open = move || match self.pool {
             Some(pool) => opening::open_pool(&url, options, pool),
@@ -243,6 +245,7 @@ impl Builder {
             failpoints: self.failpoints,
             readers,
             runtime,
+            database,
         };
         let (lifecycle, owner) = Lifecycle::begin(parts).await?;
         Ok(Forge {

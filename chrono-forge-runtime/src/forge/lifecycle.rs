@@ -6,13 +6,14 @@ mod ending;
 use std::future::Future;
 use std::sync::{Arc, Weak};
 
-use super::unserved;
+use super::{reports, unserved};
 
 use crate::commit::Committer;
 use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
 use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
+use crate::engine::report::Opened;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::{calls, liveness, timekeeping};
 use crate::error::Error;
@@ -55,6 +56,8 @@ impl Lifecycle {
             // A part that died meanwhile is why.
             let why = |error| owner.host.end.reason().unwrap_or(error);
             working.map_err(why)?;
+        } else {
+            owner.opened();
         }
         Ok((Self::of(&owner.host), owner))
     }
@@ -112,6 +115,16 @@ impl Lifecycle {
 }
 
 impl Owner {
+    fn opened(&self) {
+        let host = &self.host;
+        host.report.opened(&Opened {
+            database: &host.database,
+            worker: host.holdings.worker(),
+            config: &host.config,
+            workflows: &host.registry.names(),
+        });
+    }
+
     /// Tells other processes and hears them, and keeps their time, where the database carries that.
     fn listen(&self) -> Result<(), Error> {
         let host = &self.host;
@@ -134,16 +147,15 @@ impl Owner {
             "the ticking task",
             liveness::runtime::tick(Arc::clone(&self.host)),
         );
+        self.opened();
         watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));
         self.keep("the watch over workers", watch.run());
         self.keep("the scheduler", scheduler.run());
         self.keep("the auditor", auditor.run());
-        self.keep(
-            "the start-up report",
-            unserved::report(Arc::clone(&self.host)),
-        );
+        unserved::warn_queues(&self.host).await;
+        self.keep("the reporter", reports::keep(Arc::clone(&self.host)));
         Ok(())
     }
 

@@ -120,6 +120,10 @@ impl<T> Run<T> {
     /// 1,000. A step that hangs shows since when it executes; [`Forge::unlock`] takes the run from the
     /// worker that it hangs on. A failed or stalled run shows what was under way beside its failure.
     ///
+    /// A body that returned an error and runs again stands before them as `body`: its attempts, the
+    /// last error, and when the next attempt begins. A `repeat!` tells the last tick that ran, how
+    /// it ended, and which ticks were skipped.
+    ///
     /// ```
     /// # use std::time::Duration;
     /// # use chrono_forge_runtime::{error::RunError, forge::Run};
@@ -220,7 +224,8 @@ impl<T> Run<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`Run::state`].
+    /// [`RunError::Missing`] when the row of this run is gone; [`RunError::Forge`] when the database
+    /// cannot be read, or the engine is over.
     pub async fn child<W: Workflow>(
         &self,
         branch: &str,

@@ -68,10 +68,15 @@ impl Forge {
     /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
+        let definition = invocation.definition;
         let start = self.start_of(key.to_owned(), invocation)?;
         let workflow = start.workflow;
         barrier().await;
         let (id, met, watch) = self.insert(start.row).await?;
+        if !self.host().executes(workflow, definition.queue) {
+            // Seldom, and so apart: nobody else pays for it.
+            Box::pin(self.warn_started_unserved(definition, key)).await;
+        }
         if met.has_other_arguments {
             self.tell_other_arguments(workflow, key);
         }

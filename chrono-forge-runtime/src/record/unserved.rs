@@ -20,19 +20,26 @@ pub struct Unserved {
 
 impl fmt::Display for Unserved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            workflow, queue, ..
-        } = self;
-        if self.is_known {
-            return write!(
-                f,
-                "no live worker that knows `{workflow}` serves queue `{queue}`: add .queue(\"{queue}\", slots) to one"
-            );
-        }
-        write!(
-            f,
-            "no live worker knows `{workflow}`: start one whose binary has it (a crate that nobody names is not \
-             linked: `use my_workflows as _;`)"
-        )
+        missing(f, &self.workflow, &self.queue, self.is_known)
     }
+}
+
+/// What is missing, and what helps.
+pub fn missing(
+    f: &mut fmt::Formatter<'_>,
+    workflow: &str,
+    queue: &str,
+    is_known: bool,
+) -> fmt::Result {
+    if is_known {
+        return write!(
+            f,
+            "no live worker that knows `{workflow}` serves queue `{queue}`: add .queue(\"{queue}\", slots) to one"
+        );
+    }
+    write!(
+        f,
+        "no live worker knows `{workflow}`: start one whose binary has it (a crate that nobody names is not \
+         linked: `use my_workflows as _;`)"
+    )
 }

@@ -147,6 +147,26 @@ pub struct WorkerRow {
     pub lease: Duration,
 }
 
+/// What a live worker said of itself when it was registered.
+#[derive(Clone, Debug)]
+pub struct ServingRow {
+    pub id: WorkerId,
+    pub name: String,
+    pub host: String,
+    pub pid: i64,
+    pub workflows: Vec<String>,
+    pub queues: Vec<String>,
+}
+
+impl ServingRow {
+    /// Whether it executes runs of this workflow in this queue.
+    #[must_use]
+    pub fn serves(&self, workflow: &str, queue: &str) -> bool {
+        let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        has(&self.workflows, workflow) && has(&self.queues, queue)
+    }
+}
+
 /// What became of a worker that no longer lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
@@ -179,8 +199,9 @@ pub struct Heartbeat {
 }
 
 /// What [`Writer::declare_dead`](super::Writer::declare_dead) recovered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recovered {
     pub due: u64,
-    pub poisoned: u64,
+    /// Runs that were failed as poison.
+    pub poisoned: Vec<RunId>,
 }

@@ -18,6 +18,7 @@ mod liveness;
 mod races;
 mod reads;
 mod recovery;
+mod releases;
 mod results;
 mod sharing;
 mod standstill;
@@ -215,6 +216,10 @@ macro_rules! conformance {
                 a_due_run_is_claimed_by_one_worker_only,
                 readers_see_whole_commits_while_the_writer_works,
                 many_may_open_a_new_database_at_once;
+            releases:
+                a_migration_that_only_adds_leaves_word_who_may_go_on,
+                a_migration_that_does_more_turns_older_binaries_away,
+                a_migration_of_a_later_binary_is_not_undone_by_this_one;
             capabilities:
                 what_is_declared_is_there,
                 a_call_reaches_those_who_listen_and_is_never_refused,

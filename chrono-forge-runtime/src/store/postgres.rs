@@ -53,8 +53,8 @@ use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
-    Writer,
+    AuditWork, Capabilities, Listener, ServingRow, Store, StoreResult, UnservedRow, WorkerLocks,
+    WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
@@ -65,6 +65,8 @@ use crate::record::{
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
 pub use location::{PostgresOptions, UrlError};
+#[cfg(test)]
+pub(super) use schema::upgrade;
 use writer::PostgresWriter;
 
 /// A schema on a server.
@@ -346,6 +348,10 @@ impl Store for PostgresStore {
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {
         self.read("live_workers", worker::live)
+    }
+
+    fn serving(&self) -> StoreResult<Vec<ServingRow>> {
+        self.read("serving", worker::serving)
     }
 
     fn unknown_due(

@@ -21,5 +21,6 @@ pub(super) mod pending;
 pub(super) mod plain;
 pub(super) mod pool;
 pub(super) mod schema;
+pub(super) mod serving;
 pub(super) mod standstill;
 pub(super) mod tail;

@@ -54,8 +54,8 @@ use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
-    WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, ServingRow, Store, StoreError, StoreResult, UnservedRow,
+    WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
@@ -71,6 +71,8 @@ use locks::LockFiles;
 use log::Log;
 use mover::Mover;
 use pool::Readers;
+#[cfg(test)]
+pub(super) use schema::upgrade;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
 
@@ -452,6 +454,10 @@ impl Store for SqliteStore {
         let workers = self.read("live_workers", worker::live)?;
         self.company.note(workers.len() > 1);
         Ok(workers)
+    }
+
+    fn serving(&self) -> StoreResult<Vec<ServingRow>> {
+        self.read("serving", worker::serving)
     }
 
     fn unknown_due(

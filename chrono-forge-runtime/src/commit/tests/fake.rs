@@ -220,6 +220,7 @@ impl Store for Fake {
         branches_of(run: RunId) -> StoreResult<Vec<RecordId>>;
         pending(run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
         live_workers() -> StoreResult<Vec<WorkerRow>>;
+        serving() -> StoreResult<Vec<ServingRow>>;
         unknown_due(workflows: &[String], now: Timestamp, limit: u32) -> StoreResult<Vec<String>>;
         unserved(now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>>;
     }

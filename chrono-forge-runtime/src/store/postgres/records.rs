@@ -39,6 +39,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     existing::EXISTING_CHILDREN,
     pending::PENDING,
     pending::NAMED,
+    pending::BODY_OF,
 ];
 
 /// `octet_length` reads the head of a large value only, so one that is left out is not loaded.

@@ -45,6 +45,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     BELOW,
     EXISTING_CHILDREN,
     pending::NAMED,
+    pending::BODY_OF,
     repeats::NEXT,
 ];
 

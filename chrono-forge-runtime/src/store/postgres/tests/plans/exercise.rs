@@ -61,6 +61,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
         store.live_workers().unwrap();
+        store.serving().unwrap();
         crowd.store.read("open", queue::latest_arrival).unwrap();
         store.database_now().unwrap();
         exports(&crowd.store);
@@ -419,7 +420,7 @@ fn workers(forge: &mut Forge) {
         .unwrap();
     let recovered = writer.declare_dead(dead, None, limits, now()).unwrap();
     let recovered = recovered.unwrap();
-    assert_eq!((recovered.due, recovered.poisoned), (1, 1));
+    assert_eq!((recovered.due, recovered.poisoned.len()), (1, 1));
     let leaving = enter(writer.as_mut()).unwrap();
     writer.retire_worker(leaving, now()).unwrap();
 }
