@@ -116,17 +116,7 @@ async fn a_failed_child_keeps_the_parent_parked_until_it_is_recovered(world: &Wo
     );
     assert_eq!(world.rows().run("p").state, IDLE, "it stays parked");
     world.probe.set("mended", 1);
-    // What an operator's retry will do.
-    let rows = world.rows();
-    let child = "key = 'p$grp$n$1'";
-    let now = world.now();
-    rows.edit(
-        &format!(
-            "UPDATE chrono_forge_workflows SET state = 0, wake_at = instant({now}) WHERE {child}"
-        ),
-        &[],
-    );
-    forge.wake::<fragile>("p$grp$n$1").await.unwrap();
+    forge.retry::<fragile>("p$grp$n$1").await.unwrap();
     assert_eq!(run.result().await.unwrap(), 6);
     assert_eq!(world.probe.log(), ["body", "body", "finalize"]);
 }

@@ -274,11 +274,7 @@ impl Doubts {
     }
 
     /// What nobody has served for longer than a lease.
-    async fn lasting<T>(
-        &mut self,
-        run: &Run<T>,
-        now: Timestamp,
-    ) -> StoreResult<Vec<Unserved>> {
+    async fn lasting<T>(&mut self, run: &Run<T>, now: Timestamp) -> StoreResult<Vec<Unserved>> {
         let host = run.host();
         let rows = host.read_for_user(move |store| store.unserved(now, LOOK_MAX));
         let mut rows: Vec<Unserved> = rows.await?.into_iter().map(Unserved::from).collect();

@@ -59,10 +59,6 @@ CROSS JOIN LATERAL (
 pub(super) const BLOCKED_LINKS: &str = links!(
     "(
         SELECT b.workflow_id FROM chrono_forge_blocked AS b
-        CROSS JOIN LATERAL (
-            SELECT 1 FROM chrono_forge_workflows AS s
-            WHERE s.id = b.workflow_id AND s.state > 2 LIMIT 1
-        ) AS is_blocked
         WHERE b.workflow_id > ? AND b.workflow_id <= ?
     )"
 );

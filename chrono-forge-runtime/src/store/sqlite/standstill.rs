@@ -42,7 +42,7 @@ pub(super) const BLOCKED_LINKS: &str = links!(
     "(
         SELECT workflow_id FROM chrono_forge_blocked WHERE workflow_id > ? AND workflow_id <= ?
     ) AS b
-    CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id AND +w.state > 2"
+    CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id"
 );
 
 pub(super) const DUE_LINKS: &str = links!(
