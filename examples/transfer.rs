@@ -68,13 +68,19 @@ async fn transfer(from: &str, to: &str, file: &Path, resume: bool) -> Result<()>
 
 /// Under another name until it is whole: the import of a file that was begun needs this very file again.
 async fn export(from: &str, file: &Path) -> Result<()> {
+    // A file that is not there would be made as it is opened, and the mistyped name be a database from then on.
+    if let Some(path) = from.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split('?').next().unwrap_or_default();
+        anyhow::ensure!(Path::new(path).exists(), "there is no file {path}");
+    }
     let old = Forge::builder(from).worker(false).open().await?;
     let draft = file.with_extension("part");
     let text = File::create(&draft);
     let mut text = text.with_context(|| format!("cannot write {}", draft.display()))?;
     let exported = old.export(&mut text).await?;
     old.shutdown().await;
-    // A database that is not there is made when it is opened: a mistyped name is an empty one.
+    // A schema that is not there is made when it is opened: a mistyped name is an empty one.
     if exported.runs == 0 {
         std::fs::remove_file(&draft)?;
         anyhow::bail!("{from} has no runs: is it the right one?");

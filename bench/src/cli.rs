@@ -156,6 +156,16 @@ pub struct Common {
 }
 
 impl Common {
+    /// What a commit survives, where the command line says so.
+    fn synchronous(&self) -> Option<&'static str> {
+        match (self.store, self.synchronous) {
+            (Store::Sqlite, Synchronous::Full) => Some("full"),
+            (Store::Sqlite, Synchronous::Normal) => Some("normal"),
+            #[cfg(feature = "postgres")]
+            (Store::Postgres, _) => None,
+        }
+    }
+
     /// Where rounds find new databases.
     pub fn ground(&self) -> Result<Ground> {
         Ok(match self.store {
@@ -232,5 +242,24 @@ fn measure(workload: &Workload) -> Result<(&Common, Report)> {
         W::Storm { common, asked } => (common, storm::run(common, asked)),
         W::Report(_) | W::Measure { .. } => anyhow::bail!("this is no workload"),
     };
-    Ok((common, report?.on(common.store.name())))
+    let report = report?.on(common.store.name());
+    Ok((common, report.committing(common.synchronous())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_commits_is_told() {
+        let told = |asked: &[&str]| {
+            let args = ["bench", "fanout"].iter().chain(asked);
+            let Workload::Fanout { common, .. } = Cli::parse_from(args).workload else {
+                panic!("another workload");
+            };
+            common.synchronous()
+        };
+        assert_eq!(told(&[]), Some("full"));
+        assert_eq!(told(&["--synchronous", "normal"]), Some("normal"));
+    }
 }

@@ -16,6 +16,8 @@ use crate::stats::median;
 pub struct Report {
     pub workload: &'static str,
     pub store: &'static str,
+    /// What a commit survives on SQLite: `full` is a power cut, `normal` the end of the process.
+    pub synchronous: Option<&'static str>,
     /// Units of one round.
     pub n: u64,
     pub rounds: usize,
@@ -62,6 +64,7 @@ impl Report {
         Self {
             workload,
             store: "sqlite",
+            synchronous: None,
             n: rounds.engine.first().map_or(0, |sample| sample.units),
             rounds: rounds.engine.len(),
             seconds: engine(|s| Some(s.seconds)),
@@ -97,6 +100,12 @@ impl Report {
     /// Measured on this store.
     pub fn on(mut self, store: &'static str) -> Self {
         self.store = store;
+        self
+    }
+
+    /// Where a commit survives this, by `--synchronous`.
+    pub fn committing(mut self, synchronous: Option<&'static str>) -> Self {
+        self.synchronous = synchronous;
         self
     }
 

@@ -11,6 +11,7 @@ mod aside;
 mod batch;
 mod desk;
 mod lanes;
+mod patience;
 mod pipeline;
 mod queue;
 mod reply;
@@ -32,7 +33,7 @@ use crate::store::{
 };
 
 use desk::Surroundings;
-use queue::{Call, Queue, Submission};
+use queue::{Call, Queue, Submission, Work};
 use reply::Reply;
 use threads::Queues;
 
@@ -104,12 +105,13 @@ impl Committer {
         failpoints: Arc<Failpoints>,
         runtime: &tokio::runtime::Handle,
     ) -> StoreResult<(Self, Vec<JoinHandle<()>>)> {
-        let surround = |queues, aside| Surroundings {
+        let surround = |queues, aside, patience| Surroundings {
             clock,
             observer,
             failpoints,
             queues,
             aside,
+            patience,
         };
         let (queues, threads) = threads::start(store, executes, limits, surround, runtime)?;
         Ok((Self { queues }, threads))
@@ -173,12 +175,13 @@ impl Committer {
         answer.await.unwrap_or_else(|_| Err(closed("start")))
     }
 
-    /// Runs a write of its own. It waits for no batch where writers work beside each other; elsewhere it
-    /// goes between two batches, ahead of plans that wait.
+    /// Runs a write of its own. It waits for no batch where writers work beside each other;
+    /// elsewhere it goes between two batches, ahead of plans that wait. If it needs what somebody
+    /// else has locked it is done again elsewhere, so that other calls need not wait for that.
     pub async fn call<T: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (call, answer) = call(name, work);
         self.queues.control().push_call(call);
@@ -210,7 +213,7 @@ impl Committer {
     pub async fn call_alive<T: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (call, answer) = call(name, work);
         self.queues.liveness().push_alive(call);
@@ -221,7 +224,7 @@ impl Committer {
     pub fn call_alive_blocking<T: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (call, answer) = call(name, work);
         self.queues.liveness().push_alive(call);
@@ -272,6 +275,7 @@ impl Committer {
     pub fn close(&self) {
         self.queues.all().for_each(Queue::close);
         self.queues.aside().close();
+        self.queues.patience().close();
     }
 
     /// Ends the threads now; what is queued is dropped unacknowledged, as a crash would.
@@ -283,16 +287,44 @@ impl Committer {
 /// A call, and where its answer comes.
 fn call<T: Send + 'static>(
     name: &'static str,
-    work: impl FnOnce(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
+    work: impl FnMut(&mut dyn Writer) -> StoreResult<T> + Send + 'static,
 ) -> (Call, oneshot::Receiver<StoreResult<T>>) {
     let (reply, answer) = Reply::new();
-    let run = move |writer: Option<&mut dyn Writer>| {
-        if let Some(writer) = writer {
-            reply.send(work(writer));
+    let work = Box::new(Job {
+        work,
+        reply: Some(reply),
+    });
+    (Call { name, work }, answer)
+}
+
+struct Job<T: 'static, F> {
+    work: F,
+    /// Gone once it is answered.
+    reply: Option<Reply<StoreResult<T>>>,
+}
+
+impl<T, F> Work for Job<T, F>
+where
+    T: Send + 'static,
+    F: FnMut(&mut dyn Writer) -> StoreResult<T> + Send,
+{
+    fn run(&mut self, writer: &mut dyn Writer, is_last: bool) -> bool {
+        let done = (self.work)(writer);
+        let is_locked = done.as_ref().is_err_and(StoreError::is_locked);
+        if is_locked && !is_last {
+            return false;
         }
-    };
-    let run = Box::new(run);
-    (Call { name, run }, answer)
+        if let Some(reply) = self.reply.take() {
+            reply.send(done);
+        }
+        true
+    }
+
+    fn refuse(mut self: Box<Self>, error: StoreError) {
+        if let Some(reply) = self.reply.take() {
+            reply.send(Err(error));
+        }
+    }
 }
 
 fn closed(operation: &'static str) -> StoreError {

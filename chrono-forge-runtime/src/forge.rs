@@ -15,6 +15,7 @@ mod reverting;
 mod run;
 mod runtimes;
 mod serving;
+mod settling;
 mod starting;
 mod transfer;
 mod unserved;

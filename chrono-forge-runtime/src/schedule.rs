@@ -86,7 +86,7 @@ pub struct Passed {
 /// A grid of ticks.
 ///
 /// ```
-/// use chrono_forge_runtime::schedule::{Every, Schedule};
+/// # use chrono_forge_runtime::schedule::{Every, Schedule};
 /// use jiff::{Timestamp, ToSpan};
 ///
 /// let monthly = Schedule::every(Every::from(1.month()), Some("Europe/Berlin"))?;
@@ -217,7 +217,7 @@ fn next_whole_second(instant: Timestamp) -> Timestamp {
 /// has one.
 ///
 /// ```
-/// use chrono_forge_runtime::schedule::tick_name;
+/// # use chrono_forge_runtime::schedule::tick_name;
 /// use jiff::Timestamp;
 ///
 /// assert_eq!(tick_name(Timestamp::constant(1_700_000_000, 0)), "1700000000");

@@ -54,6 +54,12 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
         self.writer()
     }
 
+    /// As [`Store::writer`], for calls behind which others wait: it waits for somebody else's lock
+    /// as briefly as a batch does, and tries no second time.
+    fn call_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer()
+    }
+
     /// The database's clock, if it has one of its own; `None` where the host's is meant.
     fn database_now(&self) -> StoreResult<Option<Timestamp>>;
 
@@ -148,6 +154,10 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// workflow.
     fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>>;
 
+    /// What these workflows' runs in these queues are at, of one commit. Costs what [`Store::next_wake`] does, and
+    /// a look-up for each run that was claimed since the last heartbeats.
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook>;
+
     /// Failed, stalled and canceled children of all branches of a run, by branch and in order of
     /// dispatch: at most `limit`. Costs what it answers, however many children there are and however
     /// many other runs are blocked.
@@ -170,13 +180,23 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<(ChildCount, RunId)>;
 
+    /// Counts the children of a branch with its counters, all of one snapshot, while others go on;
+    /// for branches that a writer cannot recount in time. `None` when the branch has no row, or no
+    /// branch is too large.
+    fn look_at_branch(&self, branch: RecordId) -> StoreResult<Option<BranchLook>> {
+        let _ = branch;
+        Ok(None)
+    }
+
     /// What there is to audit. Looks at `limit` branches with unfinished children after the record
-    /// `after`; those that nobody audits yet are new if they were opened at `opened_by` or earlier.
+    /// `after`; those that nobody audits yet are new if they were opened at `opened_by` or earlier,
+    /// or by a clock that was set back since: after `now`.
     fn audit_work(
         &self,
         after: RecordId,
         limit: u32,
         opened_by: Timestamp,
+        now: Timestamp,
     ) -> StoreResult<AuditWork>;
 
     /// Failed, stalled and canceled runs anywhere below a run, in the order in which they were created: at
@@ -241,6 +261,13 @@ pub trait Writer: transfer::Imports + Send {
     /// wakes its parent; failed and stalled runs enter `chrono_forge_blocked`, others leave it.
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied>;
 
+    /// Which of these calls are of runs that somebody else has locked just now; as
+    /// [`Writer::held_up`].
+    fn calls_held_up(&mut self, calls: &[RunCall]) -> StoreResult<Option<Vec<bool>>> {
+        let _ = calls;
+        Ok(None)
+    }
+
     /// Which of these plans need a row that somebody else has locked just now. Waits for nobody and keeps no lock, so
     /// it tells of a moment. `None` where rows are not locked one by one.
     fn held_up(&mut self, plans: &[Plan]) -> StoreResult<Option<Vec<bool>>> {
@@ -284,10 +311,25 @@ pub trait Writer: transfer::Imports + Send {
         now: Timestamp,
     ) -> StoreResult<Vec<AuditClaim>>;
 
-    /// Counts the children of a branch while nothing else can be written, and sets its counter right if
-    /// it is wrong; a sealed branch that is joined by that wakes its parent as its last child does.
-    /// Changes nothing when called again. `None` when the branch has no row.
+    /// Counts the children of a branch while nothing else can be written, and sets its counter
+    /// right if it is wrong; a sealed branch that is joined by that wakes its parent as its last
+    /// child does. Changes nothing when called again. `None` when the branch has no row;
+    /// [`StoreErrorKind::Slow`] where it has too many children for others to wait that long: see
+    /// [`Store::look_at_branch`].
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>>;
+
+    /// As [`Writer::recount_branch`], by a look: takes what was wrong with the counter then off
+    /// what it says now. A counter that was too low may come out too high, which the next recount
+    /// finds, and never too low.
+    fn correct_branch(
+        &mut self,
+        branch: RecordId,
+        look: &BranchLook,
+        now: Timestamp,
+    ) -> StoreResult<Option<Recount>> {
+        let _ = (branch, look, now);
+        Ok(None)
+    }
 
     /// Writes what audits found, each under its round only. A branch that is over is forgotten, unless it
     /// was repaired; if its parent waits, idle and not due, at a merge all of whose branches are joined,

@@ -1,5 +1,6 @@
 //! Guides: how to think about durable code. Each example runs as a test.
 //!
+//! - [`beside`]: other crates that use SQLite, in one program and in one file
 //! - [`durability`]: what is recorded when, what may run twice, what a crash costs
 //! - [`determinism`]: what a body may do between its operations
 //! - [`fan_out`]: children by the million, their cursors and results
@@ -8,8 +9,9 @@
 //! - [`log`]: what the engine tells, at which level, and what to do
 //! - [`performance`]: what a run costs, where the time goes, what to change
 //! - [`scaling`]: PostgreSQL, many processes, many hosts
-//! - [`testing`]: days in milliseconds, death at every commit
+//! - [`testing`]: tests of one's own workflows: days in milliseconds, death at every commit
 
+pub mod beside;
 pub mod determinism;
 pub mod durability;
 pub mod fan_out;

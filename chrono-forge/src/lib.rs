@@ -1,4 +1,21 @@
-#![doc = include_str!("../../README.md")]
+// Links of the README lead through the repository. Here they lead to the modules, since the first definition of a name
+// counts.
+//! [architecture.md]: #in-the-repository
+//! [bench]: #in-the-repository
+//! [beside]: guide::beside
+//! [changelog.md]: #in-the-repository
+//! [contributing.md]: #in-the-repository
+//! [examples]: #in-the-repository
+//! [guides]: guide
+//! [performance]: guide::performance
+//! [scaling]: guide::scaling
+//!
+#![doc = include_str!("../README.md")]
+//!
+//! # In the repository
+//!
+//! The pages `ARCHITECTURE.md`, `CONTRIBUTING.md` and `CHANGELOG.md`, `bench/README.md` and the folder `examples` are
+//! files of the repository that this crate is developed in, beside the crate itself.
 #![doc(test(attr(deny(unused_must_use))))]
 
 pub mod guide;

@@ -83,14 +83,17 @@ async fn a_database_without_runs_is_a_wrong_name() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     database(folder, "old.db", 0).await;
-    for name in ["sqlite://old.db", "sqlite://odl.db"] {
+    let names = [
+        ("sqlite://old.db", "has no runs: is it the right one?"),
+        ("sqlite://odl.db", "there is no file odl.db"),
+    ];
+    for (name, why) in names {
         let (done, told) = transfer(folder, &[name, "sqlite://new.db"]);
-        assert!(
-            !done && told.contains("has no runs: is it the right one?"),
-            "{told}"
-        );
+        assert!(!done && told.contains(why), "{told}");
     }
-    assert!(!folder.join("runs.jsonl").exists() && !folder.join("new.db").exists());
+    for file in ["runs.jsonl", "new.db", "odl.db"] {
+        assert!(!folder.join(file).exists(), "{file}");
+    }
     let (done, told) = transfer(folder, &["sqlite://old.db", "sqlite://new.db", "--resume"]);
     assert!(!done && told.contains("cannot read runs.jsonl"), "{told}");
 }

@@ -57,10 +57,10 @@ fn a_server_is_trusted_by_its_certificate_only() {
         forge.shutdown().await;
 
         let (kind, text) = refusal(engine(&of("stranger.crt"))).await;
-        assert_eq!(kind, StoreErrorKind::Corrupt, "{text}");
+        assert_eq!(kind, StoreErrorKind::Access, "{text}");
         assert!(text.contains("certificate verify failed"), "{text}");
         let (kind, text) = refusal(engine(&of("missing.crt"))).await;
-        assert_eq!(kind, StoreErrorKind::Corrupt, "{text}");
+        assert_eq!(kind, StoreErrorKind::Access, "{text}");
         assert!(text.contains("missing.crt"), "{text}");
     });
 }
@@ -73,7 +73,7 @@ fn a_server_without_tls_is_refused_where_tls_is_required() {
     };
     bounded(async {
         let (kind, text) = refusal(engine(&server.url("sslmode=require"))).await;
-        assert_eq!(kind, StoreErrorKind::Corrupt, "{text}");
+        assert_eq!(kind, StoreErrorKind::Access, "{text}");
         assert!(text.contains("does not support SSL"), "{text}");
     });
 }

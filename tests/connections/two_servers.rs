@@ -8,6 +8,7 @@ use chrono_forge::prelude::*;
 use chrono_forge::{Builder, DatabasePool};
 use chrono_forge_tests::proxy::Proxy;
 use chrono_forge_tests::server::Server;
+use chrono_forge_tests::telling;
 use diesel::r2d2::{ConnectionManager, Pool};
 
 use crate::world::{bounded, connect, execute, server_of, text};
@@ -119,6 +120,7 @@ fn a_process_never_goes_back_to_the_server_that_it_left() {
     let Some(pair) = Pair::new("a_process_never_goes_back_to_the_server_that_it_left") else {
         return;
     };
+    telling::listen();
     let begun = Begun::default();
     bounded(async {
         let forge = worker(&pair.url(), &begun).open().await.unwrap();
@@ -153,6 +155,10 @@ fn a_process_never_goes_back_to_the_server_that_it_left() {
             "nothing was written to the one that was left"
         );
         assert_eq!(runs(&pair.promoted), "6 6");
+        let went_over = ["WARN", "go over to another server", "under way run again"];
+        assert!(!telling::told(&went_over).is_empty());
+        let turned_away = ["ERROR", "was closed", "take it out of the database URL"];
+        assert!(!telling::told(&turned_away).is_empty());
         forge.shutdown().await;
     });
     // A session that is cut off costs the reply, never a recorded step.

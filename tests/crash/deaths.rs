@@ -14,7 +14,7 @@ const BODIES: [&str; 20] = [
 ];
 
 /// Runs `case` for each number below `count`, several at a time.
-fn abreast(count: u64, case: impl Fn(u64) + Sync) {
+pub(crate) fn abreast(count: u64, case: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..ABREAST {

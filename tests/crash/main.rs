@@ -3,6 +3,8 @@
 mod audits;
 mod deaths;
 mod kitchen;
+mod leaps;
 mod sweep;
 mod tables;
 mod ticks;
+mod trouble;

@@ -39,7 +39,7 @@ pub(crate) const KITCHEN: Subject<kitchen> = Subject {
 impl<W: Workflow> Subject<W> {
     /// Runs the workflow to its end with the crashes that `armed` asks for, one list a life; answers
     /// how many lives it took.
-    pub(crate) fn live(&self, site: &Site, mut arm: impl FnMut(u32, &Failpoints)) -> u32 {
+    pub(crate) fn live(&self, site: &Site, mut arm: impl FnMut(u32, &Arc<Failpoints>)) -> u32 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -6,6 +6,8 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+#[cfg(unix)]
+mod access;
 mod backups;
 mod calls;
 mod disk;

@@ -49,7 +49,14 @@ async fn not_opened(url: &str) -> (StoreErrorKind, String) {
 #[scenario(sqlite_only = "a server has no file")]
 async fn a_url_or_a_file_that_is_no_database_is_a_typed_error(world: &World) {
     let dir = world.dir().display().to_string();
-    let mut urls = vec!["", "mysql://x", "sqlite:"];
+    let mut urls = vec![
+        "",
+        "mysql://x",
+        "sqlite:",
+        "sqlite::memory",
+        "memory",
+        "sqlite",
+    ];
     if !cfg!(feature = "postgres") {
         urls.push("postgres://localhost/x");
     }
@@ -57,10 +64,10 @@ async fn a_url_or_a_file_that_is_no_database_is_a_typed_error(world: &World) {
         let (kind, text) = not_opened(url).await;
         assert_eq!(kind, StoreErrorKind::Refused, "{url}: {text}");
     }
-    let (kind, text) = not_opened(&format!("sqlite://{dir}")).await;
-    assert_ne!(kind, StoreErrorKind::Transient, "a directory: {text}");
-    let (kind, text) = not_opened(&format!("sqlite://{dir}/missing/forge.db")).await;
-    assert_ne!(kind, StoreErrorKind::Transient, "no directory: {text}");
+    for path in [dir.clone(), format!("{dir}/missing/forge.db")] {
+        let (kind, text) = not_opened(&format!("sqlite://{path}")).await;
+        assert_eq!(kind, StoreErrorKind::Access, "{path}: {text}");
+    }
     let junk = world.dir().join("junk.db");
     std::fs::write(
         &junk,
@@ -116,29 +123,6 @@ async fn verify_only_refuses_an_older_schema_and_takes_the_right_one(world: &Wor
     drop(world.forge([healthy::NAME]).await);
     let forge = verify().open().await.unwrap();
     serves_on(&forge, "verified").await;
-}
-
-/// Root writes where it may not, so there permissions refuse nothing.
-fn writes_anywhere(world: &World) -> bool {
-    let probe = world.dir().join("probe");
-    std::fs::write(&probe, "").unwrap();
-    let mut permissions = std::fs::metadata(&probe).unwrap().permissions();
-    permissions.set_readonly(true);
-    std::fs::set_permissions(&probe, permissions).unwrap();
-    std::fs::OpenOptions::new().write(true).open(&probe).is_ok()
-}
-
-#[scenario(sqlite_only = "a server has no file")]
-async fn an_unwritable_file_is_refused_where_permissions_count(world: &World) {
-    if writes_anywhere(world) {
-        return;
-    }
-    drop(world.forge([healthy::NAME]).await);
-    let mut permissions = std::fs::metadata(world.file()).unwrap().permissions();
-    permissions.set_readonly(true);
-    std::fs::set_permissions(world.file(), permissions).unwrap();
-    let (kind, text) = not_opened(&world.url()).await;
-    assert_ne!(kind, StoreErrorKind::Transient, "{text}");
 }
 
 #[scenario]

@@ -1,5 +1,6 @@
 //! The auditor: counters that went wrong are set right, healthy branches are left alone, operators are told.
 
+mod leaps;
 mod states;
 
 use std::time::Duration;
@@ -35,6 +36,14 @@ async fn audited(probe: State<Probe>, count: u64) -> Result<u64> {
 fn corrupt(world: &World, pending: i64) {
     let sql = "UPDATE chrono_forge_execution_logs SET pending = ? WHERE step_name = 'branch$grp'";
     assert_eq!(world.rows().edit(sql, &[pending.into()]), 1);
+}
+
+/// Of this run's branch only.
+fn corrupt_of(world: &World, key: &str, pending: i64) {
+    let sql = "UPDATE chrono_forge_execution_logs SET pending = ? WHERE step_name = 'branch$grp'
+        AND workflow_id = (SELECT id FROM chrono_forge_workflows WHERE key = ?)";
+    let edited = world.rows().edit(sql, &[pending.into(), key.into()]);
+    assert_eq!(edited, 1);
 }
 
 fn pending(world: &World) -> i64 {

@@ -101,6 +101,77 @@ async fn while_some_children_are_locked_the_others_go_on(world: &World) {
     assert_eq!(run.result().await.unwrap(), 20);
 }
 
+/// Whatever is asked of a locked run waits; what is asked of others does not wait behind it.
+#[scenario(threads = 2)]
+async fn what_is_asked_of_a_locked_run_holds_up_no_other_call(world: &World) {
+    let forge = world.forge(NAMES).await;
+    for key in ["locked", "other"] {
+        let run = beside_held("go".to_owned());
+        forge.start(key, run).await.unwrap();
+    }
+    world.noted("held", 2).await;
+    let lock = world.hold_rows("chrono_forge_workflows", "key = 'locked'");
+    let is_locked = lock.is_some();
+    let of_locked = async {
+        let wake = forge.wake::<beside_held>("locked");
+        let retry = forge.retry::<beside_held>("locked").into_future();
+        let reset = forge.reset_crashes::<beside_held>("locked");
+        tokio::select! {
+            _ = wake => {}
+            _ = retry => {}
+            _ = reset => {}
+        }
+    };
+    let of_others = async {
+        for _ in 0..20 {
+            forge.wake::<beside_held>("other").await.unwrap();
+            forge.reset_crashes::<beside_held>("other").await.unwrap();
+        }
+        finish(&forge, "beside", 20).await;
+    };
+    let others_first = tokio::select! {
+        biased;
+        () = of_locked => false,
+        () = of_others => true,
+    };
+    assert!(others_first || !is_locked, "they waited for the locked one");
+    // Nor does what waits already, and it is answered once the lock is gone.
+    let wakes = (0..50).map(|_| forge.wake::<beside_held>("locked"));
+    let wakes = try_join_all(wakes);
+    tokio::pin!(wakes);
+    let waits = world.soon(&mut wakes).await.is_none();
+    assert!(waits || !is_locked);
+    drop(lock);
+    if waits {
+        wakes.await.unwrap();
+    }
+    world.probe.set("go", 1);
+}
+
+/// Nothing helps whoever asks but to know why.
+#[scenario(threads = 2)]
+async fn what_is_asked_of_a_run_that_stays_locked_is_answered_with_the_remedy(world: &World) {
+    let forge = world.forge(NAMES).await;
+    forge
+        .start("locked", beside_held("go".to_owned()))
+        .await
+        .unwrap();
+    world.noted("held", 1).await;
+    let lock = world.hold_rows("chrono_forge_workflows", "key = 'locked'");
+    let (wake, unlock) = tokio::join!(
+        forge.wake::<beside_held>("locked"),
+        forge.unlock::<beside_held>("locked"),
+    );
+    if lock.is_some() {
+        for refused in [wake.err(), unlock.err()] {
+            let refused = refused.expect("it is locked").to_string();
+            assert!(refused.contains("pg_stat_activity"), "{refused}");
+        }
+    }
+    drop(lock);
+    world.probe.set("go", 1);
+}
+
 /// The parent is locked when its children are dispatched, with as much room kept for them as there is.
 #[scenario(threads = 2)]
 async fn room_that_is_kept_for_children_whose_commit_waits_comes_back(world: &World) {

@@ -218,6 +218,83 @@ async fn a_body_that_shuts_its_own_engine_down_ends_with_it(world: &World) {
     stops_itself(world, start).await;
 }
 
+#[workflow]
+async fn serves_in_a_step(engine: State<Slot>) -> Result<String> {
+    let served = step!("serve", {
+        let served = engine.get().serve().await;
+        Ok(served.map_or_else(|error| error.to_string(), |()| "it was served".to_owned()))
+    });
+    Ok(served.await?)
+}
+
+#[workflow]
+async fn serves_in_the_body(engine: State<Slot>) -> Result<String> {
+    let served = engine.get().serve().await;
+    Ok(served.map_or_else(|error| error.to_string(), |()| "it was served".to_owned()))
+}
+
+/// The shutdown that ends a `serve` would wait for whoever waits for that.
+#[scenario]
+async fn whoever_serves_an_engine_from_within_is_told_at_once_what_to_do(world: &World) {
+    let slot = Slot::default();
+    let names = [serves_in_a_step::NAME, serves_in_the_body::NAME];
+    let builder = world.builder(names).state(slot.clone());
+    let forge = builder.shutdown_grace(FOREVER).open().await.unwrap();
+    slot.put(forge.clone());
+    let in_a_step = forge.start("step", serves_in_a_step()).await.unwrap();
+    let in_the_body = forge.start("body", serves_in_the_body()).await.unwrap();
+    for told in [in_a_step.result().await, in_the_body.result().await] {
+        let told = told.unwrap();
+        for word in ["serve()", "main", "forge.shutdown()"] {
+            assert!(told.contains(word), "{told}");
+        }
+    }
+    forge.shutdown().await;
+    slot.clear();
+    assert_nothing_is_left(world);
+}
+
+#[workflow]
+async fn has_children(probe: State<Probe>, count: u32) -> Result<usize> {
+    step!("waits", {
+        probe.note("waits");
+        probe.raised("go").await;
+        Ok(())
+    })
+    .await?;
+    let children = branch!("b", automerge = true, {
+        spawn_each!("c", 0..count, |_| settles_at_once())
+    });
+    Ok(children.await?.len())
+}
+
+/// Amid the transaction that dispatches children: some of its rows are written by then.
+#[scenario(threads = 2)]
+async fn a_panic_amid_a_transaction_ends_the_engine_and_leaves_no_transaction_behind(
+    world: &World,
+) {
+    let statements = world.statements();
+    let open = || world.forge([has_children::NAME, settles_at_once::NAME]);
+    let forge = open().await;
+    let run = forge.start("k", has_children(5)).await.unwrap();
+    world.noted("waits", 1).await;
+    statements.panic_at("INTO chrono_forge_workflows");
+    world.probe.set("go", 1);
+    let ended = run.result().await.unwrap_err().to_string();
+    assert!(ended.contains("amid a transaction"), "{ended}");
+    assert!(statements.has_panicked());
+    let stopped = forge.serve().await.unwrap_err();
+    assert!(matches!(stopped, Error::Stopped { .. }), "{stopped:?}");
+    // Whoever wants to write can, at once, while the engine that ended is still there.
+    drop(world.hold_writes());
+    assert_eq!(live_workers(world), 0);
+    let next = open().await;
+    let run = next.get::<has_children>("k").await.unwrap().unwrap();
+    assert_eq!(run.result().await.unwrap(), 5);
+    assert_eq!(world.rows().children("k").len(), 5);
+    drop(forge);
+}
+
 #[scenario]
 async fn a_process_that_only_starts_runs_keeps_nothing_of_those_that_have_settled(world: &World) {
     let worker = world.builder([settles_at_once::NAME]).poll_interval(GLANCE);

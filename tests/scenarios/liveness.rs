@@ -2,6 +2,7 @@
 //! executed once.
 
 mod judging;
+mod lines;
 mod telling;
 
 use std::time::Duration;

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, RUNNING, World, scenario};
 
+/// The first level of runs that return to try again what failed.
+const RETURNING: i64 = 12;
+
 #[workflow(queue = "mail")]
 async fn mail_job(probe: State<Probe>, n: u32) -> Result<()> {
     occupy(&probe, "mail", n).await;
@@ -54,6 +57,57 @@ async fn each_queue_has_its_own_slots(world: &World) {
     }
     world.quiet().await;
     assert!(world.rows().runs().iter().all(|run| run.state == COMPLETED));
+}
+
+#[workflow]
+async fn joined_child(probe: State<Probe>) -> Result<u32> {
+    continue_if!("gate", { Ok(probe.is("open")) }).await?;
+    Ok(1)
+}
+
+#[workflow]
+async fn tries_beside_a_join() -> Result<u32> {
+    let often = RetryPolicy::new()
+        .base(hours(1))
+        .cap(hours(1))
+        .jitter(false);
+    let tried = step!("tries", retry = often, {
+        Err::<u32, _>(anyhow::anyhow!("not yet"))
+    });
+    let joined = async { branch!("b", automerge = true, { spawn!("c", joined_child()) }).await };
+    let (tried, joined) = futures::join!(tried, joined);
+    joined?;
+    Ok(tried?)
+}
+
+/// Runs that try again come behind all others; what the children of one have done is no second try.
+#[scenario]
+async fn a_join_beside_a_step_that_is_tried_again_does_not_wait_with_those_that_return(
+    world: &World,
+) {
+    let forge = world
+        .forge([tries_beside_a_join::NAME, joined_child::NAME])
+        .await;
+    forge.start("p", tries_beside_a_join()).await.unwrap();
+    world.parked("p$b$c").await;
+    world
+        .until(|| world.rows().run("p").priority >= RETURNING)
+        .await;
+    world.parked("p").await;
+    forge.shutdown().await;
+    // Nobody here goes on with the parent, so that it is seen how it waits.
+    let forge = world.forge([joined_child::NAME]).await;
+    world.probe.set("open", 1);
+    forge.wake::<joined_child>("p$b$c").await.unwrap();
+    world
+        .until(|| world.rows().run("p$b$c").state == COMPLETED)
+        .await;
+    let parent = world.rows().run("p");
+    assert!(
+        parent.wake_at.is_some_and(|at| at <= world.now()),
+        "{parent:?}"
+    );
+    assert!(parent.priority < RETURNING, "{parent:?}");
 }
 
 #[scenario]

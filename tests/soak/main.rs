@@ -13,6 +13,7 @@
     reason = "helpers of tests are tests, too, and who asks for figures reads them"
 )]
 
+mod beside;
 mod disk;
 mod ground;
 mod load;

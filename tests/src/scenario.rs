@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_forge::testing::{Clock, Failpoints, ManualClock};
+use chrono_forge::testing::{Failpoints, ManualClock};
 use chrono_forge::{Builder, Forge};
 
 use crate::backend::{self, Backend};
@@ -18,7 +18,7 @@ use crate::database::{Database, Hold};
 pub use chrono_forge_tests_macros::scenario;
 pub use probe::Probe;
 pub use rows::{ErrorRow, RecordRow, Rows, RunRow};
-pub use statements::{Statement, Statements};
+pub use statements::{Statement, Statements, Waiting};
 
 /// States of a run, as the column has them.
 pub const IDLE: i64 = 0;

@@ -41,6 +41,11 @@ impl House {
         }
     }
 
+    /// Whether another name of this file is in the list, too.
+    pub(crate) fn is_link(&self, path: &str) -> bool {
+        self.root.join(path).is_symlink()
+    }
+
     /// The text of a file, if it is there.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         fs::read_to_string(self.root.join(path)).ok()

@@ -9,6 +9,7 @@ mod dead_files;
 mod floors;
 mod house;
 mod imports;
+mod links;
 mod manifests;
 mod marks;
 mod migrations;
@@ -33,6 +34,11 @@ fn imports_point_down() {
 #[test]
 fn sql_lives_in_the_store() {
     none(sql::check(&House::load().sources));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    none(links::check(&House::load()));
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Task {
         #[arg(long = "time-limit", value_name = "SECONDS", default_value_t = EXAMPLE_SECONDS)]
         seconds: u64,
     },
+    /// Build and run the programs beside other SQLite crates, and test the runtime with the oldest SQLite that it takes
+    Beside,
     /// Check what the published crates would contain, above all the migrations' SQL
     Package {
         /// Also build the crates from their packages, as crates.io's users would (slow)

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command's output is its purpose")]
 
 mod args;
+mod beside;
 mod cargo;
 mod deny;
 mod doc;
@@ -32,10 +33,11 @@ fn main() -> Result<ExitCode> {
         Task::Ci => ci(&workspace),
         Task::Fmt { check } => fmt::steps(check),
         Task::Lint => lint::steps(&workspace),
-        Task::Doc => doc::steps(),
+        Task::Doc => doc::steps(&workspace),
         Task::Test => test::steps(),
         Task::Features => features::steps(&workspace),
         Task::Examples { seconds } => examples::steps(&workspace, seconds),
+        Task::Beside => beside::steps(&workspace),
         Task::Package { verify } => package::steps(&workspace, verify),
     };
     Ok(step::run_all(steps))
@@ -47,9 +49,10 @@ fn ci(workspace: &Workspace) -> Vec<Step> {
     let mut steps = fmt::steps(true);
     steps.extend(lint::steps(workspace));
     steps.extend(features::steps(workspace));
-    steps.extend(doc::steps());
+    steps.extend(doc::steps(workspace));
     steps.extend(test::steps());
     steps.extend(examples::steps(workspace, EXAMPLE_SECONDS));
+    steps.extend(beside::some(workspace));
     steps.extend(package::steps(workspace, false));
     steps
 }

@@ -22,7 +22,7 @@ fn report() -> Report {
 #[test]
 fn the_json_has_every_agreed_field() {
     let json = serde_json::to_value(report()).unwrap();
-    let agreed = "workload store n seconds per_second floor_per_second ratio commits rss_peak_mb db_mb \
+    let agreed = "workload store synchronous n seconds per_second floor_per_second ratio commits rss_peak_mb db_mb \
         p50_ms p99_ms rounds ratio_min ratio_max commits_per_unit cpu_us_per_unit db_bytes_per_unit \
         rss_peak_mb_1000";
     for field in agreed.split_whitespace() {
@@ -47,4 +47,10 @@ fn the_ratio_is_the_median_of_paired_rounds() {
 #[test]
 fn the_object_is_one_line() {
     assert!(!serde_json::to_string(&report()).unwrap().contains('\n'));
+}
+
+#[test]
+fn what_a_commit_survives_is_in_the_object() {
+    let json = serde_json::to_value(report().committing(Some("normal"))).unwrap();
+    assert_eq!(json["synchronous"], "normal");
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::CommitObserver;
 use super::aside::{Aside, Failed, LIMITS_MAX};
 use super::batch::Batch;
+use super::patience::Patience;
 use super::queue::Queue;
 use super::threads::watch;
 use crate::clock::Clock;
@@ -36,6 +37,7 @@ pub(super) struct Surroundings {
     /// Every queue of the process: a death stops all of them.
     pub(super) queues: Arc<[Arc<Queue>]>,
     pub(super) aside: Arc<Aside>,
+    pub(super) patience: Arc<Patience>,
 }
 
 impl Surroundings {
@@ -43,6 +45,7 @@ impl Surroundings {
     pub(super) fn halt(&self) {
         self.queues.iter().for_each(|queue| queue.halt());
         self.aside.halt();
+        self.patience.halt();
     }
 }
 
@@ -69,6 +72,10 @@ impl Desk {
 
     pub(super) fn aside(&self) -> &Arc<Aside> {
         &self.around.aside
+    }
+
+    pub(super) fn patience(&self) -> &Arc<Patience> {
+        &self.around.patience
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -119,11 +126,11 @@ impl Desk {
 
     /// Tries plans that are set aside: such as have not failed here yet, or one that is alone in its transaction.
     pub(super) fn try_again(&self, writer: &mut dyn Writer, batch: Batch) -> Result<(), Halted> {
-        self.before("apply")?;
+        self.before("aside")?;
         let begun = Instant::now();
         match writer.apply(&batch.plans, self.now()) {
             Ok(applied) => {
-                self.after("apply")?;
+                self.after("aside")?;
                 let fences: Vec<Fence> = batch.fences().collect();
                 self.settle(batch, applied);
                 for fence in fences {
@@ -139,7 +146,7 @@ impl Desk {
                 let took = begun.elapsed();
                 let how = how_it_failed(writer, &batch, &error, took);
                 for fence in batch.fences() {
-                    tracing::warn!(target: TARGET, run = %fence.run, %error, ?took, "a write that is set aside failed again");
+                    tracing::warn!(target: TARGET, run = %fence.run, %error, ?took, "a write that is set aside failed again; it is tried on, and other runs go on");
                 }
                 if let Some(batch) = self.around.aside.failed(batch, &how) {
                     self.refuse(batch, too_slow(&error));

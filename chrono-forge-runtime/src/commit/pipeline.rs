@@ -83,7 +83,7 @@ impl Pipeline {
 
     fn serve(&mut self, turn: Turn) -> Result<(), Halted> {
         for call in turn.alive {
-            self.call(call)?;
+            self.call_alive(call)?;
         }
         for call in turn.calls {
             self.call(call)?;
@@ -120,45 +120,109 @@ impl Pipeline {
         Ok(())
     }
 
-    fn call(&mut self, call: Call) -> Result<(), Halted> {
+    fn call(&mut self, mut call: Call) -> Result<(), Halted> {
         self.desk.before(call.name)?;
-        (call.run)(Some(self.writer.as_mut()));
+        let is_last = !self.desk.patience().is_served();
+        if call.work.run(self.writer.as_mut(), is_last) {
+            return self.desk.after(call.name);
+        }
+        match self.desk.patience().take(call) {
+            Ok(()) => Ok(()),
+            // It has come to its end just now.
+            Err(call) => self.call_alive(call),
+        }
+    }
+
+    /// What keeps the worker alive is left to nobody else.
+    fn call_alive(&mut self, mut call: Call) -> Result<(), Halted> {
+        self.desk.before(call.name)?;
+        call.work.run(self.writer.as_mut(), true);
         self.desk.after(call.name)
     }
 
     /// The heartbeat waits for no more than one other call.
     fn keep_alive(&mut self) -> Result<(), Halted> {
         while let Some(call) = self.queue.take_alive() {
-            self.call(call)?;
+            self.call_alive(call)?;
         }
         Ok(())
     }
 
-    fn call_runs(&mut self, calls: Vec<(RunCall, RunReply)>) -> Result<(), Halted> {
+    fn call_runs(&mut self, mut calls: Vec<(RunCall, RunReply)>) -> Result<(), Halted> {
+        // Somebody keeps something locked: who needs that is found without waiting for it once
+        // more.
+        if self.desk.patience().is_busy() {
+            calls = self.leave_held_up(calls);
+        }
+        if calls.is_empty() {
+            return Ok(());
+        }
         let (calls, replies): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-        let Err(error) = self.call_batch(&calls, replies)? else {
+        let Err((replies, error)) = self.call_batch(&calls, replies)? else {
             return Ok(());
         };
-        // One that cannot be done must not take the others with it; a database that takes nothing is not asked for
-        // each of them.
-        let (replies, error) = error;
+        let calls: Vec<_> = calls.into_iter().zip(replies).collect();
+        if error.is_locked() && calls.len() > 1 && self.desk.patience().is_served() {
+            let count = calls.len();
+            let free = self.leave_held_up(calls);
+            return match free.len() < count {
+                true => self.call_runs(free),
+                false => self.call_singly(free, &error),
+            };
+        }
+        self.call_singly(calls, &error)
+    }
+
+    /// Leaves out those whose runs somebody else has locked just now; they wait elsewhere.
+    fn leave_held_up(&mut self, calls: Vec<(RunCall, RunReply)>) -> Vec<(RunCall, RunReply)> {
+        let (calls, replies): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        // If not even this is answered, the calls themselves say why.
+        let held_up = self.writer.calls_held_up(&calls).ok().flatten();
+        let held_up = held_up.unwrap_or_default();
+        let calls = calls.into_iter().zip(replies).enumerate();
+        let free = calls.filter_map(|(place, (call, reply))| match held_up.get(place) {
+            Some(true) => self.desk.patience().take_of_run(call, reply).err(),
+            _ => Some((call, reply)),
+        });
+        free.collect()
+    }
+
+    /// One that cannot be done must not take the others with it; a database that takes nothing is
+    /// not asked for each of them.
+    fn call_singly(
+        &mut self,
+        calls: Vec<(RunCall, RunReply)>,
+        error: &StoreError,
+    ) -> Result<(), Halted> {
         let mut failures = 0;
         // Nor is anything asked twice that may be done already.
         let is_over = calls.len() == 1 || error.may_have_happened();
-        for (call, reply) in calls.into_iter().zip(replies) {
+        for (call, reply) in calls {
             if is_over || failures >= TRIES_MAX {
-                reply(Err(error.clone()));
+                self.refuse_call(call, reply, error);
                 continue;
             }
-            if let Err((mut replies, error)) = self.call_batch(&[call], vec![reply])? {
+            let asked = std::slice::from_ref(&call);
+            if let Err((replies, error)) = self.call_batch(asked, vec![reply])? {
                 failures += u32::from(error.is_transient());
-                replies
-                    .drain(..)
-                    .for_each(|reply| reply(Err(error.clone())));
+                for reply in replies {
+                    self.refuse_call(call.clone(), reply, &error);
+                }
             }
             self.keep_alive()?;
         }
         Ok(())
+    }
+
+    /// Answers that it was not done, unless it waits elsewhere for its lock.
+    fn refuse_call(&self, call: RunCall, reply: RunReply, error: &StoreError) {
+        let refused = match error.is_locked() {
+            true => self.desk.patience().take_of_run(call, reply).err(),
+            false => Some((call, reply)),
+        };
+        if let Some((_, reply)) = refused {
+            reply(Err(error.clone()));
+        }
     }
 
     /// Gives the replies back if nothing was done.

@@ -22,13 +22,20 @@ pub(super) struct Submission {
     pub urgent: bool,
 }
 
-/// What a call does with the writer.
-pub(super) type Work = Box<dyn FnOnce(Option<&mut dyn Writer>) + Send>;
+/// What a call does, and who waits for what comes of it.
+pub(super) trait Work: Send {
+    /// Does it and answers; `false` when neither was done, since somebody else has locked what it
+    /// needs. Never where this is the last try.
+    fn run(&mut self, writer: &mut dyn Writer, is_last: bool) -> bool;
 
-/// A write of its own; run with `None` it only lets go of its caller.
+    /// Answers that it cannot be done.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+/// A write of its own; dropped, it lets go of its caller.
 pub(super) struct Call {
     pub name: &'static str,
-    pub run: Work,
+    pub work: Box<dyn Work>,
 }
 
 /// Tells a caller what became of its start.

@@ -237,7 +237,7 @@ async fn where_the_database_takes_one_writer_everything_goes_through_one_thread(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_executes_nothing_keeps_two_writers_only() {
     let bench = Bench::of(3, false);
-    assert_eq!(bench.threads.len(), 2);
+    assert_eq!(bench.gate.opened(), 2);
     bench.call().await;
     bench.beat().await;
 }

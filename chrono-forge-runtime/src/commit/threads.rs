@@ -1,11 +1,12 @@
 //! The commit threads of a process: which there are, and what goes through which.
 //!
-//! Where writers work beside each other, batches go through [`Capabilities::writers`] threads, a run's plans
-//! always through the same one, so that they stay in order. Beside them there is one thread for calls (claims,
-//! wake-ups, operators), so that neither they nor batches wait for the other, and one for the heartbeat, which
-//! waits for nothing of our own. A process that executes nothing has one thread for starts and one for calls.
-//! One more tries what is set aside, over a session that is opened when there is something. Where the database takes
-//! one writer at a time, all of them are one thread.
+//! Where writers work beside each other, batches go through [`Capabilities::writers`] threads, a
+//! run's plans always through the same one, so that they stay in order. Beside them there is one
+//! thread for calls (claims, wake-ups, operators), so that neither they nor batches wait for the
+//! other, and one for the heartbeat, which waits for nothing of our own. A process that executes
+//! nothing has one thread for starts and one for calls. One more tries what is set aside, and one
+//! calls that wait for a lock, each over a session that is opened when there is something. Where
+//! the database takes one writer at a time, all of them are one thread.
 //!
 //! What used to follow from there being one thread is said by rows and by memory instead: the fence turns away
 //! plans of a run that a call took back, claims are compared with the worker that asked for them, and orphans
@@ -19,6 +20,7 @@ use std::thread::JoinHandle;
 use super::BatchLimits;
 use super::aside::Aside;
 use super::desk::{Desk, Surroundings};
+use super::patience::{Patience, wait_for_locks};
 use super::pipeline::{Pipeline, try_aside};
 use super::queue::Queue;
 use super::reply;
@@ -35,6 +37,7 @@ pub(super) struct Queues {
     liveness: Arc<Queue>,
     all: Arc<[Arc<Queue>]>,
     aside: Arc<Aside>,
+    patience: Arc<Patience>,
 }
 
 impl Queues {
@@ -48,6 +51,7 @@ impl Queues {
                 liveness: Arc::clone(&only),
                 all: Arc::new([only]),
                 aside: Arc::default(),
+                patience: Arc::default(),
             };
         }
         let writers = if executes { capabilities.writers } else { 1 };
@@ -66,6 +70,7 @@ impl Queues {
         Self {
             all: all.into(),
             aside: Arc::default(),
+            patience: Arc::default(),
             plans,
             control,
             liveness,
@@ -101,11 +106,17 @@ impl Queues {
     pub(super) fn halt(&self) {
         self.all().for_each(Queue::halt);
         self.aside.halt();
+        self.patience.halt();
     }
 
     /// What no queue holds any more, and is not written yet.
     pub(super) fn aside(&self) -> &Aside {
         &self.aside
+    }
+
+    /// What waits for a lock of somebody else.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Queue> {
@@ -129,16 +140,21 @@ pub(super) fn start(
     store: &Arc<dyn Store>,
     executes: bool,
     limits: BatchLimits,
-    surround: impl FnOnce(Arc<[Arc<Queue>]>, Arc<Aside>) -> Surroundings,
+    surround: impl FnOnce(Arc<[Arc<Queue>]>, Arc<Aside>, Arc<Patience>) -> Surroundings,
     runtime: &tokio::runtime::Handle,
 ) -> StoreResult<(Queues, Vec<JoinHandle<()>>)> {
     let queues = Queues::new(store.capabilities(), executes, limits);
-    let around = surround(Arc::clone(&queues.all), Arc::clone(&queues.aside));
+    let around = surround(
+        Arc::clone(&queues.all),
+        Arc::clone(&queues.aside),
+        Arc::clone(&queues.patience),
+    );
     // All are opened before the first one starts, so that nothing is left behind by a failure.
     let writers = queues.all.iter().map(|queue| {
         let is_of_plans = queues.plans.iter().any(|other| Arc::ptr_eq(queue, other));
         match is_of_plans {
             true => store.batch_writer(),
+            false if Arc::ptr_eq(&queues.control, queue) => store.call_writer(),
             false => store.writer(),
         }
     });
@@ -155,6 +171,15 @@ pub(super) fn start(
         let (desk, store) = (desk(&queues.plans[0]), Arc::clone(store));
         let name = "chrono-forge-aside".to_owned();
         let thread = spawn(name, &around, move || try_aside(desk, || store.writer()));
+        threads.push(thread.inspect_err(|_| queues.halt())?);
+    }
+    if !is_alone {
+        queues.patience.begin();
+        let (desk, store) = (desk(&queues.control), Arc::clone(store));
+        let name = "chrono-forge-patient".to_owned();
+        let thread = spawn(name, &around, move || {
+            wait_for_locks(&desk, || store.writer())
+        });
         threads.push(thread.inspect_err(|_| queues.halt())?);
     }
     Ok((queues, threads))

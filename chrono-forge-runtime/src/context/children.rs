@@ -103,11 +103,13 @@ impl<T> Children<T> {
         self.len == 0
     }
 
-    /// The results, each with its child's key, in order of dispatch: a [`Stream`](futures_core::Stream)
-    /// that reads page after page, so its memory does not grow with the number of children.
+    /// The results, each with its child's key, in order of dispatch: a [`Stream`] that reads page after
+    /// page, so its memory does not grow with the number of children.
     ///
     /// What is not recorded is read again by every replay: a result that a long body goes on with is
     /// best made in a step.
+    ///
+    /// [`Stream`]: https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html
     ///
     /// ```
     /// # use chrono_forge_runtime::{context::children::Children, error::JoinError};
@@ -150,7 +152,9 @@ impl<T> Children<T> {
     /// What went wrong on the way: every failed attempt of these children, all of which have completed
     /// since, be it by their policies or because somebody retried them. By child in order of dispatch; of
     /// a child the attempts of its body first, then those of each step (by name), in order of attempts. A
-    /// [`Stream`](futures_core::Stream) that reads page after page, the same on every replay.
+    /// [`Stream`] that reads page after page, the same on every replay.
+    ///
+    /// [`Stream`]: https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html
     ///
     /// ```
     /// # use chrono_forge_runtime::{context::children::Children, error::JoinError};

@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use super::host::Host;
 use crate::clock::after;
 use crate::record::{AuditClaim, AuditFinding, BranchSample, RecordId, Recount};
-use crate::store::{AuditRequest, AuditScope, StoreResult};
+use crate::store::{AuditRequest, AuditScope, BranchLook, StoreErrorKind, StoreResult};
 use crate::telemetry::TARGET;
 use count::{Counted, Step};
 
@@ -138,10 +138,31 @@ async fn counted(host: &Arc<Host>, branch: RecordId) -> StoreResult<Option<Count
     }
 }
 
+/// Under a lock, for which the commits of all children wait; where that would be too long by what a
+/// look shows that nobody waits for.
 async fn recount(host: &Arc<Host>, branch: RecordId) -> StoreResult<Option<Recount>> {
+    match recount_by(host, branch, None).await {
+        Err(error) if error.kind == StoreErrorKind::Slow => {}
+        counted => return counted,
+    }
+    match host.read(move |store| store.look_at_branch(branch)).await? {
+        Some(look) => recount_by(host, branch, Some(look)).await,
+        None => Ok(None),
+    }
+}
+
+async fn recount_by(
+    host: &Arc<Host>,
+    branch: RecordId,
+    look: Option<BranchLook>,
+) -> StoreResult<Option<Recount>> {
     let teller = Arc::clone(host);
     let recount = move |writer: &mut dyn crate::store::Writer| {
-        let recount = writer.recount_branch(branch, teller.clock.now())?;
+        let now = teller.clock.now();
+        let recount = match &look {
+            Some(look) => writer.correct_branch(branch, look, now)?,
+            None => writer.recount_branch(branch, now)?,
+        };
         if let Some(recount) = recount.as_ref().filter(|recount| recount.repaired) {
             tell(recount);
             if recount.woken {

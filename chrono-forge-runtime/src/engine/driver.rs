@@ -177,8 +177,8 @@ pub async fn read<T: Send + 'static>(
     read_as(pass, false, read).await
 }
 
-/// As [`read`], for what a body asks for, which may take long.
-pub async fn read_for_user<T: Send + 'static>(
+/// As [`read`], for what a body asks for of its children, which may take long.
+pub async fn read_in_bulk<T: Send + 'static>(
     pass: &Arc<Pass>,
     read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
 ) -> Option<T> {
@@ -187,12 +187,12 @@ pub async fn read_for_user<T: Send + 'static>(
 
 async fn read_as<T: Send + 'static>(
     pass: &Arc<Pass>,
-    for_user: bool,
+    in_bulk: bool,
     read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
 ) -> Option<T> {
     loop {
-        let found = match for_user {
-            true => pass.host.read_for_user(read.clone()).await,
+        let found = match in_bulk {
+            true => pass.host.read_in_bulk(read.clone()).await,
             false => pass.host.read(read.clone()).await,
         };
         match found {

@@ -43,6 +43,9 @@ struct Inner {
     disowned: HashMap<(RunId, Epoch), Instant>,
     /// How often runs lost their passes here, nobody having died.
     losses: HashMap<RunId, u32>,
+    /// Passes whose end did not count: by the time a heartbeat tells why, they are not held any
+    /// more.
+    uncounted: Vec<(RunId, Epoch)>,
 }
 
 /// A run that this worker holds.
@@ -251,6 +254,19 @@ impl Holdings {
         let losses = inner.losses.entry(run).or_default();
         *losses += 1;
         *losses
+    }
+
+    /// The end of a pass did not count: its run was taken away.
+    pub fn note_uncounted(&self, run: RunId, epoch: Epoch) {
+        let mut inner = self.lock();
+        if inner.uncounted.len() < LOSSES_KEPT {
+            inner.uncounted.push((run, epoch));
+        }
+    }
+
+    /// Those whose end did not count since the last time.
+    pub fn take_uncounted(&self) -> Vec<(RunId, Epoch)> {
+        std::mem::take(&mut self.lock().uncounted)
     }
 
     /// A pass of a run ended and its end counts.

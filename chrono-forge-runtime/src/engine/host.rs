@@ -21,6 +21,7 @@ use super::liveness::runtime::Ticks;
 use super::parts;
 use super::registry::{Registry, States};
 use super::report::Report;
+use super::settling::Awaited;
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, SharedMoment};
@@ -49,6 +50,8 @@ pub struct Host {
     pub states: States,
     pub failpoints: Arc<Failpoints>,
     pub hub: Hub,
+    /// Runs whose results are awaited under a clock of tests.
+    pub awaited: Awaited,
     pub slots: Slots,
     pub holdings: Holdings,
     pub calls: Calls,
@@ -83,6 +86,9 @@ pub struct Host {
     guests: Semaphore,
     /// Whoever looks whether a run that is waited for stands still has it: many may wait.
     pub doubts: Semaphore,
+    /// The places that reads of a body may have, which take as long as there are children: fewer
+    /// still, so that somebody who looks a run up need not wait for millions of results.
+    bulk: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// The newest row of this process among the workers, known on the thread that wrote it.
@@ -122,6 +128,7 @@ impl Host {
             true => parts.readers.saturating_sub(1).max(1),
             false => parts.readers.max(1),
         };
+        let bulk = guests.saturating_sub(1).max(1);
         Arc::new(Self {
             clock: parts.clock,
             database_clock: parts.database_clock,
@@ -133,6 +140,7 @@ impl Host {
             states: parts.states,
             failpoints: parts.failpoints,
             hub: Hub::default(),
+            awaited: Awaited::default(),
             holdings: Holdings::default(),
             work: Notify::new(),
             alarm: Alarm::default(),
@@ -152,6 +160,7 @@ impl Host {
             reads: Semaphore::new(parts.readers.max(1) as usize),
             guests: Semaphore::new(guests as usize),
             doubts: Semaphore::new(1),
+            bulk: Semaphore::new(bulk as usize),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: SharedMoment::none(),
@@ -288,8 +297,9 @@ impl Host {
             // The next suspect waits for this one's place.
             self.work.notify_one();
         }
-        if durable {
-            self.holdings.went_well(run.id);
+        match durable {
+            true => self.holdings.went_well(run.id),
+            false => self.holdings.note_uncounted(run.id, run.epoch),
         }
         let Some(settled) = settled.filter(|_| durable) else {
             return;
@@ -357,8 +367,18 @@ impl Host {
             .spawn(parts::task(Arc::clone(self), part, task))
     }
 
-    /// As [`Host::read`], for what a user or a body asks for, which may take long: the engine always has a place
-    /// beside such reads, if there are two.
+    /// As [`Host::read_for_user`], for what a body asks for of its children. With three places or
+    /// more, others have one beside such reads.
+    pub async fn read_in_bulk<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let _bulk = self.bulk.acquire().await;
+        self.read_for_user(read).await
+    }
+
+    /// As [`Host::read`], for what a user asks for, which may take long: the engine always has a
+    /// place beside such reads, if there are two.
     pub async fn read_for_user<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,

@@ -35,7 +35,7 @@ impl<T: Send + 'static> Reading<T> {
         let (hold, place) = (pass.hold(), Arc::clone(&answer));
         let reader = Arc::clone(pass);
         pass.host.spawn("a reader", async move {
-            if let Some(found) = driver::read_for_user(&reader, read).await {
+            if let Some(found) = driver::read_in_bulk(&reader, read).await {
                 let before = std::mem::replace(&mut *lock(&place), Answer::Here(found));
                 if let Answer::Awaited(Some(waker)) = before {
                     waker.wake();

@@ -5,7 +5,7 @@ use crate::record::keys::shown;
 use crate::record::{BlockedChild, Namesake, RunState, Unserved};
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The database could not do what was asked.
@@ -34,7 +34,7 @@ pub enum Error {
 
     /// A served workflow asks for a state that the builder was not given.
     #[error(
-        "workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }})"
+        "workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }}), or serve only what this process needs: .serving::<its_workflow>(), or .workflows([its_workflow::NAME, ..])"
     )]
     MissingState {
         workflow: &'static str,
@@ -142,6 +142,13 @@ pub enum Error {
     )]
     Signals { problem: String },
 
+    /// `forge.serve` in a step or a body of the same engine: the shutdown would wait for its
+    /// caller.
+    #[error(
+        "serve() in a step or a body of its own engine would wait for its caller; call it in main, and call forge.shutdown() in a step that is to stop the engine"
+    )]
+    ServedFromWithin,
+
     /// The engine was shut down.
     #[error("this Forge was shut down; open it again")]
     Closed,
@@ -246,7 +253,7 @@ fn of_condition(step: &str) -> &'static str {
 }
 
 /// Why a run has no result.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The body failed for good.
@@ -334,7 +341,7 @@ impl RunError {
 }
 
 /// A context entry could not be written or read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContextError {
     /// The value's JSON is larger than 16 KiB.

@@ -3,8 +3,12 @@
 /// What a write says whose commit was sent and whose answer was lost.
 pub(crate) const OUTCOME_UNKNOWN: &str = "it is not known whether it happened";
 
+/// What a write says that waited too long for somebody else's lock, and what helps.
+pub(crate) const STAYS_LOCKED: &str = "a transaction of somebody else keeps a row locked that it \
+    needs; end that one (pg_stat_activity shows who is idle in a transaction), or ask again";
+
 /// A failed store call.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct StoreError {
     /// The intent that failed, as named by the traits.
@@ -24,7 +28,11 @@ pub enum StoreErrorKind {
     Slow,
     /// The database refuses these bytes (a constraint, a value it cannot hold).
     Refused,
-    /// The file is not a database, is not writable, or its content cannot be read.
+    /// The database is out of reach as it was asked for: a folder that is missing, a file or a folder that this
+    /// process may not write, a password or a certificate that is refused. Nothing is known to be damaged; the
+    /// message says what is in the way and what helps.
+    Access,
+    /// The file is not a database, or its content cannot be read.
     Corrupt,
     /// The database file is no longer the one that was opened: it was replaced, written over, cut short or removed.
     /// The engine has stopped; the message names the file.
@@ -63,9 +71,16 @@ impl StoreError {
         self.message.contains(OUTCOME_UNKNOWN)
     }
 
+    /// Whether nothing was done because somebody else keeps a row locked that it needs.
+    #[must_use]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.message.contains(STAYS_LOCKED)
+    }
+
     /// Whether the same bytes succeed only once somebody has mended the database, or the way to it.
     #[must_use]
     pub(crate) fn needs_mending(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Corrupt | StoreErrorKind::Schema)
+        use StoreErrorKind::{Access, Corrupt, Schema};
+        matches!(self.kind, Access | Corrupt | Schema)
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
 use crate::engine::report::Opened;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::{calls, liveness, timekeeping};
+use crate::engine::{calls, liveness, settling, timekeeping};
 use crate::error::Error;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 use ending::Running;
@@ -51,6 +51,10 @@ impl Lifecycle {
         // tells of the end of the runtime.
         owner.keep("the runtime's watch", std::future::pending());
         owner.listen()?;
+        let follower = settling::Led::new(&owner.host);
+        if let Some(leading) = owner.host.clock.lead(Arc::new(follower)) {
+            owner.keep("the clock", leading);
+        }
         if owner.host.config.worker {
             let working = owner.work().await;
             // A part that died meanwhile is why.
@@ -92,10 +96,14 @@ impl Lifecycle {
         if let Some(running) = self.running.upgrade() {
             running.begin_shutdown();
         }
-        let is_waited_for = |pass: Arc<Pass>| Arc::ptr_eq(&pass.host, &self.host);
-        if !Pass::current().is_some_and(is_waited_for) {
+        if !self.is_asked_from_within() {
             self.host.end.until_ended().await;
         }
+    }
+
+    /// Whether a body or a step of this engine asks.
+    pub(super) fn is_asked_from_within(&self) -> bool {
+        Pass::current().is_some_and(|pass: Arc<Pass>| Arc::ptr_eq(&pass.host, &self.host))
     }
 
     #[cfg(feature = "testing")]

@@ -23,9 +23,13 @@ impl Forge {
     /// grace.
     ///
     /// # Errors
-    /// [`Error::Signals`] when the process may not listen for signals; [`Error::Stopped`] when a part of the engine
-    /// died, so that there is nothing left to serve.
+    /// [`Error::ServedFromWithin`] in a step or a body of this very engine, which the shutdown
+    /// would wait for; [`Error::Signals`] when the process may not listen for signals;
+    /// [`Error::Stopped`] when a part of the engine died, so that there is nothing left to serve.
     pub async fn serve(&self) -> Result<(), Error> {
+        if self.lifecycle.is_asked_from_within() {
+            return Err(Error::ServedFromWithin);
+        }
         let refused = |error: std::io::Error| Error::Signals {
             problem: error.to_string(),
         };

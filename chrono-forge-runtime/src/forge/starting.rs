@@ -64,8 +64,9 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BadKey`], [`Error::Arguments`] and [`Error::TooLarge`] before anything is written;
-    /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::BadKey`], [`Error::Arguments`], [`Error::TooLarge`] and [`Error::MissingState`] (of a
+    /// workflow that [`Builder::serving`](super::Builder::serving) has left out) before anything is
+    /// written; [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
         let definition = invocation.definition;
@@ -195,6 +196,9 @@ impl Forge {
         }
         let definition = invocation.definition;
         let workflow = definition.name;
+        if let Some(state) = self.host().registry.left_out(definition) {
+            return Err(Error::MissingState { workflow, state });
+        }
         let args = self.checked_args(workflow, invocation.args)?;
         let row = Start {
             key,

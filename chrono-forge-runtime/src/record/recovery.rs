@@ -8,7 +8,8 @@ use super::{RunId, RunState};
 /// that meet every condition named here. Without any condition: all of them.
 ///
 /// ```
-/// use chrono_forge_runtime::record::RetryFilter;
+/// # mod chrono_forge { pub use chrono_forge_runtime::record::RetryFilter; }
+/// use chrono_forge::RetryFilter;
 ///
 /// let outage = RetryFilter::new()
 ///     .workflow("order")

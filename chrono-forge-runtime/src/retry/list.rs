@@ -14,7 +14,8 @@ use crate::record::RetryCounts;
 /// tried again. So `[a, b]` gives each kind of failure its own attempts and delays:
 ///
 /// ```
-/// use chrono_forge_runtime::retry::{RetryPolicies, RetryPolicy};
+/// # mod chrono_forge { pub use chrono_forge_runtime::retry::{RetryPolicies, RetryPolicy}; }
+/// use chrono_forge::{RetryPolicies, RetryPolicy};
 ///
 /// let busy = RetryPolicy::new().max_attempts(20).when("busy", |error| error.to_string() == "busy");
 /// let policies = RetryPolicies::from([busy, RetryPolicy::new()]);
@@ -25,14 +26,16 @@ use crate::record::RetryCounts;
 /// [`EmptyPolicies`]:
 ///
 /// ```compile_fail,E0080
-/// use chrono_forge_runtime::retry::RetryPolicies;
+/// # mod chrono_forge { pub use chrono_forge_runtime::retry::RetryPolicies; }
+/// use chrono_forge::RetryPolicies;
 ///
 /// let policies = RetryPolicies::from([]);
 /// # let _ = policies;
 /// ```
 ///
 /// ```
-/// use chrono_forge_runtime::retry::RetryPolicies;
+/// # mod chrono_forge { pub use chrono_forge_runtime::retry::RetryPolicies; }
+/// use chrono_forge::RetryPolicies;
 ///
 /// assert!(RetryPolicies::try_from(Vec::new()).is_err());
 /// ```

@@ -16,7 +16,8 @@ use super::filter::{Cause, Filter};
 ///
 /// ```
 /// use std::time::Duration;
-/// use chrono_forge_runtime::retry::RetryPolicy;
+/// # mod chrono_forge { pub use chrono_forge_runtime::retry::RetryPolicy; }
+/// use chrono_forge::RetryPolicy;
 ///
 /// let policy = RetryPolicy::new().max_attempts(5).base(Duration::from_secs(2)).jitter(false);
 /// assert_eq!(policy.delay_after(1, 0.0), Some(Duration::from_secs(2)));
@@ -31,7 +32,8 @@ use super::filter::{Cause, Filter};
 ///
 /// ```
 /// use std::time::Duration;
-/// use chrono_forge_runtime::retry::RetryPolicy;
+/// # mod chrono_forge { pub use chrono_forge_runtime::retry::RetryPolicy; }
+/// use chrono_forge::RetryPolicy;
 ///
 /// const PATIENT: RetryPolicy = RetryPolicy::new().max_attempts(20).cap(Duration::from_secs(600));
 /// let policy = PATIENT.on::<std::io::Error>().on_timeout();
@@ -152,7 +154,9 @@ impl RetryPolicy {
     /// once an attempt has failed, more than once maybe; it must not block.
     ///
     /// ```
-    /// use chrono_forge_runtime::retry::{Cause, RetryPolicies, RetryPolicy};
+    /// # use chrono_forge_runtime::retry::{Cause, RetryPolicies};
+    /// # mod chrono_forge { pub use chrono_forge_runtime::retry::RetryPolicy; }
+    /// use chrono_forge::RetryPolicy;
     /// use std::io::ErrorKind;
     ///
     /// let busy = RetryPolicy::new().when("busy", |error| {
@@ -160,9 +164,9 @@ impl RetryPolicy {
     ///     io.is_some_and(|io| io.kind() == ErrorKind::ResourceBusy)
     /// });
     /// assert_eq!(busy.budget(), "busy");
-    /// let gone = anyhow::Error::new(std::io::Error::from(ErrorKind::NotFound));
-    /// let decision = RetryPolicies::from(busy).decide(Cause::Error(&gone), &mut Default::default(), 0.0);
-    /// assert_eq!(decision.delay, None);
+    /// # let gone = anyhow::Error::new(std::io::Error::from(ErrorKind::NotFound));
+    /// # let decision = RetryPolicies::from(busy).decide(Cause::Error(&gone), &mut Default::default(), 0.0);
+    /// # assert_eq!(decision.delay, None);
     /// ```
     #[must_use]
     pub fn when(

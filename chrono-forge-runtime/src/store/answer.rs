@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::record::{ClaimedRun, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
+use crate::record::{
+    ChildCount, ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId,
+};
 
 /// What [`Writer::apply`](super::Writer::apply) did beside the plans' own rows.
 #[derive(Debug, Default)]
@@ -30,6 +32,15 @@ pub enum Started {
         /// Its arguments are those of the start, as values.
         has_same_args: bool,
     },
+}
+
+/// What some workflows' runs in some queues are at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outlook {
+    /// A worker holds one, or held it when it died and was not declared dead yet.
+    pub runs: bool,
+    /// When the first of the idle ones becomes due.
+    pub next: Option<Due>,
 }
 
 /// What a claim took.
@@ -125,6 +136,17 @@ pub struct AuditWork {
     pub resume_after: RecordId,
     /// When the next audit is due.
     pub next_at: Option<Timestamp>,
+    /// When the last one is that is planned.
+    pub last_at: Option<Timestamp>,
+}
+
+/// What one snapshot shows of a branch: its counters, its children, and how often it was repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchLook {
+    pub spawned: u64,
+    pub pending: u64,
+    pub count: ChildCount,
+    pub repairs: i64,
 }
 
 /// Due runs that no live worker can be asked for.

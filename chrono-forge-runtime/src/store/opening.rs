@@ -16,7 +16,7 @@ pub struct OpenOptions {
     pub wal_bytes_max: u64,
     /// The workers' lease; a server is asked to cut off what lasts half as long.
     pub lease: Duration,
-    /// Whether this process executes runs, which takes more connections.
+    /// Whether this process executes runs, which takes more connections, and the right to write.
     pub executes: bool,
 }
 
@@ -38,6 +38,7 @@ fn sqlite(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
         migrate: options.migrate,
         readers: options.readers,
         wal_bytes_max: options.wal_bytes_max,
+        executes: options.executes,
         ..SqliteOptions::new(location)
     };
     Ok(Arc::new(SqliteStore::open(options)?))

@@ -53,8 +53,8 @@ use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, Capabilities, Listener, ServingRow, Store, StoreResult, UnservedRow, WorkerLocks,
-    WorkerRow, Writer,
+    AuditWork, BranchLook, Capabilities, Listener, Outlook, ServingRow, Store, StoreResult,
+    UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
@@ -181,6 +181,10 @@ impl Store for PostgresStore {
         self.writer_for(Purpose::Batch)
     }
 
+    fn call_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer_for(Purpose::Call)
+    }
+
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
         None
     }
@@ -304,14 +308,19 @@ impl Store for PostgresStore {
         })
     }
 
+    fn look_at_branch(&self, branch: RecordId) -> StoreResult<Option<BranchLook>> {
+        self.read("look_at_branch", |conn| audits::look(conn, branch))
+    }
+
     fn audit_work(
         &self,
         after: RecordId,
         limit: u32,
         opened_by: Timestamp,
+        now: Timestamp,
     ) -> StoreResult<AuditWork> {
         self.read("audit_work", |conn| {
-            audits::work(conn, after, limit, opened_by)
+            audits::work(conn, after, limit, (opened_by, now))
         })
     }
 
@@ -344,6 +353,10 @@ impl Store for PostgresStore {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows, &self.marks)
         })
+    }
+
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook> {
+        self.read("outlook", |conn| queue::outlook(conn, queues, workflows))
     }
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {

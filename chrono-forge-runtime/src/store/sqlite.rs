@@ -6,6 +6,7 @@
 //!
 //! A database in memory has a single connection, which writer and readers take in turns.
 
+mod access;
 mod audits;
 mod backup;
 mod bind;
@@ -17,6 +18,7 @@ mod failures;
 mod fault;
 mod held;
 mod identity;
+mod library;
 pub mod location;
 mod locks;
 mod log;
@@ -54,8 +56,8 @@ use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, ServingRow, Store, StoreError, StoreResult, UnservedRow,
-    WorkerLocks, WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, Outlook, ServingRow, Store, StoreError, StoreResult,
+    UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
@@ -66,6 +68,7 @@ use crate::record::{
 use connection::Purpose;
 use ear::Ear;
 use identity::Identity;
+use library::Version;
 pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
 use log::Log;
@@ -88,6 +91,8 @@ pub struct SqliteOptions {
     pub readers: u32,
     /// A write-ahead log beyond this is cut off as soon as nobody reads it.
     pub wal_bytes_max: u64,
+    /// Whether a worker will write here; who only looks may do with less rights.
+    pub executes: bool,
     /// How long a call waits for another process's transaction before it fails as transient.
     pub busy_timeout: Duration,
     /// How the lock of a file is taken.
@@ -104,6 +109,7 @@ impl SqliteOptions {
             migrate: true,
             readers: 4,
             wal_bytes_max: 64 << 20,
+            executes: true,
             busy_timeout: Duration::from_secs(5),
             try_lock: std::fs::File::try_lock,
         }
@@ -116,7 +122,7 @@ pub struct SqliteStore {
     writing: Shared,
     /// `None` in memory.
     readers: Option<Arc<Readers>>,
-    /// `None` in memory.
+    /// `None` in memory, and where the library cannot tell how long a log is: see [`Log`].
     mover: Option<Arc<Mover>>,
     /// The ends of the ears that were opened.
     ears: Mutex<Vec<ear::End>>,
@@ -131,9 +137,15 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database and brings its schema up to date, or verifies that it is.
     pub fn open(mut options: SqliteOptions) -> StoreResult<Self> {
-        if let Location::File(path) = &mut options.location {
-            *path = absolute(path)?;
-        }
+        let Location::File(path) = &mut options.location else {
+            return Self::open_at(options);
+        };
+        *path = absolute(path)?;
+        let path = path.clone();
+        Self::open_at(options).map_err(|error| access::explained(&path, error))
+    }
+
+    fn open_at(options: SqliteOptions) -> StoreResult<Self> {
         let url = address(&options.location)?;
         let patience = options.busy_timeout;
         let write = Purpose::Write(options.synchronous);
@@ -141,6 +153,12 @@ impl SqliteStore {
             Location::Memory => (connection::open(url, write, patience)?, None),
             Location::File(path) => (opening::open(path, (url, write), patience)?, Some(path)),
         };
+        let library = Version::of(&mut conn)?;
+        library.tell();
+        let unwritable = |path: &PathBuf| access::unwritable("open", path);
+        if let Some(error) = identity.filter(|_| options.executes).and_then(unwritable) {
+            return Err(error);
+        }
         schema::ensure(&mut conn, options.migrate, patience)?;
         let identity = match identity {
             None => Identity::none(),
@@ -152,7 +170,8 @@ impl SqliteStore {
             arrivals.found(latest);
         }
         let has_file = options.location != Location::Memory;
-        let mover = has_file.then(|| Mover::new(url, write, patience, identity.clone()));
+        let has_mover = has_file && library.counts_logs();
+        let mover = has_mover.then(|| Mover::new(url, write, patience, identity.clone()));
         let readers = has_file.then(|| {
             let readers = Readers::new(url.to_owned(), options.readers, patience, identity.clone());
             Arc::new(readers)
@@ -197,7 +216,7 @@ impl Drop for SqliteStore {
 /// An absolute path never looks like the URLs that SQLite and Diesel would read in its place.
 fn absolute(path: &Path) -> StoreResult<PathBuf> {
     std::path::absolute(path)
-        .map_err(|error| StoreError::new("open", StoreErrorKind::Corrupt, error))
+        .map_err(|error| StoreError::new("open", StoreErrorKind::Access, error))
 }
 
 /// What SQLite calls this place.
@@ -206,7 +225,7 @@ fn address(location: &Location) -> StoreResult<&str> {
         Location::Memory => Ok(":memory:"),
         Location::File(path) => path.to_str().ok_or_else(|| {
             let message = format!("the path {} is not UTF-8", path.display());
-            StoreError::new("open", StoreErrorKind::Corrupt, message)
+            StoreError::new("open", StoreErrorKind::Access, message)
         }),
     }
 }
@@ -220,7 +239,7 @@ fn tried(locks: &LockFiles, database: &std::path::Path) -> bool {
     let are_kept = locks.are_kept();
     if !are_kept {
         let database = database.display();
-        tracing::warn!(target: crate::telemetry::TARGET, %database, "this file system does not keep locks: no lock file is believed, and a worker that dies is found out when its lease is over");
+        tracing::warn!(target: crate::telemetry::TARGET, %database, "this file system does not keep locks: no lock file is believed, and a worker that dies is found out when its lease is over; put the file on a local disk");
     }
     are_kept
 }
@@ -259,11 +278,11 @@ impl Store for SqliteStore {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
-        let file = match (&self.options.location, &self.mover) {
-            (Location::File(path), Some(mover)) => Some((path.as_path(), Arc::clone(mover))),
-            _ => None,
+        let file = match &self.options.location {
+            Location::File(path) => Some(path.as_path()),
+            Location::Memory => None,
         };
-        let log = Log::of(file, self.options.wal_bytes_max);
+        let log = Log::of(file, self.mover.clone(), self.options.wal_bytes_max);
         Ok(Box::new(SqliteWriter::new(
             self.writing.clone(),
             self.options.busy_timeout,
@@ -413,9 +432,10 @@ impl Store for SqliteStore {
         after: RecordId,
         limit: u32,
         opened_by: Timestamp,
+        now: Timestamp,
     ) -> StoreResult<AuditWork> {
         self.read("audit_work", |conn| {
-            audits::work(conn, after, limit, opened_by)
+            audits::work(conn, after, limit, (opened_by, now))
         })
     }
 
@@ -448,6 +468,10 @@ impl Store for SqliteStore {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows)
         })
+    }
+
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook> {
+        self.read("outlook", |conn| queue::outlook(conn, queues, workflows))
     }
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {

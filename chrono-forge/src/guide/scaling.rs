@@ -168,12 +168,21 @@
 //! (`target_session_attrs=read-write`, unless the URL says otherwise), also where one name leads to the old primary for a while.
 //! Of a pool of your own you tell that yourself.
 //!
-//! A process is with one server at a time. Each session asks which one it has reached (system identifier and timeline; anybody
-//! may ask that unless an administrator has taken the right away). When one reaches a server on a later timeline, a standby that
-//! was promoted, all sessions go over to it, and the worker drops what it holds and enters anew there, since what it has seen may be
-//! lost. A session that reaches a server that was left, or another database system, is closed, and an error line names both: so a
-//! former primary that comes back, takes writes and stands first in the URL gets nothing. It stays your task to stop it.
-//! Behind a pooler in transaction mode it is asked with each heartbeat.
+//! A process is with one server at a time. Each session asks which one it has reached (system
+//! identifier and timeline; anybody may ask that unless an administrator has taken the right away).
+//! When one reaches a server on a later timeline, a standby that was promoted, all sessions go over
+//! to it, and the worker drops what it holds and enters anew there, since what it has seen may be
+//! lost. It does so after a synchronous failover, too, where nothing was: steps that were under way
+//! run again there, and nothing that is recorded does. To tell the two apart the worker would have
+//! to know where in the server's log each commit that it has seen ended, and where the new timeline
+//! left the old one. The first costs a question with each commit, and the second may be asked by
+//! superusers only; that a standby is synchronous now does not say that it was at each of these
+//! commits. Such steps have to be repeatable, as for any death of a process.
+//!
+//! A session that reaches a server that was left, or another database system, is closed, and an
+//! error line names both: so a former primary that comes back, takes writes and stands first in the
+//! URL gets nothing. It stays your task to stop it. Behind a pooler in transaction mode it is asked
+//! with each heartbeat.
 //!
 //! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last transactions of the
 //! old primary, and then steps that it recorded run again. With `synchronous_commit = on` and a synchronous replica nothing is lost.

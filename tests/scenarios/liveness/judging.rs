@@ -88,7 +88,7 @@ async fn a_worker_that_beats_is_alive_whatever_instants_it_writes(world: &World)
 }
 
 /// Somebody declares the worker dead that holds this run.
-fn declare_dead(world: &World) {
+pub(super) fn declare_dead(world: &World) {
     let rows = world.rows();
     let now = world.now();
     let take =

@@ -116,7 +116,7 @@ impl Look {
         }
     }
 
-    pub(super) fn backend(&self) -> Backend {
+    pub(crate) fn backend(&self) -> Backend {
         match &self.0 {
             Kind::Sqlite(_) => Backend::Sqlite,
             #[cfg(feature = "postgres")]

@@ -20,6 +20,16 @@ impl Look {
         });
     }
 
+    /// What [`Look::refuse`] refuses is refused no longer, if it is.
+    pub fn permit(&self, table: &str) {
+        self.script(&match self.backend() {
+            Backend::Sqlite => "DROP TRIGGER IF EXISTS refuse".to_owned(),
+            Backend::Postgres => format!(
+                "DROP TRIGGER IF EXISTS refuse ON {table}; DROP FUNCTION IF EXISTS refuse()"
+            ),
+        });
+    }
+
     /// From now on every row that is inserted or changed is noted in the table `tally`, with this
     /// of it.
     pub fn tally(&self, table: &str, what: &str) {

@@ -1,7 +1,8 @@
 //! The statements that the engine's connections run, as Diesel tells them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use rusqlite::types::Value;
@@ -13,14 +14,47 @@ use crate::backend::Backend;
 /// Recorders by a mark of the URLs that Diesel connects to: the tests of one process share Diesel's default.
 static RECORDERS: LazyLock<Mutex<HashMap<String, Statements>>> = LazyLock::new(Mutex::default);
 
+/// A hold that nobody ends is a mistake of the test.
+const HELD_MAX: Duration = Duration::from_secs(30);
+
 /// Records the statements of all connections to one database.
 #[derive(Clone, Debug, Default)]
-pub struct Statements(Arc<Mutex<Recorded>>);
+pub struct Statements(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    recorded: Mutex<Recorded>,
+    moved: Condvar,
+}
 
 #[derive(Debug, Default)]
 struct Recorded {
     connections: u32,
     statements: Vec<Statement>,
+    /// What statements contain that wait, and how many of them do.
+    held: Option<String>,
+    waiting: usize,
+    /// What the next statement contains that panics.
+    panics: Option<String>,
+}
+
+/// Statements wait as long as this is there.
+#[derive(Debug)]
+pub struct Waiting(Arc<Shared>);
+
+impl Waiting {
+    /// How many wait just now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        lock(&self.0.recorded).waiting
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&self.0.recorded).held = None;
+        self.0.moved.notify_all();
+    }
 }
 
 /// A statement that was run.
@@ -46,7 +80,43 @@ impl Statements {
     /// What was run since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Statement> {
-        std::mem::take(&mut lock(&self.0).statements)
+        std::mem::take(&mut lock(&self.0.recorded).statements)
+    }
+
+    /// From now on a statement whose text contains this takes as long as the answer is kept.
+    #[must_use]
+    pub fn hold(&self, what: &str) -> Waiting {
+        lock(&self.0.recorded).held = Some(what.to_owned());
+        Waiting(Arc::clone(&self.0))
+    }
+
+    /// The next statement whose text contains this panics instead.
+    pub fn panic_at(&self, what: &str) {
+        lock(&self.0.recorded).panics = Some(what.to_owned());
+    }
+
+    /// Whether that has happened.
+    #[must_use]
+    pub fn has_panicked(&self) -> bool {
+        lock(&self.0.recorded).panics.is_none()
+    }
+
+    fn run(&self, statement: Statement) {
+        let mut recorded = lock(&self.0.recorded);
+        let sql = statement.sql.clone();
+        let is_in = |what: &Option<String>| what.as_ref().is_some_and(|what| sql.contains(what));
+        recorded.statements.push(statement);
+        if is_in(&recorded.panics) {
+            recorded.panics = None;
+            drop(recorded);
+            panic!("amid a transaction");
+        }
+        if is_in(&recorded.held) {
+            recorded.waiting += 1;
+            let is_held = |recorded: &mut Recorded| is_in(&recorded.held);
+            let waited = self.0.moved.wait_timeout_while(recorded, HELD_MAX, is_held);
+            waited.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
+        }
     }
 
     /// As [`Statements::take`], only those whose text contains this.
@@ -117,7 +187,7 @@ impl Instrumentation for Listener {
                 let recorder = recorder.map(|(_, recorder)| recorder.clone());
                 drop(recorders);
                 self.0 = recorder.map(|recorder| {
-                    let mut recorded = lock(&recorder.0);
+                    let mut recorded = lock(&recorder.0.recorded);
                     recorded.connections += 1;
                     let connection = recorded.connections;
                     drop(recorded);
@@ -131,7 +201,7 @@ impl Instrumentation for Listener {
                 let text = query.to_string();
                 let (sql, binds) = text.split_once(" -- binds: ").unwrap_or((&text, "[]"));
                 let words: Vec<&str> = sql.split_whitespace().collect();
-                lock(&recorder.0).statements.push(Statement {
+                recorder.run(Statement {
                     connection: *connection,
                     sql: words.join(" "),
                     binds: binds.to_owned(),

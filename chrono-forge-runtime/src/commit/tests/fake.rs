@@ -1,6 +1,7 @@
 //! A store whose writers work beside each other and can be held up, over a database in memory.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ impl Fake {
 pub(super) struct Gate {
     inner: Mutex<Doors>,
     moved: Condvar,
+    opened: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -62,6 +64,11 @@ struct Doors {
 }
 
 impl Gate {
+    /// How many writers were opened.
+    pub(super) fn opened(&self) -> usize {
+        self.opened.load(Ordering::SeqCst)
+    }
+
     /// The next intent of this name waits.
     pub(super) fn shut(&self, name: &'static str) {
         self.inner.lock().unwrap().shut.insert(name, 1);
@@ -182,6 +189,7 @@ impl Store for Fake {
     }
 
     fn writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.gate.opened.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FakeWriter {
             inner: self.inner.writer()?,
             gate: Arc::clone(&self.gate),
@@ -210,11 +218,12 @@ impl Store for Fake {
         failures(spawn: &SpawnPath, from: &FailurePlace, children: u32, limit: u32) -> StoreResult<FailurePage>;
         existing_children(run: RunId, branch: &str, keys: &[String]) -> StoreResult<Vec<String>>;
         next_wake(queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>>;
+        outlook(queues: &[String], workflows: &[String]) -> StoreResult<Outlook>;
         blocked_children(run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>>;
         branch_states(run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>>;
         branch_counters(branch: RecordId) -> StoreResult<Option<BranchCounters>>;
         count_children(branch: RecordId, after: RunId, through: RunId, limit: u32) -> StoreResult<(ChildCount, RunId)>;
-        audit_work(after: RecordId, limit: u32, opened_by: Timestamp) -> StoreResult<AuditWork>;
+        audit_work(after: RecordId, limit: u32, opened_by: Timestamp, now: Timestamp) -> StoreResult<AuditWork>;
         blocked_descendants(run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>>;
         standstill(run: &RunRow, unserved: &[(String, String)], now: Timestamp) -> StoreResult<Option<Standstill>>;
         branches_of(run: RunId) -> StoreResult<Vec<RecordId>>;

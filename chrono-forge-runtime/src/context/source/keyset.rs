@@ -34,7 +34,8 @@ type AllColumns<Q> = <<Q as HasTable>::Table as Table>::AllColumns;
 /// `.select(Customer::as_select())` says the type, otherwise the closure names it.
 ///
 /// ```
-/// use chrono_forge_runtime::context::source::Keyset;
+/// # mod chrono_forge { pub use chrono_forge_runtime::context::source::Keyset; }
+/// use chrono_forge::Keyset;
 /// use diesel::prelude::*;
 /// use diesel::r2d2::{ConnectionManager, Pool};
 ///

@@ -32,7 +32,8 @@ pub struct Streamed<F>(F);
 /// opens the stream again behind the last token.
 ///
 /// ```
-/// use chrono_forge_runtime::context::source::stream;
+/// # mod chrono_forge { pub use chrono_forge_runtime::context::source::stream; }
+/// use chrono_forge::stream;
 /// # use chrono_forge_runtime::context::source::{IntoSource, ViaStream};
 /// # fn spawn_each(_: impl IntoSource<ViaStream<u64>>) {}
 /// # struct Events;

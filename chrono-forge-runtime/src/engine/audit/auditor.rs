@@ -75,7 +75,7 @@ impl Auditor {
         // Most branches are over within moments, and never enter the table.
         let opened_by = now.checked_sub(cadence::INTERVAL_MIN).unwrap_or(now);
         let work = host
-            .read(move |store| store.audit_work(from, LOOK_ROWS, opened_by))
+            .read(move |store| store.audit_work(from, LOOK_ROWS, opened_by, now))
             .await?;
         self.resume_after = work.resume_after;
         if !work.unaudited.is_empty() {
@@ -87,9 +87,9 @@ impl Auditor {
         }
         // No audit is planned so far ahead: the clock was set back since.
         let too_far = after(now, cadence::INTERVAL_MAX * 2);
-        let due = match work.next_at {
-            Some(at) if at <= now => now,
-            Some(at) if at > too_far => Timestamp::MAX,
+        let due = match (work.next_at, work.last_at) {
+            (_, Some(last)) if last > too_far => Timestamp::MAX,
+            (Some(next), _) if next <= now => now,
             _ => return Ok(Duration::ZERO),
         };
         self.audit_due(due).await

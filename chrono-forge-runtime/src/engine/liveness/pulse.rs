@@ -30,6 +30,9 @@ pub struct Pulse {
     lookout: Lookout,
     /// What was taken from this worker when it was declared dead, until the database was told that it lives.
     taken: Vec<(RunId, Epoch)>,
+    /// Runs that lost their passes since a heartbeat last found this worker alive. If the next one
+    /// tells that it was declared dead, that is why.
+    uncounted: Vec<(RunId, Epoch)>,
     /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
     unused: Option<WorkerId>,
 }
@@ -41,6 +44,7 @@ impl Pulse {
             trouble: Trouble::default(),
             lookout: Lookout::default(),
             taken: Vec::new(),
+            uncounted: Vec::new(),
             unused: None,
         }
     }
@@ -183,7 +187,7 @@ impl Pulse {
                 Err(error) => {
                     next = Instant::now() + interval / RETRY_PART;
                     if self.trouble.is_worth_telling() {
-                        tracing::warn!(target: TARGET, %error, "a heartbeat failed");
+                        tracing::warn!(target: TARGET, %error, "a heartbeat failed; it is tried again, and once the lease is over others take over what this worker holds: see that the database takes writes");
                     }
                 }
             }
@@ -194,10 +198,13 @@ impl Pulse {
         let Some(worker) = self.host().holdings.worker() else {
             return self.enter_again();
         };
+        self.uncounted
+            .extend(self.vitals.host.holdings.take_uncounted());
         let (beat, asked) = self.renew(worker)?;
         if beat.worker_dead {
             return self.died(worker, beat.fate);
         }
+        self.uncounted.clear();
         if self.host().since_renewal() > self.vitals.outage_min() {
             self.vitals.outages.fetch_add(1, Ordering::Release);
         }
@@ -222,22 +229,11 @@ impl Pulse {
     /// This life is over; a new one takes its place.
     fn died(&mut self, worker: WorkerId, fate: Fate) -> Result<(), Error> {
         let held = self.host().holdings.runs();
-        let what = match fate {
-            Fate::DeclaredDead => "it was declared dead",
-            Fate::Gone => {
-                "its row is gone, as where the database was set back to an older copy, or somebody deleted the row"
-            }
-            Fate::SetBack => "the database was set back to an older copy, as its row tells",
-            Fate::Moved => {
-                "the process went over to another server, which may know less than it does"
-            }
-            Fate::Replaced => {
-                "its id is another life's, as where the database was set back to an older copy and gave it out again"
-            }
-        };
-        tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew");
+        let (what, remedy) = told(fate);
+        tracing::warn!(target: TARGET, %worker, dropped = held.len(), "this worker is over: {what}; its passes are dropped, and it enters anew: {remedy}");
         if fate == Fate::DeclaredDead {
             self.taken.extend(held);
+            self.taken.append(&mut self.uncounted);
             // First, so that what is noted of runs that lose their passes now comes after it; they are fenced anyhow.
             let told = self.came_back();
             self.host().leave();
@@ -315,6 +311,33 @@ impl Pulse {
                 tracing::debug!(target: TARGET, %error, "orphans were not handed back yet");
             }
         });
+    }
+}
+
+/// Why a worker is over, and what to do about it.
+fn told(fate: Fate) -> (&'static str, &'static str) {
+    const LOST: &str = "what was written since that copy was made is lost; compare what matters";
+    match fate {
+        Fate::DeclaredDead => (
+            "it was declared dead",
+            "if the process was not stopped meanwhile, give it more of its machine, or a longer `.lease(..)`",
+        ),
+        Fate::Gone => (
+            "its row is gone, as where the database was set back to an older copy, or somebody deleted the row",
+            LOST,
+        ),
+        Fate::SetBack => (
+            "the database was set back to an older copy, as its row tells",
+            LOST,
+        ),
+        Fate::Moved => (
+            "the process went over to another server, which may know less than it does",
+            "steps that were under way run again; after a failover that lost nothing, nothing else does",
+        ),
+        Fate::Replaced => (
+            "its id is another life's, as where the database was set back to an older copy and gave it out again",
+            LOST,
+        ),
     }
 }
 

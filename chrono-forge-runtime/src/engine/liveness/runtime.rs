@@ -92,7 +92,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let host = &self.0;
         if !host.closing.load(Ordering::Acquire) && !host.over.load(Ordering::Acquire) {
-            tracing::error!(target: TARGET, "the runtime that the engine was opened on is gone; the engine stops, and others take over its runs");
+            tracing::error!(target: TARGET, "the runtime that the engine was opened on is gone; the engine stops, and others take over its runs: open it on a runtime that lives until shutdown() has returned");
             host.crash();
         }
     }

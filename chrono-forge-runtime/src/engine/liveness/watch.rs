@@ -253,7 +253,7 @@ async fn guard(host: &Host) {
         tokio::time::sleep(probe_interval(host)).await;
         if !host.is_trusted() {
             if trouble.is_worth_telling() {
-                tracing::warn!(target: TARGET, lease = ?host.config.lease, "the lease was not renewed in time; what executes goes on, and nothing new begins before it is");
+                tracing::warn!(target: TARGET, lease = ?host.config.lease, "the lease was not renewed in time; what executes goes on, and nothing new begins before it is: see that the database takes writes, or set a longer `.lease(..)`");
             }
         } else if let Some(outage) = trouble.over() {
             tracing::info!(target: TARGET, ?outage, "the lease is renewed again");

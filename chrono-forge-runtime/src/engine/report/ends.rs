@@ -123,7 +123,7 @@ impl Report {
             .storms
             .admit(Kind::LostPass, "", newest, Instant::now())
         {
-            tracing::warn!(target: TARGET, %run, name, losses, "a run loses its pass again and again although no worker died; it goes on in quarantine");
+            tracing::warn!(target: TARGET, %run, name, losses, "a run loses its pass again and again although no worker died; it goes on in quarantine: see that no step blocks its thread (spawn_blocking) and that the lease is long enough, then let it out with forge.reset_crashes(..)");
         }
     }
 }

@@ -60,7 +60,7 @@ impl Report {
     pub fn recovered(&self, worker: WorkerId, who: Option<&ServingRow>, recovered: &Recovered) {
         let (due, poisoned) = (recovered.due, recovered.poisoned.len());
         let who = who.map(|who| format!("{}, process {} on {}", who.name, who.pid, who.host));
-        tracing::warn!(target: TARGET, %worker, who, due, poisoned, "a worker died, and its runs go on");
+        tracing::warn!(target: TARGET, %worker, who, due, poisoned, "a worker died, and its runs go on; if that happens again and again, look for what ends its process (memory, abort, kill)");
     }
 
     /// Runs are due that no live worker can execute; `unserved` says what is missing.

@@ -243,7 +243,7 @@ impl Running {
                 Ok(()) => host.announce_due(),
                 Err(error) => {
                     is_retired = false;
-                    tracing::warn!(target: TARGET, %error, "the worker could not be retired; its lease will expire");
+                    tracing::warn!(target: TARGET, %error, "the worker could not be retired; its runs are recovered once its lease has expired");
                 }
             }
         }

@@ -180,7 +180,7 @@ impl Import<'_> {
             let clock = std::sync::Arc::clone(&host.clock);
             let written = host.committer().call("import", move |writer| {
                 let written = writer.import_runs(&runs, clock.now())?;
-                Ok((written, runs))
+                Ok((written, std::mem::take(&mut runs)))
             });
             let (written, mut runs) = written.await?;
             match written {

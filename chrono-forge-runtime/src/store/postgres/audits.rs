@@ -14,7 +14,7 @@ mod stranded;
 use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Nullable, Timestamptz};
 use jiff::Timestamp;
 
 use super::bind::{Bind, instant, instants, ints, stored};
@@ -32,7 +32,7 @@ pub(super) use recount_large::{correct, look};
 pub(super) use states::of_run;
 
 const OPEN: &str = "
-SELECT l.id, coalesce(l.started_at <= ?, false) AND (a.execution_log_id IS NULL OR a.next_at IS NULL)
+SELECT l.id, coalesce(l.started_at <= ? OR l.started_at > ?, false) AND (a.execution_log_id IS NULL OR a.next_at IS NULL)
 FROM (
     SELECT o.id, o.started_at FROM chrono_forge_execution_logs AS o
     WHERE o.pending > 0 AND o.id > ? ORDER BY o.id LIMIT ?
@@ -40,8 +40,11 @@ FROM (
 LEFT JOIN chrono_forge_audits AS a ON a.execution_log_id = l.id
 ORDER BY l.id";
 
-const NEXT: &str =
-    "SELECT next_at FROM chrono_forge_audits WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1";
+/// The next and the last of those that are planned, each by the index.
+const PLANNED: &str = "
+SELECT
+    (SELECT next_at FROM chrono_forge_audits WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1),
+    (SELECT next_at FROM chrono_forge_audits WHERE next_at IS NOT NULL ORDER BY next_at DESC LIMIT 1)";
 
 const RECORD: &str = "
 UPDATE chrono_forge_audits AS a SET
@@ -65,7 +68,7 @@ WHERE a.execution_log_id = v.id AND a.round = v.round AND a.repairs = 0";
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     OPEN,
-    NEXT,
+    PLANNED,
     RECORD,
     FORGET,
     claim::ENTER,
@@ -90,13 +93,16 @@ pub(super) fn work(
     conn: &mut PgConnection,
     after: RecordId,
     limit: u32,
-    opened_by: Timestamp,
+    (opened_by, now): (Timestamp, Timestamp),
 ) -> QueryResult<AuditWork> {
-    let binds = [opened_by.into(), after.0.into(), limit.into()];
+    let binds = [opened_by.into(), now.into(), after.0.into(), limit.into()];
     let open: Vec<(i64, bool)> = Stmt::<(BigInt, Bool)>::new(OPEN, &binds).load(conn)?;
-    let next: Vec<(PgTimestamp,)> = Stmt::<(Timestamptz,)>::new(NEXT, &[]).load(conn)?;
-    let next_at = next.first().map(|(at,)| instant(*at));
-    Ok(audits::work(&open, limit, next_at))
+    type Planned = (Nullable<Timestamptz>, Nullable<Timestamptz>);
+    type Row = (Option<PgTimestamp>, Option<PgTimestamp>);
+    let planned: Vec<Row> = Stmt::<Planned>::new(PLANNED, &[]).load(conn)?;
+    let (next, last) = planned.into_iter().next().unwrap_or_default();
+    let planned = (next.map(instant), last.map(instant));
+    Ok(audits::work(&open, limit, planned))
 }
 
 /// Writes results; see [`Writer::record_audits`](crate::store::Writer::record_audits).

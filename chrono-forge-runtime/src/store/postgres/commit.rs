@@ -35,7 +35,7 @@ use crate::store::Applied;
 use crate::store::postgres::fault;
 use crate::store::shared::arrivals::Now;
 pub(super) use brief::Brief;
-pub(super) use held_up::held_up;
+pub(super) use held_up::{free_runs, held_up};
 
 /// For the tests of query plans.
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::store::StoreResult;
 pub use line::DatabasePool;
 use line::Line;
 pub(super) use settings::Purpose;
-use settings::{Setting, local, lock_max, lock_wait, settings, statement_max};
+use settings::{Setting, local, lock_patience, lock_wait, settings, statement_max};
 
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,6 +67,7 @@ impl Source {
             settings,
             begin,
             lock_wait: lock_wait(&self.options, purpose),
+            lock_patience: lock_patience(&self.options, purpose),
             line: None,
             generation: 0,
         }
@@ -78,8 +79,9 @@ pub(super) struct Session {
     source: Source,
     settings: Vec<Setting>,
     begin: String,
-    /// How long it waits for a lock.
+    /// How long it waits for a lock, and how long it goes on trying to get it.
     lock_wait: Duration,
+    lock_patience: Duration,
     line: Option<Line>,
     /// Of the server that the line leads to.
     generation: u64,
@@ -179,17 +181,16 @@ impl Session {
                 Err(Failure::Told(error))
                     if fault::is_unknown(&error) && tried.elapsed() >= self.lock_wait =>
                 {
-                    let error = fault::lost(operation, &error);
                     let is_slow = tried.elapsed() >= statement_max(&self.source.options);
                     return Err(match is_slow {
-                        true => StoreError::new(operation, StoreErrorKind::Slow, error.message),
-                        false => error,
+                        true => StoreError::new(operation, StoreErrorKind::Slow, error),
+                        false => fault::waited(operation, &error),
                     });
                 }
                 // Batches wait less than a call may.
                 Err(Failure::Told(error))
                     if fault::is_lock_timeout(&error)
-                        && begun.elapsed() < patience.min(lock_max(&self.source.options)) =>
+                        && begun.elapsed() < patience.min(self.lock_patience) =>
                 {
                     fault::statement(operation, &error)
                 }

@@ -10,13 +10,13 @@ use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error};
 
 use super::sequences;
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::{STAYS_LOCKED, StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
 const MESSAGES: [(&str, StoreErrorKind); 28] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
-    ("certificate", StoreErrorKind::Corrupt),
-    ("does not support SSL", StoreErrorKind::Corrupt),
+    ("certificate", StoreErrorKind::Access),
+    ("does not support SSL", StoreErrorKind::Access),
     ("deadlock detected", StoreErrorKind::Transient),
     // Whatever the server itself fails at: a file that it cannot extend, read or open, a lock, an order of transactions.
     ("could not ", StoreErrorKind::Transient),
@@ -36,8 +36,8 @@ const MESSAGES: [(&str, StoreErrorKind); 28] = [
     ("read-only transaction", StoreErrorKind::Transient),
     ("prepared statement", StoreErrorKind::Transient),
     ("cached plan", StoreErrorKind::Transient),
-    ("password authentication failed", StoreErrorKind::Corrupt),
-    ("no pg_hba.conf entry", StoreErrorKind::Corrupt),
+    ("password authentication failed", StoreErrorKind::Access),
+    ("no pg_hba.conf entry", StoreErrorKind::Access),
     ("permission denied", StoreErrorKind::Schema),
     ("row-level security", StoreErrorKind::Schema),
     // The database's encoding lacks a character, as one that was moved to another server may: no fault of the run's.
@@ -57,6 +57,13 @@ pub(super) fn statement(operation: &'static str, error: &Error) -> StoreError {
 /// The store's error for a connection that was lost while this operation was under way.
 pub(super) fn lost(operation: &'static str, error: &Error) -> StoreError {
     StoreError::new(operation, StoreErrorKind::Transient, error)
+}
+
+/// The store's error for a statement that a time limit ended, in a language that is not known here:
+/// that of locks is the shorter one.
+pub(super) fn waited(operation: &'static str, error: &Error) -> StoreError {
+    let message = format!("{error}: {STAYS_LOCKED}");
+    StoreError::new(operation, StoreErrorKind::Transient, message)
 }
 
 /// The store's error for a connection that could not be opened.

@@ -15,7 +15,7 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
 use super::bind::{Bind, due, instant, ints};
 use super::runs::newest_error;
 use super::statement::Stmt;
-use super::{naming, runs, wake, worker};
+use super::{commit, naming, runs, wake, worker};
 use crate::record::{BlockedRun, Json, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
@@ -137,6 +137,22 @@ pub(super) fn call_runs(
         }
     }
     Ok(answers)
+}
+
+/// Which of these are of runs whose rows somebody else has locked just now. Waits for nobody; the
+/// locks go with the transaction.
+pub(super) fn held_up(conn: &mut PgConnection, calls: &[RunCall]) -> QueryResult<Vec<bool>> {
+    let found = naming::identify_all(conn, calls.iter().map(|call| &call.run))?;
+    let runs = found.iter().filter_map(|named| match named {
+        Named::One(found) => Some(found.run.0),
+        _ => None,
+    });
+    let free = commit::free_runs(conn, &runs.collect())?;
+    let is_held_up = |named: &Named| match named {
+        Named::One(found) => !free.contains(&found.run.0),
+        _ => false,
+    };
+    Ok(found.iter().map(is_held_up).collect())
 }
 
 /// `None` when the run is gone by now.

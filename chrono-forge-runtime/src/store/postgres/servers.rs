@@ -194,7 +194,7 @@ impl Servers {
             Relation::Same => {}
             Relation::Later | Relation::Forked => {
                 if relation == Relation::Forked {
-                    tracing::warn!(target: TARGET, from = %current, to = %found, "the sessions go over to another server; what this worker holds is dropped, since transactions may have been lost");
+                    tracing::warn!(target: TARGET, from = %current, to = %found, "the sessions go over to another server; what this worker holds is dropped, since transactions may have been lost, and steps that were under way run again; what was recorded there does not");
                     self.life.fetch_add(1, Ordering::AcqRel);
                 } else {
                     tracing::info!(target: TARGET, from = %current, to = %found, "the server was started anew, here or elsewhere");

@@ -13,11 +13,14 @@ use crate::record::{RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::{Found, Named, RunAnswer, RunCall, Woken};
 
-/// A run that is due already keeps its place in the queue: what it waited for was an instant that is as long ago, or
-/// nothing. One that is to wait on is due from now on (`least` passes over null). One whose body failed and waits to be
-/// tried again keeps its instant: a wake-up is no attempt, and would spend the budget of them. That attempt looks at
-/// everything. Whoever has the row locked is waited for, and the row then read anew: a park either sees the flag or is
-/// made due.
+/// A run that is due already keeps its place in the queue: what it waited for was an instant that
+/// is as long ago, or nothing. One that is to wait on is due from now on (`least` passes over
+/// null). One whose body failed and waits to be tried again keeps its instant: a wake-up is no
+/// attempt, and would spend the budget of them. That attempt looks at everything. Whose step waits
+/// to be tried again has sunk to the levels of those that return, and comes back from there to what
+/// its children have done: to the middle of its tier, since a row does not say which priority its
+/// workflow has ([`Level`](crate::record::Level)). Whoever has the row locked is waited for, and
+/// the row then read anew: a park either sees the flag or is made due.
 pub(super) const ROUSE: &str = "
 UPDATE chrono_forge_workflows AS w SET
     wake_at = CASE
@@ -28,6 +31,10 @@ UPDATE chrono_forge_workflows AS w SET
                 ELSE w.wake_at - interval '35063280 hours' END,
             ?
         )
+    END,
+    priority = CASE
+        WHEN w.state = 1 OR w.options LIKE '%\"waits_to_retry\"%' OR w.priority < 12 THEN w.priority
+        ELSE (w.priority - 12) * 3 + 1
     END,
     wake_requested = w.wake_requested OR w.state = 1 OR w.options LIKE '%\"waits_to_retry\"%',
     updated_at = ?

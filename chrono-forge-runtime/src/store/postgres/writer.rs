@@ -15,8 +15,8 @@ use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, Ru
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
 use crate::store::{
-    Applied, AuditRequest, BlockedPage, Call, ClaimRequest, Claims, CrashLimits, Fate, Heartbeat,
-    Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreError,
+    Applied, AuditRequest, BlockedPage, BranchLook, Call, ClaimRequest, Claims, CrashLimits, Fate,
+    Heartbeat, Recovered, RetriedPage, RunAnswer, RunAsks, RunCall, Start, Started, StoreError,
     StoreErrorKind, StoreResult, WorkerEntry, Writer,
 };
 
@@ -176,6 +176,15 @@ impl Writer for PostgresWriter {
         Ok(Some(held_up))
     }
 
+    fn calls_held_up(&mut self, calls: &[RunCall]) -> StoreResult<Option<Vec<bool>>> {
+        let held_up = self
+            .session
+            .transaction("held_up", Duration::ZERO, true, |conn| {
+                recovery::held_up(conn, calls)
+            })?;
+        Ok(Some(held_up))
+    }
+
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
         let now = self.arrived(now)?;
         let servers = Arc::clone(&self.servers);
@@ -251,19 +260,20 @@ impl Writer for PostgresWriter {
     fn recount_branch(&mut self, branch: RecordId, now: Timestamp) -> StoreResult<Option<Recount>> {
         let now = self.arrived(now)?;
         let most = self.lease / LOCKED_PART;
-        let locked = self.write("recount_branch", |conn| {
-            audits::recount(conn, branch, most, now)
-        });
-        match locked {
-            Err(error) if error.kind == StoreErrorKind::Slow => {}
-            counted => return counted,
-        }
-        let look = |conn: &mut PgConnection| audits::look(conn, branch);
-        let Some(seen) = self.session.single("recount_branch", PATIENCE, look)? else {
-            return Ok(None);
-        };
         self.write("recount_branch", |conn| {
-            audits::correct(conn, branch, &seen, now)
+            audits::recount(conn, branch, most, now)
+        })
+    }
+
+    fn correct_branch(
+        &mut self,
+        branch: RecordId,
+        look: &BranchLook,
+        now: Timestamp,
+    ) -> StoreResult<Option<Recount>> {
+        let now = self.arrived(now)?;
+        self.write("recount_branch", |conn| {
+            audits::correct(conn, branch, look, now)
         })
     }
 

@@ -12,7 +12,7 @@ use crate::store::AuditWork;
 pub(in crate::store) fn work(
     open: &[(i64, bool)],
     limit: u32,
-    next_at: Option<Timestamp>,
+    (next_at, last_at): (Option<Timestamp>, Option<Timestamp>),
 ) -> AuditWork {
     let is_full = open.len() as u64 == u64::from(limit);
     let last = open.last().filter(|_| is_full);
@@ -21,6 +21,7 @@ pub(in crate::store) fn work(
         unaudited: new.map(|(id, _)| RecordId(*id)).collect(),
         resume_after: last.map_or(RecordId(0), |(id, _)| RecordId(*id)),
         next_at,
+        last_at,
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) use states::of_run;
 
 /// The index by its name: without it the planner walks the records by their ids, finished ones and all.
 const OPEN: &str = "
-SELECT o.id, l.started_at <= ? AND (a.execution_log_id IS NULL OR a.next_at IS NULL)
+SELECT o.id, (l.started_at <= ? OR l.started_at > ?) AND (a.execution_log_id IS NULL OR a.next_at IS NULL)
 FROM (
     SELECT id FROM chrono_forge_execution_logs INDEXED BY chrono_forge_execution_logs_open
     WHERE pending > 0 AND id > ? ORDER BY id LIMIT ?
@@ -36,8 +36,11 @@ CROSS JOIN chrono_forge_execution_logs AS l ON l.id = o.id
 LEFT JOIN chrono_forge_audits AS a ON a.execution_log_id = o.id
 ORDER BY o.id";
 
-const NEXT: &str =
-    "SELECT next_at FROM chrono_forge_audits WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1";
+/// The next and the last of those that are planned, each by the index.
+const PLANNED: &str = "
+SELECT
+    (SELECT next_at FROM chrono_forge_audits WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1),
+    (SELECT next_at FROM chrono_forge_audits WHERE next_at IS NOT NULL ORDER BY next_at DESC LIMIT 1)";
 
 /// A branch that has a row keeps it, unless it was over.
 const ENTER: &str = "
@@ -106,7 +109,7 @@ WHERE execution_log_id IN (
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     OPEN,
-    NEXT,
+    PLANNED,
     ENTER,
     DUE,
     NAMED,
@@ -128,20 +131,19 @@ pub(super) fn work(
     conn: &mut SqliteConnection,
     after: RecordId,
     limit: u32,
-    opened_by: Timestamp,
+    (opened_by, now): (Timestamp, Timestamp),
 ) -> QueryResult<AuditWork> {
-    let binds = [opened_by.into(), after.0.into(), limit.into()];
+    let binds = [opened_by.into(), now.into(), after.0.into(), limit.into()];
     let open: Vec<(i64, i64)> = Stmt::<(BigInt, BigInt)>::new(OPEN, &binds).load(conn)?;
-    let next: Vec<(i64,)> = Stmt::<(BigInt,)>::new(NEXT, &[]).load(conn)?;
+    type Planned = (Nullable<BigInt>, Nullable<BigInt>);
+    let planned: Vec<(Option<i64>, Option<i64>)> = Stmt::<Planned>::new(PLANNED, &[]).load(conn)?;
+    let (next, last) = planned.into_iter().next().unwrap_or_default();
     let open: Vec<(i64, bool)> = open
         .into_iter()
         .map(|(id, is_new)| (id, is_new != 0))
         .collect();
-    Ok(audits::work(
-        &open,
-        limit,
-        next.first().map(|(at,)| instant(*at)),
-    ))
+    let planned = (next.map(instant), last.map(instant));
+    Ok(audits::work(&open, limit, planned))
 }
 
 /// Enters branches; see [`Writer::enter_audits`](crate::store::Writer::enter_audits).

@@ -54,7 +54,8 @@ impl Whole {
             Location::File(path) => {
                 store.identity.look("backup")?;
                 let url = address(&store.options.location)?;
-                let conn = connection::open(url, Purpose::Copy, patience)?;
+                let opened = connection::open(url, Purpose::Copy, patience);
+                let conn = opened.map_err(|error| store.identity.explained(error))?;
                 store.identity.look("backup")?;
                 (Source::Own(Box::new(conn)), Some(path.clone()))
             }

@@ -86,7 +86,7 @@ fn prepare(
                 "cannot switch the database to write-ahead logging (journal mode is `{mode}`): \
                  it needs a writable file on a local disk"
             );
-            Err(StoreError::new("open", StoreErrorKind::Corrupt, message))
+            Err(StoreError::new("open", StoreErrorKind::Access, message))
         }
     }
 }

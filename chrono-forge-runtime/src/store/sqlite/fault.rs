@@ -20,10 +20,10 @@ const MESSAGES: [(&str, StoreErrorKind); 18] = [
     ("file is not a database", StoreErrorKind::Corrupt),
     ("database disk image is malformed", StoreErrorKind::Corrupt),
     ("malformed database schema", StoreErrorKind::Corrupt),
-    ("unable to open database file", StoreErrorKind::Corrupt),
+    ("unable to open database file", StoreErrorKind::Access),
     (
         "attempt to write a readonly database",
-        StoreErrorKind::Corrupt,
+        StoreErrorKind::Access,
     ),
     ("unsupported file format", StoreErrorKind::Corrupt),
     ("no such table", StoreErrorKind::Schema),

@@ -33,7 +33,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::statement::Stmt;
-use super::{connection, fault, log};
+use super::{access, connection, fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -90,7 +90,7 @@ impl Identity {
     pub(super) fn of(path: &Path, conn: &mut SqliteConnection) -> StoreResult<Self> {
         let failed = |error: std::io::Error| {
             let message = format!("{}: {error}", path.display());
-            StoreError::new("open", StoreErrorKind::Corrupt, message)
+            StoreError::new("open", StoreErrorKind::Access, message)
         };
         // Page 1 of a file that was never checkpointed says nothing yet.
         let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -136,7 +136,17 @@ impl Identity {
                 .verify(Some(conn))
                 .map_err(|lost| refusal(operation, lost))?;
         }
-        done.map_err(|error| fault::statement(operation, &error))
+        done.map_err(|error| self.explained(fault::statement(operation, &error)))
+    }
+
+    /// A right that was lost, a disk that is mounted read-only: told with the path.
+    pub(super) fn explained(&self, error: StoreError) -> StoreError {
+        match &self.0 {
+            Some(watched) if error.kind == StoreErrorKind::Access => {
+                access::explained(&watched.path, error)
+            }
+            _ => error,
+        }
     }
 
     /// As [`Identity::verified`], after a transaction of passes.

@@ -33,6 +33,11 @@ pub enum LocationError {
         "`{url}` is not a database URL: write `sqlite://path/to/file.db`, `sqlite::memory:` or `postgres://user@host/database`"
     )]
     OtherScheme { url: String },
+    /// It is almost the name of a database in memory, or of a kind of database, and would be a file.
+    #[error(
+        "`{url}` would be a file named `{file}`: write `sqlite::memory:` for a database in memory, `sqlite://path/to/file.db` for a file, and `./{file}` if that is what the file is named"
+    )]
+    Misspelt { url: String, file: String },
     /// It asks for URL features that would silently name another file.
     #[error(
         "`{url}` contains `{sign}`, and escapes are not read: give the plain path, without `sqlite:`"
@@ -90,10 +95,22 @@ impl Location {
         let location = match path {
             "" => return Err(LocationError::Empty { url: owned() }),
             ":memory:" => Self::Memory,
+            path if is_misspelt(path) => {
+                let file = path.to_owned();
+                return Err(LocationError::Misspelt { url: owned(), file });
+            }
             path => Self::File(PathBuf::from(path)),
         };
         Ok((location, synchronous.unwrap_or_default()))
     }
+}
+
+/// Whether this is hardly meant to be a file: `sqlite::memory` (a colon short), `memory`, `sqlite`. In silence each
+/// would be one of that name, wherever the process was started.
+fn is_misspelt(path: &str) -> bool {
+    let names = ["memory", "sqlite", "sqlite3", "postgres", "postgresql"];
+    let is_name = names.iter().any(|name| path.eq_ignore_ascii_case(name));
+    is_name || path.starts_with(':') || path.ends_with(':')
 }
 
 impl Synchronous {
@@ -147,6 +164,30 @@ mod tests {
         let twice = "sqlite://a.db?synchronous=normal&synchronous=full";
         let error = asked(twice).unwrap_err().to_string();
         assert!(error.contains("twice"), "{error}");
+    }
+
+    #[test]
+    fn what_is_hardly_meant_to_be_a_file_is_refused_with_what_would_be_one() {
+        let urls = [
+            "sqlite::memory",
+            "sqlite:memory:",
+            "sqlite://memory",
+            "sqlite::MEMORY:",
+            "Sqlite::memory:",
+            "memory",
+            ":memory",
+            "sqlite",
+            "Postgres",
+        ];
+        for url in urls {
+            let error = Location::parse(url).unwrap_err();
+            assert!(matches!(error, LocationError::Misspelt { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("`sqlite::memory:`"), "{text}");
+        }
+        for file in ["./memory", "memory.db", "sqlite://./sqlite", "in/memory"] {
+            assert!(Location::parse(file).is_ok(), "{file}");
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! on one file before it believes any.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::access;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::WorkerId;
 use crate::store::{StoreResult, WorkerLocks};
@@ -79,8 +81,18 @@ impl WorkerLocks for LockFiles {
             Ok::<_, std::io::Error>(file)
         };
         let file = lock().map_err(|error| {
+            let kind = match error.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    StoreErrorKind::Access
+                }
+                _ => StoreErrorKind::Transient,
+            };
             let message = format!("cannot hold {}: {error}", path.display());
-            StoreError::new("hold", StoreErrorKind::Transient, message)
+            let error = StoreError::new("hold", kind, message);
+            match kind {
+                StoreErrorKind::Access => access::explained(&self.database, error),
+                _ => error,
+            }
         })?;
         Ok(Box::new(file))
     }

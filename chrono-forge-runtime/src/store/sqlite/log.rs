@@ -10,10 +10,11 @@
 //! - a worker that leaves makes one, too;
 //! - once a second, a log beyond its bound is moved and truncated if nobody reads it. A reader that
 //!   is in the way for long is warned of;
-//! - the writing connection moves little by itself, neither so nor with its commits: what a reader
+//! - where the library is new enough, the writing connection moves little by itself, neither so nor with its commits: what a reader
 //!   has kept from being moved goes through [`Mover`], which is in nobody's way, and is truncated
-//!   once little is left. A long log is cut off in steps, since that takes the file system a while,
-//!   too.
+//!   once little is left. An older one cannot tell how long the log is without moving it, and may lose
+//!   commits if another connection moves it just then: there the writing connection moves it all.
+//! - a long log is cut off in steps, since that takes the file system a while, too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +61,8 @@ const COMMITS_MOVE_NOTHING: &str = "PRAGMA wal_autocheckpoint = 0";
 
 /// See the module. In memory there is no log.
 pub(super) struct Log {
-    file: Option<(PathBuf, Arc<Mover>)>,
+    path: Option<PathBuf>,
+    mover: Option<Arc<Mover>>,
     bytes_max: u64,
     /// Something was written since the log was moved into the file.
     is_unmoved: bool,
@@ -91,9 +93,10 @@ pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
 
 impl Log {
     /// That of this file.
-    pub(super) fn of(file: Option<(&Path, Arc<Mover>)>, bytes_max: u64) -> Self {
+    pub(super) fn of(file: Option<&Path>, mover: Option<Arc<Mover>>, bytes_max: u64) -> Self {
         Self {
-            file: file.map(|(file, mover)| (path_of(file), mover)),
+            path: file.map(path_of),
+            mover,
             bytes_max,
             is_unmoved: true,
             is_busy: true,
@@ -124,7 +127,7 @@ impl Log {
     }
 
     fn mover(&self) -> Option<&Mover> {
-        self.file.as_ref().map(|(_, mover)| &**mover)
+        self.mover.as_deref()
     }
 
     /// A transaction was committed.
@@ -167,7 +170,7 @@ impl Log {
 
     /// Moves the log into the file, if nobody reads what would go; tells whether it did.
     fn move_all(&mut self, conn: &mut SqliteConnection) -> bool {
-        if self.file.is_none() {
+        if self.path.is_none() {
             return true;
         }
         let moved = mover::checkpoint(conn, CHECKPOINT).is_ok_and(|(is_busy, ..)| is_busy == 0);
@@ -208,7 +211,7 @@ impl Log {
     }
 
     fn length(&self) -> u64 {
-        let found = self.file.as_ref().map(|(path, _)| std::fs::metadata(path));
+        let found = self.path.as_ref().map(std::fs::metadata);
         found.and_then(Result::ok).map_or(0, |log| log.len())
     }
 
@@ -239,7 +242,7 @@ impl Log {
         }
         let held = now - *self.held_since.get_or_insert(now);
         if held >= HELD_MAX && !std::mem::replace(&mut self.is_warned_of, true) {
-            let log = self.file.as_ref().map(|(path, _)| path);
+            let log = &self.path;
             tracing::warn!(target: TARGET, ?log, bytes, bytes_max = self.bytes_max, ?held, "a transaction that only reads keeps the write-ahead log from being truncated, and the log grows: end that transaction (an open sqlite3 shell, a backup, a report)");
         }
     }
@@ -247,7 +250,7 @@ impl Log {
     /// Decides who moves a log of this size, the mover or this connection; whether the mover was at
     /// it.
     fn share_out(&mut self, conn: &mut SqliteConnection, bytes: u64) -> bool {
-        let Some((_, mover)) = &self.file else {
+        let Some(mover) = &self.mover else {
             return false;
         };
         mover.take_news();
@@ -301,7 +304,7 @@ mod tests {
         let write = Purpose::Write(Synchronous::Full);
         let url = file.to_str().unwrap();
         let mover = Mover::new(url, write, Duration::ZERO, Identity::none());
-        Log::of(Some((file, mover)), bytes_max)
+        Log::of(Some(file), Some(mover), bytes_max)
     }
 
     #[test]

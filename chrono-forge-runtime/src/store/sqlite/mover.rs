@@ -167,7 +167,8 @@ impl Job {
     fn work(&self) -> StoreResult<Rest> {
         // A file that was replaced is not opened, nor is the log moved into it.
         self.identity.look("checkpoint")?;
-        let mut conn = connection::open(&self.url, self.purpose, self.patience)?;
+        let opened = connection::open(&self.url, self.purpose, self.patience);
+        let mut conn = opened.map_err(|error| self.identity.explained(error))?;
         let rest = loop {
             match self.pass(&mut conn) {
                 Ok(None) => {}

@@ -35,7 +35,7 @@ pub(super) fn open(
     if has_log {
         look_beside_log(path, patience)?;
     }
-    let mut conn = connection::open(url, write, patience).map_err(|e| named(path, &e))?;
+    let mut conn = connection::open(url, write, patience)?;
     if !has_log && size_of(path) <= ALWAYS_MAX {
         look_through(&mut conn, path, patience)?;
     }
@@ -50,8 +50,7 @@ fn look_beside_log(path: &Path, patience: Duration) -> StoreResult<()> {
     let Some(url) = connection::read_only(path, "") else {
         return Ok(());
     };
-    let conn = connection::open(&url, Purpose::Read, patience);
-    let mut conn = conn.map_err(|error| named(path, &error))?;
+    let mut conn = connection::open(&url, Purpose::Read, patience)?;
     if let Some(version) = version {
         has_its_own_log(&mut conn, path, version, patience)?;
     }
@@ -82,7 +81,7 @@ fn is_readable(conn: &mut SqliteConnection, path: &Path, patience: Duration) -> 
         let error = fault::statement("open", &error);
         match error.kind {
             StoreErrorKind::Corrupt => malformed(path, &error.message),
-            _ => named(path, &error),
+            _ => error,
         }
     })
 }
@@ -94,7 +93,7 @@ fn look_through(conn: &mut SqliteConnection, path: &Path, patience: Duration) ->
     let found = match looked {
         Ok(found) => found.into_iter().map(|(line,)| line).next(),
         Err(error) if fault::is_busy(&error) => {
-            return Err(named(path, &fault::statement("open", &error)));
+            return Err(fault::statement("open", &error));
         }
         Err(error) => Some(error.to_string()),
     };
@@ -155,10 +154,4 @@ fn has_its_own_log(
         log::path_of(path).display()
     );
     Err(StoreError::new("open", StoreErrorKind::Corrupt, message))
-}
-
-/// SQLite does not say which file it means.
-fn named(path: &Path, error: &StoreError) -> StoreError {
-    let message = format!("{}: {}", path.display(), error.message);
-    StoreError::new(error.operation, error.kind, message)
 }

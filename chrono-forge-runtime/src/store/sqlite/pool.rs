@@ -45,7 +45,8 @@ impl Readers {
             Some(conn) => conn,
             None => {
                 self.identity.look(operation)?;
-                let conn = connection::open(&self.url, Purpose::Read, self.patience)?;
+                let opened = connection::open(&self.url, Purpose::Read, self.patience);
+                let conn = opened.map_err(|error| self.identity.explained(error))?;
                 self.identity.look(operation)?;
                 conn
             }

@@ -36,7 +36,9 @@ impl Exports for SqliteStore {
     /// connection; its copy is taken at once.
     fn snapshot(&self) -> StoreResult<Box<dyn Snapshot>> {
         let patience = self.options.busy_timeout;
-        let mut conn = connection::open(address(&self.options.location)?, Purpose::Read, patience)?;
+        let url = address(&self.options.location)?;
+        let opened = connection::open(url, Purpose::Read, patience);
+        let mut conn = opened.map_err(|error| self.identity.explained(error))?;
         let begun = match self.readers {
             None => {
                 let copy = self.writing.lock().serialize_database_to_buffer();

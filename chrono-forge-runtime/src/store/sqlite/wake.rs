@@ -19,6 +19,10 @@ UPDATE chrono_forge_workflows SET
         ELSE min(ifnull(iif(wake_at < -62167219200000000, wake_at,
             wake_at - 126227808000000000), v.column3), v.column3)
     END,
+    priority = iif(
+        state = 1 OR options LIKE '%\"waits_to_retry\"%' OR priority < 12,
+        priority, (priority - 12) * 3 + 1
+    ),
     wake_requested = iif(state = 1 OR options LIKE '%\"waits_to_retry\"%', 1, wake_requested),
     updated_at = v.column2
 FROM (VALUES {(?, ?, ?)}) AS v

@@ -61,12 +61,18 @@ pub(crate) fn branches_are_found_page_by_page_once_they_are_old_enough(on: &dyn 
         forge.apply(&plan);
         branches.push(forge.store.branch_states(parent.id, 9).unwrap()[0].0);
     }
-    let work = |after, opened_by| forge.store.audit_work(after, 3, opened_by).unwrap();
+    let work = |after, opened_by| {
+        let store = &forge.store;
+        store.audit_work(after, 3, opened_by, at(99)).unwrap()
+    };
     let young = work(RecordId(0), at(0));
     assert_eq!((young.unaudited, young.next_at), (vec![], None));
     let first = work(RecordId(0), at(1));
     assert_eq!(first.unaudited, branches[..3]);
     assert_eq!(first.resume_after, branches[2]);
+    // Opened by a clock that was set back since.
+    let ahead = forge.store.audit_work(RecordId(0), 3, at(-9), at(0));
+    assert_eq!(ahead.unwrap().unaudited, branches[..3]);
     let rest = work(first.resume_after, at(1));
     assert_eq!(rest.unaudited, branches[3..]);
     assert_eq!(rest.resume_after, RecordId(0));
@@ -75,9 +81,12 @@ pub(crate) fn branches_are_found_page_by_page_once_they_are_old_enough(on: &dyn 
         .writer
         .enter_audits(&branches[1..4], at(30), at(20))
         .unwrap();
-    let left = forge.store.audit_work(RecordId(0), 9, at(1)).unwrap();
+    let left = forge
+        .store
+        .audit_work(RecordId(0), 9, at(1), at(99))
+        .unwrap();
     assert_eq!(left.unaudited, [branches[0], branches[4]]);
-    assert_eq!(left.next_at, Some(at(30)));
+    assert_eq!((left.next_at, left.last_at), (Some(at(30)), Some(at(30))));
 }
 
 pub(crate) fn one_of_two_processes_takes_a_round(on: &dyn Backend) {
@@ -188,10 +197,16 @@ pub(crate) fn a_branch_that_was_repaired_is_remembered_and_can_open_again(on: &d
         .record_audits(&[finding(&claim, 0)], at(32))
         .unwrap();
     assert_eq!(state(&forge, &parent).repairs, 1);
-    let work = forge.store.audit_work(RecordId(0), 9, at(99)).unwrap();
+    let work = forge
+        .store
+        .audit_work(RecordId(0), 9, at(99), at(99))
+        .unwrap();
     assert_eq!((work.unaudited, work.next_at), (vec![], None));
     corrupt(&forge, 1);
-    let work = forge.store.audit_work(RecordId(0), 9, at(99)).unwrap();
+    let work = forge
+        .store
+        .audit_work(RecordId(0), 9, at(99), at(99))
+        .unwrap();
     assert_eq!(work.unaudited, [branch]);
     let claim = round(&mut forge, branch);
     assert_eq!((claim.round, claim.before.pending), (2, 1));
@@ -258,7 +273,10 @@ pub(crate) fn a_running_parent_is_looked_at_again(on: &dyn Backend) {
     let woken = forge.writer.record_audits(&[finding(&claim, 0)], at(40));
     assert!(woken.unwrap().is_empty());
     assert_eq!(rows(&forge), before);
-    let work = forge.store.audit_work(RecordId(0), 9, at(99)).unwrap();
+    let work = forge
+        .store
+        .audit_work(RecordId(0), 9, at(99), at(99))
+        .unwrap();
     assert_eq!(work.next_at, Some(at(60)));
     let merged = Plan {
         records: vec![Record {

@@ -23,7 +23,7 @@ fn branches(store: &dyn Store) -> Vec<RecordId> {
     let mut found = Vec::new();
     let mut after = RecordId(0);
     loop {
-        let work = insist(|| store.audit_work(after, 50, at(99)));
+        let work = insist(|| store.audit_work(after, 50, at(99), at(99)));
         found.extend(work.unaudited);
         after = work.resume_after;
         if after == RecordId(0) {

@@ -4,9 +4,10 @@
 //! counter differs from its children by what is wrong with it, and by nothing else, and that difference stays
 //! while others go on: it is found without a lock, and taken off under one.
 //!
-//! A counter that is too low may meanwhile have been kept at zero, where the difference is lost. So it is set right
-//! only where that has not happened: above zero, in a branch that gets no more children. One that is too high
-//! never gets there.
+//! A counter that is too low may meanwhile have been kept at zero, and what was counted down there
+//! is lost. In a branch that gets more children it then comes out too high: nobody goes on early,
+//! and the next recount takes that off. In one that gets no more, zero is where the parent is
+//! woken, so there it is left alone. A counter that is too high never gets there.
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -14,6 +15,7 @@ use diesel::sql_types::BigInt;
 
 use super::recount::{lock, repair};
 use crate::record::{ChildCount, RecordId, Recount};
+use crate::store::BranchLook;
 use crate::store::postgres::statement::Stmt;
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::codes::{signed, unsigned};
@@ -36,26 +38,18 @@ WHERE l.id = ?";
 pub(super) const REPAIRS: &str =
     "SELECT repairs::bigint FROM chrono_forge_audits WHERE execution_log_id = ?";
 
-/// What one snapshot shows of a branch.
-pub(in crate::store::postgres) struct Seen {
-    spawned: i64,
-    pending: i64,
-    count: ChildCount,
-    repairs: i64,
-}
-
 /// Looks without a lock.
 pub(in crate::store::postgres) fn look(
     conn: &mut PgConnection,
     branch: RecordId,
-) -> QueryResult<Option<Seen>> {
+) -> QueryResult<Option<BranchLook>> {
     type Columns = (BigInt, BigInt, BigInt, BigInt, BigInt, BigInt);
     let binds = [branch.0.into(), branch.0.into(), branch.0.into()];
     let rows: Vec<(i64, i64, i64, i64, i64, i64)> =
         Stmt::<Columns>::new(LOOK, &binds).load(conn)?;
-    let seen = |(spawned, pending, children, unfinished, never_started, repairs)| Seen {
-        spawned,
-        pending,
+    let seen = |(spawned, pending, children, unfinished, never_started, repairs)| BranchLook {
+        spawned: unsigned(spawned),
+        pending: unsigned(pending),
         count: ChildCount {
             children: unsigned(children),
             unfinished: unsigned(unfinished),
@@ -70,7 +64,7 @@ pub(in crate::store::postgres) fn look(
 pub(in crate::store::postgres) fn correct(
     conn: &mut PgConnection,
     branch: RecordId,
-    seen: &Seen,
+    seen: &BranchLook,
     now: Now,
 ) -> QueryResult<Option<Recount>> {
     let Some(found) = lock(conn, branch)? else {
@@ -78,10 +72,13 @@ pub(in crate::store::postgres) fn correct(
     };
     let repairs: Vec<(i64,)> = Stmt::<(BigInt,)>::new(REPAIRS, &[branch.0.into()]).load(conn)?;
     let is_untouched = repairs.first().map_or(0, |(repairs,)| *repairs) == seen.repairs;
-    let missing = signed(seen.count.unfinished) - seen.pending;
-    let is_kept = missing <= 0 || found.sealed && found.pending > 0;
+    let missing = signed(seen.count.unfinished) - signed(seen.pending);
+    let is_kept = missing <= 0 || !found.sealed || found.pending > 0;
     let (more, missing) = match is_untouched && is_kept {
-        true => ((signed(seen.count.children) - seen.spawned).max(0), missing),
+        true => (
+            (signed(seen.count.children) - signed(seen.spawned)).max(0),
+            missing,
+        ),
         false => (0, 0),
     };
     let count = ChildCount {

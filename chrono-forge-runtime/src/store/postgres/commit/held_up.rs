@@ -54,6 +54,14 @@ pub(in crate::store::postgres) fn held_up(
     Ok(plans.iter().map(waits).collect())
 }
 
+/// Those of these runs whose rows nobody else has locked just now.
+pub(in crate::store::postgres) fn free_runs(
+    conn: &mut PgConnection,
+    runs: &BTreeSet<i64>,
+) -> QueryResult<BTreeSet<i64>> {
+    free(conn, FREE, runs)
+}
+
 fn free(
     conn: &mut PgConnection,
     sql: &'static str,

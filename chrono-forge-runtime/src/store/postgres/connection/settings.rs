@@ -25,6 +25,8 @@ pub(in crate::store::postgres) enum Purpose {
     Write,
     /// The same for batches: a lock is waited for only so long that whoever shares the batch can wait, too.
     Batch,
+    /// The same for calls: whoever comes behind one can wait no longer than a batch does.
+    Call,
     Read,
     /// Reads one state of everything, at the pace of whoever writes it down.
     Export,
@@ -63,7 +65,7 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
         ));
     }
     match purpose {
-        Purpose::Write | Purpose::Batch => {
+        Purpose::Write | Purpose::Batch | Purpose::Call => {
             let most = statement_max(options);
             settings.extend([
                 ("statement_timeout", millis(most)),
@@ -114,13 +116,24 @@ pub(super) fn statement_max(options: &PostgresOptions) -> Duration {
 /// How long a session waits for a lock.
 pub(super) fn lock_wait(options: &PostgresOptions, purpose: Purpose) -> Duration {
     match purpose {
-        Purpose::Batch => (options.lease / 40).clamp(BATCH_LOCK_MIN, BATCH_LOCK_MAX),
+        Purpose::Batch | Purpose::Call => {
+            (options.lease / 40).clamp(BATCH_LOCK_MIN, BATCH_LOCK_MAX)
+        }
+        _ => lock_max(options),
+    }
+}
+
+/// How long a session goes on trying to get a lock. A call that waits longer is done again
+/// elsewhere.
+pub(super) fn lock_patience(options: &PostgresOptions, purpose: Purpose) -> Duration {
+    match purpose {
+        Purpose::Call => Duration::ZERO,
         _ => lock_max(options),
     }
 }
 
 /// How long a writer waits for a lock: the shortest of its limits.
-pub(super) fn lock_max(options: &PostgresOptions) -> Duration {
+fn lock_max(options: &PostgresOptions) -> Duration {
     options.lease / 5
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
+use crate::error::STAYS_LOCKED;
+
 /// Parts of messages, each with what helps; the first that fits.
-const REMEDIES: [(&str, &str); 12] = [
+const REMEDIES: [(&str, &str); 13] = [
     (
         "row-level security",
         "a policy would hide rows from this role: ALTER TABLE .. DISABLE ROW LEVEL SECURITY, or let a role work here \
@@ -44,6 +46,7 @@ const REMEDIES: [(&str, &str); 12] = [
         "invalid URI query parameter",
         "correct the URL: libpq knows no such parameter, and ours are `schema`, `notify`, `pooler` and `writers`",
     ),
+    ("due to lock timeout", STAYS_LOCKED),
     ("No space left on device", "make room on the server's disk"),
     (
         "read-only transaction",

@@ -260,3 +260,29 @@ fn a_worker_that_is_being_declared_dead_is_given_no_children() {
     assert_eq!(side.count(&format!("SELECT count(*) FROM {RUNS}")), 1);
     assert_eq!(side.count("SELECT count(*) FROM chrono_forge_claims"), 0);
 }
+
+/// Its commit has the child's row and wants the branch's, to count the child; who has the branch's
+/// and waited for the child's would wait for ever.
+#[test]
+fn who_seals_a_branch_does_not_wait_for_a_child_that_is_on_its_way_to_its_end() {
+    skip_without_server!();
+    let (mut forge, mut side) = Side::new();
+    let parent = forge.running("p");
+    let children = forge.branch(&parent, 2);
+    side.run(&format!(
+        "BEGIN; UPDATE {RUNS} SET state = 2, locked_by = NULL, output = '1' WHERE id = {}",
+        children[1].id
+    ));
+    let seal = Record {
+        state: RecordState::Completed,
+        ..record("branch$b")
+    };
+    let plan = Plan {
+        dispatches: vec![dispatch(2, true)],
+        records: vec![seal],
+        ..forge.plan(&parent)
+    };
+    let applied = forge.writer.apply(&[plan], at(2)).unwrap();
+    assert_written(&applied);
+    side.run("COMMIT");
+}

@@ -6,6 +6,8 @@ use crate::store::conformance::fixture::*;
 use crate::store::postgres::audits;
 use crate::store::shared::arrivals::Arrivals;
 
+const RECORDS: &str = "chrono_forge_execution_logs";
+
 /// A sealed branch of four children whose parent waits; its counter is said to be this.
 fn branch(forge: &mut Forge, pending: i64) -> (RunId, Vec<ClaimedRun>, RecordId) {
     let parent = forge.running("p");
@@ -78,6 +80,36 @@ fn what_is_handed_back_waits_for_no_row_that_is_locked() {
     assert_eq!(forge.release(&orphans, at(6)), 1);
     let states = runs.map(|run| forge.row(run.id).state);
     assert_eq!(states, [RunState::Idle; 2]);
+}
+
+/// In a branch that gets more children nobody goes on at zero. What was counted down there is taken
+/// off later.
+#[test]
+fn a_counter_that_is_too_low_is_raised_while_a_branch_gets_more_children() {
+    skip_without_server!();
+    let (mut forge, _side) = Side::new();
+    let parent = forge.running("p");
+    let children = forge.branch(&parent, 4);
+    let branch = forge.store.branch_states(parent.id, 9).unwrap()[0].0;
+    let said = |pending| format!("UPDATE {RECORDS} SET pending = {pending} WHERE id = {branch}");
+    let correct = |forge: &mut Forge, between: &[ClaimedRun]| {
+        let look = forge.store.look_at_branch(branch).unwrap().unwrap();
+        for child in between {
+            forge.end(child, done("1"));
+        }
+        let corrected = forge.writer.correct_branch(branch, &look, at(20));
+        corrected.unwrap().unwrap().repaired
+    };
+    forge.edit(&said(1));
+    assert!(correct(&mut forge, &[]));
+    assert_eq!(forge.counters(parent.id), (4, 4));
+    // Two end at a counter of one, so one of them is not counted.
+    forge.edit(&said(1));
+    assert!(correct(&mut forge, &children[..2]));
+    assert_eq!(forge.counters(parent.id), (4, 3));
+    assert!(correct(&mut forge, &[]));
+    assert_eq!(forge.counters(parent.id), (4, 2));
+    assert!(!correct(&mut forge, &[]));
 }
 
 /// Where it was kept at zero nobody knows any more what was missing.

@@ -97,10 +97,24 @@ fn what_is_no_database_is_corrupt() {
     let path = scratch.path("forge.db");
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
     assert_eq!(refusal(scratch.options()).kind, StoreErrorKind::Corrupt);
-    let directory = SqliteOptions::new(Location::File(scratch.path("")));
-    assert_eq!(refusal(directory).kind, StoreErrorKind::Corrupt);
-    let nowhere = SqliteOptions::new(Location::File(scratch.path("no/such/dir.db")));
-    assert_eq!(refusal(nowhere).kind, StoreErrorKind::Corrupt);
+}
+
+#[test]
+fn a_right_that_is_lost_under_the_engine_is_told_with_the_path() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.options()).unwrap();
+    let mut writer = store.writer().unwrap();
+    store
+        .writing
+        .lock()
+        .batch_execute("PRAGMA query_only = ON")
+        .unwrap();
+    let error = writer
+        .register_worker(&entry("x", "h", 1), at(0))
+        .unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Access, "{error}");
+    let path = scratch.path("forge.db").display().to_string();
+    assert!(error.message.contains(&path), "{error}");
 }
 
 #[test]

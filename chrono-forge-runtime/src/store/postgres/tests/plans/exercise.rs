@@ -53,11 +53,12 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store
             .count_children(branch, RunId(0), RunId(900), 100)
             .unwrap();
-        store.audit_work(RecordId(0), 10, now()).unwrap();
+        store.audit_work(RecordId(0), 10, now(), now()).unwrap();
         let repeating = store.find_run("flow", "x1").unwrap().unwrap();
         store.pending(repeating.id, 10).unwrap();
         let (queues, served) = (names(&["default"]), names(&["flow"]));
         store.next_wake(&queues, &served).unwrap();
+        store.outlook(&queues, &served).unwrap();
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
         store.live_workers().unwrap();
@@ -234,6 +235,11 @@ fn families(forge: &mut Forge) -> RecordId {
     forge.seal(&parent);
     forge.end(&parent, parked(None));
     forge.writer.held_up(&plans[..20]).unwrap();
+    let asked = RunCall {
+        run: RunName::Id(parent.id),
+        asks: RunAsks::Wake,
+    };
+    forge.writer.calls_held_up(&[asked]).unwrap();
     forge.writer.apply(&plans[..20], at(2)).unwrap();
     forge.writer.apply(&plans[20..], at(2)).unwrap();
     let rest = forge.claim_as(forge.worker, at(100));
@@ -341,7 +347,7 @@ fn audits(forge: &mut Forge, side: &mut Side, broken: RecordId) {
     let named = ask(AuditScope::Of(&branches));
     claims.extend(writer.claim_audits(&named, at(1)).unwrap());
     let seen = of_postgres::look(side.conn(), broken).unwrap().unwrap();
-    of_postgres::correct(side.conn(), broken, &seen, Arrivals::default().at(now())).unwrap();
+    writer.correct_branch(broken, &seen, now()).unwrap();
     writer.recount_branch(broken, now()).unwrap();
     let finding = |claim: &AuditClaim| AuditFinding {
         branch: claim.branch,

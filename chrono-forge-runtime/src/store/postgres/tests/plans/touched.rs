@@ -132,7 +132,9 @@ fn branch_looks(conn: &mut PgConnection) -> Vec<Look> {
         (
             "work",
             100,
-            rows(conn, |conn| audits::work(conn, RecordId(0), 100, now)),
+            rows(conn, |conn| {
+                audits::work(conn, RecordId(0), 100, (now, now))
+            }),
         ),
         (
             "counters",
