@@ -1,5 +1,6 @@
 //! `merge!`: by handle, vector, name, several; children that fail; wake-ups of the parent.
 
+use chrono_forge::RunError;
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{COMPLETED, FAILED, IDLE, Probe, World, scenario};
 
@@ -108,19 +109,14 @@ async fn a_failed_child_keeps_the_parent_parked_until_it_is_recovered(world: &Wo
     assert_eq!(world.rows().record("p", "branch$grp").pending, 1);
     assert_eq!(world.rows().record("p", "merge$grp").state, 0);
     assert_eq!(world.probe.log(), ["body"], "nor is it replayed meanwhile");
-    assert!(world.soon(run.result()).await.is_none());
-    world.probe.set("mended", 1);
-    // What an operator's retry will do.
-    let rows = world.rows();
-    let child = "key = 'p$grp$n$1'";
-    let now = world.now();
-    rows.edit(
-        &format!(
-            "UPDATE chrono_forge_workflows SET state = 0, wake_at = instant({now}) WHERE {child}"
-        ),
-        &[],
+    let told = run.result().await.unwrap_err();
+    assert!(
+        matches!(&told, RunError::Blocked { first, .. } if first.key == "p$grp$n$1"),
+        "{told:?}"
     );
-    forge.wake::<fragile>("p$grp$n$1").await.unwrap();
+    assert_eq!(world.rows().run("p").state, IDLE, "it stays parked");
+    world.probe.set("mended", 1);
+    forge.retry::<fragile>("p$grp$n$1").await.unwrap();
     assert_eq!(run.result().await.unwrap(), 6);
     assert_eq!(world.probe.log(), ["body", "body", "finalize"]);
 }

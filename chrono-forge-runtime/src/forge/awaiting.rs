@@ -1,14 +1,18 @@
 //! Waiting for a run's result, and what ends the wait for one that has not settled: a standstill.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::unserved::LOOK_MAX;
 use super::{Run, Unserved};
+use crate::engine::host::Host;
 use crate::engine::hub::{Settled, Watch};
+use crate::engine::parts;
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
 use crate::record::{RunRow, RunState, Standstill};
@@ -174,9 +178,13 @@ struct Doubts {
 impl Doubts {
     /// Looks whether the run of this row stands still. A database that cannot be read is no reason to doubt.
     async fn look<T>(&mut self, run: &Run<T>, row: RunRow) -> Option<RunError> {
-        let now = run.host().clock.now();
+        if row.state != RunState::Idle {
+            self.unserved.clear();
+            return None;
+        }
+        let now = now(run.host())?;
         let is_due = row.wake_at.is_some_and(|at| at.is_due(now));
-        if row.state != RunState::Idle || row.wake_at.is_some() && !is_due {
+        if row.wake_at.is_some() && !is_due {
             self.unserved.clear();
             return None;
         }
@@ -190,8 +198,8 @@ impl Doubts {
         };
         let begun = Instant::now();
         let found = match is_due {
-            true => self.unserved_itself(run, row).await,
-            false => self.standstill(run, row).await,
+            true => self.unserved_itself(run, row, now).await,
+            false => self.standstill(run, row, now).await,
         };
         let took = begun.elapsed();
         let waited = self.since.get_or_insert(begun).elapsed();
@@ -206,8 +214,9 @@ impl Doubts {
         &mut self,
         run: &Run<T>,
         row: RunRow,
+        now: Timestamp,
     ) -> StoreResult<Option<RunError>> {
-        let lasting = self.lasting(run).await?;
+        let lasting = self.lasting(run, now).await?;
         let is_of_run = |of: &Unserved| of.workflow == row.workflow && of.queue == row.queue;
         let Some(unserved) = lasting.into_iter().find(is_of_run) else {
             return Ok(None);
@@ -228,13 +237,17 @@ impl Doubts {
     }
 
     /// The run is parked: whether it waits for joins alone that are in vain.
-    async fn standstill<T>(&mut self, run: &Run<T>, row: RunRow) -> StoreResult<Option<RunError>> {
-        let lasting = self.lasting(run).await?;
+    async fn standstill<T>(
+        &mut self,
+        run: &Run<T>,
+        row: RunRow,
+        now: Timestamp,
+    ) -> StoreResult<Option<RunError>> {
+        let lasting = self.lasting(run, now).await?;
         let names = lasting
             .iter()
             .map(|of| (of.workflow.clone(), of.queue.clone()));
         let names: Vec<(String, String)> = names.collect();
-        let now = run.host().clock.now();
         let (workflow, key) = (row.workflow.clone(), row.key.clone());
         let host = run.host();
         let look = host.read_for_user(move |store| store.standstill(&row, &names, now));
@@ -265,9 +278,8 @@ impl Doubts {
     }
 
     /// What nobody has served for longer than a lease.
-    async fn lasting<T>(&mut self, run: &Run<T>) -> StoreResult<Vec<Unserved>> {
+    async fn lasting<T>(&mut self, run: &Run<T>, now: Timestamp) -> StoreResult<Vec<Unserved>> {
         let host = run.host();
-        let now = host.clock.now();
         let rows = host.read_for_user(move |store| store.unserved(now, LOOK_MAX));
         let mut rows: Vec<Unserved> = rows.await?.into_iter().map(Unserved::from).collect();
         let name = |of: &Unserved| (of.workflow.clone(), of.queue.clone());
@@ -284,4 +296,11 @@ impl Doubts {
         });
         Ok(rows)
     }
+}
+
+/// The time of workflows. A user's clock that panics stops the engine, wherever it is asked, and not its caller.
+fn now(host: &Host) -> Option<Timestamp> {
+    let now = catch_unwind(AssertUnwindSafe(|| host.clock.now()));
+    now.map_err(|panic| host.part_died("the clock", &parts::message(panic)))
+        .ok()
 }
