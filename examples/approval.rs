@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use chrono_forge::RunState;
 use chrono_forge::prelude::*;
 
 /// Where approvals are kept: here a file, usually a table of the application.
@@ -42,14 +40,6 @@ async fn open(folder: &Path) -> Result<Forge> {
     Ok(builder.open().await?)
 }
 
-/// Until the run has nothing to do but wait.
-async fn parked<T>(run: &Run<T>) -> Result<()> {
-    while run.state().await? != RunState::Idle {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
-}
-
 #[allow(clippy::print_stdout, reason = "this is the application")]
 fn say(text: &str) {
     println!("{text}");
@@ -61,11 +51,12 @@ async fn main() -> Result<()> {
 
     // Monday: the request comes in, and the machine is switched off.
     let forge = open(folder.path()).await?;
-    let run = forge.start("ada's train", expense(8_900)).await?;
-    parked(&run).await?;
+    forge.start("ada's train", expense(8_900)).await?;
+    // Until nothing is left to do but wait.
+    forge.settled().await?;
     say("it waits for an approval; the process stops");
     forge.shutdown().await;
-    drop((run, forge));
+    drop(forge);
 
     // Thursday: a new process knows nothing but the database. What was filed is not filed again.
     let forge = open(folder.path()).await?;

@@ -8,6 +8,7 @@ pub mod database;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -26,6 +27,58 @@ pub trait Clock: Send + Sync + 'static {
     fn is_virtual(&self) -> bool {
         false
     }
+
+    /// Told at `open` of each engine that follows this clock. What it answers runs as a part of the engine.
+    #[doc(hidden)]
+    fn lead(&self, engine: Arc<dyn Follower>) -> Option<Soon<'static, ()>> {
+        let _ = engine;
+        None
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        (**self).sleep_until(deadline)
+    }
+
+    fn is_virtual(&self) -> bool {
+        (**self).is_virtual()
+    }
+
+    fn lead(&self, engine: Arc<dyn Follower>) -> Option<Soon<'static, ()>> {
+        (**self).lead(engine)
+    }
+}
+
+/// What a trait object answers later.
+pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An engine as its clock sees it: a clock of tests moves on when nothing is left to do at its instant.
+pub trait Follower: Send + Sync {
+    /// Waits until everything that can run has run; `None` once the engine is over.
+    fn settled(&self) -> Soon<'_, Option<Lull>>;
+
+    /// Waits until somebody awaits the result of a run.
+    fn awaited(&self) -> Soon<'_, ()>;
+
+    /// Whether a run whose result is awaited has none yet.
+    fn is_kept_waiting(&self) -> Soon<'_, bool>;
+
+    /// Whether there is no such engine any more.
+    fn is_gone(&self) -> bool;
+}
+
+/// Nothing is left to do at an instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Lull {
+    /// The next instant that a run waits for.
+    pub next: Option<Timestamp>,
+    /// It was so at the first look.
+    pub at_once: bool,
 }
 
 /// The host's wall clock.

@@ -4,7 +4,7 @@
 //! the [`driver`], [`outcome`] decides what the pass's end means, [`liveness`] keeps the worker's
 //! lease and recovers others' runs, [`holdings`] is what this worker holds, [`audit`] looks after the counters
 //! of branches, [`calls`] go between processes. [`reading`] is how a body waits for a read of the engine's
-//! own. [`host`] is what they share; [`parts`] and [`end`] see to it that none of them dies alone.
+//! own, [`settling`] tells when nothing is left to run. [`host`] is what they share; [`parts`] and [`end`] see to it that none of them dies alone.
 
 pub mod alarm;
 pub mod audit;
@@ -25,5 +25,6 @@ pub mod reading;
 pub mod registry;
 pub mod repeat;
 pub mod scheduler;
+pub mod settling;
 pub mod slots;
 pub mod timekeeping;

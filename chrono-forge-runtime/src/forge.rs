@@ -12,6 +12,7 @@ mod reverting;
 mod run;
 mod runtimes;
 mod serving;
+mod settling;
 mod transfer;
 mod unserved;
 
@@ -68,13 +69,17 @@ impl Forge {
     /// exists and changes nothing.
     ///
     /// # Errors
-    /// [`Error::BadKey`], [`Error::Arguments`] and [`Error::TooLarge`] before anything is written;
+    /// [`Error::BadKey`], [`Error::Arguments`], [`Error::TooLarge`] and [`Error::MissingState`] (of a workflow that
+    /// [`Builder::serving`] has left out) before anything is written;
     /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
         check_key(key)?;
         let definition = invocation.definition;
         let workflow = definition.name;
+        if let Some(state) = self.host().registry.left_out(definition) {
+            return Err(Error::MissingState { workflow, state });
+        }
         let args = invocation
             .args
             .map_err(|problem| Error::Arguments { workflow, problem })?;

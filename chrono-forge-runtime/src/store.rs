@@ -148,6 +148,10 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// workflow.
     fn next_wake(&self, queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>>;
 
+    /// What these workflows' runs in these queues are at, of one commit. Costs what [`Store::next_wake`] does, and
+    /// a look-up for each run that was claimed since the last heartbeats.
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook>;
+
     /// Failed, stalled and canceled children of all branches of a run, by branch and in order of
     /// dispatch: at most `limit`. Costs what it answers, however many children there are and however
     /// many other runs are blocked.

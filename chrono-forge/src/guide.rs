@@ -7,7 +7,7 @@
 //! - [`periodic`]: tasks on a schedule, across DST and long sleeps
 //! - [`performance`]: what a run costs, where the time goes, what to change
 //! - [`scaling`]: PostgreSQL, many processes, many hosts
-//! - [`testing`]: days in milliseconds, death at every commit
+//! - [`testing`]: tests of one's own workflows: days in milliseconds, death at every commit
 
 pub mod determinism;
 pub mod durability;

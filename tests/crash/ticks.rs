@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono_forge::jiff::Timestamp;
 use chrono_forge::prelude::*;
-use chrono_forge::testing::Clock;
 use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::crash::{Probe, Site};
 

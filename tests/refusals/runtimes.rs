@@ -5,10 +5,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
+use chrono_forge::Error;
 use chrono_forge::prelude::*;
-use chrono_forge::{Error, RunError};
 use chrono_forge_tests::backend::Backend;
-use chrono_forge_tests::scenario::{Probe, World, play, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, Probe, World, play, scenario};
 use tokio::runtime::{Builder, Runtime};
 
 use super::healthy;
@@ -65,6 +65,39 @@ async fn an_engine_is_opened_on_a_runtime_that_has_timers(world: &World) {
     assert!(world.is_untouched(), "nothing was opened");
 }
 
+/// On a runtime whose clock stands, as `#[tokio::test(start_paused = true)]` has it.
+fn with_a_paused_clock<T>(work: impl Future<Output = T> + Send) -> T
+where
+    T: Send,
+{
+    off_the_runtime(|| {
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(work)
+    })
+}
+
+#[scenario]
+async fn a_worker_is_not_opened_under_tokios_paused_clock(world: &World) {
+    let refused = with_a_paused_clock(world.builder([healthy::NAME]).open());
+    let (knob, problem) = knob_of(refused);
+    assert!(knob == "runtime", "{problem}");
+    for word in ["start_paused", "ManualClock::skipping()"] {
+        assert!(problem.contains(word), "{problem}");
+    }
+    assert!(world.is_untouched(), "nothing was opened");
+    // One that only starts runs has nothing to wait for.
+    let nothing: [&str; 0] = [];
+    with_a_paused_clock(async {
+        let client = world.builder(nothing).worker(false).open().await.unwrap();
+        client.start("k", healthy()).await.unwrap();
+        client.shutdown().await;
+    });
+    let forge = world.forge([healthy::NAME]).await;
+    forge.settled().await.unwrap();
+    assert_eq!(world.rows().run("k").state, COMPLETED);
+}
+
 #[scenario(threads = 2)]
 async fn calls_are_answered_on_any_executor(world: &World) {
     let forge = world.forge([healthy::NAME]).await;
@@ -96,6 +129,50 @@ fn says_so(error: &Error) -> bool {
     error.to_string().contains("runtime")
 }
 
+/// What each call that may fail says, by name.
+async fn every_answer(world: &World, forge: &Forge, run: &Run<u32>) -> Vec<(&'static str, String)> {
+    let mut answers = Vec::new();
+    macro_rules! ask {
+        ($($name:literal: $call:expr),* $(,)?) => {$(
+            let answer = match $call.await {
+                Ok(_) => "it was done".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            answers.push(($name, answer));
+        )*};
+    }
+    let copy = world.dir().join("copy.db");
+    ask! {
+        "start": forge.start("late", held_up()),
+        "get": forge.get::<held_up>("k"),
+        "by_id": forge.by_id::<held_up>(run.id()),
+        "wake": forge.wake::<held_up>("k"),
+        "retry": forge.retry::<held_up>("k"),
+        "retry_all": forge.retry_all(RetryFilter::new().workflow(held_up::NAME)),
+        "unlock": forge.unlock::<held_up>("k"),
+        "reset_crashes": forge.reset_crashes::<held_up>("k"),
+        "unserved": forge.unserved(10),
+        "export": forge.export(&mut Vec::new()).while_running(),
+        "backup": forge.backup(&copy),
+        "settled": forge.settled(),
+        "serve": forge.serve(),
+        "Run::result": run.result(),
+        "Run::state": run.state(),
+        "Run::context": run.context(),
+        "Run::operations": run.operations(),
+        "Run::blocked_children": run.blocked_children(),
+        "Run::blocked_descendants": run.blocked_descendants(),
+        "Run::child": run.child::<held_up>("b", "s"),
+        "Run::branches": run.branches(),
+        "Run::audit": run.audit(),
+        "Run::wake": run.wake(),
+        "Run::retry": run.retry(),
+        "Run::unlock": run.unlock(),
+        "Run::reset_crashes": run.reset_crashes(),
+    }
+    answers
+}
+
 async fn on_a_runtime_that_ends(world: &World, worker: bool) {
     let builder = world.builder([held_up::NAME]).worker(worker);
     let builder = builder.shutdown_grace(FOREVER);
@@ -113,15 +190,10 @@ async fn on_a_runtime_that_ends(world: &World, worker: bool) {
         begun
     });
     let told = async {
-        let refused = forge.start("late", held_up()).await.unwrap_err();
-        assert!(says_so(&refused), "{refused:?}");
-        let result = run.result().await.unwrap_err();
-        assert!(
-            matches!(&result, RunError::Forge(error) if says_so(error)),
-            "{result:?}"
-        );
-        let woken = forge.wake::<held_up>("k").await.unwrap_err();
-        assert!(says_so(&woken), "{woken:?}");
+        for (call, answer) in every_answer(world, &forge, &run).await {
+            let says_so = answer == Error::RuntimeGone.to_string();
+            assert!(says_so, "{call}: {answer}");
+        }
         forge.shutdown().await;
     };
     let told = tokio::time::timeout(PATIENCE, told).await;

@@ -1,7 +1,6 @@
 //! `repeat!`: the grid, `until`, what a tick receives and leaves behind.
 
 use chrono_forge::prelude::*;
-use chrono_forge::testing::Clock;
 use chrono_forge::{OnError, jiff};
 use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 use jiff::Timestamp;

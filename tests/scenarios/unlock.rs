@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono_forge::prelude::*;
-use chrono_forge::{Clock as _, Operation, RetryFilter};
+use chrono_forge::{Operation, RetryFilter};
 use chrono_forge_tests::scenario::{COMPLETED, FAILED, Probe, RUNNING, STALLED, World, scenario};
 
 /// Notes when its pass lets go of it.

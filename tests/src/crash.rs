@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use chrono_forge::testing::{Clock, Failpoints, ManualClock};
+use chrono_forge::testing::{Failpoints, ManualClock};
 use chrono_forge::{Forge, Invocation, StoreErrorKind, Workflow};
 use serde::Deserialize;
 use tempfile::TempDir;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_forge::testing::{Clock, Failpoints, ManualClock};
+use chrono_forge::testing::{Failpoints, ManualClock};
 use chrono_forge::{Builder, Forge};
 
 use crate::backend::{self, Backend};

@@ -3,7 +3,6 @@
 use chrono_forge::Operation;
 use chrono_forge::jiff::Timestamp;
 use chrono_forge::prelude::*;
-use chrono_forge::testing::Clock;
 use chrono_forge_tests::scenario::Probe;
 
 use crate::ground::{Ground, Place};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono_forge::testing::{Clock, ManualClock};
+use chrono_forge::testing::ManualClock;
 use chrono_forge::{Builder, Forge};
 use chrono_forge_tests::backend::Backend;
 use chrono_forge_tests::crash::scratch;

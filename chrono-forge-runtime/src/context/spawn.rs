@@ -300,6 +300,10 @@ async fn child_of<T>(
         };
         return broken(pass, error).await;
     }
+    if let Some(state) = pass.host.registry.left_out(invocation.definition) {
+        let place = place();
+        return broken(pass, DefinitionError::MissingState { place, state }).await;
+    }
     match invocation.args {
         Ok(args) => {
             if let Err(error) = pass.check_size(place, &args) {

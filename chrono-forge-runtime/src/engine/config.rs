@@ -27,7 +27,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            queues: vec![("default".to_owned(), 64)],
+            queues: vec![("default".to_owned(), SLOTS)],
             worker: true,
             worker_name: "worker".to_owned(),
             lease: Duration::from_secs(10),
@@ -45,6 +45,9 @@ impl Default for Config {
         }
     }
 }
+
+/// The slots of a queue of which nobody has said how many.
+pub const SLOTS: usize = 64;
 
 /// A shorter heartbeat costs more than it tells.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);

@@ -24,6 +24,8 @@ pub enum Leave {
 pub struct End {
     /// Why it was halted.
     halted: OnceLock<(Error, Leave)>,
+    /// Told as soon as it was halted, and before its runtime's timers are gone.
+    over: watch::Sender<bool>,
     /// Told once the end is over.
     ended: watch::Sender<bool>,
     /// Brings a halted engine to its end.
@@ -39,7 +41,9 @@ impl End {
 
     /// Notes why the engine was halted; `false` when it was already.
     pub fn halt(&self, reason: Error, leave: Leave) -> bool {
-        self.halted.set((reason, leave)).is_ok()
+        let is_first = self.halted.set((reason, leave)).is_ok();
+        self.be_over();
+        is_first
     }
 
     /// Everything is told that it is over; what is left of the engine may go.
@@ -61,7 +65,19 @@ impl End {
 
     /// The end is over.
     pub fn ended(&self) {
+        self.be_over();
         self.ended.send_replace(true);
+    }
+
+    /// Tells whoever sleeps that it is over.
+    pub fn be_over(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Waits until the engine was halted, or its end is over.
+    pub async fn until_over(&self) {
+        // The sender lives as long as this.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     /// Whether the end is over.

@@ -20,6 +20,7 @@ use super::hub::Hub;
 use super::liveness::runtime::Ticks;
 use super::parts;
 use super::registry::{Registry, States};
+use super::settling::Awaited;
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
 use crate::clock::{Clock, SharedMoment};
@@ -48,6 +49,8 @@ pub struct Host {
     pub states: States,
     pub failpoints: Arc<Failpoints>,
     pub hub: Hub,
+    /// Runs whose results are awaited under a clock of tests.
+    pub awaited: Awaited,
     pub slots: Slots,
     pub holdings: Holdings,
     pub calls: Calls,
@@ -121,6 +124,7 @@ impl Host {
             states: parts.states,
             failpoints: parts.failpoints,
             hub: Hub::default(),
+            awaited: Awaited::default(),
             holdings: Holdings::default(),
             work: Notify::new(),
             alarm: Alarm::default(),

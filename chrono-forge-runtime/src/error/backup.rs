@@ -7,7 +7,7 @@ use super::{Error, StoreError};
 
 /// `forge.backup` failed. Nothing stands at the path that was asked for, except what stood there
 /// before.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
     /// A backup replaces nothing.

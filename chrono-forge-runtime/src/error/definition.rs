@@ -4,7 +4,7 @@ use crate::record::keys::shown;
 
 /// A rule of the vocabulary was broken. The run fails at once with an error row that holds this
 /// text; user code cannot catch it, since the operation that found it never completes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
     /// A key is empty, blank or too long, contains `$` or a null character, or a branch name
@@ -115,6 +115,18 @@ pub enum DefinitionError {
         "the result of run `{key}` was awaited inside a workflow; it would hold a slot while it waits; spawn it as a child and merge it"
     )]
     AwaitedRun { key: String },
+
+    /// `forge.settled()` was awaited inside a pass, which is itself what it would wait for.
+    #[error(
+        "forge.settled() was awaited inside a workflow, for whose end it would wait; await it outside of workflows"
+    )]
+    AwaitedItself,
+
+    /// A child was spawned that this process would serve if it had been given a state.
+    #[error(
+        "{place}: it takes State<{state}>, which the builder was not given, so `serving` left it out; add .state({state} {{ .. }})"
+    )]
+    MissingState { place: String, state: &'static str },
 
     /// The database refused this run's bytes for good.
     #[error("the database refused what this run wrote: {problem}")]

@@ -5,7 +5,7 @@ use crate::record::keys::shown;
 use crate::record::{Namesake, RunState};
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The database could not do what was asked.
@@ -34,7 +34,7 @@ pub enum Error {
 
     /// A served workflow asks for a state that the builder was not given.
     #[error(
-        "workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }})"
+        "workflow `{workflow}` takes State<{state}>, which the builder was not given; add .state({state} {{ .. }}), or serve only what this process needs: .serving::<its_workflow>(), or .workflows([its_workflow::NAME, ..])"
     )]
     MissingState {
         workflow: &'static str,
@@ -190,7 +190,7 @@ fn failed_records(failed: &[String]) -> String {
 }
 
 /// Why a run has no result.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The body failed for good.
@@ -248,7 +248,7 @@ impl RunError {
 }
 
 /// A context entry could not be written or read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContextError {
     /// The value's JSON is larger than 16 KiB.

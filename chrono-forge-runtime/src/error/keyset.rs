@@ -2,7 +2,7 @@
 
 /// The keys of a [`Keyset`](crate::context::source::Keyset) are not what its promise stands on. It is an
 /// error of the block, tried again as its policy says; what was dispatched before it stays.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeysetError {
     /// A row without a key, which SQLite lets into a primary key that is no INTEGER; or with a null in

@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// Return it, by `?` or wrapped, and the run stalls at this step; catch it and the body goes on:
 /// that is how compensation is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepError {
     /// The step's key.
@@ -95,7 +95,7 @@ impl std::error::Error for StepError {
 }
 
 /// A branch block gave up before it was sealed. Recorded like a step's failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BranchError {
     /// The branch's name.
@@ -144,7 +144,7 @@ impl std::error::Error for BranchError {
 
 /// A child has no result. A join waits until every child is completed, so only a handle that is read
 /// without its branch being merged can meet it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// A child is not completed.

@@ -4,7 +4,7 @@
 pub(crate) const OUTCOME_UNKNOWN: &str = "it is not known whether it happened";
 
 /// A failed store call.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct StoreError {
     /// The intent that failed, as named by the traits.

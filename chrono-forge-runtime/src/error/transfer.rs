@@ -9,7 +9,7 @@ use crate::archive::Totals;
 use crate::record::WorkerId;
 
 /// `forge.export` failed. What was written until then is not an export: it lacks its closing line.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// Workers live on this database; what they do from now on would be missing in the file, and done
@@ -30,7 +30,7 @@ pub enum ExportError {
 }
 
 /// `forge.import` failed. Unless it says so, nothing was written.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
     /// The first line is none that `forge.export` writes.

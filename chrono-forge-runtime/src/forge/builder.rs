@@ -7,9 +7,11 @@ use super::Forge;
 use super::lifecycle::Lifecycle;
 use super::runtimes;
 use crate::clock::{Clock, SystemClock};
-use crate::engine::config::Config;
+use crate::context::invocation::Workflow;
+use crate::definition::Definition;
+use crate::engine::config::{Config, SLOTS};
 use crate::engine::parts::unopened;
-use crate::engine::registry::States;
+use crate::engine::registry::{Chosen, Registry, States};
 use crate::engine::timekeeping;
 use crate::error::Error;
 use crate::failpoint::Failpoints;
@@ -26,6 +28,8 @@ pub struct Builder {
     /// The first `.queue(..)` replaces the default queues.
     queues_given: bool,
     workflows: Option<Vec<String>>,
+    /// Those of `serving`.
+    serving: Vec<&'static Definition>,
     states: States,
     /// `None` for real time.
     clock: Option<Arc<dyn Clock>>,
@@ -43,6 +47,7 @@ impl Builder {
             config: Config::default(),
             queues_given: false,
             workflows: None,
+            serving: Vec::new(),
             states: States::default(),
             clock: None,
             migrate: true,
@@ -85,7 +90,31 @@ impl Builder {
         self
     }
 
-    /// Serves only these workflows, by their registered names; otherwise every linked one.
+    /// Serves this workflow and whatever it spawns, and asks for no state but theirs: of the other workflows of the
+    /// binary, those whose states are given are served, which is all of its children at any depth, and the others are
+    /// left out. Their queues are served too, with 64 slots each where [`queue`](Self::queue) does not say otherwise.
+    ///
+    /// For a test, or a small binary, in a crate whose other workflows take states that it does not have. Several calls
+    /// add up.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::Workflow, error::Error, forge::Forge};
+    /// # async fn example<Sum: Workflow>() -> Result<(), Error> {
+    /// let forge = Forge::builder("sqlite::memory:").serving::<Sum>().open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A workflow that was left out and is started or spawned all the same is told by name, with the state that it
+    /// takes: [`Error::MissingState`] from [`Forge::start`], and a failed run that spawned it. To start runs that other
+    /// processes execute, name what this one does with [`workflows`](Self::workflows).
+    pub fn serving<W: Workflow>(mut self) -> Self {
+        self.serving.push(W::DEFINITION);
+        self
+    }
+
+    /// Serves only these workflows, by their registered names; otherwise every linked one. Their children have to be
+    /// among them; [`serving`](Self::serving) brings them.
     pub fn workflows<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.workflows = Some(names.into_iter().map(Into::into).collect());
         self
@@ -170,8 +199,8 @@ impl Builder {
 
     /// Where workflows take the time from; default real time: the database's clock where hosts share one
     /// (PostgreSQL), else the host's.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 
@@ -190,23 +219,17 @@ impl Builder {
 
     /// Opens the database and, unless the worker is off, begins to execute due runs.
     ///
-    /// The engine lives on the tokio runtime that this is awaited on, which needs timers (`enable_all`), and ends
-    /// with it: open one `Forge` for each runtime.
+    /// The engine lives on the tokio runtime that this is awaited on, which needs timers (`enable_all`) and real time
+    /// (no `start_paused`), and ends with it: open one `Forge` for each runtime.
     ///
     /// # Errors
     /// [`Error::Config`] for a knob that cannot work, or for a runtime that cannot carry the engine; [`Error::DuplicateWorkflow`],
     /// [`Error::UnregisteredWorkflow`] and [`Error::MissingState`] for the served workflows, checked
     /// only where the worker is on; [`Error::Store`] when the database cannot be opened.
-    pub async fn open(self) -> Result<Forge, Error> {
+    pub async fn open(mut self) -> Result<Forge, Error> {
         self.config.validate()?;
-        let runtime = runtimes::current()?;
-        let registry = if self.config.worker {
-            let registry = crate::engine::registry::Registry::of(self.workflows.as_deref())?;
-            registry.check_states(&self.states)?;
-            registry
-        } else {
-            crate::engine::registry::Registry::default()
-        };
+        let runtime = runtimes::current(self.config.worker)?;
+        let registry = self.registry()?;
         let readers = self.readers;
         let options = OpenOptions {
             migrate: self.migrate,
@@ -248,6 +271,30 @@ impl Builder {
         Ok(Forge {
             lifecycle: Arc::new(lifecycle),
         })
+    }
+}
+
+impl Builder {
+    /// What this process serves; its queues are served, too, if it was chosen with what it spawns.
+    fn registry(&mut self) -> Result<Registry, Error> {
+        if !self.config.worker {
+            return Ok(Registry::default());
+        }
+        let chosen = Chosen {
+            names: self.workflows.as_deref(),
+            serving: &self.serving,
+        };
+        let registry = Registry::of(&chosen, &self.states)?;
+        registry.check_states(&self.states)?;
+        if !self.serving.is_empty() {
+            for queue in registry.queues() {
+                let queues = &mut self.config.queues;
+                if queues.iter().all(|(name, _)| name != queue) {
+                    queues.push((queue.to_owned(), SLOTS));
+                }
+            }
+        }
+        Ok(registry)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::engine::host::{Host, HostParts};
 use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::{calls, liveness, timekeeping};
+use crate::engine::{calls, liveness, settling, timekeeping};
 use crate::error::Error;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 use ending::Running;
@@ -40,6 +40,10 @@ impl Lifecycle {
         // tells of the end of the runtime.
         lifecycle.keep("the runtime's watch", std::future::pending());
         lifecycle.listen()?;
+        let follower = settling::Led::new(&lifecycle.host);
+        if let Some(leading) = lifecycle.host.clock.lead(Arc::new(follower)) {
+            lifecycle.keep("the clock", leading);
+        }
         if lifecycle.host.config.worker {
             let working = lifecycle.work().await;
             // A part that died meanwhile is why.

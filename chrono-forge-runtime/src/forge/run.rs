@@ -247,6 +247,10 @@ impl<T> Run<T> {
             });
             std::future::pending::<()>().await;
         }
+        // A clock of tests may skip to what this run waits for.
+        let host = self.host();
+        let is_virtual = host.clock.is_virtual();
+        let _awaiting = is_virtual.then(|| host.awaited.enter(self.id));
         let mut watch = self
             .watch
             .lock()

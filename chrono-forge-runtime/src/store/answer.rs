@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::record::{ClaimedRun, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
+use crate::record::{ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId};
 
 /// What [`Writer::apply`](super::Writer::apply) did beside the plans' own rows.
 #[derive(Debug, Default)]
@@ -26,6 +26,15 @@ pub enum Started {
     Claimed(Box<ClaimedRun>),
     /// A run with this workflow and key exists.
     Existing(RunId),
+}
+
+/// What some workflows' runs in some queues are at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outlook {
+    /// A worker holds one, or held it when it died and was not declared dead yet.
+    pub runs: bool,
+    /// When the first of the idle ones becomes due.
+    pub next: Option<Due>,
 }
 
 /// What a claim took.

@@ -124,6 +124,7 @@ macro_rules! conformance {
                 children_exist_by_key_whatever_their_workflow_and_only_in_their_branch,
                 blocked_children_are_those_of_all_branches_of_one_run,
                 the_next_wake_is_the_earliest_of_what_may_be_claimed_here,
+                the_outlook_tells_what_runs_and_what_is_due_next,
                 due_runs_of_other_names_are_named,
                 due_runs_that_no_live_worker_serves_are_told_by_name_and_queue;
             values:

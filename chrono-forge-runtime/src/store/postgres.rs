@@ -51,8 +51,8 @@ use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreResult, UnservedRow, WorkerLocks, WorkerRow,
-    Writer,
+    AuditWork, Capabilities, Listener, Outlook, Store, StoreResult, UnservedRow, WorkerLocks,
+    WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
@@ -331,6 +331,10 @@ impl Store for PostgresStore {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows, &self.marks)
         })
+    }
+
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook> {
+        self.read("outlook", |conn| queue::outlook(conn, queues, workflows))
     }
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {

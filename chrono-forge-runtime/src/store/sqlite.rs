@@ -52,8 +52,8 @@ use jiff::Timestamp;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, Store, StoreError, StoreResult, UnservedRow, WorkerLocks,
-    WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, Outlook, Store, StoreError, StoreResult, UnservedRow,
+    WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
@@ -435,6 +435,10 @@ impl Store for SqliteStore {
         self.read("next_wake", |conn| {
             queue::next_wake(conn, queues, workflows)
         })
+    }
+
+    fn outlook(&self, queues: &[String], workflows: &[String]) -> StoreResult<Outlook> {
+        self.read("outlook", |conn| queue::outlook(conn, queues, workflows))
     }
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {

@@ -179,7 +179,6 @@
 //! use std::sync::atomic::{AtomicBool, Ordering};
 //!
 //! use chrono_forge::prelude::*;
-//! use chrono_forge::{RetryFilter, RunError};
 //!
 //! static BANK_IS_OPEN: AtomicBool = AtomicBool::new(false);
 //!

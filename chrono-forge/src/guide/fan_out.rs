@@ -375,7 +375,6 @@
 //! use std::sync::atomic::{AtomicBool, Ordering};
 //! use std::time::Duration;
 //!
-//! use chrono_forge::RetryFilter;
 //! use chrono_forge::prelude::*;
 //!
 //! static IS_MENDED: AtomicBool = AtomicBool::new(false);

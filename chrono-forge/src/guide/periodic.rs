@@ -4,10 +4,8 @@
 //! other: it stands in a workflow, survives restarts and deploys, holds no worker between ticks, and ends.
 //!
 //! ```standalone_crate
-//! use std::sync::Arc;
 //! use chrono_forge::jiff::Timestamp;
 //! use chrono_forge::prelude::*;
-//! use chrono_forge::testing::ManualClock;
 //!
 //! #[workflow]
 //! async fn dunning(cx: Context) -> Result<u32> {
@@ -30,15 +28,10 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
-//! let clock = ManualClock::new();
-//! let forge = Forge::builder("sqlite::memory:").clock(Arc::new(clock.clone())).open().await?;
+//! // A clock of tests, which skips to the next tick; see `guide::testing`.
+//! let forge = Forge::builder("sqlite::memory:").clock(ManualClock::skipping()).open().await?;
 //! let run = forge.start("invoice-7", dunning()).await?;
-//! # let weeks = tokio::spawn(async move { loop {
-//! #     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-//! #     clock.advance(minutes(30));
-//! # } });
 //! assert_eq!(run.result().await?, 3); // three weeks later
-//! # weeks.abort();
 //! # Ok(())
 //! # }
 //! ```

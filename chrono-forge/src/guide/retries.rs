@@ -133,7 +133,7 @@
 //!
 //! ```standalone_crate
 //! use std::sync::atomic::{AtomicBool, Ordering};
-//! use chrono_forge::{RetryFilter, prelude::*};
+//! use chrono_forge::prelude::*;
 //!
 //! #[workflow]
 //! async fn order(carrier: State<AtomicBool>) -> Result<String> {

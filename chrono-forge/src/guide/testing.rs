@@ -1,40 +1,197 @@
-//! Days in milliseconds, death at every commit. Enable the feature `testing` among dev-dependencies.
+//! Tests of one's own workflows: days in milliseconds, death at every commit. Enable the feature `testing` among
+//! dev-dependencies.
 //!
-//! # A clock that is moved by hand
+//! # A clock that skips
+//!
+//! [`ManualClock::skipping`](crate::testing::ManualClock::skipping) moves on by itself: whenever everything that can run
+//! has run and somebody awaits a [`Run::result`](crate::Run::result), it goes to the next instant that a run waits for.
+//! Waits of days, retries with their delays and a week of ticks are over at once, each at its own instant: no tick is
+//! late, and none is lost.
 //!
 //! ```standalone_crate
-//! use std::sync::Arc;
-//! use chrono_forge::RunState;
+//! use std::sync::atomic::{AtomicU32, Ordering};
+//!
 //! use chrono_forge::prelude::*;
-//! use chrono_forge::testing::ManualClock;
 //!
 //! #[workflow]
 //! async fn reminder() -> Result<String> {
 //!     wait!("three-days", days(3)).await;
-//!     Ok("time is up".into())
+//!     step!("remind", { Ok(()) }).await?;
+//!     wait!("a-week", days(7)).await;
+//!     Ok("ten days later".into())
+//! }
+//!
+//! /// Is closed for the first two calls.
+//! #[derive(Default)]
+//! struct Bank(AtomicU32);
+//!
+//! impl Bank {
+//!     async fn charge(&self) -> Result<u32> {
+//!         let call = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+//!         anyhow::ensure!(call == 3, "closed");
+//!         Ok(call)
+//!     }
+//! }
+//!
+//! #[workflow]
+//! async fn payment(bank: State<Bank>) -> Result<u32> {
+//!     let hourly = RetryPolicy::new().base(hours(1)).cap(hours(6));
+//!     Ok(step!("charge", retry = hourly, bank.charge()).await?)
+//! }
+//!
+//! #[workflow]
+//! async fn nightly(cx: Context) -> Result<u32> {
+//!     repeat!("night", every = calendar_days(1), until = { Ok(nights(&cx)? == 7) }, |tick| {
+//!         println!("the night of {tick}");
+//!         Ok(cx.set("nights", &(nights(&cx)? + 1))?)
+//!     })
+//!     .await?;
+//!     nights(&cx)
+//! }
+//!
+//! fn nights(cx: &Context) -> Result<u32> {
+//!     Ok(cx.get("nights")?.unwrap_or(0))
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
-//! let clock = ManualClock::new();
-//! let forge = Forge::builder("sqlite::memory:").clock(Arc::new(clock.clone())).open().await?;
-//! let run = forge.start("r", reminder()).await?;
-//! while run.state().await? != RunState::Idle { /* until it is parked */ }
-//! clock.advance(days(3));
-//! assert_eq!(run.result().await?, "time is up");
+//! let clock = ManualClock::skipping();
+//! let begun = clock.now();
+//! let forge = Forge::builder("sqlite::memory:")
+//!     .clock(clock.clone())
+//!     .state(Bank::default())
+//!     .open()
+//!     .await?;
+//!
+//! let run = forge.start("ada", reminder()).await?;
+//! assert_eq!(run.result().await?, "ten days later");
+//! assert_eq!(clock.now().duration_since(begun).as_hours(), 240);
+//!
+//! assert_eq!(forge.start("ada", payment()).await?.result().await?, 3);
+//! assert_eq!(forge.start("ada", nightly()).await?.result().await?, 7);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Before a result is awaited, and after it has come, time stands. A result that nothing will bring (its run waits for a
+//! wake-up that nobody gives) is waited for without end, as in life.
+//!
+//! # By hand
+//!
+//! To look at a run between two instants, move the clock yourself. [`Forge::settled`](crate::Forge::settled) waits until
+//! everything that can run has run: no run is due or held by a worker, and what they did is written. Move the clock only
+//! then: a run that is still on its way to a wait begins it after the move, and ticks that fall due together are late.
+//!
+//! ```standalone_crate
+//! use std::sync::atomic::{AtomicBool, Ordering};
+//!
+//! use chrono_forge::prelude::*;
+//!
+//! #[derive(Clone, Default)]
+//! struct Desk(std::sync::Arc<AtomicBool>);
+//!
+//! impl Desk {
+//!     async fn is_approved(&self) -> Result<bool> {
+//!         Ok(self.0.load(Ordering::SeqCst))
+//!     }
+//! }
+//!
+//! #[workflow]
+//! async fn expense(desk: State<Desk>) -> Result<String> {
+//!     let in_time = tokio::select! {
+//!         approved = continue_if!("approved", desk.is_approved()) => { approved?; true }
+//!         () = wait!("deadline", days(14)) => false,
+//!     };
+//!     if !in_time {
+//!         return Ok("too late".into());
+//!     }
+//!     wait!("payday", days(3)).await;
+//!     Ok("paid".into())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let (clock, desk) = (ManualClock::new(), Desk::default());
+//! let forge = Forge::builder("sqlite::memory:")
+//!     .clock(clock.clone())
+//!     .state(desk.clone())
+//!     .open()
+//!     .await?;
+//! let (ada, bob) = (forge.start("ada", expense()).await?, forge.start("bob", expense()).await?);
+//! forge.settled().await?;
+//! assert_eq!(ada.state().await?, RunState::Idle); // parked, at its condition
+//!
+//! clock.advance(days(13));
+//! desk.0.store(true, Ordering::SeqCst);
+//! forge.wake::<expense>("ada").await?; // bob's is not looked at again
+//! forge.settled().await?;
+//!
+//! assert!(clock.advance_to_next().await); // bob's deadline
+//! assert_eq!(bob.result().await?, "too late");
+//! assert!(clock.advance_to_next().await); // ada's payday
+//! assert_eq!(ada.result().await?, "paid");
+//! assert!(!clock.advance_to_next().await, "no run waits for an instant");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`advance_to_next`](crate::testing::ManualClock::advance_to_next) goes to the next instant that a run waits for (the
+//!   end of a wait, a retry, a tick, a deadline) once everything has settled, and says whether there was one. A step that
+//!   failed is tried again there: with a clock that stands its retry does not come by itself.
+//! - [`advance_through`](crate::testing::ManualClock::advance_through) lets a span pass, one such instant after the other:
+//!   `clock.advance_through(days(7)).await` is seven nights of a nightly task.
+//! - [`advance`](crate::testing::ManualClock::advance) and [`set`](crate::testing::ManualClock::set) go there in one step,
+//!   as a process finds itself that slept so long.
+//!
+//! A step's own timers (`tokio::time::sleep`, a client's timeout) run in real time, and so does the lease of a worker.
+//! Leave tokio's clock alone: under `#[tokio::test(start_paused = true)]` it skips whatever sleeps while a write is on its
+//! way, so `open` refuses a worker there.
+//!
+//! # Only what a test needs
+//!
+//! Every linked workflow is served, and each asks for its states. [`Builder::serving`](crate::Builder::serving) serves one
+//! workflow and what it spawns, in their queues, and leaves out what takes a state that the test does not have.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//!
+//! struct Mailer; // needs an account, a network, ..
+//!
+//! #[workflow]
+//! async fn mail(_mailer: State<Mailer>, _to: String) -> Result<()> {
+//!     Ok(())
+//! }
+//!
+//! #[workflow(queue = "numbers")]
+//! async fn square(n: u32) -> Result<u32> {
+//!     Ok(n * n)
+//! }
+//!
+//! #[workflow]
+//! async fn sum() -> Result<u32> {
+//!     let squares = branch!("squares", automerge = true, { spawn_each!("n", 1..=3u32, |n| square(n)) });
+//!     Ok(squares.await?.fold(0, |sum, n| sum + n).await?)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let forge = Forge::builder("sqlite::memory:").serving::<sum>().open().await?;
+//! assert_eq!(forge.start("s", sum()).await?.result().await?, 14);
+//! # assert!(forge.start("m", mail("ada".into())).await.unwrap_err().to_string().contains("Mailer"));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! An engine lives on the runtime that it was opened on, and each `#[tokio::test]` has one of its own: open a `Forge` in
 //! each test, over `sqlite::memory:` or a file of its own. One that outlives its runtime, in a `OnceCell` say, answers
-//! with [`Error::RuntimeGone`](crate::Error::RuntimeGone).
+//! each call with [`Error::RuntimeGone`](crate::Error::RuntimeGone).
 //!
 //! # Death
 //!
 //! Failpoints make the engine die in this process, before or after the n-th commit, or around a step's
 //! body; `Builder::commit_batch_max(1)` makes each write a commit of its own, so that a sweep over n
-//! meets every one of them. A new `Forge` on the same file takes over at once.
+//! meets every one of them. A new `Forge` on the same file takes over at once; on PostgreSQL once the lease of the dead
+//! one is over (`Builder::lease`, 10 s).
 //!
 //! ```standalone_crate
 //! use std::sync::Arc;

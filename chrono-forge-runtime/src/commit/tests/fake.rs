@@ -210,6 +210,7 @@ impl Store for Fake {
         failures(spawn: &SpawnPath, from: &FailurePlace, children: u32, limit: u32) -> StoreResult<FailurePage>;
         existing_children(run: RunId, branch: &str, keys: &[String]) -> StoreResult<Vec<String>>;
         next_wake(queues: &[String], workflows: &[String]) -> StoreResult<Option<Due>>;
+        outlook(queues: &[String], workflows: &[String]) -> StoreResult<Outlook>;
         blocked_children(run: RunId, limit: u32) -> StoreResult<Vec<BlockedChild>>;
         branch_states(run: RunId, limit: u32) -> StoreResult<Vec<(RecordId, BranchState)>>;
         branch_counters(branch: RecordId) -> StoreResult<Option<BranchCounters>>;

@@ -49,6 +49,10 @@ impl Host {
     /// once the engine is over. May be called from any thread, and from a destructor.
     pub fn halt(&self, reason: Error, leave: Leave) {
         if self.is_over() || !self.end.halt(reason.clone(), leave) {
+            // Another thread may be at it and no further than this. If it is the runtime that ends, its timers go
+            // next, and they panic under whoever sleeps by them and has not heard of the end.
+            self.end.be_over();
+            self.hub.close();
             return;
         }
         match reason {

@@ -248,6 +248,29 @@ pub(crate) fn the_next_wake_is_the_earliest_of_what_may_be_claimed_here(on: &dyn
     );
 }
 
+pub(crate) fn the_outlook_tells_what_runs_and_what_is_due_next(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let outlook = |forge: &Forge, queue: &str, workflow: &str| {
+        let store = &forge.store;
+        let outlook = store.outlook(&names(&[queue]), &names(&[workflow]));
+        let outlook = outlook.unwrap();
+        (outlook.runs, outlook.next)
+    };
+    let here = |forge: &Forge| outlook(forge, "default", "flow");
+    assert_eq!(here(&forge), (false, None));
+    let (a, b) = (forge.running("a"), forge.running("b"));
+    assert_eq!(here(&forge), (true, None));
+    assert_eq!(outlook(&forge, "default", "child"), (false, None));
+    assert_eq!(outlook(&forge, "other", "flow"), (false, None));
+    forge.end(&a, parked(Some(at(60))));
+    assert_eq!(here(&forge), (true, Some(Due::At(at(60)))));
+    forge.end(&b, parked(None));
+    assert_eq!(here(&forge), (false, Some(Due::At(at(60)))));
+    forge.start_at("c", 1, at(5));
+    assert_eq!(here(&forge), (false, since(5)));
+    assert_eq!(outlook(&forge, "other", "flow"), (false, None));
+}
+
 /// A run of this name that waits for an instant.
 fn sleeper(forge: &mut Forge, workflow: &str) {
     let start = start("asleep", workflow, 1, Some(forge.worker));

@@ -10,7 +10,7 @@ use super::bind::{due_of, instant, instants, ints, names, texts};
 use super::claim::Marks;
 use super::statement::Stmt;
 use crate::record::{Due, Level};
-use crate::store::UnservedRow;
+use crate::store::{Outlook, UnservedRow};
 
 /// One look-up at the front of each range, and one for each level that nothing waits in; where a claim would
 /// look, so that dead entries in front cost nothing here either.
@@ -45,6 +45,31 @@ CROSS JOIN LATERAL (
         AND w.wake_at >= part.first AND w.wake_at <= part.last
     ORDER BY w.wake_at LIMIT 1
 ) AS w";
+
+/// One statement, and so one commit: in between two, what was due could begin, and what ran be due. It trusts no
+/// mark of where dead entries end, since whoever asks has time.
+pub(super) const OUTLOOK: &str = "
+SELECT EXISTS (
+    SELECT 1
+    FROM chrono_forge_claims AS c
+    CROSS JOIN LATERAL unnest(c.run_ids) AS r (id)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM chrono_forge_workflows AS w
+        WHERE w.id = r.id AND w.state = 1 AND w.queue = ANY(?) AND w.workflow = ANY(?)
+        LIMIT 1
+    ) AS w
+), (
+    SELECT min(w.wake_at)
+    FROM unnest(?) AS queue (value)
+    CROSS JOIN unnest(?) AS level (value)
+    CROSS JOIN unnest(?) AS name (value)
+    CROSS JOIN LATERAL (
+        SELECT w.wake_at FROM chrono_forge_workflows AS w
+        WHERE w.queue = queue.value AND w.priority = level.value::smallint AND w.workflow = name.value
+            AND w.wake_at IS NOT NULL
+        ORDER BY w.wake_at LIMIT 1
+    ) AS w
+)";
 
 /// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
 /// One look-up per column, since a comparison of all three at once walks the range that it leaves.
@@ -136,7 +161,7 @@ ORDER BY f.workflow, f.queue LIMIT ?"
 
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[NEXT_WAKE, RANGES, LATEST, UNSERVED];
+pub(super) const STATEMENTS: &[&str] = &[NEXT_WAKE, OUTLOOK, RANGES, LATEST, UNSERVED];
 
 /// When the first of these runs becomes due.
 pub(super) fn next_wake(
@@ -158,6 +183,28 @@ pub(super) fn next_wake(
     let rows: Vec<(Option<PgTimestamp>,)> =
         Stmt::<(Nullable<Timestamptz>,)>::new(NEXT_WAKE, &binds).load(conn)?;
     Ok(rows.first().and_then(|(at,)| at.map(due_of)))
+}
+
+/// See [`Store::outlook`](crate::store::Store::outlook).
+pub(super) fn outlook(
+    conn: &mut PgConnection,
+    queues: &[String],
+    workflows: &[String],
+) -> QueryResult<Outlook> {
+    let binds = [
+        names(queues),
+        names(workflows),
+        names(queues),
+        ints(Level::all().map(|level| level.0.into())),
+        names(workflows),
+    ];
+    let rows: Vec<(bool, Option<PgTimestamp>)> =
+        Stmt::<(Bool, Nullable<Timestamptz>)>::new(OUTLOOK, &binds).load(conn)?;
+    let outlook = rows.first().map(|(runs, next)| Outlook {
+        runs: *runs,
+        next: next.map(due_of),
+    });
+    Ok(outlook.unwrap_or_default())
 }
 
 /// The latest arrival of a run that is due at once, as it is stored.

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use super::bind::{id_list, instant, name_list};
 use super::statement::Stmt;
 use crate::record::{Due, Level};
-use crate::store::UnservedRow;
+use crate::store::{Outlook, UnservedRow};
 
 /// One look-up at the front of each range, and one for each level that nothing waits in.
-pub(super) const NEXT_WAKE: &str = "
+macro_rules! next_wake {
+    () => {
+        "
 SELECT min((
     SELECT w.wake_at
     FROM chrono_forge_workflows AS w INDEXED BY chrono_forge_workflows_ready
@@ -22,7 +24,27 @@ FROM json_each(?) AS queue CROSS JOIN json_each(?) AS level CROSS JOIN json_each
 WHERE (
     SELECT 1 FROM chrono_forge_workflows AS f INDEXED BY chrono_forge_workflows_ready
     WHERE f.queue = queue.value AND f.priority = level.value AND f.wake_at IS NOT NULL LIMIT 1
-) = 1";
+) = 1"
+    };
+}
+
+pub(super) const NEXT_WAKE: &str = next_wake!();
+
+/// One statement, and so one commit: in between two, what was due could begin, and what ran be due.
+pub(super) const OUTLOOK: &str = concat!(
+    "
+SELECT EXISTS (
+    SELECT 1
+    FROM chrono_forge_claims AS c
+    CROSS JOIN json_each(c.run_ids) AS j
+    CROSS JOIN chrono_forge_workflows AS w ON w.id = j.value
+    WHERE w.state = 1
+        AND w.queue IN (SELECT value FROM json_each(?))
+        AND w.workflow IN (SELECT value FROM json_each(?))
+), (",
+    next_wake!(),
+    ")"
+);
 
 /// Steps from one range of the index to the next, so that it reads a row per range and not the queue.
 /// One look-up per column, since a comparison of all three at once walks the range that it leaves.
@@ -128,6 +150,29 @@ pub(super) fn next_wake(
     let rows: Vec<(Option<i64>,)> =
         Stmt::<(Nullable<BigInt>,)>::new(NEXT_WAKE, &binds).load(conn)?;
     Ok(rows.first().and_then(|(at,)| at.map(Due::of_micros)))
+}
+
+/// See [`Store::outlook`](crate::store::Store::outlook).
+pub(super) fn outlook(
+    conn: &mut SqliteConnection,
+    queues: &[String],
+    workflows: &[String],
+) -> QueryResult<Outlook> {
+    let levels = id_list(Level::all().map(|level| level.0.into()));
+    let binds = [
+        name_list(queues).into(),
+        name_list(workflows).into(),
+        name_list(queues).into(),
+        levels.into(),
+        name_list(workflows).into(),
+    ];
+    let rows: Vec<(i64, Option<i64>)> =
+        Stmt::<(BigInt, Nullable<BigInt>)>::new(OUTLOOK, &binds).load(conn)?;
+    let outlook = rows.first().map(|(runs, next)| Outlook {
+        runs: *runs != 0,
+        next: next.map(Due::of_micros),
+    });
+    Ok(outlook.unwrap_or_default())
 }
 
 /// The latest arrival of a run that is due at once, as it is stored.

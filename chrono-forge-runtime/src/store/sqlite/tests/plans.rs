@@ -72,7 +72,7 @@ fn no_statement_walks_a_table_that_grows() {
         naming::CHILD,
         runs::SETTLED_OF,
     ];
-    let reads = [queue::NEXT_WAKE];
+    let reads = [queue::NEXT_WAKE, queue::OUTLOOK];
     let reads = reads.iter().chain(records::STATEMENTS);
     let reads = reads
         .chain(results::STATEMENTS)

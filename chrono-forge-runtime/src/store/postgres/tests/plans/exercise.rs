@@ -56,6 +56,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.pending(repeating.id, 10).unwrap();
         let (queues, served) = (names(&["default"]), names(&["flow"]));
         store.next_wake(&queues, &served).unwrap();
+        store.outlook(&queues, &served).unwrap();
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
         store.live_workers().unwrap();
