@@ -94,6 +94,7 @@ fn body(body: &Body, sites: &[Site], diagnostics: &mut Diagnostics) {
         nesting::check_operation_in_branch(site, body, diagnostics);
         nesting::check_spawn_in_children(site, body, diagnostics);
         nesting::check_spawn_suffix(site, body, diagnostics);
+        keys::check_content(site, body, diagnostics);
         keys::check_characters(site, body, diagnostics);
         keys::check_captures(site, body, diagnostics);
         keys::check_constant_key_in_loop(site, body, diagnostics);

@@ -69,7 +69,8 @@ mod armed {
     /// `commit.before.<kind>` and `commit.after.<kind>` (`apply`, `start`, `claim`, `wake`,
     /// `heartbeat`, ..), `step.before.<key>` and `step.after.<key>` (around a step's body), `flush` (a pass
     /// sends off what it has drafted, before it waits), `refusal` (a pass has heard that a write of it was
-    /// refused).
+    /// refused), `backup.copy`, `backup.copied` and `backup.named` (a backup has a file of another name,
+    /// that file is whole, it has its own name, too).
     #[derive(Debug, Default)]
     pub struct Failpoints {
         armed: Mutex<HashMap<String, (u64, Action)>>,

@@ -16,7 +16,9 @@ pub mod priority;
 pub mod recovery;
 pub mod results;
 pub mod run;
+mod standstill;
 pub mod step;
+pub mod unserved;
 
 pub(crate) use audit::eta;
 pub use audit::{
@@ -26,7 +28,7 @@ pub use copy::{BRANCH, BranchName, ErrorCopy, RecordCopy, RunCopy, RunMark, RunP
 pub use due::Due;
 pub use ids::{ClaimId, Epoch, Incarnation, Nonce, RecordId, RunId, WorkerId};
 pub use namesake::{Namesake, ParentBranch};
-pub use notes::{Notes, RetryCounts, TickNotes};
+pub use notes::{EndedTick, Notes, PastTicks, RetryCounts, SkippedNotes, TickNotes};
 pub use plan::{
     ChildRow, Dispatch, ErrorRow, Fence, Plan, PlanOutcome, Record, RunEnd, Verdict, Withdrawal,
 };
@@ -34,7 +36,9 @@ pub use priority::{Level, Priority};
 pub use recovery::{BlockedChild, BlockedRun, RetryFilter};
 pub use results::{ChildFailure, FailurePage, FailurePlace, FailureRest, OutputRow, SpawnPath};
 pub use run::{ClaimedRun, RunRow, RunState};
-pub use step::{BranchRow, PendingRow, RecordRow, RecordState};
+pub use standstill::Standstill;
+pub use step::{BODY, BranchRow, PendingRow, RecordRow, RecordState};
+pub use unserved::Unserved;
 
 /// JSON text as stored: encoded once, decoded where it is read, never a tree in between.
 pub type Json = std::sync::Arc<str>;

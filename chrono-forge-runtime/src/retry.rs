@@ -11,5 +11,5 @@ mod policy;
 mod property;
 
 pub use filter::Cause;
-pub use list::{Decision, EmptyPolicies, RetryPolicies};
+pub use list::{Decision, EmptyPolicies, RetryPolicies, Tries};
 pub use policy::RetryPolicy;

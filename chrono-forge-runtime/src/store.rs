@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use crate::record::{
     AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
     Due, Epoch, FailurePage, FailurePlace, Json, Namesake, OutputRow, PendingRow, Plan, RecordId,
-    RecordRow, Recount, RunId, RunRow, SpawnPath, WorkerId,
+    RecordRow, Recount, RunId, RunRow, SpawnPath, Standstill, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -188,14 +188,33 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// enough, and the way up for each that it answers. Read in pages, each a transaction of its own.
     fn blocked_descendants(&self, run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>>;
 
+    /// What a run stands still at, if it does: it is parked at joins alone, and each of them waits for a branch
+    /// below which, at any depth, a run is blocked, or is due and of one of these workflows in one of these queues,
+    /// which the caller knows nobody to serve. Whoever waits for an instant, polls, waits to try again or is parked
+    /// at a gate does not stand still, nor does whoever waits for it alone.
+    ///
+    /// Costs as [`Store::blocked_descendants`] does, the same for each due run that nobody serves, and nothing for
+    /// other children. Bounded: what is behind 100,000 of the one or the other may be left out. Read in several
+    /// transactions, and true at one instant between the first and the last.
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>>;
+
     /// The rows of all branches of a run.
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>>;
 
-    /// Pending records of a run, by name: at most `limit`.
+    /// Pending records of a run, by name: at most `limit`; before them the body (named
+    /// [`BODY`](crate::record::BODY)), if it has failed and runs again, or has failed for good.
     fn pending(&self, run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
 
     /// Workers that have not stopped, with their last heartbeat.
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>>;
+
+    /// What the workers that have not stopped execute, as they said when they were registered.
+    fn serving(&self) -> StoreResult<Vec<ServingRow>>;
 
     /// Names of workflows, other than these, that have due runs. Costs a look-up for each name that has
     /// runs in the queue, however many those are. Bounded by `limit`.

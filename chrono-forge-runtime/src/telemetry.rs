@@ -1,6 +1,7 @@
 //! The names of spans and events, so that a filter written once keeps working; and how often trouble that
 //! lasts is told.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
@@ -53,6 +54,23 @@ impl Trouble {
     }
 }
 
+/// Something that is told each time, unless it happens more often than anybody reads.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    /// It happened: `None` if that was told lately, else how often it was kept back since.
+    pub fn tell(&self) -> Option<u64> {
+        let mut seldom = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, kept_back) = &mut *seldom;
+        if is_time(told) {
+            return Some(std::mem::take(kept_back));
+        }
+        *kept_back += 1;
+        None
+    }
+}
+
 /// Whether it was not told lately; notes that it is told now.
 fn is_time(told: &mut Option<Instant>) -> bool {
     let is_time = told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
@@ -74,6 +92,12 @@ mod tests {
         assert!(!trouble.is_worth_telling());
         assert!(trouble.over().is_some());
         assert!(trouble.over().is_none() && trouble.is_worth_telling());
+    }
+
+    #[test]
+    fn what_happens_often_is_told_seldom() {
+        let seldom = Seldom::default();
+        assert_eq!((seldom.tell(), seldom.tell()), (Some(0), None));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! - [`fan_out`]: children by the million, their cursors and results
 //! - [`retries`]: what fails, how often it is tried again, recovery by hand
 //! - [`periodic`]: tasks on a schedule, across DST and long sleeps
+//! - [`log`]: what the engine tells, at which level, and what to do
 //! - [`performance`]: what a run costs, where the time goes, what to change
 //! - [`scaling`]: PostgreSQL, many processes, many hosts
 //! - [`testing`]: tests of one's own workflows: days in milliseconds, death at every commit
@@ -12,6 +13,7 @@
 pub mod determinism;
 pub mod durability;
 pub mod fan_out;
+pub mod log;
 pub mod performance;
 pub mod periodic;
 pub mod retries;

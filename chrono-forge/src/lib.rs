@@ -67,8 +67,8 @@ pub use chrono_forge_runtime::error::{
     JoinError, KeysetError, RunError, StepError, StoreError, StoreErrorKind,
 };
 pub use chrono_forge_runtime::forge::{
-    Backup, BackupProgress, Builder, Export, Exported, Forge, Imported, Operation, Retried, Retry,
-    Run, Unserved,
+    Backup, BackupProgress, Builder, Export, Exported, Forge, Imported, LastTick, Operation,
+    Retried, Retry, Run, SkippedTicks, StartedAll, Unserved,
 };
 pub use chrono_forge_runtime::record::{
     BlockedChild, BranchState, ChildFailure, Namesake, ParentBranch, Priority, RetryFilter,

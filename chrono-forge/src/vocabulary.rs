@@ -114,7 +114,8 @@ macro_rules! wait {
 /// the deadline it is evaluated once more, and a true condition wins. The value is
 /// `Result<(), StepError>`.
 ///
-/// Its errors are not retried unless `retry` says so, here and not at the workflow: a policy or an
+/// Its errors are not retried unless `retry` says so, here and not at the workflow: without it, the first
+/// `502 Bad Gateway` ends the wait, and the run stalls. `retry` is a policy or an
 /// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
 /// found the condition false does not give it back.
 ///
@@ -127,7 +128,9 @@ macro_rules! wait {
 ///
 /// #[workflow]
 /// async fn ship() -> Result<()> {
-///     wait_until!("paid", every = minutes(5), timeout = days(2), is_paid()).await?;
+///     // The bank may be away for hours, and that ends no wait of two days.
+///     let patient = RetryPolicy::new().max_attempts(100).cap(minutes(30));
+///     wait_until!("paid", every = minutes(5), timeout = days(2), retry = patient, is_paid()).await?;
 ///     Ok(())
 /// }
 /// # #[tokio::main(flavor = "current_thread")]
@@ -187,8 +190,8 @@ macro_rules! continue_if {
 ///
 /// | option | meaning |
 /// |---|---|
-/// | `every` | The time from tick to tick. Tick *n* is the start plus *n* times this, however late any tick ran. A duration such as `hours(6)` is exact; a calendar span such as `calendar_days(1)` or `months(1)` keeps the time of day in `zone`. At least a millisecond. |
-/// | `cron` | Instead of `every`: minute, hour, day of the month, month and day of the week in `zone`, as in `"0 6 * * MON-FRI"`. |
+/// | `every` | The time from tick to tick. Tick *n* is the start plus *n* times this, however late any tick ran. A duration such as `hours(6)` is exact; a calendar span such as `calendar_days(1)` or `months(1)` keeps the time of day in `zone`. At least a millisecond. A tick that is late by more than `timeout`, an hour unless set, is skipped. |
+/// | `cron` | Instead of `every`: minute, hour, day of the month, month and day of the week in `zone`, as in `"0 6 * * MON-FRI"`. Skipped when late, as with `every`. |
 /// | `until` | The condition that ends it, `Result<bool, E>` in the forms of [`wait_until!`](crate::wait_until). Evaluated before each tick, also before the first, and when the run is woken: it may end before anything ran. |
 /// | `zone` | The IANA name of the time zone for `cron` and calendar spans; UTC unless set. |
 /// | `start_at` | The first tick of an interval, or the instant before which no pattern counts; it may have passed. Unless set, the first tick comes one interval after the run first got here. |
@@ -198,7 +201,7 @@ macro_rules! continue_if {
 ///
 /// **Catching up.** Ticks that came due while nobody could run them are run when somebody can, the
 /// oldest first and one after the other. Those that are later than `timeout` by then are skipped,
-/// and one record says how many.
+/// which a warning tells, one record, and [`Run::operations`](crate::Run::operations).
 ///
 /// **Idempotency.** A tick whose end is recorded never runs again. One that was cut off before may run
 /// again; it then sees the same `tick`, as a retry does, so that instant together with the run's key

@@ -1,11 +1,12 @@
 //! Where no backup can be written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono_forge::prelude::*;
 use chrono_forge::{BackupError, Error};
 use chrono_forge_tests::backend::Backend;
 use chrono_forge_tests::scenario::{World, scenario};
+use rusqlite::Connection;
 
 use super::disk::SmallDisk;
 use super::healthy;
@@ -33,7 +34,7 @@ async fn a_backup_that_cannot_be_is_refused_by_name(world: &World) {
     assert!(error.to_string().contains("copy.db"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), [0_u8; 0]);
     let file = world.file();
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["", "-wal", "-shm", "-journal"] {
         let own = format!("{}{ending}", file.display());
         let error = forge.backup(&own).await.unwrap_err();
         assert!(
@@ -46,6 +47,23 @@ async fn a_backup_that_cannot_be_is_refused_by_name(world: &World) {
     let error = forge.backup(&nowhere).await.unwrap_err();
     assert!(matches!(error, BackupError::Write { .. }), "{error}");
     assert!(error.to_string().contains("no/copy.db"), "{error}");
+    let folder = world.dir().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let error = forge.backup(&folder).await.unwrap_err();
+    assert!(matches!(error, BackupError::Exists { .. }), "{error}");
+    for nothing in [
+        "".into(),
+        world.dir().join("copy.db").join(""),
+        folder.join(""),
+    ] {
+        let error = forge.backup(&nothing).await.unwrap_err();
+        let is_refused = matches!(
+            error,
+            BackupError::Write { .. } | BackupError::Exists { .. }
+        );
+        assert!(is_refused, "{}: {error}", nothing.display());
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     assert_eq!(left_in(world.dir()), 0);
     let run = forge.start("after", healthy()).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 1);
@@ -69,6 +87,84 @@ async fn the_database_under_another_name_is_the_database(world: &World) {
         matches!(error, BackupError::IsTheDatabase { .. }),
         "{error}"
     );
+}
+
+/// The log of a database that was removed without it.
+fn leave_a_log(file: &Path) -> PathBuf {
+    let log = PathBuf::from(format!("{}-wal", file.display()));
+    let conn = Connection::open(file).unwrap();
+    conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE other AS SELECT 'other' AS t")
+        .unwrap();
+    let left = std::fs::read(&log).unwrap();
+    drop(conn);
+    std::fs::remove_file(file).unwrap();
+    std::fs::write(&log, left).unwrap();
+    log
+}
+
+#[scenario(sqlite_only = "a server has backups of its own")]
+async fn what_another_database_left_is_never_read_into_a_backup(world: &World) {
+    let forge = world.forge([healthy::NAME]).await;
+    let run = forge.start("k", healthy()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 1);
+    let copy = world.dir().join("copy.db");
+    let log = leave_a_log(&copy);
+    let journal = world.dir().join("other.db-journal");
+    std::fs::write(&journal, "left behind").unwrap();
+    for (path, left) in [(&copy, &log), (&world.dir().join("other.db"), &journal)] {
+        let error = forge.backup(path).await.unwrap_err().to_string();
+        assert!(error.contains(left.to_str().unwrap()), "{error}");
+        assert!(!path.exists() && left.exists());
+    }
+    std::fs::remove_file(&log).unwrap();
+    forge.backup(&copy).await.unwrap();
+    assert_eq!(runs_in(&copy), 1);
+}
+
+fn runs_in(copy: &Path) -> i64 {
+    let conn = Connection::open(copy).unwrap();
+    let check: String = conn
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+    let count = "SELECT count(*) FROM chrono_forge_workflows";
+    conn.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[scenario(sqlite_only = "a server has backups of its own")]
+async fn of_two_backups_to_one_path_one_is_written(world: &World) {
+    let forge = world.forge([healthy::NAME]).await;
+    forge.start("k", healthy()).await.unwrap();
+    let copy = world.dir().join("copy.db");
+    let both = tokio::join!(forge.backup(&copy), forge.backup(&copy));
+    let ((Ok(()), Err(error)) | (Err(error), Ok(()))) = both else {
+        panic!("{both:?}");
+    };
+    assert!(matches!(error, BackupError::Exists { .. }), "{error}");
+    assert_eq!((runs_in(&copy), left_in(world.dir())), (1, 0));
+}
+
+#[scenario(sqlite_only = "a server has backups of its own")]
+async fn a_backup_that_a_shutdown_overtakes_is_whole_or_not_there(world: &World) {
+    let forge = world.forge([healthy::NAME]).await;
+    forge.start("k", healthy()).await.unwrap();
+    let ballast = "CREATE TABLE ballast AS SELECT zeroblob(60000000) AS b";
+    world.rows().edit(ballast, &[]);
+    let copy = world.dir().join("copy.db");
+    let mut begun = false;
+    let backup = forge.backup(&copy).progress(|_| {
+        if !std::mem::replace(&mut begun, true) {
+            tokio::spawn({
+                let forge = forge.clone();
+                async move { forge.shutdown().await }
+            });
+        }
+    });
+    match backup.await {
+        Ok(()) => assert_eq!(runs_in(&copy), 1),
+        Err(error) => assert!(!copy.exists(), "{error}"),
+    }
+    world.until(|| left_in(world.dir()) == 0).await;
 }
 
 #[scenario(sqlite_only = "a server has backups of its own")]

@@ -1,7 +1,7 @@
 //! Calls of the runtime surface with bad input, or at a bad time.
 
 use chrono_forge::prelude::*;
-use chrono_forge::{Error, RunError, RunState};
+use chrono_forge::{Error, RetryFilter, RunError, RunState};
 use chrono_forge_tests::scenario::{Probe, World, scenario};
 
 use super::{healthy, serves_on};
@@ -30,6 +30,64 @@ async fn a_key_that_start_cannot_use_is_refused_with_the_remedy(world: &World) {
         .unwrap();
     serves_on(&forge, "keys").await;
     assert_eq!(world.rows().runs().len(), 2);
+}
+
+/// Whoever is asked, what cannot be a key is told in the same words.
+#[scenario]
+async fn a_call_by_a_name_with_a_null_character_is_refused_with_the_remedy(world: &World) {
+    let forge = world.forge([ends_badly::NAME]).await;
+    let run = forge.start("k", ends_badly(true)).await.unwrap();
+    world.settle("k").await;
+    let key = "k\0";
+    let refused = [
+        ("start", forge.start(key, ends_badly(true)).await.map(drop)),
+        ("get", forge.get::<ends_badly>(key).await.map(drop)),
+        ("wake", forge.wake::<ends_badly>(key).await),
+        ("retry", forge.retry::<ends_badly>(key).await.map(drop)),
+        ("unlock", forge.unlock::<ends_badly>(key).await),
+        ("reset", forge.reset_crashes::<ends_badly>(key).await),
+    ];
+    for (call, told) in refused {
+        let error = told.unwrap_err();
+        assert!(
+            matches!(&error, Error::BadKey { key: told, .. } if told == key),
+            "{call}: {error:?}"
+        );
+        let told = error.to_string();
+        assert!(
+            told.contains("null character") && told.contains("use another character"),
+            "{call}: {told}"
+        );
+    }
+    for (branch, spawn) in [("b\0", "x"), ("b", "x\0")] {
+        let told = run.child::<ends_badly>(branch, spawn).await.map(drop);
+        let error = told.unwrap_err();
+        assert!(
+            matches!(error, RunError::Forge(Error::BadKey { .. })),
+            "{branch:?} {spawn:?}: {error:?}"
+        );
+    }
+    let named = forge.retry::<ends_badly>("k").records(["gives\0up"]);
+    let error = named.await.unwrap_err();
+    assert!(matches!(error, Error::NoSuchRecord { .. }), "{error:?}");
+    let filter = RetryFilter::new().stalled_by("step$\0");
+    assert_eq!(forge.retry_all(filter).await.unwrap(), 0);
+    assert_eq!(world.rows().runs().len(), 1);
+}
+
+/// Older releases took such a key where the database did.
+#[scenario(sqlite_only = "a server never stored one")]
+async fn a_run_that_has_a_null_character_in_its_key_is_found_by_it(world: &World) {
+    let forge = world.forge([ends_badly::NAME]).await;
+    forge.start("k", ends_badly(true)).await.unwrap();
+    world.settle("k").await;
+    let edit = "UPDATE chrono_forge_workflows SET key = 'k' || char(0)";
+    world.rows().edit(edit, &[]);
+    let run = forge.get::<ends_badly>("k\0").await.unwrap().unwrap();
+    forge.wake::<ends_badly>("k\0").await.unwrap();
+    let retried = forge.retry::<ends_badly>("k\0").await.unwrap();
+    assert_eq!(retried.records, ["step$gives-up"]);
+    assert!(matches!(run.result().await, Err(RunError::Stalled { .. })));
 }
 
 #[scenario]

@@ -74,6 +74,26 @@ async fn a_url_or_a_file_that_is_no_database_is_a_typed_error(world: &World) {
 }
 
 #[scenario]
+async fn an_option_of_the_url_that_means_nothing_is_refused_by_name(world: &World) {
+    let url = world.url();
+    let sign = if url.contains('?') { '&' } else { '?' };
+    for option in [
+        "colour=blue",
+        "synchronous=NORMAL",
+        "Synchronous=normal",
+        "synchronous=",
+        "synchronous",
+        "synchronous=off",
+    ] {
+        let (kind, text) = not_opened(&format!("{url}{sign}{option}")).await;
+        assert_eq!(kind, StoreErrorKind::Refused, "{option}: {text}");
+        let name = option.split('=').next().unwrap();
+        assert!(text.contains(name), "{option}: {text}");
+    }
+    assert!(world.is_untouched(), "nothing was opened");
+}
+
+#[scenario]
 async fn a_schema_of_a_newer_version_is_refused_untouched(world: &World) {
     drop(world.forge([healthy::NAME]).await);
     let insert = "INSERT INTO chrono_forge_schema_migrations (version) VALUES ('99990101000000')";

@@ -240,3 +240,39 @@ async fn a_crash_in_the_first_look_does_not_restart_the_time(world: &World) {
     assert!(run.result().await.unwrap());
     assert_eq!(world.now(), begun + 3_600 * 1_000_000);
 }
+
+/// Meets a gateway that is away for its first look.
+#[workflow]
+async fn polls_an_api(probe: State<Probe>, patient: bool) -> Result<()> {
+    let away = || {
+        let nth = probe.nth(&format!("asked {patient}"));
+        anyhow::ensure!(nth > 1, "502 Bad Gateway");
+        Result::<_>::Ok(true)
+    };
+    if patient {
+        let patient = RetryPolicy::new().max_attempts(100);
+        wait_until!("done", every = secs(1), retry = patient, { away() }).await?;
+    } else {
+        wait_until!("done", every = secs(1), { away() }).await?;
+    }
+    Ok(())
+}
+
+#[scenario]
+async fn the_first_error_of_a_condition_is_its_last_and_the_stall_names_retry(world: &World) {
+    let forge = world.forge([polls_an_api::NAME]).await;
+    let run = forge.start("p", polls_an_api(false)).await.unwrap();
+    let told = run.result().await.unwrap_err().to_string();
+    for part in [
+        "stalled at wait_until$done: 502 Bad Gateway",
+        "wait_until!(.., retry = RetryPolicy::new(), ..)",
+        "forge.retry looks again",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    forge.retry::<polls_an_api>("p").await.unwrap();
+    run.result().await.unwrap();
+    let run = forge.start("patient", polls_an_api(true)).await.unwrap();
+    world.settle("patient").await;
+    run.result().await.unwrap();
+}

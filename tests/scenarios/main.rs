@@ -6,6 +6,7 @@
     reason = "bodies and helpers of tests are tests, too"
 )]
 
+mod alike;
 mod audits;
 mod automerge;
 mod barrier;
@@ -28,6 +29,7 @@ mod faults;
 mod foreign;
 mod gates;
 mod giving_up;
+mod handles;
 mod hearing;
 mod hundredfold;
 mod identity;
@@ -38,6 +40,7 @@ mod long_keys;
 mod merge;
 mod migrations;
 mod nested;
+mod older_keys;
 mod one_value;
 mod pagers;
 mod panics;
@@ -59,10 +62,13 @@ mod shutdown;
 mod skipping;
 mod spawn_each;
 mod stall_and_fail;
+mod standstill;
+mod starts;
 mod state;
 mod statements;
 mod steps;
 mod streams;
+mod telling;
 mod unlock;
 mod unserved;
 mod updates;

@@ -6,7 +6,7 @@ use chrono_forge::{Error, StoreErrorKind};
 use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 
 /// The versions that an older binary may have left, newest first; one more with each release.
-const OLDER: [&str; 4] = [
+pub(crate) const OLDER: [&str; 4] = [
     "20261201000009",
     "20261201000008",
     "20261130000007",

@@ -180,3 +180,62 @@ async fn the_text_of_an_error_is_final_before_the_body_sees_it(world: &World) {
     assert_eq!(record.error_message.unwrap().len(), 65_534);
     assert_eq!(error.message.len(), 65_534);
 }
+
+/// Every order of writes to one entry in one attempt, behind an attempt that failed.
+#[workflow]
+async fn mixed_writes(cx: Context, probe: State<Probe>) -> Result<()> {
+    cx.set_all([("kept", 1), ("set", 1), ("gone", 1), ("made", 1)])?;
+    step!("write", retry = RetryPolicy::new().jitter(false), {
+        if probe.nth("attempt") == 1 {
+            assert!(cx.remove("kept") && cx.remove("made"));
+            cx.update("lost", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+            cx.set("gone", &7)?;
+            anyhow::bail!("the first attempt");
+        }
+        anyhow::ensure!(cx.contains("kept") && !cx.contains("lost"));
+        cx.set("set", &10)?;
+        cx.update("set", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+        cx.update("updated", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+        cx.set("updated", &20)?;
+        anyhow::ensure!(cx.remove("gone") && !cx.remove("gone"));
+        cx.update("made", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+        anyhow::ensure!(cx.remove("made"));
+        cx.update("made", |n: Option<u32>| n.map_or(5, |_| 0))?;
+        cx.set("never", &1)?;
+        anyhow::ensure!(cx.remove("never"));
+        Ok(())
+    })
+    .await?;
+    let entry = |key: &str| cx.get::<u32>(key);
+    for key in ["kept", "set", "updated", "gone", "made", "never", "lost"] {
+        probe.note(format!("{key} {:?}", entry(key)?));
+    }
+    wait!("pause", secs(1)).await;
+    Ok(())
+}
+
+#[scenario]
+async fn writes_of_one_attempt_count_in_their_order_and_those_of_a_lost_one_never(world: &World) {
+    let forge = world.forge([mixed_writes::NAME]).await;
+    let run = forge.start("k", mixed_writes()).await.unwrap();
+    world.settle("k").await;
+    assert_eq!(world.rows().run("k").state, COMPLETED);
+    let said: Vec<String> = world.probe.log();
+    let said: Vec<&str> = said
+        .iter()
+        .map(|it| &**it)
+        .filter(|it| it.contains('(') || it.contains("None"))
+        .collect();
+    let expected = [
+        "kept Some(1)",
+        "set Some(11)",
+        "updated Some(20)",
+        "gone None",
+        "made Some(5)",
+        "never None",
+        "lost None",
+    ];
+    assert_eq!(said, [expected, expected].concat());
+    let left = json!({"kept": 1, "set": 11, "updated": 20, "made": 5});
+    assert_eq!(run.context().await.unwrap(), left);
+}

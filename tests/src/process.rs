@@ -293,6 +293,14 @@ impl Victim {
         assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
+    /// Whether it has not ended by itself.
+    ///
+    /// # Panics
+    /// When nobody can tell.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("our own child").is_none()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

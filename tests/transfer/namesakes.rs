@@ -137,3 +137,76 @@ async fn a_file_of_the_version_before_names_parents_by_their_keys(backend: Backe
     })
     .await;
 }
+
+/// Keys that people, and some orders of text, take for one.
+const ALIKE: [&str; 12] = [
+    "key",
+    "Key",
+    "key ",
+    "k\u{e9}y",
+    "ke\u{301}y",
+    "ß",
+    "ss",
+    "i",
+    "ı",
+    "a-b",
+    "ab",
+    "a\u{ad}b",
+];
+
+/// A step, an entry, a branch and a child under each of them.
+#[workflow]
+async fn lookalikes(cx: Context, probe: State<Probe>) -> Result<Vec<String>> {
+    let mut branches = Vec::new();
+    for key in ALIKE {
+        step!(key, {
+            probe.note(format!("step {key}"));
+            Ok(cx.set(key, key)?)
+        })
+        .await?;
+        branches.push(branch!(key, { spawn!(key, sheet(key.to_owned())) }).await?);
+    }
+    let mut given = Vec::new();
+    for branch in branches {
+        given.push(merge!(branch).await?.output().await?);
+    }
+    for key in ALIKE {
+        anyhow::ensure!(cx.fetch(key, String::new())? == key, "the entry {key:?}");
+    }
+    Ok(given)
+}
+
+#[backends(threads = 2)]
+async fn keys_that_look_alike_arrive_as_different_ones(backend: Backend) {
+    bounded(async {
+        let ground = Ground::new(backend);
+        let (old, new, third) = (ground.place(), ground.file(), ground.place());
+        let forge = ground.worker(&old).await;
+        for key in ALIKE {
+            forge.start(key, sheet(key.to_owned())).await.unwrap();
+        }
+        forge.start("all", lookalikes()).await.unwrap();
+        ground.noted("asked posted", 2 * ALIKE.len()).await;
+        forge.shutdown().await;
+        for (from, to) in [(&old, &new), (&new, &third)] {
+            let (file, exported) = ground.export(from).await;
+            assert_eq!(exported.runs, 1 + 2 * ALIKE.len() as u64);
+            ground.import(to, &file).await.unwrap();
+            assert_eq!(ground.told(to).await, told(&file));
+        }
+        ground.probe.set("posted", 1);
+        let forge = ground.worker(&third).await;
+        let all = forge.get::<lookalikes>("all").await.unwrap().unwrap();
+        for key in ALIKE {
+            forge.wake::<sheet>(key).await.unwrap();
+            let alone = forge.get::<sheet>(key).await.unwrap().unwrap();
+            assert_eq!(alone.result().await.unwrap(), key);
+            let child = all.child::<sheet>(key, key).await.unwrap().unwrap();
+            child.wake().await.unwrap();
+            assert_eq!(ground.probe.count(&format!("step {key}")), 1, "{key:?}");
+        }
+        assert_eq!(all.result().await.unwrap(), ALIKE);
+        forge.shutdown().await;
+    })
+    .await;
+}

@@ -1,6 +1,7 @@
 //! Rules on joining branches, as far as names are literal and nobody else can have opened or joined
 //! one: a part that was given the context might.
 
+use super::keys;
 use super::walk;
 use crate::diagnostics;
 use crate::diagnostics::Diagnostics;
@@ -48,6 +49,7 @@ fn check_unknown_branch(body: &Body, diagnostics: &mut Diagnostics) {
     for (id, operation) in body.operations.iter().enumerate() {
         for name in operation.iter().flat_map(merged_names) {
             if let Key::Literal(literal) = name
+                && !keys::is_blank(literal)
                 && !opened.contains(&literal.value())
             {
                 let message = diagnostics::unknown_branch(&literal.value());
@@ -83,6 +85,7 @@ fn check_never_merged(body: &Body, diagnostics: &mut Diagnostics) {
             },
             Some(Key::Literal(name)),
         ) = (&operation.work, &operation.key)
+            && !keys::is_blank(name)
             && !merged.contains(&name.value())
         {
             let message = diagnostics::never_merged(&name.value());

@@ -290,6 +290,33 @@ pub(crate) fn merge_of_nothing() -> String {
 
 // Keys.
 
+pub(crate) fn empty_key(kind: Kind) -> String {
+    format!(
+        "a key may not be empty, since the record is found again by it; say what happens here, as \
+         in `{}`",
+        kind.example()
+    )
+}
+
+pub(crate) fn blank_key(kind: Kind) -> String {
+    format!(
+        "a key may not be blank, since nobody can tell it from another one; say what happens here, \
+         as in `{}`",
+        kind.example()
+    )
+}
+
+pub(crate) fn nul_in_key() -> String {
+    "a key may not contain NUL, which not every database can store; use `-`".to_owned()
+}
+
+pub(crate) fn long_key(bytes: usize, bytes_max: usize) -> String {
+    format!(
+        "a key has at most {bytes_max} bytes here, and this one has {bytes}; write a shorter one, \
+         and pass what it says as a value"
+    )
+}
+
 pub(crate) fn dollar_in_key() -> String {
     "a key may not contain `$`, which separates the parts of stored keys; use `-`".to_owned()
 }

@@ -118,6 +118,96 @@ fn keys_have_no_separators() {
 }
 
 #[test]
+fn keys_say_something() {
+    let places = [
+        ("step!(KEY, f()).await?;", "`step!(\"charge\""),
+        (
+            "for i in v { step!(KEY, f()).await?; }",
+            "`step!(\"charge\"",
+        ),
+        ("wait!(KEY, hours(1)).await;", "`wait!(\"settlement\""),
+        ("wait!(KEY, until = t).await;", "`wait!(\"settlement\""),
+        ("wait_until!(KEY, f()).await?;", "`wait_until!(\"paid\""),
+        (
+            "continue_if!(KEY, f()).await?;",
+            "`continue_if!(\"approved\"",
+        ),
+        (
+            "repeat!(KEY, every = days(1), until = f(), |_| g()).await?;",
+            "`repeat!(\"reminder\"",
+        ),
+        (
+            "let b = branch!(KEY, { 1 }).await?;",
+            "`branch!(\"invoices\"",
+        ),
+        ("branch!(KEY, { 1 }).await?;", "`branch!(\"invoices\""),
+        (
+            "let b = branch!(\"b\", { spawn!(KEY, wf(1)); }).await?;",
+            "`spawn!(\"invoice\"",
+        ),
+        (
+            "let b = branch!(\"b\", { spawn_each!(KEY, v, |x| wf(x)); }).await?;",
+            "`spawn_each!(\"customer\"",
+        ),
+        ("merge!(a, KEY).await?;", "`merge!(invoices)`"),
+    ];
+    for (place, example) in places {
+        for (key, wrong) in [
+            ("\"\"", "may not be empty"),
+            ("r#\"\"#", "may not be empty"),
+            ("\" \"", "may not be blank"),
+            ("\"\\t\\u{a0}\\u{3000}\"", "may not be blank"),
+        ] {
+            let body = place.replace("KEY", key);
+            assert_body_error(&body, key, wrong);
+            assert_body_error(&body, key, example);
+        }
+    }
+    let nul = "\"a\\0b\"";
+    assert_body_error(&format!("step!({nul}, f()).await?;"), nul, "contain NUL");
+    let captures = "\"{n}\\0\"";
+    assert_body_error(
+        &format!("step!({captures}, f()).await?;"),
+        captures,
+        "contain NUL",
+    );
+    assert_body(
+        "step!(\" a \", f()).await?; step!(\"{n}\", f()).await?; step!(\"{{\", f()).await?;",
+    );
+    assert_body("step!(\"\\u{200b}\", f()).await?;");
+    // Only one error each, even where both are on one path.
+    let twice = "step!(\"\", f()).await?; step!(\"\", f()).await?;";
+    let source = format!("#[workflow] async fn wf(n: u32) -> Result<()> {{ {twice} }}");
+    assert_eq!(errors(&source).len(), 2);
+}
+
+#[test]
+fn keys_are_as_long_as_the_runtime_takes_them() {
+    let branch = |spawn: &str| format!("let b = branch!(\"b\", {{ {spawn}; }}).await?;");
+    for (place, bytes_max) in [
+        ("step!(KEY, f()).await?;".to_owned(), 65_536),
+        ("wait!(KEY, hours(1)).await;".to_owned(), 65_536),
+        ("let b = branch!(KEY, { 1 }).await?;".to_owned(), 65_536),
+        (branch("spawn!(KEY, wf(1))"), 8_192),
+        (branch("spawn_each!(KEY, v, |x| wf(x))"), 8_192),
+    ] {
+        // Of a format string what stands there counts, with its braces as they will be.
+        let found = |bytes: usize| {
+            let key = format!("\"{}{{n}}{{{{\"", "x".repeat(bytes - 1));
+            let body = place.replace("KEY", &key);
+            errors(&format!(
+                "#[workflow] async fn wf(n: u32) -> Result<()> {{ {body} }}"
+            ))
+        };
+        assert_eq!(found(bytes_max).len(), 0, "{place}");
+        let told = found(bytes_max + 1);
+        let limit = format!("at most {bytes_max} bytes here");
+        let is_told = told.len() == 1 && told[0].message.contains(&limit);
+        assert!(is_told, "{place}: {} errors", told.len());
+    }
+}
+
+#[test]
 fn captures_have_names() {
     for key in ["\"a-{}\"", "\"a-{0}\"", "\"a-{:?}\""] {
         assert_body_error(

@@ -250,7 +250,7 @@ async fn starts_are_spread_and_each_is_answered() {
         assert!(matches!(started, Started::Inserted(_)), "{started:?}");
     }
     let again = bench.committer.start(start(3), |_| {}).await.unwrap();
-    assert!(matches!(again, Started::Existing(_)), "{again:?}");
+    assert!(matches!(again, Started::Existing { .. }), "{again:?}");
     let threads: HashSet<String> = bench
         .gate
         .passed("start")

@@ -21,7 +21,7 @@ use super::{Context, Key, codec};
 use crate::engine::pass::{Kind, OpId, Outcome, Thrown, Turn};
 use crate::error::BranchError;
 use crate::record::RecordState;
-use crate::retry::RetryPolicies;
+use crate::retry::{Decision, RetryPolicies};
 
 /// Options of a `branch!`.
 #[derive(Clone, Debug, Default)]
@@ -137,7 +137,7 @@ impl<R: DeserializeOwned> Dispatching<'_, R> {
             let active = self.op.pass.enter(id);
             drop(thrown);
             drop(active);
-            return self.op.pass.fail(id, failure, None, counts);
+            return self.op.pass.fail(id, failure, Decision::GIVE_UP, counts);
         }
         attempt_failed(&self.op, id, thrown, self.retry.as_ref());
     }

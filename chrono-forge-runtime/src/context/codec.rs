@@ -28,10 +28,12 @@ pub fn check_depth(json: &str, within: usize) -> Result<(), String> {
     let limit = DEPTH_MAX - within;
     match depth(json) <= limit {
         true => Ok(()),
-        false => Err(format!(
-            "it nests deeper than {limit} levels, which does not read back"
-        )),
+        false => Err(too_deep(limit)),
     }
+}
+
+fn too_deep(limit: usize) -> String {
+    format!("it nests deeper than {limit} levels, which does not read back")
 }
 
 /// How many arrays and objects stand within each other, at most.

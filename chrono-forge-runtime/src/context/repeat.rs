@@ -250,11 +250,11 @@ impl Repeat<'_> {
             let own = self.retry.as_ref();
             own.unwrap_or_else(|| self.op.pass.step_policies())
         };
-        let (failure, delay) = {
+        let (failure, decision) = {
             let _active = self.op.pass.enter(id);
             judge(thrown, policies, &mut counts)
         };
-        self.op.pass.tick_failed(id, failure, delay, counts);
+        self.op.pass.tick_failed(id, failure, decision, counts);
     }
 }
 

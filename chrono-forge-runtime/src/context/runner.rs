@@ -5,9 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
+use tracing::Span;
+
 use super::operation::Operation;
 use crate::engine::panics;
 use crate::engine::pass::{Failure, OpId, StepWaker, Thrown};
+use crate::engine::report;
 use crate::error::{ContextError, DefinitionError};
 use crate::failpoint::Reaction;
 use crate::record::Json;
@@ -41,6 +44,8 @@ struct Attempt<'a> {
     future: Option<AttemptFuture<'a>>,
     waker: Waker,
     remembering: Arc<StepWaker>,
+    /// What the user's code logs is told apart by it; none where nobody listens.
+    span: Span,
 }
 
 impl Attempt<'_> {
@@ -51,6 +56,7 @@ impl Attempt<'_> {
             return Ok(());
         };
         let _active = self.remembering.enter();
+        let _within = self.span.enter();
         panics::catch(move || drop(future))
     }
 }
@@ -121,12 +127,14 @@ impl<'a> Runner<'a> {
     ) -> Result<Poll<Attempted>, Failure> {
         let _active = op.pass.enter(id);
         if self.attempt.is_none() {
-            let future = panics::catch(|| (self.make)())?;
+            let span = report::attempt(&op.pass, id, &op.place);
+            let future = span.in_scope(|| panics::catch(|| (self.make)()))?;
             let remembering = StepWaker::new(Arc::clone(&op.pass), id);
             self.attempt = Some(Attempt {
                 future: Some(future),
                 waker: Waker::from(Arc::clone(&remembering)),
                 remembering,
+                span,
             });
         }
         let Some(attempt) = &mut self.attempt else {
@@ -137,6 +145,7 @@ impl<'a> Runner<'a> {
         };
         attempt.remembering.polled_with(cx.waker());
         let mut cx = TaskContext::from_waker(&attempt.waker);
+        let _within = attempt.span.enter();
         panics::catch(|| future.as_mut().poll(&mut cx))
     }
 }

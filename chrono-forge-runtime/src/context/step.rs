@@ -20,7 +20,7 @@ use crate::engine::panics;
 use crate::engine::pass::{Failure, Kind, OpId, Outcome, Thrown, Turn};
 use crate::error::StepError;
 use crate::record::{RecordState, RetryCounts};
-use crate::retry::RetryPolicies;
+use crate::retry::{Decision, RetryPolicies};
 
 /// Options of a `step!`.
 #[derive(Clone, Debug, Default)]
@@ -105,11 +105,11 @@ pub(super) fn attempt_failed(
 ) {
     let mut counts = op.pass.retry_counts(id);
     let policies = || retry.unwrap_or_else(|| op.pass.step_policies());
-    let (failure, delay) = {
+    let (failure, decision) = {
         let _active = op.pass.enter(id);
         judge(thrown, policies, &mut counts)
     };
-    op.pass.fail(id, failure, delay, counts);
+    op.pass.fail(id, failure, decision, counts);
 }
 
 /// Asks the policies about a failed attempt: the failure with its class, and when to try again. They
@@ -118,13 +118,13 @@ pub(super) fn judge<'a>(
     thrown: Thrown,
     policies: impl FnOnce() -> &'a RetryPolicies,
     counts: &mut RetryCounts,
-) -> (Failure, Option<Duration>) {
+) -> (Failure, Decision) {
     let failure = thrown.failure.clone();
     // By reference: what the error's destructor does is no answer of the policy.
     let decided = panics::catch(|| policies().decide(thrown.cause(), counts, fastrand::f64()));
     match decided {
-        Ok(decision) => (failure.lent(decision.class), decision.delay),
-        Err(panic) => (failure.undecided(panic), None),
+        Ok(decision) => (failure.lent(decision.class), decision),
+        Err(panic) => (failure.undecided(panic), Decision::GIVE_UP),
     }
 }
 

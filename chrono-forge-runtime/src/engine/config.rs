@@ -195,3 +195,16 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{Location, SqliteOptions};
+
+    #[test]
+    fn the_bound_of_the_log_is_that_of_the_store_unless_another_one_is_set() {
+        let store = SqliteOptions::new(Location::Memory);
+        assert_eq!(Config::default().wal_bytes_max, store.wal_bytes_max);
+        assert_eq!(store.wal_bytes_max, 64 << 20);
+    }
+}

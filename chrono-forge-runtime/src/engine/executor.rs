@@ -12,11 +12,13 @@ use super::hub::Settled;
 use super::outcome::{Decision, Ending, FailedBody, decide};
 use super::panics;
 use super::pass::{Failure, History, Pass, Thrown};
+use super::report::{Ended, Fault};
 use crate::clock::{after, ceil_to_micros};
 use crate::commit::Backlog;
 use crate::definition::{Definition, PassHandle};
 use crate::error::DefinitionError;
 use crate::record::{ClaimedRun, Due, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
+use crate::retry::Tries;
 use crate::store::{StoreErrorKind, Writer};
 
 /// Results up to this size are loaded with their rows; larger ones when they are delivered.
@@ -112,6 +114,11 @@ async fn is_noted(pass: &Arc<Pass>) -> bool {
 }
 
 async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
+    let (report, limits) = (&pass.host.report, pass.host.config.crashes);
+    report.began(&pass.run);
+    if pass.run.crashes >= limits.quarantine_from {
+        report.quarantined(&pass.run, limits);
+    }
     if !pass.run.fresh {
         let run = pass.run.id;
         let rows = driver::read(pass, move |store| store.history(run, RESULT_BYTES_EAGER)).await;
@@ -148,6 +155,7 @@ fn conclude(pass: &Arc<Pass>, ending: Ending) {
             dropped_foreign,
         } => {
             pass.ledger().returns = to_retry;
+            pass.host.report.parked(&pass.run, wake_at);
             end(
                 pass,
                 RunEnd::Parked {
@@ -155,6 +163,7 @@ fn conclude(pass: &Arc<Pass>, ending: Ending) {
                     dropped_foreign,
                 },
                 Vec::new(),
+                None,
                 None,
             );
         }
@@ -185,6 +194,7 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
         RunEnd::Completed { output, at: now },
         Vec::new(),
         Some(settled),
+        None,
     );
 }
 
@@ -195,14 +205,16 @@ pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) 
     if let DefinitionError::Undecodable { place, .. } = error {
         return unreadable(pass, place, &failure, now);
     }
-    tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, %error, "a run broke a rule");
-    fail_for_good(pass, &failure, now);
+    fail_for_good(pass, &failure, None, now);
 }
 
 /// Stalls the run at what cannot be read; nothing of it is lost, and `retry` looks again.
 fn unreadable(pass: &Arc<Pass>, what: &str, failure: &Failure, now: Timestamp) {
-    tracing::error!(target: crate::telemetry::TARGET, run = %pass.run.key, workflow = %pass.run.workflow, error = failure.message, "a run waits for a build that reads its values");
     let attempts = pass.run.attempts + 1;
+    let told = Ended::Unreadable {
+        place: what.into(),
+        fault: fault_of(failure),
+    };
     let stalled = RunEnd::Stalled {
         step_name: what.into(),
         attempts: Some(attempts),
@@ -213,11 +225,11 @@ fn unreadable(pass: &Arc<Pass>, what: &str, failure: &Failure, now: Timestamp) {
         output: None,
     };
     let errors = vec![error_row(pass, failure, attempts, now)];
-    end(pass, stalled, errors, Some(settled));
+    end(pass, stalled, errors, Some(settled), Some(told));
 }
 
 /// Asks the policies about a failed body. They are user code: where they panic, nothing is tried again.
-fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision) {
+fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision, Option<Tries>) {
     let (last_failed, progressed) = {
         let ledger = pass.ledger();
         let last = ledger.last_outcome.as_ref().filter(|last| last.failed);
@@ -239,8 +251,8 @@ fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision) {
         })
     });
     match decided {
-        Ok((decision, class)) => (failure.lent(class), decision),
-        Err(panic) => (failure.undecided(panic), Decision::Fail),
+        Ok((decision, answer)) => (failure.lent(answer.class), decision, answer.tries),
+        Err(panic) => (failure.undecided(panic), Decision::Fail, None),
     }
 }
 
@@ -249,13 +261,14 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
         let what = format!("context entry {entry:?}");
         return unreadable(pass, &what, &thrown.failure, now);
     }
-    let (failure, decision) = judge(pass, thrown);
+    let (failure, decision, tries) = judge(pass, thrown);
     match decision {
         Decision::Stall { step_name } => {
             let settled = Settled {
                 state: RunState::Stalled,
                 output: None,
             };
+            let told = stalled_at(pass, &step_name);
             end(
                 pass,
                 RunEnd::Stalled {
@@ -265,6 +278,7 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
                 },
                 Vec::new(),
                 Some(settled),
+                Some(told),
             );
         }
         Decision::Retry { delay, counts } => {
@@ -280,19 +294,47 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
                 attempts,
                 retry_counts,
             };
+            let told = Ended::Rerun {
+                attempt: attempts,
+                tries,
+                fault: fault_of(&failure),
+                next: wake_at.since(),
+            };
             end(
                 pass,
                 retrying,
                 vec![error_row(pass, &failure, attempts, now)],
                 None,
+                Some(told),
             );
         }
-        Decision::Fail => fail_for_good(pass, &failure, now),
+        Decision::Fail => fail_for_good(pass, &failure, tries, now),
     }
 }
 
-fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, now: Timestamp) {
+/// What is told of the record that gave up, which the body received last.
+fn stalled_at(pass: &Pass, step_name: &Arc<str>) -> Ended {
+    let ledger = pass.ledger();
+    let last = ledger.last_outcome.as_ref();
+    let fault = last.and_then(|last| last.fault.as_deref().cloned());
+    Ended::Stalled {
+        step: Arc::clone(step_name),
+        attempts: last.map_or(0, |last| last.attempts),
+        fault: fault.unwrap_or_default(),
+    }
+}
+
+fn fault_of(failure: &Failure) -> Fault {
+    Fault::of(&failure.class, &failure.message)
+}
+
+fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, tries: Option<Tries>, now: Timestamp) {
     let attempts = pass.run.attempts + 1;
+    let told = Ended::Failed {
+        attempt: attempts,
+        tries,
+        fault: fault_of(failure),
+    };
     let settled = Settled {
         state: RunState::Failed,
         output: None,
@@ -303,6 +345,7 @@ fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, now: Timestamp) {
         RunEnd::Failed { at: now, attempts },
         errors,
         Some(settled),
+        Some(told),
     );
 }
 
@@ -318,7 +361,13 @@ fn error_row(pass: &Pass, failure: &Failure, attempt: u32, now: Timestamp) -> Er
     }
 }
 
-fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Settled>) {
+fn end(
+    pass: &Arc<Pass>,
+    end: RunEnd,
+    errors: Vec<ErrorRow>,
+    settled: Option<Settled>,
+    told: Option<Ended>,
+) {
     if let Some(settled) = settled {
         pass.host.holdings.will_settle(pass.run.id, settled);
     }
@@ -330,6 +379,7 @@ fn end(pass: &Arc<Pass>, end: RunEnd, errors: Vec<ErrorRow>, settled: Option<Set
         return broken(pass, &error, pass.now());
     }
     ledger.returns |= matches!(end, RunEnd::Retrying { .. });
+    ledger.ended_as = told.map(Box::new);
     let level = level_after(pass, ledger.returns);
     ledger.conclude(end, level, errors);
     pass.flush_now(&mut ledger);

@@ -5,7 +5,7 @@ mod lease;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use super::hub::Hub;
 use super::liveness::runtime::Ticks;
 use super::parts;
 use super::registry::{Registry, States};
+use super::report::Report;
 use super::settling::Awaited;
 use super::slots::{Reservation, Slots};
 use crate::clock::database::DatabaseClock;
@@ -27,9 +28,9 @@ use crate::clock::{Clock, SharedMoment};
 use crate::commit::{CommitObserver, Committer};
 use crate::error::Error;
 use crate::failpoint::Failpoints;
-use crate::record::{ClaimedRun, Plan, RunId, WorkerId};
+use crate::record::{ClaimedRun, Plan, RunId, RunState, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
-use crate::telemetry::{TARGET, Trouble};
+use crate::telemetry::{Seldom, TARGET, Trouble};
 
 /// Runs that one statement hands back.
 const HAND_BACK_PAGE: usize = 1_000;
@@ -58,6 +59,9 @@ pub struct Host {
     pub work: Notify,
     pub alarm: Alarm,
     pub ticks: Ticks,
+    pub report: Report,
+    /// The database, as it is told.
+    pub database: String,
     /// Nothing new begins.
     pub closing: AtomicBool,
     /// The worker has left, or is about to: no lease is renewed any more. Set by [`Host::be_over`].
@@ -67,6 +71,10 @@ pub struct Host {
     /// Somebody found the lease in doubt since it was renewed last.
     doubted: AtomicBool,
     pub end: End,
+    /// What keeps its threads, for handles that bodies ask for.
+    running: OnceLock<Weak<dyn Any + Send + Sync>>,
+    /// Starts that meet a run with other arguments.
+    pub other_arguments: Seldom,
     /// Starts that are on their way with a claim. None sets out once the host is closing, and the worker leaves
     /// after the last one has arrived: so none is claimed for a worker that is gone.
     pub claiming: AtomicUsize,
@@ -76,6 +84,8 @@ pub struct Host {
     reads: Semaphore,
     /// The places that reads for users may have: one fewer, so that long ones never stop the engine.
     guests: Semaphore,
+    /// Whoever looks whether a run that is waited for stands still has it: many may wait.
+    pub doubts: Semaphore,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// The newest row of this process among the workers, known on the thread that wrote it.
@@ -97,6 +107,8 @@ pub struct HostParts {
     pub failpoints: Arc<Failpoints>,
     pub readers: u32,
     pub runtime: tokio::runtime::Handle,
+    /// The database, as it is told.
+    pub database: String,
 }
 
 impl Host {
@@ -129,16 +141,21 @@ impl Host {
             work: Notify::new(),
             alarm: Alarm::default(),
             ticks: Ticks::default(),
+            report: Report::default(),
+            database: parts.database,
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             pulse: OnceLock::new(),
             doubted: AtomicBool::new(false),
             end: End::default(),
+            running: OnceLock::new(),
+            other_arguments: Seldom::default(),
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,
             reads: Semaphore::new(parts.readers.max(1) as usize),
             guests: Semaphore::new(guests as usize),
+            doubts: Semaphore::new(1),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: SharedMoment::none(),
@@ -150,6 +167,17 @@ impl Host {
     pub fn connect(&self, committer: Committer) {
         // A second call would be a bug of `open`; the first pipeline stays.
         let _ = self.committer.set(committer);
+    }
+
+    /// Notes what keeps its threads; once.
+    pub fn runs_as(&self, running: Weak<dyn Any + Send + Sync>) {
+        // A second call would be a bug of `open`; the first one stays.
+        let _ = self.running.set(running);
+    }
+
+    /// See [`Host::runs_as`]; `None` once nobody holds the engine any more.
+    pub fn running(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.running.get()?.upgrade()
     }
 
     /// The commit pipeline.
@@ -186,6 +214,12 @@ impl Host {
     /// Whether this worker executes that workflow.
     pub fn serves(&self, workflow: &str) -> bool {
         self.config.worker && self.registry.get(workflow).is_some()
+    }
+
+    /// Whether this worker executes runs of that workflow in that queue.
+    pub fn executes(&self, workflow: &str, queue: &str) -> bool {
+        let has_queue = || self.config.queues.iter().any(|(name, _)| name == queue);
+        self.serves(workflow) && has_queue()
     }
 
     /// Room for children that will be inserted already claimed, the `urgent` ones among them first.
@@ -264,6 +298,9 @@ impl Host {
         let Some(settled) = settled.filter(|_| durable) else {
             return;
         };
+        if settled.state == RunState::Completed {
+            self.report.completed(run);
+        }
         let is_awaited_here = self.hub.settle(run, &settled);
         if run.parent.is_none() {
             self.calls.settled(run.id, !is_awaited_here);
@@ -295,7 +332,7 @@ impl Host {
         if losses < LOSSES_MAX {
             return;
         }
-        tracing::warn!(target: TARGET, %run, name, losses, "a run loses its pass again and again although no worker died; it goes on in quarantine");
+        self.report.lost_pass(run, name, losses);
         let crashes = self.config.crashes.quarantine_from;
         let host = Arc::clone(self);
         self.spawn("the quarantine of a run", async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::pass::{Failure, Thrown};
 use crate::error::DefinitionError;
 use crate::record::{Json, RetryCounts};
-use crate::retry::RetryPolicies;
+use crate::retry::{Decision as Answer, RetryPolicies};
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -54,13 +54,14 @@ pub struct FailedBody<'a> {
     pub spread: f64,
 }
 
-/// Stalled, failed or tried again, and the class that the policies lend to the error. Each budget is
-/// asked by its own count; how many failures there were in all bounds nothing.
+/// Stalled, failed or tried again, and what the policies said: the class that they lend to the
+/// error, and which attempt of its budget this was. Each budget is asked by its own count; how many
+/// failures there were in all bounds nothing.
 #[must_use]
-pub fn decide(body: FailedBody<'_>) -> (Decision, Option<&'static str>) {
+pub fn decide(body: FailedBody<'_>) -> (Decision, Answer) {
     if let Some(step_name) = body.last_failed {
         let step_name = step_name.clone();
-        return (Decision::Stall { step_name }, None);
+        return (Decision::Stall { step_name }, Answer::GIVE_UP);
     }
     let mut counts = body.counts;
     let answer = body
@@ -72,7 +73,7 @@ pub fn decide(body: FailedBody<'_>) -> (Decision, Option<&'static str>) {
         Some(delay) => Decision::Retry { delay, counts },
         None => Decision::Fail,
     };
-    (decision, answer.class)
+    (decision, answer)
 }
 
 #[cfg(test)]
@@ -92,13 +93,14 @@ mod tests {
         counts: &str,
     ) -> (Decision, Option<&'static str>) {
         let last_failed = last_failed.map(std::sync::Arc::from);
-        decide(FailedBody {
+        let (decision, answer) = decide(FailedBody {
             last_failed: last_failed.as_ref(),
             thrown: &Thrown::typed(error),
             policies,
             counts: RetryCounts::of_text(counts),
             spread: 0.0,
-        })
+        });
+        (decision, answer.class)
     }
 
     fn by_default(last_failed: Option<&str>, error: anyhow::Error, counts: &str) -> Decision {

@@ -18,6 +18,7 @@ mod rest;
 mod seats;
 mod spawn;
 mod turn;
+mod unclaimed;
 mod waker;
 
 use std::cell::RefCell;
@@ -156,11 +157,20 @@ impl Pass {
             self.flush_now(&mut ledger);
         }
         let wakers = std::mem::take(&mut ledger.to_wake);
-        drop(ledger);
+        self.tell(ledger);
         for waker in wakers {
             waker.wake();
         }
         next
+    }
+
+    /// Lets go of the ledger, then tells what it has collected: a subscriber may be slow.
+    fn tell(&self, mut ledger: MutexGuard<'_, Ledger>) {
+        let tidings = std::mem::take(&mut ledger.tidings);
+        drop(ledger);
+        for tiding in tidings {
+            self.host.report.tell(&self.run, tiding);
+        }
     }
 
     /// Ends the run for a broken rule: no operation completes any more.
@@ -292,11 +302,15 @@ impl PlanSink for Pass {
         }
         let untold = ledger.untold_refusal();
         let ended = ledger.ended.is_some_and(|number| number <= through);
+        let ended_as = ledger.ended_as.take_if(|_| ended && durable);
         let wake_at = ledger.wake_at;
         let reserved = ledger.take_reservations(through);
         let waiters = std::mem::take(&mut ledger.ack_waiters);
         drop(ledger);
         self.host.accept_children(reserved, outcome.claimed);
+        if let Some(ended) = ended_as {
+            self.host.report.ended(&self.run, &ended);
+        }
         if ended {
             self.host.pass_ended(&self.run, durable);
             if let Some(at) = wake_at.filter(|_| durable) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::host::Host;
 use crate::record::{ClaimedRun, Due};
-use crate::store::{ClaimRequest, Claims, Room, StoreResult};
+use crate::store::{ClaimRequest, Claims, Room, StoreErrorKind, StoreResult};
 use crate::telemetry::{TARGET, Trouble};
 
 /// Every so many claims the least urgent level goes first, so that a busy top level starves nobody.
@@ -69,7 +69,10 @@ impl Scheduler {
                 Ok(taken) if taken > 0 => self.pause = FRUITLESS,
                 Ok(_) => self.rest().await,
                 Err(error) => {
-                    self.trouble.tell(&error, "a claim failed");
+                    // One that is over has told why, if there is anything to tell.
+                    if error.kind != StoreErrorKind::Closed {
+                        self.trouble.tell(&error, "a claim failed");
+                    }
                     tokio::time::sleep(self.host.config.poll_interval.min(PAUSE_MAX)).await;
                 }
             }

@@ -17,6 +17,14 @@ pub enum BackupError {
     )]
     Exists { path: PathBuf },
 
+    /// A database that is gone from there has left its log or its journal, and SQLite would take it
+    /// for the copy's.
+    #[error(
+        "{} was left behind by another database, and SQLite would read it into the backup: name another path, or move that file away first",
+        left.display()
+    )]
+    LeftBehind { path: PathBuf, left: PathBuf },
+
     /// The copy would be written over what it is a copy of.
     #[error(
         "{} is the database itself, or belongs to it: name a path of the backup's own, best on another disk",

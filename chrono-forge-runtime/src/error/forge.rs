@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use crate::record::keys::shown;
-use crate::record::{Namesake, RunState};
+use crate::record::{BlockedChild, Namesake, RunState, Unserved};
 
 /// A call on [`Forge`](crate::forge::Forge) or its builder failed.
 #[derive(Clone, thiserror::Error)]
@@ -103,6 +103,17 @@ pub enum Error {
         failed: Vec<String>,
     },
 
+    /// `forge.retry(..).arguments(..)` of a run that has recorded something under the arguments that it has.
+    /// Nothing was changed.
+    #[error(
+        "run {key:?} of `{workflow}` keeps its arguments, since it has recorded `{record}` under them: retry it without others, or start another run under a new key"
+    )]
+    HasRecorded {
+        workflow: &'static str,
+        key: String,
+        record: String,
+    },
+
     /// `forge.unlock` of a run that no worker holds. Nothing was changed.
     #[error("run {key:?} of `{workflow}` is {state}, not running: {}", not_running(*state))]
     NotRunning {
@@ -189,6 +200,51 @@ fn failed_records(failed: &[String]) -> String {
     format!("failed: `{}`", failed.join("`, `"))
 }
 
+fn blocked(runs: usize, first: &BlockedChild) -> String {
+    let BlockedChild {
+        id,
+        key,
+        workflow,
+        state,
+        ..
+    } = first;
+    let these = match runs {
+        1 => "a run below it is blocked:".to_owned(),
+        runs => format!("{runs} runs below it are blocked; the first is"),
+    };
+    let step = first.stalled_by.as_ref();
+    let step = step.map_or_else(String::new, |step| format!(" at {step}"));
+    let error = first.last_error.as_ref();
+    let error = error.map_or_else(String::new, |(class, message)| {
+        format!(": {message} ({class})")
+    });
+    let key = shown(key);
+    let remedy = match state {
+        RunState::Canceled => {
+            "it cannot be retried, so start the whole again under a new key".to_owned()
+        }
+        _ => format!("mend the cause, call forge.retry::<{workflow}>({key:?}), and ask again"),
+    };
+    format!("{these} `{key}` of `{workflow}` (run {id}), {state}{step}{error}; {remedy}")
+}
+
+fn unserved_run(key: &str, due_key: &str, due_id: i64, unserved: &Unserved) -> String {
+    if key == due_key {
+        return format!("it is due, and {unserved}");
+    }
+    let (due_key, workflow) = (shown(due_key), &unserved.workflow);
+    format!("`{due_key}` of `{workflow}` (run {due_id}) below it is due, and {unserved}")
+}
+
+/// Who polls for days does not expect the first error to be the last.
+fn of_condition(step: &str) -> &'static str {
+    if !step.starts_with("wait_until$") {
+        return "";
+    }
+    "; the errors of a condition are tried again only if it says so, wait_until!(.., retry = RetryPolicy::new(), ..), \
+     and forge.retry looks again"
+}
+
 /// Why a run has no result.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
@@ -203,7 +259,10 @@ pub enum RunError {
     },
 
     /// A step gave up and its error reached the end of the body.
-    #[error("run `{key}` of `{workflow}` stalled at {step}: {message} ({class})")]
+    #[error(
+        "run `{key}` of `{workflow}` stalled at {step}: {message} ({class}){}",
+        of_condition(step)
+    )]
     Stalled {
         workflow: String,
         key: String,
@@ -215,6 +274,33 @@ pub enum RunError {
     /// Ended by hand.
     #[error("run `{key}` of `{workflow}` was canceled")]
     Canceled { workflow: String, key: String },
+
+    /// The run waits for children, and nothing but a person moves some run below it on: it failed, stalled or
+    /// was canceled. This run stays as it is; once what blocks it is retried, it goes on and has a result.
+    #[error("run `{key}` of `{workflow}` waits in vain: {}", blocked(*runs, first))]
+    Blocked {
+        workflow: String,
+        key: String,
+        /// How many blocked runs it waits for, at any depth; at most 1,000 are counted.
+        runs: usize,
+        /// The one of them that was created first.
+        first: Box<BlockedChild>,
+    },
+
+    /// The run, or one below it that it waits for, has been due for longer than a lease, and no live worker
+    /// would take it. It goes on once such a worker is there.
+    #[error("run `{key}` of `{workflow}` waits in vain: {}", unserved_run(key, due_key, *due_id, unserved))]
+    Unserved {
+        workflow: String,
+        key: String,
+        /// The key of the run that nobody executes: this one, or the first of those below it. Its workflow is
+        /// that of `unserved`.
+        due_key: String,
+        /// Its [`Run::id`](crate::forge::Run::id).
+        due_id: i64,
+        /// What no live worker serves.
+        unserved: Box<Unserved>,
+    },
 
     /// The stored output does not read as the type asked for.
     #[error("the output of run `{key}` does not read as `{type_name}`: {problem}")]

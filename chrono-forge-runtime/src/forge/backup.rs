@@ -93,8 +93,9 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// See [`BackupError`]: a file that exists and the database itself are refused, and so is
-    /// PostgreSQL, whose own tools are named.
+    /// See [`BackupError`]: a file that exists, one that has another database's log or journal
+    /// beside it, and the database itself are refused, and so is PostgreSQL, whose own tools are
+    /// named.
     pub fn backup<'a>(&self, path: impl Into<PathBuf>) -> Backup<'a> {
         Backup {
             forge: self.clone(),

@@ -12,6 +12,7 @@ use crate::definition::Definition;
 use crate::engine::config::{Config, SLOTS};
 use crate::engine::parts::unopened;
 use crate::engine::registry::{Chosen, Registry, States};
+use crate::engine::report;
 use crate::engine::timekeeping;
 use crate::error::Error;
 use crate::failpoint::Failpoints;
@@ -239,6 +240,7 @@ impl Builder {
             executes: self.config.worker,
         };
         let url = self.url;
+        let database = report::database_of(&url);
         #[cfg(feature = "postgres")]
         let open = move || match self.pool {
             Some(pool) => opening::open_pool(&url, options, pool),
@@ -266,10 +268,12 @@ impl Builder {
             failpoints: self.failpoints,
             readers,
             runtime,
+            database,
         };
-        let lifecycle = Lifecycle::begin(parts).await?;
+        let (lifecycle, owner) = Lifecycle::begin(parts).await?;
         Ok(Forge {
             lifecycle: Arc::new(lifecycle),
+            _owner: Some(Arc::new(owner)),
         })
     }
 }

@@ -148,34 +148,92 @@ impl Forge {
 }
 
 impl<T> Run<T> {
-    /// As [`Forge::wake`], of this run, whatever others have its key.
+    /// As [`Forge::wake`], of this run, whatever others have its key: its `continue_if!` conditions
+    /// are evaluated again. One that is settled is left alone.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{error::Error, forge::Run};
+    /// # async fn example<T>(order: &Run<T>) -> Result<(), Error> {
+    /// match order.wake().await {
+    ///     Err(Error::NotFound { key, .. }) => println!("{key} was deleted"),
+    ///     woken => woken?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Forge::wake`]; [`Error::NotFound`] when its row is gone.
+    /// [`Error::NotFound`] when its row is gone; [`Error::Store`] when the database cannot;
+    /// [`Error::Closed`], [`Error::Stopped`] or [`Error::RuntimeGone`] once the engine is over.
     pub async fn wake(&self) -> Result<(), Error> {
         self.forge.wake_target(&Target::of(self)).await
     }
 
-    /// As [`Forge::retry`], of this run, whatever others have its key.
+    /// As [`Forge::retry`], of this run, whatever others have its key: one that is failed or stalled
+    /// goes on from what its body had received.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{error::Error, forge::Run, record::RunState};
+    /// # async fn example<T>(order: &Run<T>) -> Result<(), Box<dyn std::error::Error>> {
+    /// if order.state().await? == RunState::Stalled {
+    ///     let retried = order.retry().await?;
+    ///     println!("runs again: {:?}", retried.records);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Forge::retry`]; [`Error::NotFound`] when its row is gone.
+    /// [`Error::NotRetryable`] when it is neither failed nor stalled; [`Error::NoSuchRecord`] when a
+    /// record that [`Retry::records`] names has not failed; [`Error::NotFound`] when its row is gone;
+    /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::RuntimeGone`] once the engine is over. Nothing is changed then.
     pub fn retry(&self) -> Retry {
         Retry::of(&self.forge, Target::of(self))
     }
 
-    /// As [`Forge::unlock`], of this run, whatever others have its key.
+    /// As [`Forge::unlock`], of this run, whatever others have its key: it is taken from the worker
+    /// that it hangs on, and is due at once.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use chrono_forge_runtime::forge::Run;
+    /// # async fn example<T>(order: &Run<T>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let operations = order.operations().await?;
+    /// let hour = Duration::from_secs(3_600);
+    /// if operations.iter().any(|it| it.executing_for > Some(hour)) {
+    ///     order.unlock().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Forge::unlock`]; [`Error::NotFound`] when its row is gone.
+    /// [`Error::NotRunning`] when no worker holds it; [`Error::NotFound`] when its row is gone;
+    /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::RuntimeGone`] once the engine is over. Nothing is changed then.
     pub async fn unlock(&self) -> Result<(), Error> {
         self.forge.unlock_target(&Target::of(self)).await
     }
 
-    /// As [`Forge::reset_crashes`], of this run, whatever others have its key.
+    /// As [`Forge::reset_crashes`], of this run, whatever others have its key: it leaves quarantine,
+    /// for one that is known not to have killed the workers that held it.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{error::Error, forge::Run};
+    /// # async fn example<T>(order: &Run<T>) -> Result<(), Error> {
+    /// match order.reset_crashes().await {
+    ///     Err(Error::Settled { state, .. }) => println!("it is {state} already"),
+    ///     reset => reset?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Forge::reset_crashes`]; [`Error::NotFound`] when its row is gone.
+    /// [`Error::Settled`] when it is over; [`Error::NotFound`] when its row is gone;
+    /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::RuntimeGone`] once the engine is over. Nothing is changed then.
     pub async fn reset_crashes(&self) -> Result<(), Error> {
         self.forge.reset_crashes_of(&Target::of(self)).await
     }

@@ -4,29 +4,37 @@
 mod ending;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::unserved;
+use super::{reports, unserved};
 
 use crate::commit::Committer;
 use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
 use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
+use crate::engine::report::Opened;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::{calls, liveness, settling, timekeeping};
 use crate::error::Error;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 use ending::Running;
 
-/// The running parts of an engine, held by its handles: it goes with the last one.
+/// The running parts of an engine. Holds none of them alive: see [`Owner`].
 pub(super) struct Lifecycle {
     pub(super) host: Arc<Host>,
+    running: Weak<Running>,
+}
+
+/// Whom an engine lives for: it goes with the last one. What the engine itself gives to a body is none, or it would
+/// keep itself alive.
+pub(super) struct Owner {
+    host: Arc<Host>,
     running: Arc<Running>,
 }
 
 impl Lifecycle {
-    pub(super) async fn begin(parts: HostParts) -> Result<Self, Error> {
+    pub(super) async fn begin(parts: HostParts) -> Result<(Self, Owner), Error> {
         let host = Host::new(parts);
         let opened = host.runtime().spawn_blocking({
             let host = Arc::clone(&host);
@@ -35,22 +43,90 @@ impl Lifecycle {
         let (committer, threads) = opened.await.map_err(unopened)??;
         host.connect(committer);
         let running = Running::new(Arc::clone(&host), threads);
-        let lifecycle = Self { host, running };
+        // Before anything executes, since a body may ask for it.
+        let known: Weak<Running> = Arc::downgrade(&running);
+        host.runs_as(known);
+        let owner = Owner { host, running };
         // The last of the tasks that end, and the only one of an engine that neither works nor hears others: it
         // tells of the end of the runtime.
-        lifecycle.keep("the runtime's watch", std::future::pending());
-        lifecycle.listen()?;
-        let follower = settling::Led::new(&lifecycle.host);
-        if let Some(leading) = lifecycle.host.clock.lead(Arc::new(follower)) {
-            lifecycle.keep("the clock", leading);
+        owner.keep("the runtime's watch", std::future::pending());
+        owner.listen()?;
+        let follower = settling::Led::new(&owner.host);
+        if let Some(leading) = owner.host.clock.lead(Arc::new(follower)) {
+            owner.keep("the clock", leading);
         }
-        if lifecycle.host.config.worker {
-            let working = lifecycle.work().await;
+        if owner.host.config.worker {
+            let working = owner.work().await;
             // A part that died meanwhile is why.
-            let why = |error| lifecycle.host.end.reason().unwrap_or(error);
+            let why = |error| owner.host.end.reason().unwrap_or(error);
             working.map_err(why)?;
+        } else {
+            owner.opened();
         }
-        Ok(lifecycle)
+        Ok((Self::of(&owner.host), owner))
+    }
+
+    /// Of an engine that has begun.
+    pub(super) fn of(host: &Arc<Host>) -> Self {
+        let running = host.running();
+        let running = running.and_then(|running| running.downcast::<Running>().ok());
+        Self {
+            host: Arc::clone(host),
+            running: running.map_or_else(Weak::new, |running| Arc::downgrade(&running)),
+        }
+    }
+
+    /// Ends the wait of a shutdown for passes: what still executes is cut off.
+    pub(super) fn cut_off(&self) {
+        if let Some(running) = self.running.upgrade() {
+            running.cut_off();
+        }
+    }
+
+    /// Waits for the end, whoever asked for it; the reason when nobody did.
+    pub(super) async fn ended(&self) -> Result<(), Error> {
+        self.host.end.until_ended().await;
+        self.host.end.reason().map_or(Ok(()), Err)
+    }
+
+    /// Begins the shutdown, unless it has begun, and waits for its end. The end is the engine's own, so it comes
+    /// whatever becomes of the caller. A body or a step of this engine does not wait: the shutdown waits for it.
+    pub(super) async fn shutdown(&self) {
+        // Gone with the last owner, which has ended it.
+        if let Some(running) = self.running.upgrade() {
+            running.begin_shutdown();
+        }
+        let is_waited_for = |pass: Arc<Pass>| Arc::ptr_eq(&pass.host, &self.host);
+        if !Pass::current().is_some_and(is_waited_for) {
+            self.host.end.until_ended().await;
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn crash(&self) {
+        if let Some(running) = self.running.upgrade() {
+            running.crash();
+        }
+    }
+
+    /// Waits for the commit threads to have died at a failpoint, then lets go of everything else.
+    #[cfg(feature = "testing")]
+    pub(super) async fn crashed(&self) {
+        if let Some(running) = self.running.upgrade() {
+            running.crashed().await;
+        }
+    }
+}
+
+impl Owner {
+    fn opened(&self) {
+        let host = &self.host;
+        host.report.opened(&Opened {
+            database: &host.database,
+            worker: host.holdings.worker(),
+            config: &host.config,
+            workflows: &host.registry.names(),
+        });
     }
 
     /// Tells other processes and hears them, and keeps their time, where the database carries that.
@@ -75,16 +151,15 @@ impl Lifecycle {
             "the ticking task",
             liveness::runtime::tick(Arc::clone(&self.host)),
         );
+        self.opened();
         watch.recover().await;
         let scheduler = Scheduler::new(Arc::clone(&self.host));
         let auditor = Auditor::new(Arc::clone(&self.host));
         self.keep("the watch over workers", watch.run());
         self.keep("the scheduler", scheduler.run());
         self.keep("the auditor", auditor.run());
-        self.keep(
-            "the start-up report",
-            unserved::report(Arc::clone(&self.host)),
-        );
+        unserved::warn_queues(&self.host).await;
+        self.keep("the reporter", reports::keep(Arc::clone(&self.host)));
         Ok(())
     }
 
@@ -92,41 +167,9 @@ impl Lifecycle {
     fn keep(&self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.running.keep(self.host.spawn(part, work));
     }
-
-    /// Ends the wait of a shutdown for passes: what still executes is cut off.
-    pub(super) fn cut_off(&self) {
-        self.running.cut_off();
-    }
-
-    /// Waits for the end, whoever asked for it; the reason when nobody did.
-    pub(super) async fn ended(&self) -> Result<(), Error> {
-        self.host.end.until_ended().await;
-        self.host.end.reason().map_or(Ok(()), Err)
-    }
-
-    /// Begins the shutdown, unless it has begun, and waits for its end. The end is the engine's own, so it comes
-    /// whatever becomes of the caller. A body or a step of this engine does not wait: the shutdown waits for it.
-    pub(super) async fn shutdown(&self) {
-        self.running.begin_shutdown();
-        let is_waited_for = |pass: Arc<Pass>| Arc::ptr_eq(&pass.host, &self.host);
-        if !Pass::current().is_some_and(is_waited_for) {
-            self.host.end.until_ended().await;
-        }
-    }
-
-    #[cfg(feature = "testing")]
-    pub(super) fn crash(&self) {
-        self.running.crash();
-    }
-
-    /// Waits for the commit threads to have died at a failpoint, then lets go of everything else.
-    #[cfg(feature = "testing")]
-    pub(super) async fn crashed(&self) {
-        self.running.crashed().await;
-    }
 }
 
-impl Drop for Lifecycle {
+impl Drop for Owner {
     fn drop(&mut self) {
         self.running.abandon();
     }

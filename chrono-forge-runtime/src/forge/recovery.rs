@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::calls::Target;
 use super::{Forge, barrier};
-use crate::context::invocation::Workflow;
+use crate::context::invocation::{Invocation, Workflow};
 use crate::error::Error;
-use crate::record::{RecordId, RetryFilter, RunId};
-use crate::store::{BlockedPage, Rearmed, RunAnswer, RunAsks};
+use crate::record::{Json, RecordId, RetryFilter, RunId};
+use crate::store::{BlockedPage, Rearm, Rearmed, RunAnswer, RunAsks};
 
 /// Blocked runs looked at in one transaction of [`Forge::retry_all`]: enough to be quick, few enough
 /// for commits to wait no longer than behind one another.
@@ -33,6 +33,8 @@ pub struct Retry {
     forge: Forge,
     target: Target,
     records: Option<Vec<String>>,
+    /// The name of the workflow that they are of, and the arguments.
+    arguments: Option<(&'static str, Result<Json, String>)>,
 }
 
 impl Retry {
@@ -43,26 +45,58 @@ impl Retry {
         self
     }
 
+    /// Gives the run other arguments: those of this invocation, of the same workflow. Only for a run that has
+    /// recorded nothing but the failures that are re-armed, since what else is recorded came of the old ones; any
+    /// other is refused with [`Error::HasRecorded`], and nothing is changed then.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::{context::invocation::{Invocation, Workflow}, error::Error, forge::Forge};
+    /// # async fn example<Import: Workflow>(forge: &Forge, import: fn(&str) -> Invocation<u64>) -> Result<(), Error> {
+    /// forge.start("monday", import("mondey.csv")).await?;
+    /// // .. stalled: there is no such file ..
+    /// forge.retry::<Import>("monday").arguments(import("monday.csv")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn arguments<T>(mut self, invocation: Invocation<T>) -> Self {
+        self.arguments = Some((invocation.definition.name, invocation.args));
+        self
+    }
+
+    fn checked_arguments(&mut self) -> Result<Option<Json>, Error> {
+        let workflow = self.target.workflow;
+        let Some((of, args)) = self.arguments.take() else {
+            return Ok(None);
+        };
+        if of != workflow {
+            let problem = format!("they are those of `{of}`");
+            return Err(Error::Arguments { workflow, problem });
+        }
+        self.forge.checked_args(workflow, args).map(Some)
+    }
+
     pub(super) fn of(forge: &Forge, target: Target) -> Self {
         Self {
             forge: forge.clone(),
             target,
             records: None,
+            arguments: None,
         }
     }
 
-    async fn perform(self) -> Result<Retried, Error> {
+    async fn perform(mut self) -> Result<Retried, Error> {
+        let args = self.checked_arguments()?;
         let Self {
             forge,
             target,
             records,
+            ..
         } = self;
         let host = Arc::clone(forge.host());
         // There, since the caller may be gone by then.
         let on_answer = move |_: &RunAnswer| host.announce_due();
-        let answer = forge
-            .call(&target, RunAsks::Retry(records), on_answer)
-            .await?;
+        let asks = RunAsks::Retry(Rearm { records, args });
+        let answer = forge.call(&target, asks, on_answer).await?;
         let RunAnswer::Retried(rearmed) = answer else {
             return Err(Error::Closed);
         };
@@ -84,6 +118,11 @@ impl Retry {
                 record,
                 problem,
                 failed,
+            }),
+            Rearmed::HasRecorded { record } => Err(Error::HasRecorded {
+                workflow,
+                key,
+                record,
             }),
         }
     }

@@ -1,25 +1,22 @@
 //! A started run, seen from outside.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 
+use super::starting::Met;
 use super::{Forge, Operation, operations};
 use crate::context::codec;
 use crate::context::invocation::Workflow;
 use crate::engine::host::Host;
-use crate::engine::hub::{Name, Settled, Watch};
-use crate::engine::pass::Pass;
-use crate::error::{DefinitionError, Error, RunError};
+use crate::engine::hub::{Name, Watch};
+use crate::error::RunError;
 use crate::record::keys::short_name;
 use crate::record::{BRANCH, BlockedChild, Json, RunId, RunRow, RunState};
 
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
 const BLOCKED_CHILDREN_MAX: u32 = 1_000;
-
-/// Who has looked for a result so often in vain is told if nobody can produce it.
-const LOOKS_TO_WARN: u32 = 4;
 
 /// A run: one row, wherever it executes.
 pub struct Run<T> {
@@ -27,8 +24,9 @@ pub struct Run<T> {
     pub(super) id: RunId,
     pub(super) workflow: &'static str,
     pub(super) key: String,
+    met: Met,
     /// Subscribed before the run could settle, for a run that this process has just started.
-    watch: Mutex<Option<Watch>>,
+    pub(super) watch: Mutex<Option<Watch>>,
     _output: PhantomData<fn() -> T>,
 }
 
@@ -46,9 +44,29 @@ impl<T> Run<T> {
             id,
             workflow,
             key,
+            met: Met::default(),
             watch,
             _output: PhantomData,
         }
+    }
+
+    pub(super) fn that_met(self, met: Met) -> Self {
+        Self { met, ..self }
+    }
+
+    /// Whether the [`Forge::start`] that gave this made the run, and did not find it. `false`, too, of one that was
+    /// found otherwise; and after a start whose answer was lost on its way from the server, which finds what it made.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.met.is_new
+    }
+
+    /// Whether the [`Forge::start`] that gave this found a run that has other arguments than those it was called
+    /// with, as values: the run keeps its own. A run that failed or stalled before it recorded anything can be given
+    /// others, with [`Retry::arguments`](super::Retry::arguments).
+    #[must_use]
+    pub fn has_other_arguments(&self) -> bool {
+        self.met.has_other_arguments
     }
 
     /// The key that the run was started with.
@@ -101,6 +119,10 @@ impl<T> Run<T> {
     /// What the run waits for: its operations that have begun and have no outcome yet, by name, at most
     /// 1,000. A step that hangs shows since when it executes; [`Forge::unlock`] takes the run from the
     /// worker that it hangs on. A failed or stalled run shows what was under way beside its failure.
+    ///
+    /// A body that returned an error and runs again stands before them as `body`: its attempts, the
+    /// last error, and when the next attempt begins. A `repeat!` tells the last tick that ran, how
+    /// it ended, and which ticks were skipped.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -202,7 +224,8 @@ impl<T> Run<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`Run::state`].
+    /// [`RunError::Missing`] when the row of this run is gone; [`RunError::Forge`] when the database
+    /// cannot be read, or the engine is over.
     pub async fn child<W: Workflow>(
         &self,
         branch: &str,
@@ -227,77 +250,6 @@ impl<T> Run<T> {
             self.row().await?;
         }
         Ok(child.map(|child| Run::new(self.forge.clone(), child, W::NAME, key, None)))
-    }
-
-    /// Waits for the run to settle and gives its output. A run that was retried settles anew.
-    ///
-    /// # Errors
-    /// [`RunError::Failed`], [`RunError::Stalled`] and [`RunError::Canceled`] instead of an endless
-    /// wait, and [`Error::Store`] while the database refuses what this process writes for a reason that does not
-    /// pass by itself (a right that was lost): the run waits, and goes on once that is mended.
-    /// [`RunError::Undecodable`] when the output does not read as `T`. Awaiting it inside a workflow
-    /// fails that workflow's run.
-    pub async fn result(&self) -> Result<T, RunError>
-    where
-        T: DeserializeOwned,
-    {
-        if let Some(pass) = Pass::current() {
-            pass.break_rule(DefinitionError::AwaitedRun {
-                key: self.key.clone(),
-            });
-            std::future::pending::<()>().await;
-        }
-        // A clock of tests may skip to what this run waits for.
-        let host = self.host();
-        let is_virtual = host.clock.is_virtual();
-        let _awaiting = is_virtual.then(|| host.awaited.enter(self.id));
-        let mut watch = self
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let mut looks = 0;
-        loop {
-            let receiver = match watch.take() {
-                Some(receiver) => receiver,
-                None => {
-                    let receiver = self.forge.host().hub.subscribe(self.id, self.name());
-                    let row = self.row().await?;
-                    if row.state.is_settled() {
-                        return self.settled(row);
-                    }
-                    if self.host().is_over() {
-                        return Err(self.host().why_over().into());
-                    }
-                    if let Some(obstacle) = self.forge.host().obstacle(self.id) {
-                        return Err(Error::Store(obstacle).into());
-                    }
-                    looks += 1;
-                    if looks == LOOKS_TO_WARN && row.state == RunState::Idle {
-                        self.forge.warn_unserved(&row).await;
-                    }
-                    receiver
-                }
-            };
-            // Another process may settle it, of which only the row tells.
-            let poll = self.host().sleep(self.host().config.poll_interval);
-            let heard = tokio::select! {
-                // First: the timers go with their runtime, which is told before they do.
-                biased;
-                heard = receiver => Some(heard),
-                () = poll => None,
-            };
-            match heard {
-                Some(Some(Settled {
-                    state: RunState::Completed,
-                    output: Some(output),
-                })) => {
-                    return self.decode(&output);
-                }
-                Some(None) if self.host().is_over() => return Err(self.host().why_over().into()),
-                _ => {}
-            }
-        }
     }
 
     pub(super) fn row_id(&self) -> RunId {
@@ -325,11 +277,11 @@ impl<T> Run<T> {
         })
     }
 
-    fn name(&self) -> Name {
+    pub(super) fn name(&self) -> Name {
         Name::of(self.workflow, &self.key)
     }
 
-    fn settled(&self, row: RunRow) -> Result<T, RunError>
+    pub(super) fn settled(&self, row: RunRow) -> Result<T, RunError>
     where
         T: DeserializeOwned,
     {
@@ -357,7 +309,7 @@ impl<T> Run<T> {
         }
     }
 
-    fn decode(&self, output: &str) -> Result<T, RunError>
+    pub(super) fn decode(&self, output: &str) -> Result<T, RunError>
     where
         T: DeserializeOwned,
     {

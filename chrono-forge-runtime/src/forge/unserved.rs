@@ -2,35 +2,28 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Forge;
+use crate::definition::Definition;
 use crate::engine::host::Host;
+use crate::engine::report::is_heard;
 use crate::error::Error;
-use crate::record::RunRow;
-use crate::store::UnservedRow;
+use crate::record::unserved::missing;
+use crate::record::{RunRow, Unserved};
+use crate::store::{ServingRow, StoreResult, UnservedRow};
 use crate::telemetry::TARGET;
 
-/// Rows of the start-up report.
+/// Rows of a report.
 const REPORT_MAX: u32 = 20;
 
-/// Rows that a waiting caller looks through for its own run's.
-const LOOK_MAX: u32 = 1_000;
+/// A start waits no longer for the look at who executes it.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Due runs of one workflow in one queue that no live worker executes. As text it says what is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unserved {
-    /// The workflow's registered name.
-    pub workflow: String,
-    /// The queue that they wait in.
-    pub queue: String,
-    /// When the first of them became due.
-    pub due_since: Timestamp,
-    /// A live worker knows the workflow, but none of those serves the queue.
-    pub is_known: bool,
-}
+/// Rows that a waiting caller looks through for its own run's.
+pub(super) const LOOK_MAX: u32 = 1_000;
 
 impl From<UnservedRow> for Unserved {
     fn from(row: UnservedRow) -> Self {
@@ -40,25 +33,6 @@ impl From<UnservedRow> for Unserved {
             due_since: row.due_since,
             is_known: row.is_known,
         }
-    }
-}
-
-impl fmt::Display for Unserved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            workflow, queue, ..
-        } = self;
-        if self.is_known {
-            return write!(
-                f,
-                "no live worker that knows `{workflow}` serves queue `{queue}`: add .queue(\"{queue}\", slots) to one"
-            );
-        }
-        write!(
-            f,
-            "no live worker knows `{workflow}`: start one whose binary has it (a crate that nobody names is not \
-             linked: `use my_workflows as _;`)"
-        )
     }
 }
 
@@ -95,23 +69,81 @@ impl Forge {
         let is_of_run = |row: &Unserved| row.workflow == run.workflow && row.queue == run.queue;
         let rows = self.unserved(LOOK_MAX).await.unwrap_or_default();
         if let Some(unserved) = rows.into_iter().find(is_of_run) {
-            tracing::warn!(target: TARGET, key = run.key, "a result is awaited, but {unserved}");
+            self.host().report.awaited_unserved(&run.key, &unserved);
+        }
+    }
+
+    /// Warns, once a workflow, that a run was started which no live worker would execute.
+    pub(super) async fn warn_started_unserved(&self, definition: &Definition, key: &str) {
+        let host = self.host();
+        if !is_heard() || !host.report.is_to_look(definition.name) {
+            return;
+        }
+        let read = host.read_for_user(|store| store.serving());
+        // A database that is away, or busy, keeps nobody from going on: the next look tells.
+        let workers = tokio::select! {
+            workers = read => workers.ok(),
+            () = host.sleep(LOOK_TIME_MAX) => None,
+        };
+        let Some(workers) = workers else { return };
+        if let Some(missing) = Missing::of(&workers, definition) {
+            host.report.started_unserved(definition.name, key, &missing);
         }
     }
 }
 
-/// Tells once, at start-up, of due runs that nobody can execute.
-pub(super) async fn report(host: Arc<Host>) {
-    let now = host.clock.now();
-    match host
-        .read(move |store| store.unserved(now, REPORT_MAX))
-        .await
-    {
-        Ok(rows) => {
-            for unserved in rows.into_iter().map(Unserved::from) {
-                tracing::warn!(target: TARGET, since = %unserved.due_since, "due runs wait: {unserved}");
+/// Due runs that nobody can execute, some of them where there are many.
+pub(super) async fn look(host: &Arc<Host>, now: Timestamp) -> StoreResult<Vec<Unserved>> {
+    let read = host.read(move |store| store.unserved(now, REPORT_MAX));
+    Ok(read.await?.into_iter().map(Unserved::from).collect())
+}
+
+/// Warns of served workflows whose queue neither this worker nor another one serves: each of their
+/// runs would wait.
+pub(super) async fn warn_queues(host: &Arc<Host>) {
+    let names = host.registry.names();
+    let served = names.iter().filter_map(|name| host.registry.get(name));
+    let left: Vec<_> = served
+        .filter(|definition| !host.executes(definition.name, definition.queue))
+        .collect();
+    // As a rule there is none, and nothing to ask.
+    if left.is_empty() {
+        return;
+    }
+    match host.read(|store| store.serving()).await {
+        Ok(workers) => {
+            for definition in left {
+                if let Some(missing) = Missing::of(&workers, definition) {
+                    host.report.unserved_queue(&missing);
+                }
             }
         }
-        Err(error) => tracing::debug!(target: TARGET, %error, "the start-up report failed"),
+        Err(error) => tracing::debug!(target: TARGET, %error, "nobody knows who serves what"),
+    }
+}
+
+/// A workflow's runs that no live worker would execute.
+struct Missing {
+    workflow: &'static str,
+    queue: &'static str,
+    is_known: bool,
+}
+
+impl Missing {
+    fn of(workers: &[ServingRow], definition: &Definition) -> Option<Self> {
+        let (workflow, queue) = (definition.name, definition.queue);
+        let is_served = workers.iter().any(|worker| worker.serves(workflow, queue));
+        let knows = |worker: &ServingRow| worker.workflows.iter().any(|name| name == workflow);
+        (!is_served).then(|| Self {
+            workflow,
+            queue,
+            is_known: workers.iter().any(knows),
+        })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        missing(f, self.workflow, self.queue, self.is_known)
     }
 }

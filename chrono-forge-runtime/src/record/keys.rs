@@ -61,6 +61,12 @@ impl KeyOf {
         self.separator(key).or_else(|| self.length(key))
     }
 
+    /// Whether earlier builds took such a key all the same. What they recorded under it is found.
+    #[must_use]
+    pub fn was_taken(self, key: &str) -> bool {
+        !key.is_empty() && self.separator(key).is_none()
+    }
+
     fn separator(self, key: &str) -> Option<&'static str> {
         let (separator, problem) = match self {
             Self::Run => (

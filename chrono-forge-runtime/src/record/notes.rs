@@ -90,6 +90,39 @@ pub struct Notes {
     pub from: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<i64>,
+    /// A repeat: what operators are told of ticks that are over. Boxed, since nothing else has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<Box<PastTicks>>,
+}
+
+/// The newest of a repeat's ticks that are over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastTicks {
+    /// The last one that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<EndedTick>,
+    /// The last ones that came too late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<SkippedNotes>,
+}
+
+/// A tick that ran, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedTick {
+    /// The scheduled instant.
+    pub at: i64,
+    pub ended_at: i64,
+    /// Class and message, as far as a line has room for them; `None` if it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<(String, String)>,
+}
+
+/// Ticks that came too late to begin: how many, the first, the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedNotes {
+    pub count: u64,
+    pub from: i64,
+    pub to: i64,
 }
 
 /// The tick of a repeat that is under way or waits for its next attempt. Its repetition row tells the

@@ -73,9 +73,13 @@ pub struct BranchRow {
     pub pending: u64,
 }
 
-/// A record that is under way, as operators read it.
+/// The name under which a body that runs again stands beside what it waits for; no record has it.
+pub const BODY: &str = "body";
+
+/// A record that is under way, or the body itself, as operators read it.
 #[derive(Clone, Debug)]
 pub struct PendingRow {
+    /// The record's name, or [`BODY`].
     pub step_name: String,
     /// Finished attempts.
     pub attempts: u32,

@@ -1,5 +1,6 @@
 //! An ordered list of policies, each with a budget of its own.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,36 @@ pub struct Decision {
     /// The first type that the policies name and that the error has: a class for an error whose own
     /// type is erased.
     pub class: Option<&'static str>,
+    /// Which attempt of its budget it was; `None` where no policy covers the failure.
+    pub tries: Option<Tries>,
+}
+
+impl Decision {
+    /// Nothing follows, whatever policies say.
+    pub const GIVE_UP: Self = Self {
+        delay: None,
+        class: None,
+        tries: None,
+    };
+}
+
+/// Failed attempts of one budget, and how many it has. As text "2 of 3", or "2" where there is no
+/// end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// Attempts that have failed, the newest included.
+    pub used: u32,
+    /// Attempts in all; `None` where there is no end to them.
+    pub most: Option<u32>,
+}
+
+impl fmt::Display for Tries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.most {
+            Some(most) => write!(f, "{} of {most}", self.used),
+            None => write!(f, "{}", self.used),
+        }
+    }
 }
 
 impl RetryPolicies {
@@ -74,15 +105,22 @@ impl RetryPolicies {
     pub fn decide(&self, cause: Cause<'_>, counts: &mut RetryCounts, spread: f64) -> Decision {
         let policies = self.as_slice();
         let covering = policies.iter().find(|policy| policy.covers(cause));
-        let delay = covering.and_then(|policy| {
-            let failures = counts.count(&policy.budget());
-            policy.delay_after(failures, spread)
+        let tries = covering.map(|policy| Tries {
+            used: counts.count(&policy.budget()),
+            most: policy.attempts_max(),
         });
+        let delay = covering
+            .zip(tries)
+            .and_then(|(policy, tries)| policy.delay_after(tries.used, spread));
         let class = match cause {
             Cause::Error(error) => policies.iter().find_map(|policy| policy.class_of(error)),
             Cause::Panic | Cause::Timeout => None,
         };
-        Decision { delay, class }
+        Decision {
+            delay,
+            class,
+            tries,
+        }
     }
 
     fn as_slice(&self) -> &[RetryPolicy] {
@@ -184,6 +222,22 @@ mod tests {
         let timeout = policies.decide(Cause::Timeout, &mut counts, 0.0);
         assert_eq!(timeout.delay, Some(Duration::from_secs(1)));
         assert_eq!(&*counts.to_json(), r#"{"timeout":1}"#);
+    }
+
+    #[test]
+    fn a_decision_tells_which_attempt_of_its_budget_has_failed() {
+        let policies = RetryPolicies::from([plain(4).on::<Limited>(), plain(3).unlimited()]);
+        let mut counts = RetryCounts::default();
+        let mut tries = |error: anyhow::Error| {
+            let decision = policies.decide(Cause::Error(&error), &mut counts, 0.0);
+            decision.tries.map(|tries| tries.to_string())
+        };
+        assert_eq!(tries(Limited.into()).unwrap(), "1 of 4");
+        assert_eq!(tries(Offline.into()).unwrap(), "1");
+        assert_eq!(tries(Limited.into()).unwrap(), "2 of 4");
+        let covers = RetryPolicies::from(plain(4).on::<Limited>());
+        let decision = covers.decide(Cause::Panic, &mut RetryCounts::default(), 0.0);
+        assert_eq!(decision.tries, None);
     }
 
     #[test]

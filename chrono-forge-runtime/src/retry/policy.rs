@@ -185,6 +185,11 @@ impl RetryPolicy {
             .is_none_or(|filter| filter.covers(cause))
     }
 
+    /// Attempts in all; `None` where there is no end to them.
+    pub(super) fn attempts_max(&self) -> Option<u32> {
+        self.max_attempts
+    }
+
     /// The name that one of its types lends to an error whose own type is erased.
     pub(super) fn class_of(&self, error: &anyhow::Error) -> Option<&'static str> {
         self.filter.as_ref()?.class_of(error)

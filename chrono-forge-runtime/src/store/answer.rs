@@ -25,7 +25,11 @@ pub enum Started {
     /// Inserted and held by the worker that asked.
     Claimed(Box<ClaimedRun>),
     /// A run with this workflow and key exists.
-    Existing(RunId),
+    Existing {
+        run: RunId,
+        /// Its arguments are those of the start, as values.
+        has_same_args: bool,
+    },
 }
 
 /// What some workflows' runs in some queues are at.
@@ -67,6 +71,9 @@ pub enum Rearmed {
         problem: &'static str,
         failed: Vec<String>,
     },
+    /// The run has this record beside those that would be re-armed, and so keeps its arguments; nothing was
+    /// changed.
+    HasRecorded { record: String },
 }
 
 /// What became of one [`RunCall`](super::RunCall): of each kind as it was found, before anything
@@ -149,6 +156,26 @@ pub struct WorkerRow {
     pub lease: Duration,
 }
 
+/// What a live worker said of itself when it was registered.
+#[derive(Clone, Debug)]
+pub struct ServingRow {
+    pub id: WorkerId,
+    pub name: String,
+    pub host: String,
+    pub pid: i64,
+    pub workflows: Vec<String>,
+    pub queues: Vec<String>,
+}
+
+impl ServingRow {
+    /// Whether it executes runs of this workflow in this queue.
+    #[must_use]
+    pub fn serves(&self, workflow: &str, queue: &str) -> bool {
+        let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        has(&self.workflows, workflow) && has(&self.queues, queue)
+    }
+}
+
 /// What became of a worker that no longer lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
@@ -181,8 +208,9 @@ pub struct Heartbeat {
 }
 
 /// What [`Writer::declare_dead`](super::Writer::declare_dead) recovered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recovered {
     pub due: u64,
-    pub poisoned: u64,
+    /// Runs that were failed as poison.
+    pub poisoned: Vec<RunId>,
 }

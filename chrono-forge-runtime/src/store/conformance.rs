@@ -18,8 +18,10 @@ mod liveness;
 mod races;
 mod reads;
 mod recovery;
+mod releases;
 mod results;
 mod sharing;
+mod standstill;
 mod values;
 mod wakes;
 
@@ -39,6 +41,7 @@ macro_rules! conformance {
         mod $name { cases! { $backend;
             claims:
                 a_start_inserts_once_and_changes_nothing_after,
+                a_start_tells_whether_the_run_that_it_found_has_other_arguments,
                 one_key_may_name_runs_of_several_workflows,
                 a_start_may_be_claimed_but_not_by_a_dead_worker,
                 a_claim_raises_the_epoch_and_keeps_the_first_start,
@@ -147,9 +150,14 @@ macro_rules! conformance {
                 a_poisoned_run_is_on_the_list,
                 blocked_descendants_are_those_whose_links_lead_up_to_the_run,
                 blocked_descendants_are_found_over_pages_up_to_the_limit;
+            standstill:
+                a_run_stands_still_for_what_is_blocked_at_any_depth,
+                a_run_that_waits_for_something_else_does_not_stand_still,
+                a_run_stands_still_for_what_nobody_serves_if_the_caller_says_so;
             recovery:
                 a_retried_run_is_idle_due_and_as_good_as_new,
                 a_second_retry_is_refused_and_changes_nothing,
+                other_arguments_are_for_a_run_that_has_recorded_nothing_else,
                 other_states_are_refused_and_nobody_is_none,
                 a_record_loses_its_outcome_and_keeps_its_attempts_and_cursors,
                 named_records_are_re_armed_wherever_they_stand,
@@ -209,6 +217,10 @@ macro_rules! conformance {
                 a_due_run_is_claimed_by_one_worker_only,
                 readers_see_whole_commits_while_the_writer_works,
                 many_may_open_a_new_database_at_once;
+            releases:
+                a_migration_that_only_adds_leaves_word_who_may_go_on,
+                a_migration_that_does_more_turns_older_binaries_away,
+                a_migration_of_a_later_binary_is_not_undone_by_this_one;
             capabilities:
                 what_is_declared_is_there,
                 a_call_reaches_those_who_listen_and_is_never_refused,

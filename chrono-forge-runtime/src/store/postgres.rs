@@ -31,6 +31,7 @@ mod runs;
 mod schema;
 mod sequences;
 mod servers;
+mod standstill;
 mod start;
 mod statement;
 mod transfer;
@@ -47,22 +48,25 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, Capabilities, Listener, Outlook, Store, StoreResult, UnservedRow, WorkerLocks,
-    WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, Outlook, ServingRow, Store, StoreResult, UnservedRow,
+    WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
-    SpawnPath,
+    SpawnPath, Standstill,
 };
 pub use connection::DatabasePool;
 use connection::{Purpose, Session, Source};
 pub use location::{PostgresOptions, UrlError};
+#[cfg(test)]
+pub(super) use schema::upgrade;
 use writer::PostgresWriter;
 
 /// A schema on a server.
@@ -319,6 +323,15 @@ impl Store for PostgresStore {
         })
     }
 
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>> {
+        shared::standstill::standstill(self, run, unserved, now)
+    }
+
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {
         self.read("branches_of", |conn| records::branches_of(conn, run))
     }
@@ -339,6 +352,10 @@ impl Store for PostgresStore {
 
     fn live_workers(&self) -> StoreResult<Vec<WorkerRow>> {
         self.read("live_workers", worker::live)
+    }
+
+    fn serving(&self) -> StoreResult<Vec<ServingRow>> {
+        self.read("serving", worker::serving)
     }
 
     fn unknown_due(

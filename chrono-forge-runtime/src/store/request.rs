@@ -110,13 +110,24 @@ pub enum RunAsks {
     /// A compare-and-set on the state, so a second call finds the run idle and changes nothing. The
     /// epoch stays: nobody holds such a run, so whatever its last pass still sends is fenced by
     /// `locked_by`, and the claim that follows raises it.
-    Retry(Option<Vec<String>>),
+    ///
+    /// With other arguments: only if none of its records stays as it is.
+    Retry(Rearm),
     /// Takes a running run from its worker: idle and due, epoch + 1, so that whatever the worker
     /// still sends is fenced and its next heartbeat tells that the run is lost. Counts no crash.
     /// Leaves other states than running alone.
     Unlock,
     /// Forgets the crashes of an idle or running run; settled runs are left alone.
     ResetCrashes,
+}
+
+/// What a retry re-arms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rearm {
+    /// These records instead of those at the tail.
+    pub records: Option<Vec<String>>,
+    /// Arguments from now on.
+    pub args: Option<Json>,
 }
 
 impl RunCall {

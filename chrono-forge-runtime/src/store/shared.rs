@@ -1,5 +1,6 @@
 //! What the stores have in common and no SQL is in.
 
+pub(super) mod args;
 pub(super) mod arrivals;
 pub(super) mod audits;
 pub(super) mod beats;
@@ -20,4 +21,6 @@ pub(super) mod pending;
 pub(super) mod plain;
 pub(super) mod pool;
 pub(super) mod schema;
+pub(super) mod serving;
+pub(super) mod standstill;
 pub(super) mod tail;

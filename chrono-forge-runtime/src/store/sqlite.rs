@@ -31,6 +31,7 @@ mod results;
 mod runs;
 mod schema;
 mod sequence;
+mod standstill;
 mod start;
 mod statement;
 mod transfer;
@@ -49,17 +50,18 @@ use std::time::Duration;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
+use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, Outlook, Store, StoreError, StoreResult, UnservedRow,
-    WorkerLocks, WorkerRow, Writer,
+    AuditWork, Capabilities, Listener, Outlook, ServingRow, Store, StoreError, StoreResult,
+    UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
     BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
-    SpawnPath,
+    SpawnPath, Standstill,
 };
 use connection::Purpose;
 use ear::Ear;
@@ -69,6 +71,8 @@ use locks::LockFiles;
 use log::Log;
 use mover::Mover;
 use pool::Readers;
+#[cfg(test)]
+pub(super) use schema::upgrade;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
 
@@ -423,6 +427,15 @@ impl Store for SqliteStore {
         })
     }
 
+    fn standstill(
+        &self,
+        run: &RunRow,
+        unserved: &[(String, String)],
+        now: Timestamp,
+    ) -> StoreResult<Option<Standstill>> {
+        shared::standstill::standstill(self, run, unserved, now)
+    }
+
     fn branches_of(&self, run: RunId) -> StoreResult<Vec<RecordId>> {
         self.read("branches_of", |conn| records::branches_of(conn, run))
     }
@@ -445,6 +458,10 @@ impl Store for SqliteStore {
         let workers = self.read("live_workers", worker::live)?;
         self.company.note(workers.len() > 1);
         Ok(workers)
+    }
+
+    fn serving(&self) -> StoreResult<Vec<ServingRow>> {
+        self.read("serving", worker::serving)
     }
 
     fn unknown_due(

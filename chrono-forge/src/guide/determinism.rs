@@ -67,8 +67,8 @@
 //! [`Error::BadKey`](crate::Error::BadKey), a write to the context
 //! [`ContextError::BadKey`](crate::ContextError::BadKey), and a body fails with
 //! [`DefinitionError::BadKey`](crate::DefinitionError::BadKey) or
-//! [`DefinitionError::ChildKeyTooLong`](crate::DefinitionError::ChildKeyTooLong). A `merge!` may
-//! join any number of branches.
+//! [`DefinitionError::ChildKeyTooLong`](crate::DefinitionError::ChildKeyTooLong). A literal key is
+//! refused by the compiler, where it is written. A `merge!` may join any number of branches.
 //!
 //! A record is found by its kind and key (`step$charge`). Where these are longer than 1,000 bytes,
 //! its row is named by their SHA-256 (`step$#5db1..`), since no index holds more everywhere;

@@ -79,6 +79,44 @@
 //!   does, and what they write goes with it; what the body's own write when it parks is not kept.
 //! - A run's output: before `result()` gives it.
 //!
+//! # Starting a run twice
+//!
+//! A run is started once: whoever starts its key again gets the run that exists, so a webhook or a job that comes
+//! twice does its work once. [`Run::is_new`](crate::Run::is_new) tells which of them it was. A run keeps the
+//! arguments that it was started with, since what it has recorded came of them. That the second start had others
+//! (compared as values) is a warning in the log, and told by
+//! [`Run::has_other_arguments`](crate::Run::has_other_arguments). An argument that was wrong can be mended as long
+//! as nothing is recorded but the failure that it led to; otherwise, start another run under a new key.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//! use chrono_forge::RunError;
+//!
+//! async fn load(path: &str) -> Result<usize> {
+//!     anyhow::ensure!(path.ends_with(".csv"), "no file {path}");
+//!     Ok(path.len())
+//! }
+//!
+//! #[workflow]
+//! async fn import(path: String) -> Result<usize> {
+//!     Ok(step!("load", retry = RetryPolicy::none(), load(&path)).await?)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let forge = Forge::open("sqlite::memory:").await?;
+//! let run = forge.start("monday", import("monday.cvs".into())).await?;
+//! assert!(run.is_new());
+//! assert!(matches!(run.result().await, Err(RunError::Stalled { .. })));
+//!
+//! let run = forge.start("monday", import("monday.csv".into())).await?;
+//! assert!(!run.is_new() && run.has_other_arguments());
+//! forge.retry::<import>("monday").arguments(import("monday.csv".into())).await?;
+//! assert_eq!(run.result().await?, 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! SQLite runs in WAL mode with `synchronous=FULL`: what is acknowledged survives a power cut as far as
 //! the disk keeps its word about syncing. Under load many runs share one commit.
 //!
@@ -216,6 +254,11 @@
 //! a whole budget and fresh deadlines; their attempts are numbered on. After a compensation there are
 //! none, and the replay fails as before: name what is to run again,
 //! `forge.retry::<order>("o1").records(["charge"])`.
+//!
+//! A run that waits for a child which stalled or failed, at any depth, does not settle. Its
+//! [`result`](crate::Run::result) ends in [`RunError::Blocked`](crate::RunError::Blocked), which names the child;
+//! after the child's `retry` the run goes on, and another `result()` waits for its output. See
+//! [`fan_out`](super::fan_out).
 //!
 //! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step executes;
 //! [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on. A run that keeps

@@ -365,7 +365,12 @@
 //! of its index in its own branch.
 //!
 //! A child that failed or stalled keeps its parent parked until somebody recovers the child, and so all
-//! runs above it. [`Run::blocked_children`](crate::Run::blocked_children) tells which children of a run do,
+//! runs above it. Whoever waits for the [`result`](crate::Run::result) of one of these is told:
+//! [`RunError::Blocked`](crate::RunError::Blocked) names the first run that blocks it, and the remedy. The other
+//! children go on meanwhile, and after the `retry` another `result()` waits for the value. A run that goes on by
+//! itself is waited for: one that tries again, that waits for an instant or an event, or whose join has lost a race.
+//!
+//! [`Run::blocked_children`](crate::Run::blocked_children) tells which children of a run do,
 //! at the same cost for ten children and for a million.
 //! [`Run::blocked_descendants`](crate::Run::blocked_descendants) finds them at any depth; it looks at the
 //! blocked runs of the database, not at the tree. `forge.retry` retries one of them,
@@ -373,9 +378,9 @@
 //!
 //! ```standalone_crate
 //! use std::sync::atomic::{AtomicBool, Ordering};
-//! use std::time::Duration;
 //!
 //! use chrono_forge::prelude::*;
+//! use chrono_forge::{RetryFilter, RunError};
 //!
 //! static IS_MENDED: AtomicBool = AtomicBool::new(false);
 //!
@@ -398,13 +403,9 @@
 //! # async fn main() -> Result<()> {
 //! let forge = Forge::open("sqlite::memory:").await?;
 //! let run = forge.start("g", gallery(5)).await?;
-//! let blocked = loop {
-//!     let blocked = run.blocked_children().await?;
-//!     if !blocked.is_empty() {
-//!         break blocked;
-//!     }
-//!     tokio::time::sleep(Duration::from_millis(5)).await;
-//! };
+//! let Err(RunError::Blocked { first, .. }) = run.result().await else { panic!("image 3 is torn") };
+//! assert_eq!(first.key, "g$resize$image$3");
+//! let blocked = run.blocked_children().await?;
 //! let (_, message) = blocked[0].last_error.clone().unwrap_or_default();
 //! assert_eq!((&*blocked[0].key, &*message), ("g$resize$image$3", "image 3 is torn"));
 //!

@@ -18,6 +18,9 @@
 //!   everything before it is durable.
 //! - Steps that run beside each other, in one run or in many, share commits.
 //!
+//! - So do starts: a thousand `forge.start(..).await` one after the other are a thousand commits, in a `join_all` a
+//!   few. [`Forge::start_all`](crate::Forge::start_all) takes an iterator and writes 1,000 runs in a transaction.
+//!
 //! So where order does not matter, say so:
 //!
 //! ```standalone_crate

@@ -82,8 +82,52 @@
 //! same instant: the run's key and that instant make a good idempotency key. If its window is over by then it is
 //! skipped with the others, though it may have had its effect.
 //!
-//! A tick is one effect, like a step. For work with steps of its own, start a workflow from it: `forge.start` with
-//! a key made of the tick finds the run that a first, cut off execution has started.
+//! A tick is one effect, like a step. For work with steps of its own, start workflows from it, by
+//! [`cx.forge()`](crate::Context::forge): with keys made of the tick, a second execution finds the runs that a first,
+//! cut off one has started. The handle keeps no engine alive, so nothing needs to be put into a state for it.
+//!
+//! ```standalone_crate
+//! use chrono_forge::prelude::*;
+//! # use std::sync::Arc;
+//! # use chrono_forge::testing::ManualClock;
+//!
+//! #[workflow]
+//! async fn close_day(shop: String) -> Result<String> {
+//!     Ok(step!("sum", { Ok(format!("the day of {shop}")) }).await?)
+//! }
+//!
+//! #[workflow]
+//! async fn nightly(cx: Context) -> Result<()> {
+//!     repeat!("night", cron = "0 2 * * *", zone = "Europe/Berlin", until = { Ok(cx.contains("over")) }, |tick| {
+//!         let shops = ["north", "south"]; // a query, say
+//!         let runs = shops.iter().map(|shop| {
+//!             (format!("{shop}-{}", tick.as_second()), close_day(shop.to_string()))
+//!         });
+//!         let started = cx.forge().start_all(runs).await?;
+//!         println!("{} days are closed", started.new);
+//! #       cx.set("over", &tick.as_second())?;
+//!         Ok(())
+//!     })
+//!     .await?;
+//!     Ok(())
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let clock = ManualClock::new();
+//! # let forge = Forge::builder("sqlite::memory:").clock(Arc::new(clock.clone())).open().await?;
+//! # let run = forge.start("nights", nightly()).await?;
+//! # let hours = tokio::spawn(async move { loop {
+//! #     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+//! #     clock.advance(minutes(20));
+//! # } });
+//! # run.result().await?;
+//! # hours.abort();
+//! # let night = run.context().await?["over"].to_string();
+//! # let day = forge.get::<close_day>(&format!("south-{night}")).await?.expect("the tick has started it");
+//! # assert_eq!(day.result().await?, "the day of south");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Rows
 //!

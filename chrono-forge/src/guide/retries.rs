@@ -13,7 +13,8 @@
 //! | the condition of a `wait_until!` | no retry |
 //!
 //! The call's own `retry = ..` counts first, then that of `#[workflow(retry = ..)]`, then the default. A
-//! `wait_until!` looks at its own alone. A base above the default's cap raises it; a cap that is given
+//! `wait_until!` looks at its own alone: an error of its condition ends the wait, however long that may be, unless
+//! it says `retry = ..`. A base above the default's cap raises it; a cap that is given
 //! holds. The instant of the next attempt is in the database: no restart,
 //! wake-up or sibling brings it forward, and no worker is held until then.
 //!

@@ -95,7 +95,8 @@
 //!
 //! A worker claims only workflows that it has registered, so binaries of different ages work side by side: runs of a workflow that only the new
 //! one knows wait for it. `forge.unserved(..)` lists what is due and known to no live worker, the report at start-up logs it, and
-//! `run.result()` of such a run says so once. `forge.serve()` runs until SIGTERM, then claims nothing more, lets steps come to their
+//! `run.result()` of such a run, or of one that waits for it as its child, ends in
+//! [`RunError::Unserved`](crate::RunError::Unserved) once nobody has served it for a lease; the run waits on. `forge.serve()` runs until SIGTERM, then claims nothing more, lets steps come to their
 //! end within the grace and hands the rest back; others take it up at once.
 //!
 //! A shutdown belongs to the engine: it goes on to its end whoever asked for it is gone (a `timeout` around

@@ -217,9 +217,11 @@ impl Store for Fake {
         count_children(branch: RecordId, after: RunId, through: RunId, limit: u32) -> StoreResult<(ChildCount, RunId)>;
         audit_work(after: RecordId, limit: u32, opened_by: Timestamp) -> StoreResult<AuditWork>;
         blocked_descendants(run: &RunRow, limit: u32) -> StoreResult<Vec<BlockedChild>>;
+        standstill(run: &RunRow, unserved: &[(String, String)], now: Timestamp) -> StoreResult<Option<Standstill>>;
         branches_of(run: RunId) -> StoreResult<Vec<RecordId>>;
         pending(run: RunId, limit: u32) -> StoreResult<Vec<PendingRow>>;
         live_workers() -> StoreResult<Vec<WorkerRow>>;
+        serving() -> StoreResult<Vec<ServingRow>>;
         unknown_due(workflows: &[String], now: Timestamp, limit: u32) -> StoreResult<Vec<String>>;
         unserved(now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>>;
     }

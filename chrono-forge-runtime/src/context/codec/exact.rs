@@ -2,8 +2,9 @@
 //! that are not finite.
 //!
 //! `Some(None)`, `Some(())` and `f64::NAN` are all written `null`, which reads back as `None`, as
-//! another variant, or not at all: the body would go another way when it replays. Everything else
-//! goes on to the serializer below as it is, in one pass.
+//! another variant, or not at all: the body would go another way when it replays. What nests too
+//! deeply to be read is refused where it does, since a stack ends sooner than such a value may.
+//! Everything else goes on to the serializer below as it is, in one pass.
 
 mod compound;
 
@@ -11,23 +12,42 @@ use std::fmt::Display;
 
 use serde::ser::{Error, Serialize, Serializer};
 
+use super::{DEPTH_MAX, too_deep};
 use compound::Compound;
 
 /// How `serde_json` names raw JSON to its own serializer.
 const RAW: &str = "$serde_json::private::RawValue";
+
+/// What it names so is one value, and no struct.
+const PRIVATE: &str = "$serde_json::private::";
 
 /// See the module.
 pub(super) struct Exact<S> {
     below: S,
     /// This is what a `Some` is around.
     in_some: bool,
+    /// Arrays and objects that this stands in.
+    depth: usize,
 }
 
 impl<S: Serializer> Exact<S> {
     pub(super) fn new(below: S) -> Self {
+        Self::within(0, below)
+    }
+
+    fn within(depth: usize, below: S) -> Self {
         Self {
             below,
             in_some: false,
+            depth,
+        }
+    }
+
+    /// The depth of what stands in so many arrays and objects more.
+    fn enter(&self, levels: usize) -> Result<usize, S::Error> {
+        match self.depth + levels {
+            depth if depth <= DEPTH_MAX => Ok(depth),
+            _ => Err(S::Error::custom(too_deep(DEPTH_MAX))),
         }
     }
 
@@ -58,23 +78,24 @@ fn some_of_null<E: Error>() -> E {
     )
 }
 
-/// A value inside another one.
-pub(super) struct Inner<'a, T: ?Sized>(pub(super) &'a T);
+/// A value inside another one, at its depth.
+pub(super) struct Inner<'a, T: ?Sized>(pub(super) &'a T, pub(super) usize);
 
 impl<T: Serialize + ?Sized> Serialize for Inner<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(Exact::new(serializer))
+        self.0.serialize(Exact::within(self.1, serializer))
     }
 }
 
-/// What a `Some` is around.
-struct InSome<'a, T: ?Sized>(&'a T);
+/// What a `Some` is around, at its depth.
+struct InSome<'a, T: ?Sized>(&'a T, usize);
 
 impl<T: Serialize + ?Sized> Serialize for InSome<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(Exact {
             below: serializer,
             in_some: true,
+            depth: self.1,
         })
     }
 }
@@ -136,7 +157,7 @@ impl<S: Serializer> Serializer for Exact<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.below.serialize_some(&InSome(value))
+        self.below.serialize_some(&InSome(value, self.depth))
     }
 
     // Written as what it is around.
@@ -145,9 +166,14 @@ impl<S: Serializer> Serializer for Exact<S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
+        let depth = self.depth;
         match self.in_some {
-            true => self.below.serialize_newtype_struct(name, &InSome(value)),
-            false => self.below.serialize_newtype_struct(name, &Inner(value)),
+            true => self
+                .below
+                .serialize_newtype_struct(name, &InSome(value, depth)),
+            false => self
+                .below
+                .serialize_newtype_struct(name, &Inner(value, depth)),
         }
     }
 
@@ -167,17 +193,19 @@ impl<S: Serializer> Serializer for Exact<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let value = &Inner(value);
+        let value = &Inner(value, self.enter(1)?);
         self.below
             .serialize_newtype_variant(name, index, variant, value)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
-        self.below.serialize_seq(len).map(Compound::new)
+        let depth = self.enter(1)?;
+        Ok(Compound::new(self.below.serialize_seq(len)?, depth))
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
-        self.below.serialize_tuple(len).map(Compound::new)
+        let depth = self.enter(1)?;
+        Ok(Compound::new(self.below.serialize_tuple(len)?, depth))
     }
 
     fn serialize_tuple_struct(
@@ -185,10 +213,12 @@ impl<S: Serializer> Serializer for Exact<S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleStruct, S::Error> {
-        let below = self.below.serialize_tuple_struct(name, len);
-        below.map(Compound::new)
+        let depth = self.enter(1)?;
+        let below = self.below.serialize_tuple_struct(name, len)?;
+        Ok(Compound::new(below, depth))
     }
 
+    // Variants with fields are an array or an object in an object of their name.
     fn serialize_tuple_variant(
         self,
         name: &'static str,
@@ -196,14 +226,16 @@ impl<S: Serializer> Serializer for Exact<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
+        let depth = self.enter(2)?;
         let below = self
             .below
-            .serialize_tuple_variant(name, index, variant, len);
-        below.map(Compound::new)
+            .serialize_tuple_variant(name, index, variant, len)?;
+        Ok(Compound::new(below, depth))
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        self.below.serialize_map(len).map(Compound::new)
+        let depth = self.enter(1)?;
+        Ok(Compound::new(self.below.serialize_map(len)?, depth))
     }
 
     fn serialize_struct(
@@ -211,10 +243,11 @@ impl<S: Serializer> Serializer for Exact<S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStruct, S::Error> {
+        let depth = self.enter(usize::from(!name.starts_with(PRIVATE)))?;
         let below = self.below.serialize_struct(name, len)?;
         Ok(match self.in_some && name == RAW {
-            true => Compound::raw_in_some(below),
-            false => Compound::new(below),
+            true => Compound::raw_in_some(below, depth),
+            false => Compound::new(below, depth),
         })
     }
 
@@ -225,10 +258,11 @@ impl<S: Serializer> Serializer for Exact<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
+        let depth = self.enter(2)?;
         let below = self
             .below
-            .serialize_struct_variant(name, index, variant, len);
-        below.map(Compound::new)
+            .serialize_struct_variant(name, index, variant, len)?;
+        Ok(Compound::new(below, depth))
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::Vitals;
 use crate::clock::until;
 use crate::engine::host::Host;
-use crate::record::WorkerId;
-use crate::store::{Recovered, StoreResult, WorkerRow};
+use crate::record::{RunId, WorkerId};
+use crate::store::{Recovered, StoreErrorKind, StoreResult, WorkerRow};
 use crate::telemetry::{TARGET, Trouble};
 
 /// How often the lock files of other workers are probed, and the own trust window is looked at.
@@ -22,6 +22,9 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 /// The pause after a recovery that failed. A dead worker's backend may still hold rows, for as long as the
 /// database lets it; claims should not wait behind one try after the other.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Poisoned runs of one dead worker that are named; each of them was alone with it, as a rule.
+const POISONED_MAX: usize = 20;
 
 /// See the module.
 pub struct Watch {
@@ -97,8 +100,11 @@ impl Watch {
             }
             Err(error) => {
                 self.next_look = Instant::now() + PAUSE;
-                self.trouble
-                    .tell(&error, "other workers could not be checked");
+                // One that is over has told why, if there is anything to tell.
+                if error.kind != StoreErrorKind::Closed {
+                    self.trouble
+                        .tell(&error, "other workers could not be checked");
+                }
             }
         }
     }
@@ -199,6 +205,10 @@ impl Watch {
 
     async fn declare_dead(&self, worker: WorkerId, watched: Option<Timestamp>) -> StoreResult<()> {
         let host = &self.vitals.host;
+        // Who it was, while its row still stands among the living; nobody depends on that.
+        let serving = host.read(|store| store.serving()).await;
+        let mut who = serving.unwrap_or_default().into_iter();
+        let who = who.find(|who| who.id == worker);
         let limits = host.config.crashes;
         let clock = Arc::clone(host);
         let declare = move |writer: &mut dyn crate::store::Writer| {
@@ -206,13 +216,25 @@ impl Watch {
         };
         let recovered = host.committer().call("declare_dead", declare).await?;
         if let Some(recovered) = recovered {
-            self.tell(worker, recovered);
+            host.report.recovered(worker, who.as_ref(), &recovered);
+            self.went(worker, &recovered);
+            self.tell_poisoned(recovered.poisoned).await;
         }
         Ok(())
     }
 
-    fn tell(&self, worker: WorkerId, recovered: Recovered) {
-        tracing::warn!(target: TARGET, %worker, due = recovered.due, poisoned = recovered.poisoned, "a dead worker's runs were recovered");
+    /// Names the runs that were failed as poison.
+    async fn tell_poisoned(&self, runs: Vec<RunId>) {
+        let host = &self.vitals.host;
+        for run in runs.into_iter().take(POISONED_MAX) {
+            match host.read(move |store| store.run(run)).await {
+                Ok(row) => row.iter().for_each(|row| host.report.poisoned(row)),
+                Err(error) => host.tell_read(&error, run),
+            }
+        }
+    }
+
+    fn went(&self, worker: WorkerId, recovered: &Recovered) {
         if let Some(locks) = &self.vitals.locks {
             locks.remove(worker);
         }

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::delta;
 use super::ledger::Ledger;
-use super::operation::{LiveOutcome, Phase};
+use super::operation::{LiveOutcome, Operation, Phase};
 use super::repeat::tick_row;
 use super::turn::AT_ONCE;
 use super::{Failure, Kind, OpId, Pass, Place, Turn};
 use crate::clock::{after, ceil_to_micros};
 use crate::engine::panics;
+use crate::engine::report::{Fault, Tiding, is_heard};
 use crate::record::{ErrorRow, Json, Record, RecordState, RetryCounts, Withdrawal};
+use crate::retry::{Decision, Tries};
 
 impl Pass {
     /// First poll of an operation. `None` when a rule is broken: it then stays pending for ever.
@@ -92,23 +93,39 @@ impl Pass {
         self.root.signal();
     }
 
-    /// An attempt failed; `delay` is the policy's answer, `counts` the budgets used up to now.
-    pub fn fail(&self, id: OpId, failure: Failure, delay: Option<Duration>, counts: RetryCounts) {
+    /// An attempt failed; `decision` is the policy's answer, `counts` the budgets used up to now.
+    pub fn fail(&self, id: OpId, failure: Failure, decision: Decision, counts: RetryCounts) {
         let now = self.now();
         let mut ledger = self.ledger();
         if let Some(op) = ledger.ops.get_mut(&id) {
             op.notes.retry_counts = counts;
         }
-        ledger.fail(id, failure, delay, now);
-        drop(ledger);
+        ledger.fail(id, failure, decision, now);
+        self.tell(ledger);
         self.root.signal();
     }
 
     /// A condition is not true yet.
     pub fn not_yet(&self, id: OpId) {
         let now = self.now();
-        self.ledger().not_yet(id, now);
+        let mut ledger = self.ledger();
+        ledger.not_yet(id, now);
+        self.tell(ledger);
         self.root.signal();
+    }
+
+    /// The number of the attempt that is under way, or about to begin.
+    #[must_use]
+    pub fn attempt_under_way(&self, id: OpId) -> u32 {
+        let ledger = self.ledger();
+        let failed = ledger
+            .ops
+            .get(&id)
+            .map(|op| match (op.tick, &op.notes.tick) {
+                (Some(_), Some(tick)) => tick.attempts,
+                _ => op.record.as_ref().map_or(0, |record| record.attempts),
+            });
+        failed.unwrap_or(0).saturating_add(1)
     }
 
     /// What an operation's failures so far have used of its budgets.
@@ -158,7 +175,7 @@ impl Ledger {
         self.done.push_back(id);
     }
 
-    fn fail(&mut self, id: OpId, failure: Failure, delay: Option<Duration>, now: Timestamp) {
+    fn fail(&mut self, id: OpId, failure: Failure, decision: Decision, now: Timestamp) {
         let context = self.context_snapshot(id);
         let came_too_late = self.changed_entry(id).is_some();
         let Some(op) = self.ops.get_mut(&id) else {
@@ -170,7 +187,7 @@ impl Ledger {
         }
         // At its deadline a condition was looked at for the last time, whatever came of it.
         let is_over = op.deadline().is_some_and(|deadline| deadline <= now);
-        let delay = delay.filter(|_| !is_over);
+        let delay = decision.delay.filter(|_| !is_over);
         let mut record = finished(op.record.take(), &op.step_name, &op.phase, now);
         record.attempts += 1;
         let error = ErrorRow {
@@ -182,10 +199,14 @@ impl Ledger {
             context,
             at: now,
         };
-        if let Some(delay) = delay {
-            op.end_attempt();
+        let next = delay.map(|delay| {
             let retry_at = ceil_to_micros(after(now, delay));
-            let retry_at = op.deadline().map_or(retry_at, |last| last.min(retry_at));
+            op.deadline().map_or(retry_at, |last| last.min(retry_at))
+        });
+        let told = is_heard().then(|| tiding(op, &error, decision.tries, next));
+        self.tidings.extend(told);
+        if let Some((delay, retry_at)) = delay.zip(next) {
+            op.end_attempt();
             // What waits for no time has no instant in its row, which a clock could be set back from.
             let at_once = delay.is_zero();
             op.notes.executing = false;
@@ -229,7 +250,7 @@ impl Ledger {
         op.end_attempt();
         if op.deadline().is_some_and(|deadline| deadline <= now) {
             let message = format!("{} was still false at its deadline", op.place);
-            return self.fail(id, Failure::timeout(message), None, now);
+            return self.fail(id, Failure::timeout(message), Decision::GIVE_UP, now);
         }
         if matches!(&op.phase, Phase::Executing(execution) if execution.again) {
             op.phase = Phase::Fresh;
@@ -255,6 +276,31 @@ impl Ledger {
         op.record = Some(record.clone());
         op.phase = Phase::Parked { until };
         self.draft.record(record);
+    }
+}
+
+/// What is told of an attempt that failed like this; `next`: when the next one begins.
+fn tiding(
+    op: &Operation,
+    error: &ErrorRow,
+    tries: Option<Tries>,
+    next: Option<Timestamp>,
+) -> Tiding {
+    let (step, attempt) = (Arc::clone(&op.step_name), error.attempt);
+    let fault = Fault::of(&error.class, &error.message);
+    match next {
+        Some(next) => Tiding::Failed {
+            step,
+            attempt,
+            tries,
+            fault,
+            next,
+        },
+        None => Tiding::GaveUp {
+            step,
+            attempts: attempt,
+            fault,
+        },
     }
 }
 

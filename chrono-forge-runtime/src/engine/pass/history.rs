@@ -37,6 +37,17 @@ impl History {
         self.rows.contains_key(step_name)
     }
 
+    /// Whether nothing is left of it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Names and rows that are left.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &RecordRow)> {
+        self.rows.iter().map(|(name, row)| (&**name, &**row))
+    }
+
     /// Puts a row back for another operation of its name.
     pub fn put_back(&mut self, mut row: RecordRow) {
         let name = std::mem::take(&mut row.step_name);

@@ -11,7 +11,9 @@ use super::draft::Draft;
 use super::operation::{Operation, Phase};
 use super::seats::Joined;
 use super::spawn::Scope;
+use super::unclaimed::Unclaimed;
 use super::{History, OpId, Turn};
+use crate::engine::report::{Ended, Fault, Tiding};
 use crate::engine::slots::Reservation;
 use crate::error::DefinitionError;
 use crate::record::entries::Entries;
@@ -48,6 +50,9 @@ pub enum Move {
 pub struct LastOutcome {
     pub step_name: Arc<str>,
     pub failed: bool,
+    pub attempts: u32,
+    /// Of a failed one.
+    pub fault: Option<Box<Fault>>,
 }
 
 /// Everything that a pass keeps track of. Times and wakers come in as arguments; nothing here
@@ -131,6 +136,11 @@ pub struct Ledger {
     pub progressed: bool,
     /// What the clocks showed at the last decision.
     pub(super) seen: Option<(Timestamp, Instant)>,
+    /// What is to be told once the lock is free.
+    pub(super) tidings: Vec<Tiding>,
+    /// What is to be told of the end of the pass once that is durable.
+    pub ended_as: Option<Box<Ended>>,
+    pub(super) unclaimed: Unclaimed,
 }
 
 impl Ledger {
@@ -189,6 +199,9 @@ impl Ledger {
             live: true,
             progressed: false,
             seen: None,
+            tidings: Vec::new(),
+            ended_as: None,
+            unclaimed: Unclaimed::default(),
             resets_progress: run.crashes > 0 || &*run.retry_counts != "{}",
         }
     }

@@ -57,16 +57,27 @@ impl Place {
         format!("{}${}", self.kind, self.key)
     }
 
-    /// Whether the key can be part of a row's name.
-    pub(super) fn check_key(&self) -> Result<(), DefinitionError> {
+    /// Whether the key can be part of a row's name, or is that of a row which an earlier build has
+    /// written.
+    pub(super) fn check_key(
+        &self,
+        has_row: impl Fn(&Self) -> bool,
+        has_branch: impl Fn(&str) -> bool,
+    ) -> Result<(), DefinitionError> {
         let problem = match self.kind {
-            "branch" => KeyOf::Branch.problem(&self.key),
             // Of any number of names, each of which is a branch's.
             "merge" => {
                 let mut names = self.key.split(',');
-                names.find_map(|name| KeyOf::Branch.problem(name))
+                names.find_map(|name| KeyOf::Branch.problem(name).filter(|_| !has_branch(name)))
             }
-            _ => KeyOf::Operation.problem(&self.key),
+            kind => {
+                let of = match kind {
+                    "branch" => KeyOf::Branch,
+                    _ => KeyOf::Operation,
+                };
+                let is_known = || of.was_taken(&self.key) && has_row(self);
+                of.problem(&self.key).filter(|_| !is_known())
+            }
         };
         match problem {
             None => Ok(()),

@@ -7,6 +7,7 @@ use super::ledger::{LastOutcome, Ledger, Move};
 use super::operation::{LiveOutcome, Phase};
 use super::seats::Joined;
 use super::{Kind, OpId, Outcome, Place};
+use crate::engine::report::Fault;
 use crate::error::DefinitionError;
 use crate::record::{Json, RecordState};
 
@@ -88,12 +89,21 @@ impl Ledger {
 
     fn deliver(&mut self, id: OpId, outcome: Outcome) {
         let failed = outcome.state == RecordState::Failed;
+        let fault = failed.then(|| {
+            let class = outcome.class.as_deref().unwrap_or_default();
+            Box::new(Fault::of(
+                class,
+                outcome.message.as_deref().unwrap_or_default(),
+            ))
+        });
         let Some(op) = self.ops.get_mut(&id) else {
             return;
         };
         self.last_outcome = Some(LastOutcome {
             step_name: Arc::clone(&op.step_name),
             failed,
+            attempts: outcome.attempts,
+            fault,
         });
         match &op.kind {
             Kind::Merge { branches } => {

@@ -17,7 +17,12 @@ use super::turn::AT_ONCE;
 use super::{Failure, Kind, OpId, Pass};
 use crate::clock::{after, ceil_to_micros};
 use crate::engine::repeat::{Look, Next, OnError, Repeat};
-use crate::record::{ErrorRow, Notes, Record, RecordState, RetryCounts, TickNotes, Withdrawal};
+use crate::engine::report::{Fault, Tiding, is_heard};
+use crate::record::{
+    EndedTick, ErrorRow, Notes, Record, RecordState, RetryCounts, SkippedNotes, TickNotes,
+    Withdrawal,
+};
+use crate::retry::Decision;
 use crate::schedule::{Passed, tick_name};
 
 impl Pass {
@@ -42,7 +47,7 @@ impl Pass {
         } else {
             ledger.look_at_grid(id, now);
         }
-        drop(ledger);
+        self.tell(ledger);
         self.root.signal();
     }
 
@@ -53,16 +58,12 @@ impl Pass {
         self.root.signal();
     }
 
-    /// The body of the due tick failed; `delay` is the policy's answer.
-    pub fn tick_failed(
-        &self,
-        id: OpId,
-        failure: Failure,
-        delay: Option<Duration>,
-        counts: RetryCounts,
-    ) {
+    /// The body of the due tick failed; `decision` is the policy's answer.
+    pub fn tick_failed(&self, id: OpId, failure: Failure, decision: Decision, counts: RetryCounts) {
         let now = self.now();
-        self.ledger().fail_tick(id, failure, delay, counts, now);
+        let mut ledger = self.ledger();
+        ledger.fail_tick(id, failure, decision, counts, now);
+        self.tell(ledger);
         self.root.signal();
     }
 
@@ -113,8 +114,17 @@ impl Ledger {
         let Look { expired, next } = repeat.look(anchor, frontier, now);
         if let Some(expired) = expired {
             op.notes.last_execution_at = Some(expired.last.as_microsecond());
-            let summary = summary(op, &expired, now);
+            op.notes.ticks.get_or_insert_default().skipped = Some(SkippedNotes {
+                count: expired.count,
+                from: expired.first.as_microsecond(),
+                to: expired.last.as_microsecond(),
+            });
+            let (summary, step) = (summary(op, &expired, now), Arc::clone(&op.step_name));
             self.draft.record(summary);
+            if is_heard() {
+                let passed = expired;
+                self.tidings.push(Tiding::Skipped { step, passed });
+            }
             self.write_repeat(id, now, None);
         }
         match next {
@@ -184,7 +194,7 @@ impl Ledger {
         &mut self,
         id: OpId,
         failure: Failure,
-        delay: Option<Duration>,
+        decision: Decision,
         counts: RetryCounts,
         now: Timestamp,
     ) {
@@ -212,10 +222,19 @@ impl Ledger {
             at: now,
         };
         // An attempt at the end of its window would come too late.
-        let Some(delay) = delay.filter(|_| end > now) else {
+        let Some(delay) = decision.delay.filter(|_| end > now) else {
             return self.give_up_tick(id, failure, Some(error), now);
         };
         let retry_at = ceil_to_micros(after(now, delay)).min(end);
+        if is_heard() {
+            self.tidings.push(Tiding::Failed {
+                step: Arc::clone(&op.step_name),
+                attempt: attempts,
+                tries: decision.tries,
+                fault: Fault::of(&failure.class, &failure.message),
+                next: retry_at,
+            });
+        }
         // What waits for no time has no instant, which a clock could be set back from.
         let retry_at = Some(retry_at).filter(|_| !delay.is_zero());
         if let Some(tick) = &mut op.notes.tick {
@@ -248,9 +267,20 @@ impl Ledger {
         row.error_class = Some(failure.class.clone());
         row.error_message = Some(failure.message.clone());
         let errors = error.into_iter().collect();
+        let tick = op.notes.tick.as_ref().map(|tick| instant(Some(tick.at)));
+        let fault = is_heard().then(|| Fault::of(&failure.class, &failure.message));
+        let (step, attempts) = (Arc::clone(&op.step_name), row.attempts);
         if repeat.on_error == OnError::Continue {
+            let told = fault.zip(tick).map(|(fault, tick)| Tiding::TickFailed {
+                step,
+                tick,
+                attempts,
+                fault,
+            });
+            self.tidings.extend(told);
             return self.advance(id, row, errors, now);
         }
+        note_end(op, &row);
         // The frontier stays: a retry by hand runs this tick again.
         let mut record = pending(op, now);
         record.state = RecordState::Failed;
@@ -265,6 +295,11 @@ impl Ledger {
             context: std::mem::take(&mut op.kept),
         };
         op.phase = Phase::Done(Box::new(live));
+        self.tidings.extend(fault.map(|fault| Tiding::GaveUp {
+            step,
+            attempts,
+            fault,
+        }));
         self.draft.record(row);
         self.done.push_back(id);
     }
@@ -274,6 +309,7 @@ impl Ledger {
     fn advance(&mut self, id: OpId, mut row: Record, errors: Vec<ErrorRow>, now: Timestamp) {
         if let Some(op) = self.ops.get_mut(&id) {
             row.wake_at = None;
+            note_end(op, &row);
             let tick = op.notes.tick.take();
             op.notes.last_execution_at = tick.map(|tick| tick.at);
             op.tick = None;
@@ -352,6 +388,23 @@ pub(super) fn left_behind(mut op: Operation) -> Record {
     record.metadata = op.notes.to_json();
     record.context_delta = delta::to_json(&op.kept);
     record
+}
+
+/// Keeps how the tick under way has ended, as its row says.
+fn note_end(op: &mut Operation, row: &Record) {
+    let (Some(tick), Some(ended_at)) = (&op.notes.tick, row.completed_at) else {
+        return;
+    };
+    let fault = row.error_class.as_deref().zip(row.error_message.as_deref());
+    let last = EndedTick {
+        at: tick.at,
+        ended_at: ended_at.as_microsecond(),
+        error: fault.map(|(class, message)| {
+            let Fault { class, error } = Fault::of(class, message);
+            (class, error)
+        }),
+    };
+    op.notes.ticks.get_or_insert_default().last = Some(last);
 }
 
 /// The name of the row of the tick under way.

@@ -55,15 +55,25 @@ impl Ledger {
         let Some(short) = short_name(&name) else {
             return name.into();
         };
-        let is_known = self.history.has(&name)
-            || self.reached.contains(&*name)
-            || self.leaving.iter().any(|op| *op.step_name == *name);
-        if is_known { name.into() } else { short.into() }
+        match self.is_known(&name) {
+            true => name.into(),
+            false => short.into(),
+        }
+    }
+
+    /// Whether there is a row of this name, or an operation has taken it.
+    fn is_known(&self, name: &str) -> bool {
+        self.history.has(name)
+            || self.reached.contains(name)
+            || self.leaving.iter().any(|op| *op.step_name == *name)
     }
 
     /// An operation's first poll: it never completes here, so that outcomes have one order.
     pub(super) fn register(&mut self, place: Place, kind: Kind) -> Result<OpId, DefinitionError> {
-        place.check_key()?;
+        place.check_key(
+            |place| self.is_known(&place.full_name()),
+            |branch| self.branches.contains_key(branch),
+        )?;
         self.check_surroundings(&place, &kind)?;
         let step_name = self.name_of(&place);
         let block = self.block();

@@ -157,6 +157,7 @@ impl Ledger {
                 }
                 _ if op.runs_user_code() && !clear => held_back.push(id),
                 _ => {
+                    self.look_for_renamed(id, sight);
                     self.begin(id, sight);
                     granted = true;
                 }

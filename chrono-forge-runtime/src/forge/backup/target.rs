@@ -28,6 +28,14 @@ impl Target {
         if fs::symlink_metadata(&path).is_ok() {
             return Err(BackupError::Exists { path });
         }
+        // Whoever opens the copy would have its content replaced by what is in there.
+        let left = ["-wal", "-journal"].map(|ending| with_ending(&path, ending));
+        if let Some(left) = left
+            .into_iter()
+            .find(|left| fs::symlink_metadata(left).is_ok())
+        {
+            return Err(BackupError::LeftBehind { path, left });
+        }
         let partial = create_partial(&path).map_err(failed)?;
         Ok(Self { path, partial })
     }
@@ -85,19 +93,21 @@ impl Drop for Target {
     fn drop(&mut self) {
         // Gone already where it was renamed. SQLite leaves its journal to a transaction that
         // failed.
-        let mut journal = self.partial.clone().into_os_string();
-        journal.push("-journal");
         let _ = fs::remove_file(&self.partial);
-        let _ = fs::remove_file(journal);
+        let _ = fs::remove_file(with_ending(&self.partial, "-journal"));
     }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
 }
 
 fn create_partial(path: &Path) -> io::Result<PathBuf> {
     let process = std::process::id();
     for attempt in 0..NAMES_MAX {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(format!(".partial-{process}-{attempt}"));
-        let partial = PathBuf::from(partial);
+        let partial = with_ending(path, &format!(".partial-{process}-{attempt}"));
         let created = OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -104,13 +104,17 @@ fn copy(
     mut copier: Box<dyn Copier>,
 ) -> Result<oneshot::Receiver<Result<u64, BackupError>>, BackupError> {
     let clock = Arc::clone(&forge.host().clock);
+    let failpoints = Arc::clone(&forge.host().failpoints);
     let (done, copying) = oneshot::channel();
     let work = move || {
+        failpoints.reach("backup.copy");
         let copied = copier.copy(target.partial(), clock.now());
         let copied = copied.map_err(|error| explained(error, &target, copier.as_mut()));
+        failpoints.reach("backup.copied");
         // Whoever is told that it is done finds no reader of the database any more.
         drop(copier);
         let kept = copied.and_then(|()| keep(&target, done.is_closed()));
+        failpoints.reach("backup.named");
         drop(target);
         let _ = done.send(kept);
     };

@@ -148,6 +148,8 @@ impl Running {
 
     async fn end(&self) {
         let host = &self.host;
+        let (begun, worker) = (Instant::now(), host.registered());
+        let is_asked_for = !host.is_over();
         if !host.is_over() {
             self.drain().await;
             host.lose_all();
@@ -166,6 +168,10 @@ impl Running {
         }
         host.keep_lock(None);
         self.disconnect().await;
+        host.report.tell_all_counts();
+        if is_asked_for && host.end.reason().is_none() {
+            host.report.closed(worker, begun.elapsed());
+        }
     }
 
     /// Lets passes reach a durable point, for as long as the grace.

@@ -7,9 +7,11 @@ pub(crate) mod sqlite;
 
 use std::sync::Arc;
 
+use diesel_migrations::FileBasedMigrations;
 use jiff::Timestamp;
 
-use crate::store::Store;
+use crate::store::shared::schema::Additive;
+use crate::store::{Store, StoreResult};
 
 /// A kind of database.
 pub(crate) trait Backend {
@@ -23,7 +25,16 @@ pub(crate) trait Backend {
 /// One database. What cases ask of it in SQL is what every database understands.
 pub(crate) trait Database: Send + Sync {
     /// Opens it as one more process does.
-    fn open(&self) -> Arc<dyn Store>;
+    fn open(&self) -> Arc<dyn Store> {
+        self.try_open().unwrap()
+    }
+
+    /// The same where it may be refused.
+    fn try_open(&self) -> StoreResult<Arc<dyn Store>>;
+
+    /// Brings its schema up to date as a later binary does, which has the migrations in this
+    /// folder, too, of which these only add.
+    fn upgrade(&self, later: &FileBasedMigrations, additive: Additive) -> StoreResult<()>;
 
     /// The only column, `text`, of these rows.
     fn texts(&self, sql: &str) -> Vec<String>;

@@ -3,7 +3,7 @@
 use super::backend::Backend;
 use super::fixture::*;
 use crate::record::*;
-use crate::store::{ClaimRequest, Claims, Room, Started};
+use crate::store::{ClaimRequest, Claims, Room, Start, Started};
 
 pub(crate) fn a_start_inserts_once_and_changes_nothing_after(on: &dyn Backend) {
     let mut forge = Forge::on(on);
@@ -16,17 +16,47 @@ pub(crate) fn a_start_inserts_once_and_changes_nothing_after(on: &dyn Backend) {
         start("q", "flow", 1, None),
     ];
     let answers = forge.writer.start(&twice, at(2)).unwrap();
-    assert!(matches!(answers[0], Started::Existing(found) if found == run));
+    assert!(matches!(answers[0], Started::Existing { run: found, .. } if found == run));
     let Started::Inserted(second) = answers[1] else {
         panic!("{answers:?}")
     };
-    assert!(matches!(answers[2], Started::Existing(found) if found == second));
+    assert!(matches!(answers[2], Started::Existing { run: found, .. } if found == second));
     let row = forge.row(run);
     assert_eq!(
         (&*row.args, row.level, row.created_at),
         (r#"{"a":1}"#, Level(1), at(1))
     );
     assert_eq!((row.state, row.wake_at), (RunState::Idle, since(1)));
+}
+
+pub(crate) fn a_start_tells_whether_the_run_that_it_found_has_other_arguments(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let of = |key, args: &str| Start {
+        args: args.into(),
+        ..start(key, "flow", 1, None)
+    };
+    let found = |answers: Vec<Started>| {
+        let same = |answer| match answer {
+            Started::Existing { has_same_args, .. } => Some(has_same_args),
+            _ => None,
+        };
+        answers.into_iter().map(same).collect::<Vec<_>>()
+    };
+    let batch = [
+        of("a", "[1]"),
+        of("b", "[2]"),
+        of("a", "[1]"),
+        of("a", "[3]"),
+    ];
+    let answers = forge.writer.start(&batch, at(1)).unwrap();
+    assert_eq!(found(answers), [None, None, Some(true), Some(false)]);
+    // More than one statement holds, and each its own.
+    let again: Vec<Start> = (0..150)
+        .map(|n| of("b", &format!("[ {} ]", n % 3)))
+        .collect();
+    let answers = forge.writer.start(&again, at(2)).unwrap();
+    let expected: Vec<_> = (0..150).map(|n| Some(n % 3 == 2)).collect();
+    assert_eq!(found(answers), expected, "as values");
 }
 
 pub(crate) fn one_key_may_name_runs_of_several_workflows(on: &dyn Backend) {

@@ -137,7 +137,7 @@ pub(crate) fn a_key_is_each_parents_own_and_that_of_a_top_level_run(on: &dyn Bac
         assert_eq!(forge.counters(other.id), (3, 3));
     }
     let again = forge.writer.start(&[top], at(2)).unwrap().remove(0);
-    let Started::Existing(top) = again else {
+    let Started::Existing { run: top, .. } = again else {
         panic!("{again:?}");
     };
     let namesakes = forge.store.namesakes("child", "p$b$s$1", 10).unwrap();

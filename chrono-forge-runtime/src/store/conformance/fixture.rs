@@ -366,7 +366,10 @@ pub(crate) trait ByKey {
         records: Option<&[String]>,
         now: Timestamp,
     ) -> StoreResult<Option<Rearmed>> {
-        let asks = RunAsks::Retry(records.map(<[String]>::to_vec));
+        let asks = RunAsks::Retry(Rearm {
+            records: records.map(<[String]>::to_vec),
+            args: None,
+        });
         match self.ask(RunName::key(workflow, key), asks, now)? {
             RunAnswer::Retried(rearmed) => Ok(Some(rearmed)),
             RunAnswer::Missing => Ok(None),

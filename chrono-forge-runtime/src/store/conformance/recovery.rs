@@ -7,7 +7,7 @@ pub(crate) mod unlock;
 use super::backend::Backend;
 use super::fixture::*;
 use crate::record::*;
-use crate::store::Rearmed;
+use crate::store::{Rearm, Rearmed, RunAnswer, RunAsks, RunCall, RunName};
 
 fn stalled(step: &str) -> RunEnd {
     RunEnd::Stalled {
@@ -100,6 +100,52 @@ pub(crate) fn a_second_retry_is_refused_and_changes_nothing(on: &dyn Backend) {
     let later = forge.writer.retry("flow", "p", None, at(30)).unwrap();
     assert_eq!(later, Some(refused));
     assert_eq!(forge.row(run).wake_at, since(20));
+}
+
+pub(crate) fn other_arguments_are_for_a_run_that_has_recorded_nothing_else(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let failed = Record {
+        state: RecordState::Failed,
+        seq: Some(2),
+        ..record("step$bad")
+    };
+    let (clean, other) = (forge.running("clean"), forge.running("other"));
+    for (run, others) in [(&clean, vec![]), (&other, vec![completed(1, "1")])] {
+        let records = others.into_iter().chain([failed.clone()]).collect();
+        let plan = Plan {
+            records,
+            end: Some(stalled("step$bad")),
+            ..forge.plan(run)
+        };
+        forge.apply(&plan);
+    }
+    let asks = || {
+        RunAsks::Retry(Rearm {
+            args: Some("[7]".into()),
+            ..Rearm::default()
+        })
+    };
+    let ask = |forge: &mut Forge, run: &ClaimedRun| {
+        let call = RunCall {
+            run: RunName::Id(run.id),
+            asks: asks(),
+        };
+        match forge.writer.call_runs(&[call], at(5)).unwrap().remove(0) {
+            RunAnswer::Retried(rearmed) => rearmed,
+            other => panic!("{other:?}"),
+        }
+    };
+    let record = "step$s1".to_owned();
+    assert_eq!(ask(&mut forge, &other), Rearmed::HasRecorded { record });
+    let row = forge.row(other.id);
+    assert_eq!((row.state, &*row.args), (RunState::Stalled, r#"{"a":1}"#));
+    let records = vec!["step$bad".to_owned()];
+    let run = clean.id;
+    assert_eq!(ask(&mut forge, &clean), Rearmed::Done { run, records });
+    let row = forge.row(clean.id);
+    assert_eq!((row.state, &*row.args), (RunState::Idle, "[7]"));
+    let claimed = forge.claim(at(6));
+    assert_eq!((claimed[0].id, &*claimed[0].args), (clean.id, "[7]"));
 }
 
 pub(crate) fn other_states_are_refused_and_nobody_is_none(on: &dyn Backend) {

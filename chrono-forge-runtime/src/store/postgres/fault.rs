@@ -62,6 +62,9 @@ pub(super) fn lost(operation: &'static str, error: &Error) -> StoreError {
 /// The store's error for a connection that could not be opened.
 pub(super) fn connection(operation: &'static str, error: &ConnectionError) -> StoreError {
     let kind = match error {
+        ConnectionError::BadConnection(message) if is_of_url(message) => {
+            Some(StoreErrorKind::Refused)
+        }
         ConnectionError::BadConnection(message) => by_message(message),
         ConnectionError::InvalidConnectionUrl(_) | ConnectionError::InvalidCString(_) => {
             Some(StoreErrorKind::Refused)
@@ -74,6 +77,19 @@ pub(super) fn connection(operation: &'static str, error: &ConnectionError) -> St
         kind.unwrap_or(StoreErrorKind::Transient),
         remedy::told(error),
     )
+}
+
+/// Whether libpq could not read the URL, so that no server was asked.
+fn is_of_url(message: &str) -> bool {
+    let known = [
+        "in URI",
+        "invalid URI",
+        "percent-encoded",
+        "invalid port number",
+        "for connection option",
+    ];
+    let is_bad_value = message.starts_with("invalid ") && message.contains(" value: \"");
+    is_bad_value || known.iter().any(|known| message.contains(known))
 }
 
 /// Whether the server, or a limit of the role or the database, has no room for another connection.

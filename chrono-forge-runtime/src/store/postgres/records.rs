@@ -19,8 +19,8 @@ use crate::record::{BranchRow, Json, RecordId, RecordRow, RecordState, RunId};
 use crate::store::shared::codes::{record_state, unsigned};
 
 pub(super) use crate::store::shared::blocked::blocked_descendants;
-pub(super) use blocked::{blocked_children, branches_of};
-pub(super) use descendants::blocked_below;
+pub(super) use blocked::{blocked_children, blocked_run, branches_of};
+pub(super) use descendants::{PAGE_END, blocked_below};
 pub(super) use existing::existing_children;
 pub(super) use pending::pending;
 pub(super) use repeats::repeat_rows;
@@ -32,12 +32,14 @@ pub(super) const STATEMENTS: &[&str] = &[
     RESULT,
     BRANCHES,
     blocked::BLOCKED_CHILDREN,
+    blocked::BLOCKED_RUN,
     blocked::BRANCHES_OF,
     descendants::PAGE_END,
     descendants::BELOW,
     existing::EXISTING_CHILDREN,
     pending::PENDING,
     pending::NAMED,
+    pending::BODY_OF,
 ];
 
 /// `octet_length` reads the head of a large value only, so one that is left out is not loaded.

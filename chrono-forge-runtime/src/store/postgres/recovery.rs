@@ -16,7 +16,7 @@ use super::bind::{Bind, due, instant, ints};
 use super::runs::newest_error;
 use super::statement::Stmt;
 use super::{naming, runs, wake, worker};
-use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::record::{BlockedRun, Json, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Found, Named, RetriedPage, RunAnswer, RunAsks, RunCall, Woken};
@@ -78,6 +78,8 @@ WHERE w.id = v.id AND w.state IN (3, 4)";
 const UNBLOCK: &str = "
 DELETE FROM chrono_forge_blocked AS b USING unnest(?) AS v (id) WHERE b.workflow_id = v.id";
 
+const GIVE_ARGS: &str = "UPDATE chrono_forge_workflows SET args = ? WHERE id = ?";
+
 const RESET: &str = "
 UPDATE chrono_forge_workflows SET crashes = 0, updated_at = ? WHERE id = ? AND state IN (0, 1)";
 
@@ -90,6 +92,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     LOCK_RUNS,
     RESUME,
     UNBLOCK,
+    GIVE_ARGS,
     RESET,
     records::NOTES,
     records::REARM,
@@ -98,13 +101,16 @@ pub(super) const STATEMENTS: &[&str] = &[
     tail::NAMED,
     tail::REPEATS,
     tail::FAILED,
+    tail::OTHER,
 ];
 
 const RECORDS: Records<PgConnection> = Records {
     of_runs: tail::of_runs,
     named: tail::named,
     failed: tail::failed,
+    other_than: tail::other_than,
     rearm,
+    give_args,
 };
 
 /// Does what is asked, one run after the other in the order of their ids, which is the order of locks; answers in the
@@ -149,9 +155,9 @@ fn call_run(
             let state = state.map_or(found.state, |(_, state)| state);
             RunAnswer::Woken(Woken { run, state })
         }
-        RunAsks::Retry(records) => {
+        RunAsks::Retry(rearm) => {
             let run = (run, found.state);
-            RunAnswer::Retried(RECORDS.retry(conn, run, records.as_deref(), now)?)
+            RunAnswer::Retried(RECORDS.retry(conn, run, rearm, now)?)
         }
         RunAsks::Unlock => {
             if found.state == RunState::Running {
@@ -267,4 +273,10 @@ fn rearm(
     Stmt::<()>::new(RESUME, &binds).execute(conn)?;
     let binds = [in_order(runs)];
     Stmt::<()>::new(UNBLOCK, &binds).execute(conn).map(drop)
+}
+
+/// The run is known to be failed or stalled, and locked.
+fn give_args(conn: &mut PgConnection, run: RunId, args: &Json) -> QueryResult<()> {
+    let binds = [args.into(), run.0.into()];
+    Stmt::<()>::new(GIVE_ARGS, &binds).execute(conn).map(drop)
 }

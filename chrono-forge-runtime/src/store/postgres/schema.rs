@@ -3,8 +3,13 @@
 //! Applied versions are kept in a table of our own, not in Diesel's: the database may belong to an
 //! application whose own migrations Diesel tracks there.
 
+#[cfg(test)]
+use std::sync::Arc;
+
 use diesel::connection::SimpleConnection;
 use diesel::migration::Migration;
+#[cfg(test)]
+use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
@@ -14,10 +19,12 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use super::bind::Bind;
 use super::connection::{PATIENCE, Purpose, Source};
 use super::fitness;
+#[cfg(test)]
+use super::location::PostgresOptions;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::shared::schema::{self, Applied, Migrations};
+use crate::store::shared::schema::{self, Additive, Applied, Migrations};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
@@ -34,8 +41,13 @@ WHERE a.attrelid = to_regclass('chrono_forge_schema_migrations') AND a.attnum > 
 /// Brings the schema up to date, or checks that it is when `migrate` is off; then nothing is created, and no
 /// right to do so is needed.
 pub(super) fn ensure(source: &Source) -> StoreResult<()> {
+    let known = schema::migrations(&MIGRATIONS)?;
+    ensure_these(source, &known, schema::ADDITIVE)
+}
+
+/// The same for these migrations, of which some only add.
+fn ensure_these(source: &Source, known: &Migrations<Pg>, additive: Additive) -> StoreResult<()> {
     let options = &source.options;
-    let known: Migrations<Pg> = schema::migrations(&MIGRATIONS)?;
     let purpose = match options.migrate {
         true => Purpose::Migrate,
         false => Purpose::Read,
@@ -47,17 +59,17 @@ pub(super) fn ensure(source: &Source) -> StoreResult<()> {
             return Ok(Err(refusal));
         }
         let done = applied(conn)?;
-        if let Some(refusal) = schema::refusal(&known, &done, options.migrate) {
+        if let Some(refusal) = schema::refusal(known, &done, options.migrate) {
             return Ok(Err(refusal));
         }
-        if schema::missing(&known, &done).next().is_none() {
+        if schema::missing(known, &done).next().is_none() {
             return fitness::tables(conn).map(fit);
         }
         prepare(conn, &options.schema)?;
         // Another process may have been at it while this one waited for the lock.
         let done = applied(conn)?;
-        for migration in schema::missing(&known, &done) {
-            run(conn, migration)?;
+        for migration in schema::missing(known, &done) {
+            run(conn, migration, additive)?;
         }
         fitness::tables(conn).map(fit)
     })?;
@@ -78,20 +90,22 @@ pub(super) fn newest(conn: &mut PgConnection) -> QueryResult<Option<String>> {
 pub(super) fn revert(source: &Source) -> StoreResult<Option<String>> {
     let known: Migrations<Pg> = schema::migrations(&MIGRATIONS)?;
     let mut session = source.session(Purpose::Migrate);
-    session.transaction("revert", PATIENCE, false, |conn| {
+    let undone = session.transaction("revert", PATIENCE, false, |conn| {
         let Some(Applied { version: last, .. }) = applied(conn)?.pop() else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
-        for migration in known.iter().filter(|m| schema::version(&***m) == last) {
-            migration.revert(conn).map_err(schema::unboxed)?;
-            Stmt::<()>::new(
-                "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
-                &[(&last).into()],
-            )
-            .execute(conn)?;
-        }
-        Ok(Some(last))
-    })
+        let Some(migration) = known.iter().find(|m| schema::version(&***m) == last) else {
+            return Ok(Err(schema::not_to_undo(&last)));
+        };
+        migration.revert(conn).map_err(schema::unboxed)?;
+        Stmt::<()>::new(
+            "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
+            &[(&last).into()],
+        )
+        .execute(conn)?;
+        Ok(Ok(Some(last)))
+    })?;
+    undone.map_err(|message| StoreError::new("revert", StoreErrorKind::Schema, message))
 }
 
 /// Makes the place for the versions and locks it, so that of two processes that open a new database at once one
@@ -120,9 +134,13 @@ fn begin_again(error: Error) -> Error {
     }
 }
 
-fn run(conn: &mut PgConnection, migration: &dyn Migration<Pg>) -> QueryResult<()> {
+fn run(
+    conn: &mut PgConnection,
+    migration: &dyn Migration<Pg>,
+    additive: Additive,
+) -> QueryResult<()> {
     migration.run(conn).map_err(schema::unboxed)?;
-    let (note, values) = schema::note(migration);
+    let (note, values) = schema::note(migration, additive);
     let binds: Vec<Bind<'_>> = values.iter().map(Into::into).collect();
     Stmt::<()>::new(note, &binds).execute(conn).map(drop)
 }
@@ -135,4 +153,21 @@ fn applied(conn: &mut PgConnection) -> QueryResult<Vec<Applied>> {
     };
     let rows = Stmt::<(Text, Nullable<Text>)>::new(versions, &[]).load(conn)?;
     Ok(schema::applied(rows))
+}
+
+/// Brings the schema up to date as a later binary does, which has these migrations, too.
+#[cfg(test)]
+pub(in crate::store) fn upgrade(
+    options: PostgresOptions,
+    later: &impl MigrationSource<Pg>,
+    additive: Additive,
+) -> StoreResult<()> {
+    let source = Source {
+        options: Arc::new(options),
+        pool: None,
+        servers: Arc::default(),
+    };
+    let mut known = schema::migrations(&MIGRATIONS)?;
+    known.extend(schema::migrations(later)?);
+    ensure_these(&source, &known, additive)
 }

@@ -1,7 +1,9 @@
 //! Starting top-level runs: inserted once, found ever after.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error;
@@ -9,9 +11,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::bind::{due, ints, opt_ints, texts};
 use super::statement::Stmt;
-use crate::record::{Epoch, Nonce, RunId};
+use crate::record::{Epoch, Json, Nonce, RunId};
 use crate::store::shared::arrivals::Now;
-use crate::store::shared::claimed;
+use crate::store::shared::{args, claimed};
 use crate::store::{Start, Started};
 
 /// One round trip for what nearly always happens: nobody has these runs yet. A worker's row is locked so that it
@@ -54,9 +56,17 @@ FROM unnest(?, ?) AS v (workflow, key)
 JOIN chrono_forge_workflows AS w ON w.key = v.key AND w.workflow = v.workflow
     AND coalesce(w.parent_execution_log_id, 0) = 0 AND octet_length(w.key) <= 1024";
 
+pub(super) const OTHER_TEXT: &str = "
+SELECT v.nth, w.args
+FROM unnest(?, ?, ?) AS v (nth, id, args)
+CROSS JOIN LATERAL (
+    SELECT r.args FROM chrono_forge_workflows AS r WHERE r.id = v.id LIMIT 1
+) AS w
+WHERE w.args <> v.args";
+
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, OTHER_TEXT];
 
 /// A run's workflow and key.
 type Identity = (String, String);
@@ -98,12 +108,44 @@ pub(super) fn start(
     }
     let existing = |start: &Start| {
         let identity = (start.workflow.clone(), start.key.clone());
-        known.get(&identity).copied().map(Started::Existing)
+        let run = known.get(&identity).copied()?;
+        Some(Started::Existing {
+            run,
+            has_same_args: true,
+        })
     };
     let answer = |(start, answer): (&Start, Option<Started>)| {
         answer.or_else(|| existing(start)).ok_or(Error::NotFound)
     };
-    starts.iter().zip(answers).map(answer).collect()
+    let answers: QueryResult<Vec<Started>> = starts.iter().zip(answers).map(answer).collect();
+    let mut answers = answers?;
+    compare(conn, starts, &mut answers)?;
+    Ok(answers)
+}
+
+/// Finds out which of the runs that exist have other arguments. Nearly all have the same text, which is not read.
+fn compare(conn: &mut PgConnection, starts: &[Start], answers: &mut [Started]) -> QueryResult<()> {
+    let existing = |(nth, (start, answer)): (i64, (&Start, &Started))| match answer {
+        Started::Existing { run, .. } => Some((nth, run.0, Arc::clone(&start.args))),
+        _ => None,
+    };
+    let existing = (0_i64..)
+        .zip(starts.iter().zip(&*answers))
+        .filter_map(existing);
+    let existing: Vec<(i64, i64, Json)> = existing.collect();
+    if existing.is_empty() {
+        return Ok(());
+    }
+    let binds = [
+        ints(existing.iter().map(|(nth, ..)| *nth)),
+        ints(existing.iter().map(|(_, run, _)| *run)),
+        texts(existing.iter().map(|(.., args)| &**args)),
+    ];
+    let statement = Stmt::<(BigInt, Text)>::new(OTHER_TEXT, &binds);
+    for row in statement.load_iter::<(i64, String), DefaultLoadingMode>(conn)? {
+        args::note(starts, answers, row?);
+    }
+    Ok(())
 }
 
 fn insert(

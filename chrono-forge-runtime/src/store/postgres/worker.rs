@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 use jiff::Timestamp;
 
 use super::bind::{due, instant, ints};
@@ -22,7 +22,10 @@ use crate::record::{Epoch, Incarnation, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::codes::{lease_of, micros_of};
 use crate::store::shared::held::fate_of;
-use crate::store::{Fate, WorkerEntry, WorkerRow};
+use crate::store::shared::serving::{ServingColumns, serving_row};
+use crate::store::{Fate, ServingRow, WorkerEntry, WorkerRow};
+
+type ServingTypes = (BigInt, BigInt, Text, Text, BigInt, Text, Text);
 
 pub(super) use death::{declare_dead, retire};
 pub(super) use heartbeat::{compare, renew};
@@ -71,6 +74,10 @@ WHERE w.id = free.id";
 const LIVE: &str = "
 SELECT id, incarnation, heartbeat_at, lease_micros FROM chrono_forge_workers WHERE stopped_at IS NULL ORDER BY id";
 
+const SERVING: &str = "
+SELECT id, incarnation, name, host, pid, workflows, queues FROM chrono_forge_workers
+WHERE stopped_at IS NULL ORDER BY id";
+
 /// What became of a worker that no longer lives.
 const FATE: &str =
     "SELECT incarnation, stopped_at IS NOT NULL FROM chrono_forge_workers WHERE id = ?";
@@ -82,6 +89,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     HOLD_ALIVE,
     HAND_BACK,
     RELEASE,
+    SERVING,
     FATE,
     heartbeat::RENEW,
     heartbeat::EXCEPTIONS,
@@ -187,4 +195,10 @@ pub(super) fn live(conn: &mut PgConnection) -> QueryResult<Vec<WorkerRow>> {
         lease: lease_of(lease),
     };
     Ok(rows.into_iter().map(worker).collect())
+}
+
+/// See [`Store::serving`](crate::store::Store::serving).
+pub(super) fn serving(conn: &mut PgConnection) -> QueryResult<Vec<ServingRow>> {
+    let rows: Vec<ServingColumns> = Stmt::<ServingTypes>::new(SERVING, &[]).load(conn)?;
+    Ok(rows.into_iter().map(serving_row).collect())
 }

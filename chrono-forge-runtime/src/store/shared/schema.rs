@@ -35,14 +35,18 @@ pub(in crate::store) struct Applied {
 
 /// Migrations that only add to what older binaries know, each with the oldest version whose
 /// binaries may go on beside it: a restart of theirs in the middle of a deploy is not refused.
-const ADDITIVE: [(&str, &str); 0] = [];
+pub(in crate::store) type Additive = &'static [(&'static str, &'static str)];
+
+/// Those of this release.
+pub(in crate::store) const ADDITIVE: Additive = &[];
 
 /// How to note that a migration was applied, and with what.
 pub(in crate::store) fn note<DB: Backend>(
     migration: &dyn Migration<DB>,
+    additive: Additive,
 ) -> (&'static str, Vec<String>) {
     let version = version(migration);
-    let oldest = ADDITIVE.iter().find(|(additive, _)| *additive == version);
+    let oldest = additive.iter().find(|(additive, _)| *additive == version);
     match oldest {
         None => (
             "INSERT INTO chrono_forge_schema_migrations (version) VALUES (?)",
@@ -110,6 +114,11 @@ pub(in crate::store) fn missing<'a, DB: Backend>(
         .iter()
         .map(|migration| &**migration)
         .filter(|migration| !has(applied, &version(*migration)))
+}
+
+/// Why the newest version of a database stays, although this binary undoes what it has done.
+pub(in crate::store) fn not_to_undo(version: &str) -> String {
+    format!("schema version {version} is undone by the binary that knows it, which is a newer one")
 }
 
 fn has(applied: &[Applied], version: &str) -> bool {

@@ -4,8 +4,8 @@ use diesel::QueryResult;
 
 use super::arrivals::Now;
 use crate::record::keys::short_name;
-use crate::record::{RecordId, RecordState, RunId, RunState};
-use crate::store::Rearmed;
+use crate::record::{Json, RecordId, RecordState, RunId, RunState};
+use crate::store::{Rearm, Rearmed};
 
 /// Failed records that a refusal names.
 pub(in crate::store) const FAILED_MAX: usize = 20;
@@ -41,8 +41,12 @@ pub(in crate::store) struct Records<C> {
     pub(in crate::store) named: fn(&mut C, RunId, &[String]) -> QueryResult<Named>,
     /// As a refusal names them.
     pub(in crate::store) failed: fn(&mut C, RunId) -> QueryResult<Vec<String>>,
+    /// A record of the run that is none of these.
+    pub(in crate::store) other_than: fn(&mut C, RunId, &[RecordId]) -> QueryResult<Option<String>>,
     /// Re-arms these runs with these records.
     pub(in crate::store) rearm: fn(&mut C, &[RunId], &[RecordId], Now) -> QueryResult<()>,
+    /// The run has these arguments from now on.
+    pub(in crate::store) give_args: fn(&mut C, RunId, &Json) -> QueryResult<()>,
 }
 
 impl<C> Records<C> {
@@ -52,13 +56,13 @@ impl<C> Records<C> {
         &self,
         conn: &mut C,
         (run, state): (RunId, RunState),
-        names: Option<&[String]>,
+        rearm: &Rearm,
         now: Now,
     ) -> QueryResult<Rearmed> {
         if !matches!(state, RunState::Failed | RunState::Stalled) {
             return Ok(Rearmed::NotRetryable(state));
         }
-        let found = match names {
+        let found = match rearm.records.as_deref() {
             None => Named::Found((self.of_runs)(conn, &[run])?),
             Some(names) => (self.named)(conn, run, names)?,
         };
@@ -74,6 +78,13 @@ impl<C> Records<C> {
             }
         };
         let (ids, records): (Vec<RecordId>, Vec<String>) = records.into_iter().unzip();
+        if let Some(args) = &rearm.args {
+            // What is recorded came of the old ones.
+            if let Some(record) = (self.other_than)(conn, run, &ids)? {
+                return Ok(Rearmed::HasRecorded { record });
+            }
+            (self.give_args)(conn, run, args)?;
+        }
         (self.rearm)(conn, &[run], &ids, now)?;
         Ok(Rearmed::Done { run, records })
     }

@@ -78,9 +78,10 @@ impl Copier for Whole {
         };
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| place(path));
         let real_path = real(&path);
-        let shared = log::beside(file, "-shm");
-        let own = [file.clone(), log::path_of(file), shared];
-        own.iter().any(|own| real(own) == real_path)
+        // A journal that is none would be removed by whoever opens the database next.
+        let beside = ["-wal", "-shm", "-journal"].map(|ending| log::beside(file, ending));
+        let mut own = beside.iter().chain([file]);
+        own.any(|own| real(own) == real_path)
     }
 
     fn pages(&mut self) -> StoreResult<Pages> {

@@ -1,5 +1,6 @@
 //! Connections: how one is opened, and how it waits for its turn.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -31,6 +32,20 @@ pub(super) fn open(url: &str, purpose: Purpose, busy: Duration) -> StoreResult<S
         SqliteConnection::establish(url).map_err(|error| fault::connection("open", &error))?;
     prepare(&mut conn, url, purpose, busy)?;
     Ok(conn)
+}
+
+/// The URL of a connection that writes nothing to this file, not even its log when it is closed.
+pub(super) fn read_only(file: &Path, and: &str) -> Option<String> {
+    let mut url = "file:".to_owned();
+    for character in file.to_str()?.chars() {
+        match character {
+            '%' => url.push_str("%25"),
+            '?' => url.push_str("%3f"),
+            '#' => url.push_str("%23"),
+            other => url.push(other),
+        }
+    }
+    Some(url + "?mode=ro" + and)
 }
 
 /// Sets what every connection needs: references are not enforced (the store keeps them by

@@ -33,7 +33,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::statement::Stmt;
-use super::{fault, log};
+use super::{connection, fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -331,17 +331,8 @@ fn refusal(operation: &'static str, lost: &str) -> StoreError {
 
 /// The schema's version as page 1 of the file has it, whatever the log says. Through SQLite: it keeps the locks that
 /// this process has on the file when such a connection is closed.
-fn version_in(path: &Path) -> Option<i64> {
-    let mut url = "file:".to_owned();
-    for character in path.to_str()?.chars() {
-        match character {
-            '%' => url.push_str("%25"),
-            '?' => url.push_str("%3f"),
-            '#' => url.push_str("%23"),
-            other => url.push(other),
-        }
-    }
-    url.push_str("?mode=ro&immutable=1");
+pub(super) fn version_in(path: &Path) -> Option<i64> {
+    let url = connection::read_only(path, "&immutable=1")?;
     let mut conn = SqliteConnection::establish(&url).ok()?;
     numbers(
         &mut conn,
@@ -352,4 +343,78 @@ fn version_in(path: &Path) -> Option<i64> {
 fn numbers(conn: &mut SqliteConnection, sql: &'static str) -> Option<i64> {
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(sql, &[]).load(conn).ok()?;
     rows.first().map(|(number,)| *number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::store::conformance::backend::sqlite::Scratch;
+
+    /// A file whose page 1 cannot be read, as amid a checkpoint, while SQLite reads it in the log.
+    fn unread() -> (Scratch, SqliteConnection, Identity) {
+        let scratch = Scratch::new();
+        let mut conn = scratch.raw();
+        let create =
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE a (n);";
+        conn.batch_execute(create).unwrap();
+        let identity = Identity::of(&scratch.path("forge.db"), &mut conn).unwrap();
+        conn.batch_execute("CREATE TABLE b (n)").unwrap();
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        let path = scratch.path("forge.db");
+        let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(&[b'x'; 100]).unwrap();
+        (scratch, conn, identity)
+    }
+
+    fn age(identity: &Identity) {
+        let watched = identity.0.as_ref().unwrap();
+        let since = Instant::now().checked_sub(UNREAD_MAX);
+        watched.seen().unread_since = since;
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_for_long_is_a_loss_unless_the_log_is_being_moved() {
+        let (_scratch, mut conn, identity) = unread();
+        let mut look = || identity.verified("test", &mut conn, Ok(()));
+        look().unwrap();
+        let moving = [identity.moving(), identity.moving()];
+        age(&identity);
+        look().unwrap();
+        // One of two movers is at its end; the time begins anew with the last one.
+        let [first, second] = moving;
+        drop(first);
+        age(&identity);
+        look().unwrap();
+        drop(second);
+        look().unwrap();
+        age(&identity);
+        let error = look().unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Replaced);
+        assert!(error.message.contains("something else was written over it"));
+        assert!(identity.is_lost());
+    }
+
+    #[test]
+    fn a_page_that_is_whole_again_was_amid_a_checkpoint() {
+        let (_scratch, mut conn, identity) = unread();
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")
+            .unwrap();
+        age(&identity);
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        assert!(identity.0.as_ref().unwrap().seen().unread_since.is_none());
+    }
+
+    #[test]
+    fn a_log_that_is_being_moved_hides_no_other_loss() {
+        let (scratch, mut conn, identity) = unread();
+        let _moving = identity.moving();
+        std::fs::remove_file(scratch.path("forge.db")).unwrap();
+        let error = identity.verified("test", &mut conn, Ok(())).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Replaced);
+    }
 }

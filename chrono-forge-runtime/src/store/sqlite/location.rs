@@ -43,6 +43,14 @@ pub enum LocationError {
         "`{url}`: there is no option `{option}`; there is `?synchronous=full`, the default, and `?synchronous=normal`"
     )]
     Option { url: String, option: String },
+    /// What a commit survives is asked for twice.
+    #[error("`{url}` asks for `synchronous` twice; keep one")]
+    Twice { url: String },
+    /// Without a scheme it is a path, of which the option would be a part.
+    #[error(
+        "`{url}` has an option and no scheme, so the file would have this name: write `sqlite://{url}`"
+    )]
+    OptionOfPath { url: String },
 }
 
 impl Location {
@@ -50,7 +58,7 @@ impl Location {
     /// that is meant, or a plain path.
     pub fn parse(url: &str) -> Result<(Self, Synchronous), LocationError> {
         let owned = || url.to_owned();
-        let mut synchronous = Synchronous::Full;
+        let mut synchronous = None;
         let path = match url.strip_prefix("sqlite:") {
             Some(rest) => {
                 let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -58,18 +66,24 @@ impl Location {
                     return Err(LocationError::Escape { url: owned(), sign });
                 }
                 for option in options.split('&').filter(|option| !option.is_empty()) {
-                    synchronous = Synchronous::asked_by(option).ok_or_else(|| {
+                    let asked = Synchronous::asked_by(option).ok_or_else(|| {
                         let option = option.to_owned();
                         LocationError::Option {
                             url: owned(),
                             option,
                         }
                     })?;
+                    if synchronous.replace(asked).is_some() {
+                        return Err(LocationError::Twice { url: owned() });
+                    }
                 }
                 rest.strip_prefix("//").unwrap_or(rest)
             }
             None if url.contains("://") || url.starts_with("file:") => {
                 return Err(LocationError::OtherScheme { url: owned() });
+            }
+            None if url.contains("?synchronous=") => {
+                return Err(LocationError::OptionOfPath { url: owned() });
             }
             None => url,
         };
@@ -78,7 +92,7 @@ impl Location {
             ":memory:" => Self::Memory,
             path => Self::File(PathBuf::from(path)),
         };
-        Ok((location, synchronous))
+        Ok((location, synchronous.unwrap_or_default()))
     }
 }
 
@@ -118,10 +132,21 @@ mod tests {
             Ok(Synchronous::Normal)
         );
         assert_eq!(asked("sqlite:a.db?synchronous=full"), Ok(Synchronous::Full));
-        for url in ["sqlite://a.db?synchronous=off", "sqlite://a.db?mode=ro"] {
+        for url in [
+            "sqlite://a.db?synchronous=off",
+            "sqlite://a.db?synchronous=NORMAL",
+            "sqlite://a.db?mode=ro",
+        ] {
             let error = asked(url).unwrap_err().to_string();
             assert!(error.contains("`?synchronous=normal`"), "{error}");
         }
+        // Where no option is read, the file would have this name.
+        let error = asked("a.db?synchronous=normal").unwrap_err().to_string();
+        let remedy = "`sqlite://a.db?synchronous=normal`";
+        assert!(error.contains(remedy), "{error}");
+        let twice = "sqlite://a.db?synchronous=normal&synchronous=full";
+        let error = asked(twice).unwrap_err().to_string();
+        assert!(error.contains("twice"), "{error}");
     }
 
     #[test]

@@ -290,49 +290,12 @@ fn limit(conn: &mut SqliteConnection, bytes: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Debug;
-    use std::sync::{Arc, Mutex};
-
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
-
     use super::*;
     use crate::store::conformance::backend::sqlite::Scratch;
     use crate::store::sqlite::Synchronous;
     use crate::store::sqlite::connection::Purpose;
     use crate::store::sqlite::identity::Identity;
-
-    /// Keeps the messages of all events.
-    #[derive(Clone, Default)]
-    struct Ear(Arc<Mutex<Vec<String>>>);
-
-    impl Visit for Ear {
-        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            if field.name() == "message" {
-                self.0.lock().unwrap().push(format!("{value:?}"));
-            }
-        }
-    }
-
-    impl Subscriber for Ear {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-
-        fn event(&self, event: &Event<'_>) {
-            event.record(&mut self.clone());
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
+    use crate::store::sqlite::tests::told::Told;
 
     fn log_of(file: &Path, bytes_max: u64) -> Log {
         let write = Purpose::Write(Synchronous::Full);
@@ -379,21 +342,43 @@ mod tests {
         reader.batch_execute("BEGIN; SELECT * FROM t;").unwrap();
         conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
         let mut log = log_of(&file, 0);
-        let ear = Ear::default();
-        let said = || ear.0.lock().unwrap().len();
-        tracing::subscriber::with_default(ear.clone(), || {
+        let told = Told::default();
+        tracing::subscriber::with_default(told.clone(), || {
             log.beat(&mut conn);
-            assert_eq!(said(), 0, "not for long yet");
+            assert_eq!(told.lines().len(), 0, "not for long yet");
             log.held_since = Instant::now().checked_sub(HELD_MAX);
             log.beat(&mut conn);
             log.beat(&mut conn);
-            assert_eq!(said(), 1);
+            assert_eq!(told.lines().len(), 1);
             reader.batch_execute("COMMIT").unwrap();
             log.beat(&mut conn);
             log.beat(&mut conn);
         });
-        let said = ear.0.lock().unwrap();
+        let said = told.lines();
         assert!(said[0].contains("keeps the write-ahead log"), "{said:?}");
         assert!(said[1].contains("is gone") && said.len() == 2, "{said:?}");
+    }
+    #[test]
+    fn the_warning_of_a_reader_names_its_age_and_the_size_of_the_log() {
+        let scratch = Scratch::new();
+        let file = scratch.path("a.db");
+        let open = || SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+        let (mut conn, mut reader) = (open(), open());
+        let create = "PRAGMA journal_mode = WAL; CREATE TABLE t (n);";
+        conn.batch_execute(create).unwrap();
+        reader.batch_execute("BEGIN; SELECT * FROM t;").unwrap();
+        conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+        let mut log = log_of(&file, 0);
+        let told = Told::default();
+        tracing::subscriber::with_default(told.clone(), || {
+            log.beat(&mut conn);
+            log.held_since = Instant::now().checked_sub(HELD_MAX * 12);
+            log.beat(&mut conn);
+        });
+        let said = told.lines();
+        let bytes = format!("bytes={}", log.length());
+        for word in ["WARN", "held=12", "a.db-wal", &*bytes, "bytes_max=0"] {
+            assert!(said[0].contains(word), "{word}: {said:?}");
+        }
     }
 }

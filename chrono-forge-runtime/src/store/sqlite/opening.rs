@@ -1,14 +1,19 @@
 //! Opening a file that exists: one whose last owner did not close it is looked through first.
+//!
+//! Whoever did not close it has left a log. SQLite takes that for the log of whatever file is beside
+//! it now: it writes it into another file, and takes it away from an empty one.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 
 use super::connection::{self, Purpose, patiently};
-use super::log;
+use super::identity::version_in;
 use super::statement::Stmt;
+use super::{fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 use crate::telemetry::TARGET;
@@ -26,28 +31,60 @@ pub(super) fn open(
     (url, write): (&str, Purpose),
     patience: Duration,
 ) -> StoreResult<SqliteConnection> {
-    let was_closed = !has_log(path);
+    let has_log = has_log(path);
+    if has_log {
+        look_beside_log(path, patience)?;
+    }
     let mut conn = connection::open(url, write, patience).map_err(|e| named(path, &e))?;
-    let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    if was_closed && size > ALWAYS_MAX {
-        return Ok(conn);
+    if !has_log && size_of(path) <= ALWAYS_MAX {
+        look_through(&mut conn, path, patience)?;
     }
+    Ok(conn)
+}
+
+/// On a connection that leaves everything as it is: the close of one that may write would write a
+/// log that may be another file's into this one, and take it away.
+fn look_beside_log(path: &Path, patience: Duration) -> StoreResult<()> {
+    has_file(path)?;
+    let version = version_in(path);
+    let Some(url) = connection::read_only(path, "") else {
+        return Ok(());
+    };
+    let conn = connection::open(&url, Purpose::Read, patience);
+    let mut conn = conn.map_err(|error| named(path, &error))?;
+    if let Some(version) = version {
+        has_its_own_log(&mut conn, path, version, patience)?;
+    }
+    let size = size_of(path);
     if size > LOOKED_THROUGH_MAX {
+        is_readable(&mut conn, path, patience)?;
         tracing::info!(target: TARGET, file = %path.display(), size, "the file was not closed by who used it last; it is too large to be looked through here: `PRAGMA quick_check` does it");
-        return Ok(conn);
+        return Ok(());
     }
-    match look_through(&mut conn, path, patience) {
-        Ok(()) => Ok(conn),
-        Err(error) => {
-            // Its close would write a log that may be another file's into this one, and take it away.
-            std::mem::forget(conn);
-            Err(error)
-        }
-    }
+    look_through(&mut conn, path, patience)
+}
+
+fn size_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
 }
 
 fn has_log(path: &Path) -> bool {
     std::fs::metadata(log::path_of(path)).is_ok_and(|log| log.len() > 0)
+}
+
+/// The schema at least, which whoever writes reads first.
+fn is_readable(conn: &mut SqliteConnection, path: &Path, patience: Duration) -> StoreResult<()> {
+    let sql = "SELECT name FROM sqlite_schema LIMIT 1";
+    let read = patiently(patience, || {
+        Stmt::<(Text,)>::new(sql, &[]).load::<(String,)>(conn)
+    });
+    read.map(drop).map_err(|error| {
+        let error = fault::statement("open", &error);
+        match error.kind {
+            StoreErrorKind::Corrupt => malformed(path, &error.message),
+            _ => named(path, &error),
+        }
+    })
 }
 
 fn look_through(conn: &mut SqliteConnection, path: &Path, patience: Duration) -> StoreResult<()> {
@@ -56,19 +93,68 @@ fn look_through(conn: &mut SqliteConnection, path: &Path, patience: Duration) ->
     });
     let found = match looked {
         Ok(found) => found.into_iter().map(|(line,)| line).next(),
+        Err(error) if fault::is_busy(&error) => {
+            return Err(named(path, &fault::statement("open", &error)));
+        }
         Err(error) => Some(error.to_string()),
     };
     match found {
-        Some(found) if found != "ok" => {
-            let message = format!(
-                "{} is malformed: {found}. It was not closed by who used it last, or was replaced while it was in \
-                 use; put a whole copy in its place, without the `-wal` and `-shm` files beside it",
-                path.display()
-            );
-            Err(StoreError::new("open", StoreErrorKind::Corrupt, message))
-        }
+        Some(found) if found != "ok" => Err(malformed(path, &found)),
         _ => Ok(()),
     }
+}
+
+fn malformed(path: &Path, found: &str) -> StoreError {
+    let message = format!(
+        "{} is malformed: {found}. It was not closed by who used it last, or was replaced while it was in use; put \
+         a whole copy in its place, without the `-wal` and `-shm` files beside it",
+        path.display()
+    );
+    StoreError::new("open", StoreErrorKind::Corrupt, message)
+}
+
+/// A log is begun only once the file has a page: without one it was removed or cut short, and what
+/// was acknowledged may be in the log.
+fn has_file(path: &Path) -> StoreResult<()> {
+    let what = match std::fs::metadata(path) {
+        Ok(file) if file.len() == 0 => "empty",
+        Err(error) if error.kind() == ErrorKind::NotFound => "gone",
+        _ => return Ok(()),
+    };
+    let message = format!(
+        "{} is {what}, and its log, {}, is not: it was removed, renamed or cut short while it was in use; put the \
+         file back, or a whole copy of it without the `-wal` and `-shm` files; to begin with an empty database, \
+         move these two away",
+        path.display(),
+        log::path_of(path).display()
+    );
+    Err(StoreError::new("open", StoreErrorKind::Corrupt, message))
+}
+
+/// The schema in a log is that of its file, or a later one. A copy that SQLite has made (`VACUUM
+/// INTO`) has a later one than its original, and than the log of that, once the file has grown since
+/// the log was begun. The file was looked at before the log, since others may write.
+fn has_its_own_log(
+    conn: &mut SqliteConnection,
+    path: &Path,
+    version: i64,
+    patience: Duration,
+) -> StoreResult<()> {
+    let logged = patiently(patience, || {
+        Stmt::<(BigInt,)>::new("PRAGMA schema_version", &[]).load::<(i64,)>(conn)
+    });
+    // What cannot be read is told of below.
+    let logged = logged.ok().and_then(|rows| rows.first().copied());
+    if logged.is_none_or(|(logged,)| version <= logged) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} was put in the place of another file, whose log, {}, is still there and would be written into it: move \
+         the `-wal` and `-shm` files away",
+        path.display(),
+        log::path_of(path).display()
+    );
+    Err(StoreError::new("open", StoreErrorKind::Corrupt, message))
 }
 
 /// SQLite does not say which file it means.

@@ -19,10 +19,10 @@ use crate::store::shared::codes::record_state;
 pub(super) use crate::store::shared::blocked::blocked_descendants;
 #[cfg(test)]
 pub(super) use blocked::BLOCKED_CHILDREN;
-pub(super) use blocked::{blocked_children, branches_of};
+pub(super) use blocked::{blocked_children, blocked_run, branches_of};
 #[cfg(test)]
 pub(super) use descendants::BELOW;
-pub(super) use descendants::blocked_below;
+pub(super) use descendants::{PAGE_END, blocked_below};
 #[cfg(test)]
 pub(super) use existing::EXISTING_CHILDREN;
 pub(super) use existing::existing_children;
@@ -39,11 +39,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     BRANCHES,
     PENDING,
     BLOCKED_CHILDREN,
+    blocked::BLOCKED_RUN,
     blocked::BRANCHES_OF,
     descendants::PAGE_END,
     BELOW,
     EXISTING_CHILDREN,
     pending::NAMED,
+    pending::BODY_OF,
     repeats::NEXT,
 ];
 

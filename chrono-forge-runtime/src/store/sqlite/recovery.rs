@@ -11,7 +11,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::instant;
 use super::statement::{Batch, Stmt};
 use super::{naming, runs, wake, worker};
-use crate::record::{BlockedRun, RecordId, RunId, RunState};
+use crate::record::{BlockedRun, Json, RecordId, RunId, RunState};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::tail::Records;
 use crate::store::{BlockedPage, Named, RetriedPage, RunAnswer, RunAsks, RunCall};
@@ -77,6 +77,8 @@ WHERE chrono_forge_workflows.id = v.column1 AND +chrono_forge_workflows.state IN
 
 const UNBLOCK: &str = "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
 
+const GIVE_ARGS: &str = "UPDATE chrono_forge_workflows SET args = ? WHERE id = ?";
+
 const RESET: &str = "UPDATE chrono_forge_workflows SET crashes = 0, updated_at = ? WHERE id = ? AND +state IN (0, 1)";
 
 /// For the tests of query plans.
@@ -87,12 +89,14 @@ pub(super) const STATEMENTS: &[&str] = &[
     REARM,
     RESUME,
     UNBLOCK,
+    GIVE_ARGS,
     RESET,
     tail::LAST_SUCCESS,
     tail::TAIL,
     tail::NAMED,
     tail::WITH_REPEATS,
     tail::FAILED,
+    tail::OTHER,
 ];
 
 /// Those of them that read the records of whole runs.
@@ -103,7 +107,9 @@ const RECORDS: Records<SqliteConnection> = Records {
     of_runs: tail::of_runs,
     named: tail::named,
     failed: tail::failed,
+    other_than: tail::other_than,
     rearm,
+    give_args,
 };
 
 /// Does what is asked of one run; see [`Writer::call_runs`](crate::store::Writer::call_runs).
@@ -119,9 +125,9 @@ pub(super) fn call_run(
     };
     Ok(match &call.asks {
         RunAsks::Wake => RunAnswer::Woken(wake::wake(conn, found, now)?),
-        RunAsks::Retry(records) => {
+        RunAsks::Retry(rearm) => {
             let run = (found.run, found.state);
-            RunAnswer::Retried(RECORDS.retry(conn, run, records.as_deref(), now)?)
+            RunAnswer::Retried(RECORDS.retry(conn, run, rearm, now)?)
         }
         RunAsks::Unlock => {
             if found.state == RunState::Running {
@@ -202,4 +208,10 @@ fn rearm(
     }
     resume.execute(conn)?;
     unblock.execute(conn).map(drop)
+}
+
+/// The run is known to be failed or stalled.
+fn give_args(conn: &mut SqliteConnection, run: RunId, args: &Json) -> QueryResult<()> {
+    let binds = [args.into(), run.0.into()];
+    Stmt::<()>::new(GIVE_ARGS, &binds).execute(conn).map(drop)
 }

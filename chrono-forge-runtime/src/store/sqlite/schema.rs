@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::Migration;
+#[cfg(test)]
+use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
@@ -18,7 +20,7 @@ use super::fault;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-use crate::store::shared::schema::{self, Applied, Migrations};
+use crate::store::shared::schema::{self, Additive, Applied, Migrations};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -41,14 +43,24 @@ pub(super) fn ensure(
     migrate: bool,
     patience: Duration,
 ) -> StoreResult<()> {
-    let known: Migrations<Sqlite> = schema::migrations(&MIGRATIONS)?;
+    let known = schema::migrations(&MIGRATIONS)?;
+    ensure_these(conn, (&known, schema::ADDITIVE), migrate, patience)
+}
+
+/// The same for these migrations, of which some only add.
+fn ensure_these(
+    conn: &mut SqliteConnection,
+    (known, additive): (&Migrations<Sqlite>, Additive),
+    migrate: bool,
+    patience: Duration,
+) -> StoreResult<()> {
     let verdict = immediate(conn, patience, |conn| {
         let applied = applied(conn)?;
-        if let Some(refusal) = schema::refusal(&known, &applied, migrate) {
+        if let Some(refusal) = schema::refusal(known, &applied, migrate) {
             return Ok(Err(refusal));
         }
-        for migration in schema::missing(&known, &applied) {
-            run(conn, migration)?;
+        for migration in schema::missing(known, &applied) {
+            run(conn, migration, additive)?;
         }
         let found: Vec<(String,)> = Stmt::<(Text,)>::new(FOUND_INDEXES, &[]).load(conn)?;
         let is_missing = |name: &&&str| !found.iter().any(|(found,)| found == **name);
@@ -72,27 +84,34 @@ pub(super) fn revert(
     patience: Duration,
 ) -> StoreResult<Option<String>> {
     let known: Migrations<Sqlite> = schema::migrations(&MIGRATIONS)?;
-    immediate(conn, patience, |conn| {
+    let undone = immediate(conn, patience, |conn| {
         let Some(Applied { version: last, .. }) = applied(conn)?.pop() else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
-        for migration in known.iter().filter(|m| schema::version(&***m) == last) {
-            migration.revert(conn).map_err(schema::unboxed)?;
-            Stmt::<()>::new(
-                "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
-                &[(&last).into()],
-            )
-            .execute(conn)?;
-        }
-        Ok(Some(last))
-    })
-    .map_err(|error| fault::statement("revert", &error))
+        let Some(migration) = known.iter().find(|m| schema::version(&***m) == last) else {
+            return Ok(Err(schema::not_to_undo(&last)));
+        };
+        migration.revert(conn).map_err(schema::unboxed)?;
+        Stmt::<()>::new(
+            "DELETE FROM chrono_forge_schema_migrations WHERE version = ?",
+            &[(&last).into()],
+        )
+        .execute(conn)?;
+        Ok(Ok(Some(last)))
+    });
+    undone
+        .map_err(|error| fault::statement("revert", &error))?
+        .map_err(|message| StoreError::new("revert", StoreErrorKind::Schema, message))
 }
 
-fn run(conn: &mut SqliteConnection, migration: &dyn Migration<Sqlite>) -> QueryResult<()> {
+fn run(
+    conn: &mut SqliteConnection,
+    migration: &dyn Migration<Sqlite>,
+    additive: Additive,
+) -> QueryResult<()> {
     conn.batch_execute(VERSIONS)?;
     migration.run(conn).map_err(schema::unboxed)?;
-    let (note, values) = schema::note(migration);
+    let (note, values) = schema::note(migration, additive);
     let binds: Vec<Bind<'_>> = values.iter().map(Into::into).collect();
     Stmt::<()>::new(note, &binds).execute(conn).map(drop)
 }
@@ -105,4 +124,16 @@ fn applied(conn: &mut SqliteConnection) -> QueryResult<Vec<Applied>> {
     };
     let rows = Stmt::<(Text, Nullable<Text>)>::new(versions, &[]).load(conn)?;
     Ok(schema::applied(rows))
+}
+
+/// Brings the schema up to date as a later binary does, which has these migrations, too.
+#[cfg(test)]
+pub(in crate::store) fn upgrade(
+    conn: &mut SqliteConnection,
+    later: &impl MigrationSource<Sqlite>,
+    additive: Additive,
+) -> StoreResult<()> {
+    let mut known = schema::migrations(&MIGRATIONS)?;
+    known.extend(schema::migrations(later)?);
+    ensure_these(conn, (&known, additive), true, Duration::from_secs(5))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
@@ -9,7 +10,7 @@ use super::statement::Batch;
 use super::{held, sequence, worker};
 use crate::record::{Epoch, Nonce, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
-use crate::store::shared::claimed;
+use crate::store::shared::{args, claimed};
 use crate::store::{Start, Started};
 
 pub(super) const FIND: &str = "
@@ -23,6 +24,12 @@ INSERT OR FAIL INTO chrono_forge_workflows
     (id, workflow, key, queue, priority, args, created_at, updated_at,
      state, wake_at, locked_by, lock_epoch, started_at)
 VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
+
+pub(super) const OTHER_TEXT: &str = "
+SELECT v.column1, w.args
+FROM (VALUES {(?, ?, ?)}) AS v
+CROSS JOIN chrono_forge_workflows AS w ON w.id = v.column2
+WHERE w.args <> v.column3";
 
 /// Inserts or finds these runs; see [`Writer::start`](crate::store::Writer::start).
 pub(super) fn start(
@@ -40,7 +47,10 @@ pub(super) fn start(
     for start in starts {
         let identity = (start.workflow.clone(), start.key.clone());
         if let Some(id) = known.get(&identity) {
-            answers.push(Started::Existing(*id));
+            answers.push(Started::Existing {
+                run: *id,
+                has_same_args: true,
+            });
             continue;
         }
         let Some(id) = ids.next() else { continue };
@@ -60,10 +70,31 @@ pub(super) fn start(
         });
     }
     insert.execute(conn)?;
+    compare(conn, starts, &mut answers)?;
     for (worker, runs) in &claims {
         held::enter(conn, *worker, runs)?;
     }
     Ok(answers)
+}
+
+/// Finds out which of the runs that exist have other arguments. Nearly all have the same text, which is not read.
+fn compare(
+    conn: &mut SqliteConnection,
+    starts: &[Start],
+    answers: &mut [Started],
+) -> QueryResult<()> {
+    let mut batch = Batch::new(OTHER_TEXT);
+    for (nth, (start, answer)) in (0_i64..).zip(starts.iter().zip(&*answers)) {
+        if let Started::Existing { run, .. } = answer {
+            batch.push([nth.into(), run.0.into(), (&start.args).into()]);
+        }
+    }
+    for chunk in batch.chunks::<(BigInt, Text)>() {
+        for row in chunk.load_iter::<(i64, String), DefaultLoadingMode>(conn)? {
+            args::note(starts, answers, row?);
+        }
+    }
+    Ok(())
 }
 
 fn find(

@@ -3,10 +3,12 @@
 mod ear;
 mod file;
 mod log;
+mod opening;
 mod pages;
 mod plans;
 mod sharing;
 mod steps;
+pub(super) mod told;
 
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::Forge;

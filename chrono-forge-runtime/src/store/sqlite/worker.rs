@@ -7,7 +7,7 @@ pub(super) mod trouble;
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 
 use super::bind::{id_list, instant, name_list, pair_list};
@@ -17,7 +17,10 @@ use crate::record::{Epoch, Incarnation, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::codes::{lease_of, micros_of};
 use crate::store::shared::held::fate_of;
-use crate::store::{Fate, WorkerEntry, WorkerRow};
+use crate::store::shared::serving::{ServingColumns, serving_row};
+use crate::store::{Fate, ServingRow, WorkerEntry, WorkerRow};
+
+type ServingTypes = (BigInt, BigInt, Text, Text, BigInt, Text, Text);
 
 pub(super) use death::declare_dead;
 pub(super) use heartbeat::heartbeat;
@@ -34,6 +37,10 @@ UPDATE chrono_forge_workflows SET
     updated_at = ?
 WHERE id IN (SELECT value FROM json_each(?))";
 
+pub(super) const SERVING: &str = "
+SELECT id, incarnation, name, host, pid, workflows, queues FROM chrono_forge_workers
+WHERE stopped_at IS NULL ORDER BY id";
+
 const LEAVE: &str = "
 UPDATE chrono_forge_workers SET stopped_at = ?
 WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
@@ -42,6 +49,7 @@ WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     HAND_BACK,
+    SERVING,
     STILL_HELD,
     heartbeat::EXCEPTIONS,
     death::POISON,
@@ -161,6 +169,12 @@ pub(super) fn live(conn: &mut SqliteConnection) -> QueryResult<Vec<WorkerRow>> {
         lease: lease_of(lease),
     };
     Ok(rows.into_iter().map(worker).collect())
+}
+
+/// See [`Store::serving`](crate::store::Store::serving).
+pub(super) fn serving(conn: &mut SqliteConnection) -> QueryResult<Vec<ServingRow>> {
+    let rows: Vec<ServingColumns> = Stmt::<ServingTypes>::new(SERVING, &[]).load(conn)?;
+    Ok(rows.into_iter().map(serving_row).collect())
 }
 
 /// Whether a worker may hold runs.

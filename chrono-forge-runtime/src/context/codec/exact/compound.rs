@@ -10,21 +10,25 @@ use super::{Inner, check_raw};
 /// A sequence, a map, a struct, or a variant with fields.
 pub(crate) struct Compound<S> {
     below: S,
+    /// Of the parts.
+    depth: usize,
     /// The text of raw JSON that a `Some` is around.
     is_raw_in_some: bool,
 }
 
 impl<S> Compound<S> {
-    pub(super) fn new(below: S) -> Self {
+    pub(super) fn new(below: S, depth: usize) -> Self {
         Self {
             below,
+            depth,
             is_raw_in_some: false,
         }
     }
 
-    pub(super) fn raw_in_some(below: S) -> Self {
+    pub(super) fn raw_in_some(below: S, depth: usize) -> Self {
         Self {
             below,
+            depth,
             is_raw_in_some: true,
         }
     }
@@ -37,7 +41,7 @@ macro_rules! of_elements {
             type Error = S::Error;
 
             fn $element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-                self.below.$element(&Inner(value))
+                self.below.$element(&Inner(value, self.depth))
             }
 
             fn end(self) -> Result<S::Ok, S::Error> {
@@ -63,7 +67,7 @@ impl<S: SerializeMap> SerializeMap for Compound<S> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-        self.below.serialize_value(&Inner(value))
+        self.below.serialize_value(&Inner(value, self.depth))
     }
 
     fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
@@ -71,7 +75,7 @@ impl<S: SerializeMap> SerializeMap for Compound<S> {
         key: &K,
         value: &V,
     ) -> Result<(), S::Error> {
-        self.below.serialize_entry(key, &Inner(value))
+        self.below.serialize_entry(key, &Inner(value, self.depth))
     }
 
     fn end(self) -> Result<S::Ok, S::Error> {
@@ -93,7 +97,7 @@ macro_rules! of_fields {
                 if self.is_raw_in_some {
                     check_raw(value)?;
                 }
-                self.below.serialize_field(key, &Inner(value))
+                self.below.serialize_field(key, &Inner(value, self.depth))
             }
 
             fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::super::encode;
+use super::super::{decode, encode};
 
 fn refused<T: Serialize>(value: &T) -> String {
     encode(value).unwrap_err()
@@ -63,6 +64,63 @@ fn a_float_that_is_not_finite_is_refused_wherever_it_is() {
     ];
     for problem in all {
         assert!(problem.contains("have no JSON"), "{problem}");
+    }
+}
+
+/// Ends no sooner than it is refused.
+struct Endless;
+
+impl Serialize for Endless {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(1))?;
+        seq.serialize_element(self)?;
+        seq.end()
+    }
+}
+
+/// So many levels of one kind around nothing.
+struct Levels(usize, usize);
+
+#[derive(Serialize)]
+enum Level {
+    Newtype(Levels),
+    Tuple(Levels, ()),
+    Struct { inner: Levels },
+}
+
+impl Serialize for Levels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(less) = self.1.checked_sub(1) else {
+            return serializer.serialize_unit();
+        };
+        let inner = Self(self.0, less);
+        match self.0 {
+            0 => [inner].serialize(serializer),
+            1 => Wrapped(vec![inner]).serialize(serializer),
+            2 => BTreeMap::from([("k", inner)]).serialize(serializer),
+            3 => (inner, 1).serialize(serializer),
+            4 => Level::Newtype(inner).serialize(serializer),
+            5 => Level::Tuple(inner, ()).serialize(serializer),
+            6 => Level::Struct { inner }.serialize(serializer),
+            7 => Some(vec![inner]).serialize(serializer),
+            _ => raw("1").serialize(serializer),
+        }
+    }
+}
+
+#[test]
+fn what_nests_too_deeply_to_be_read_is_refused_and_nothing_else() {
+    let stack = std::thread::Builder::new().stack_size(512 << 10);
+    let endless = stack.spawn(|| refused(&Endless)).unwrap();
+    let told = endless.join().unwrap();
+    assert!(told.contains("nests deeper than 127 levels"), "{told}");
+    for kind in 0..9 {
+        for levels in 55..135 {
+            let value = Levels(kind, levels);
+            let text = serde_json::to_string(&value).unwrap();
+            let reads = decode::<serde_json::Value>(&text).is_ok();
+            assert_eq!(encode(&value).is_ok(), reads, "{kind} {levels}");
+        }
     }
 }
 

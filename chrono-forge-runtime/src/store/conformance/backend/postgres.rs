@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use diesel_migrations::FileBasedMigrations;
 use jiff::Timestamp;
 
 use super::{Backend, Database};
-use crate::store::Store;
-use crate::store::postgres::{PostgresOptions, PostgresStore};
+use crate::store::postgres::{PostgresOptions, PostgresStore, upgrade};
+use crate::store::shared::schema::Additive;
+use crate::store::{Store, StoreResult};
 
 const VARIABLE: &str = "CHRONO_FORGE_TEST_POSTGRES_URL";
 
@@ -101,8 +103,12 @@ struct Line {
 }
 
 impl Database for Schema {
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(PostgresStore::open(self.options()).unwrap())
+    fn try_open(&self) -> StoreResult<Arc<dyn Store>> {
+        Ok(Arc::new(PostgresStore::open(self.options())?))
+    }
+
+    fn upgrade(&self, later: &FileBasedMigrations, additive: Additive) -> StoreResult<()> {
+        upgrade(self.options(), later, additive)
     }
 
     fn texts(&self, sql: &str) -> Vec<String> {

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use diesel_migrations::FileBasedMigrations;
 use jiff::Timestamp;
 
 use super::{Backend, Database};
-use crate::store::Store;
-use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::shared::schema::Additive;
+use crate::store::sqlite::{Location, SqliteOptions, SqliteStore, upgrade};
+use crate::store::{Store, StoreResult};
 
 pub(crate) struct Sqlite;
 
@@ -68,8 +70,12 @@ struct Line {
 }
 
 impl Database for Scratch {
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(self.options()).unwrap())
+    fn try_open(&self) -> StoreResult<Arc<dyn Store>> {
+        Ok(Arc::new(SqliteStore::open(self.options())?))
+    }
+
+    fn upgrade(&self, later: &FileBasedMigrations, additive: Additive) -> StoreResult<()> {
+        upgrade(&mut self.raw(), later, additive)
     }
 
     fn texts(&self, sql: &str) -> Vec<String> {

@@ -8,12 +8,12 @@ use crate::store::conformance::backend::Backend;
 const KEYS: usize = 400;
 
 fn is_new(answer: &Started) -> bool {
-    !matches!(answer, Started::Existing(_))
+    !matches!(answer, Started::Existing { .. })
 }
 
 fn id(answer: &Started) -> RunId {
     match answer {
-        Started::Inserted(run) | Started::Existing(run) => *run,
+        Started::Inserted(run) | Started::Existing { run, .. } => *run,
         Started::Claimed(run) => run.id,
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn a_start_whose_reply_was_lost_is_found(on: &dyn Backend) {
     let run = forge.running("p");
     let again = start("p", "flow", 1, Some(forge.worker));
     let answers = forge.other_writer().start(&[again], at(1)).unwrap();
-    assert!(matches!(answers[0], Started::Existing(found) if found == run.id));
+    assert!(matches!(answers[0], Started::Existing { run: found, .. } if found == run.id));
     let beat = forge.writer.heartbeat(forge.worker, &[], at(3)).unwrap();
     assert_eq!(beat.orphans, [known(&run)]);
     assert_eq!(forge.release(&beat.orphans, at(3)), 1);

@@ -136,5 +136,5 @@ pub(crate) fn a_poisoned_run_is_claimed_like_any_other_after_its_retry(on: &dyn 
     assert_eq!((again.crashes, again.attempts), (0, 1));
     let worker = forge.worker;
     let dead = forge.writer.declare_dead(worker, None, LIMITS, at(21));
-    assert_eq!(dead.unwrap().unwrap().poisoned, 0);
+    assert_eq!(dead.unwrap().unwrap().poisoned, []);
 }

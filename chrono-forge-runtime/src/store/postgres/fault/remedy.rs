@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// Parts of messages, each with what helps; the first that fits.
-const REMEDIES: [(&str, &str); 11] = [
+const REMEDIES: [(&str, &str); 12] = [
     (
         "row-level security",
         "a policy would hide rows from this role: ALTER TABLE .. DISABLE ROW LEVEL SECURITY, or let a role work here \
@@ -39,6 +39,10 @@ const REMEDIES: [(&str, &str); 11] = [
         "does not exist",
         "this is not the schema that this release needs: open it once with migrate, and see that `schema=` in \
          the URL names it",
+    ),
+    (
+        "invalid URI query parameter",
+        "correct the URL: libpq knows no such parameter, and ours are `schema`, `notify`, `pooler` and `writers`",
     ),
     ("No space left on device", "make room on the server's disk"),
     (

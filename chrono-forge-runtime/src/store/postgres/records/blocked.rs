@@ -41,6 +41,17 @@ ORDER BY l.step_name, b.workflow_id
 LIMIT ?"
 );
 
+pub(super) const BLOCKED_RUN: &str = concat!(
+    blocked_child!(),
+    "
+FROM chrono_forge_blocked AS b
+JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
+JOIN chrono_forge_execution_logs AS l ON l.id = b.parent_execution_log_id",
+    newest_error!("true"),
+    "
+WHERE b.workflow_id = ?"
+);
+
 pub(super) const BRANCHES_OF: &str = "
 SELECT l.id FROM chrono_forge_execution_logs AS l
 WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'";
@@ -63,6 +74,15 @@ pub(in crate::store::postgres) fn blocked_children(
 ) -> QueryResult<Vec<BlockedChild>> {
     let binds = [limit.into(), run.0.into(), limit.into()];
     load(conn, BLOCKED_CHILDREN, &binds)
+}
+
+/// One blocked child.
+pub(in crate::store::postgres) fn blocked_run(
+    conn: &mut PgConnection,
+    run: RunId,
+) -> QueryResult<Option<BlockedChild>> {
+    let found = load(conn, BLOCKED_RUN, &[run.0.into()])?;
+    Ok(found.into_iter().next())
 }
 
 /// What a statement that begins with the columns of a blocked child answers.

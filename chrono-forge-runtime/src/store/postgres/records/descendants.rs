@@ -12,7 +12,7 @@ use crate::store::postgres::statement::Stmt;
 use crate::store::shared::blocked::PAGE_ROWS;
 
 /// The last blocked run of a page.
-pub(super) const PAGE_END: &str = "
+pub(in crate::store::postgres) const PAGE_END: &str = "
 SELECT max(p.workflow_id) FROM (
     SELECT b.workflow_id FROM chrono_forge_blocked AS b
     WHERE b.workflow_id > ? ORDER BY b.workflow_id LIMIT ?

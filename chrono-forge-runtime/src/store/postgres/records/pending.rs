@@ -7,10 +7,10 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
 
 use super::repeat_rows;
 use crate::record::{PendingRow, RunId, RunState};
-use crate::store::postgres::bind::{Bind, instant, names};
+use crate::store::postgres::bind::{Bind, due_of, instant, names};
 use crate::store::postgres::runs::count;
 use crate::store::postgres::statement::Stmt;
-use crate::store::shared::pending::{arrange, ticks_under_way};
+use crate::store::shared::pending::{arrange, body_row, ticks_under_way};
 
 /// The newest error is a look-up in the index of attempts.
 macro_rules! pending {
@@ -64,6 +64,33 @@ pub(super) const NAMED: &str = pending!(
 )"
 );
 
+/// The newest failure of the body has no step.
+pub(super) const BODY_OF: &str = "
+SELECT w.attempts, w.wake_at, w.state::bigint, e.error_class, e.error_message
+FROM chrono_forge_workflows AS w
+LEFT JOIN LATERAL (
+    SELECT n.error_class, n.error_message FROM chrono_forge_error_logs AS n
+    WHERE n.workflow_id = w.id AND coalesce(n.step_name, '') = ''
+    ORDER BY n.attempt DESC LIMIT 1
+) AS e ON true
+WHERE w.id = ? AND w.attempts > 0 AND (w.state = 3 OR w.state IN (0, 1) AND length(w.retry_counts) > 2)";
+
+type BodyTypes = (
+    BigInt,
+    Nullable<Timestamptz>,
+    BigInt,
+    Nullable<Text>,
+    Nullable<Text>,
+);
+
+type BodyRow = (
+    i64,
+    Option<PgTimestamp>,
+    i64,
+    Option<String>,
+    Option<String>,
+);
+
 type Columns = (
     (Text, BigInt, Nullable<Text>, Nullable<Timestamptz>),
     (Nullable<Timestamptz>, SmallInt),
@@ -88,6 +115,14 @@ pub(in crate::store::postgres) fn pending(
     if !ticks.is_empty() {
         pending.extend(load(conn, NAMED, &[names(&ticks), id()])?);
     }
+    let body: Vec<BodyRow> = Stmt::<BodyTypes>::new(BODY_OF, &[id()]).load(conn)?;
+    pending.extend(
+        body.into_iter()
+            .map(|(attempts, at, state, class, message)| {
+                let at = at.map(|at| due_of(at).to_micros());
+                body_row((attempts, at, state, class, message))
+            }),
+    );
     Ok(arrange(pending, limit))
 }
 

@@ -176,7 +176,7 @@ fn a_start_is_one_run_that_is_known_or_an_orphan() {
             }
         };
         let run = match &answers[0] {
-            Started::Inserted(run) | Started::Existing(run) => *run,
+            Started::Inserted(run) | Started::Existing { run, .. } => *run,
             Started::Claimed(run) => run.id,
         };
         assert_eq!(world.forge.count("chrono_forge_workflows"), 1, "{cut:?}");

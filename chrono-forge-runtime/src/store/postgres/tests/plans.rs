@@ -20,7 +20,7 @@ use crate::store::postgres::connection::Purpose;
 use crate::store::postgres::statement::recorder::Recorded;
 use crate::store::postgres::{
     audits, claim, commit, failures, held, naming, notify, queue, records, recovery, results, runs,
-    start, transfer, wake, worker,
+    standstill, start, transfer, wake, worker,
 };
 use crowd::Crowd;
 use shape::{Access, accesses};
@@ -78,6 +78,7 @@ fn nothing_was_left_out(writes: &Recorded, reads: &Recorded) {
         recovery::STATEMENTS,
         results::STATEMENTS,
         runs::STATEMENTS,
+        standstill::STATEMENTS,
         start::STATEMENTS,
         transfer::STATEMENTS,
         &[wake::ROUSE],

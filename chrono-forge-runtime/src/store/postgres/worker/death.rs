@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use jiff::Timestamp;
 
-use crate::record::WorkerId;
+use crate::record::{RunId, WorkerId};
 use crate::store::postgres::bind::ints;
 use crate::store::postgres::held;
 use crate::store::postgres::statement::Stmt;
@@ -83,7 +83,8 @@ pub(in crate::store::postgres) fn declare_dead(
     stop(conn, worker, now, |conn, held| {
         let estate = Estate::of(held, executes.as_deref(), limits);
         recovered.due += estate.due();
-        recovered.poisoned += estate.poisoned.len() as u64;
+        let poisoned = estate.poisoned.iter().copied().map(RunId);
+        recovered.poisoned.extend(poisoned);
         super::hand_back(conn, &estate.suspected, 1, now)?;
         super::hand_back(conn, &estate.unbegun, 0, now)?;
         poison(conn, &estate.poisoned, limits, now)

@@ -43,6 +43,17 @@ ORDER BY l.step_name, b.workflow_id
 LIMIT ?"
 );
 
+pub(super) const BLOCKED_RUN: &str = concat!(
+    blocked_child!(),
+    "
+FROM chrono_forge_blocked AS b
+CROSS JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
+CROSS JOIN chrono_forge_execution_logs AS l ON l.id = b.parent_execution_log_id",
+    newest_error!(),
+    "
+WHERE b.workflow_id = ?"
+);
+
 pub(super) const BRANCHES_OF: &str = "
 SELECT l.id FROM chrono_forge_execution_logs AS l
 WHERE l.workflow_id = ? AND l.step_name >= 'branch$' AND l.step_name < 'branch%'";
@@ -64,6 +75,15 @@ pub(in crate::store::sqlite) fn blocked_children(
     limit: u32,
 ) -> QueryResult<Vec<BlockedChild>> {
     load(conn, BLOCKED_CHILDREN, &[run.0.into(), limit.into()])
+}
+
+/// One blocked child.
+pub(in crate::store::sqlite) fn blocked_run(
+    conn: &mut SqliteConnection,
+    run: RunId,
+) -> QueryResult<Option<BlockedChild>> {
+    let found = load(conn, BLOCKED_RUN, &[run.0.into()])?;
+    Ok(found.into_iter().next())
 }
 
 /// What a statement that begins with the columns of a blocked child answers.

@@ -10,7 +10,7 @@ use crate::store::shared::blocked::PAGE_ROWS;
 use crate::store::sqlite::statement::Stmt;
 
 /// The last blocked run of a page.
-pub(super) const PAGE_END: &str = "
+pub(in crate::store::sqlite) const PAGE_END: &str = "
 SELECT max(workflow_id) FROM (
     SELECT b.workflow_id FROM chrono_forge_blocked AS b
     WHERE b.workflow_id > ? ORDER BY b.workflow_id LIMIT ?

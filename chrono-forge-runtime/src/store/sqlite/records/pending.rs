@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::repeats;
 use crate::record::{PendingRow, RunId, RunState};
-use crate::store::shared::pending::{arrange, ticks_under_way};
+use crate::store::shared::pending::{BodyColumns, arrange, body_row, ticks_under_way};
 use crate::store::sqlite::bind::{instant, name_list};
 use crate::store::sqlite::runs::count;
 use crate::store::sqlite::statement::Stmt;
@@ -46,6 +46,25 @@ pub(in crate::store::sqlite) const NAMED: &str = pending!(
 CROSS JOIN chrono_forge_execution_logs AS l ON l.workflow_id = ? AND l.step_name = j.value"
 );
 
+/// The newest failure of the body has no step.
+pub(in crate::store::sqlite) const BODY_OF: &str = "
+SELECT w.attempts, w.wake_at, w.state, e.error_class, e.error_message
+FROM chrono_forge_workflows AS w
+LEFT JOIN chrono_forge_error_logs AS e ON e.id = (
+    SELECT n.id FROM chrono_forge_error_logs AS n
+    WHERE n.workflow_id = w.id AND ifnull(n.step_name, '') = ''
+    ORDER BY n.attempt DESC LIMIT 1
+)
+WHERE w.id = ? AND w.attempts > 0 AND (w.state = 3 OR w.state IN (0, 1) AND length(w.retry_counts) > 2)";
+
+type BodyTypes = (
+    BigInt,
+    Nullable<BigInt>,
+    BigInt,
+    Nullable<Text>,
+    Nullable<Text>,
+);
+
 type Columns = (
     (Text, BigInt, Nullable<Text>, Nullable<BigInt>),
     (Nullable<BigInt>, BigInt, Nullable<Text>, Nullable<Text>),
@@ -69,6 +88,8 @@ pub(in crate::store::sqlite) fn pending(
     pending.extend(named(conn, run, &repeats)?);
     let ticks = ticks_under_way(&pending);
     pending.extend(named(conn, run, &ticks)?);
+    let body: Vec<BodyColumns> = Stmt::<BodyTypes>::new(BODY_OF, &[run.0.into()]).load(conn)?;
+    pending.extend(body.into_iter().map(body_row));
     Ok(arrange(pending, limit))
 }
 

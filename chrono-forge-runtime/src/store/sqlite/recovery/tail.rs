@@ -69,6 +69,11 @@ SELECT l.step_name FROM chrono_forge_execution_logs AS l
 WHERE l.workflow_id = ? AND l.step_name >= 'repeat%' AND +l.state = 2
 LIMIT 20";
 
+/// In the order of the index.
+pub(super) const OTHER: &str = "
+SELECT l.id, l.step_name FROM chrono_forge_execution_logs AS l
+WHERE l.workflow_id = ? ORDER BY l.step_name LIMIT ?";
+
 /// Failed records at the tails of these runs.
 pub(super) fn of_runs(
     conn: &mut SqliteConnection,
@@ -151,4 +156,19 @@ pub(super) fn failed(conn: &mut SqliteConnection, run: RunId) -> QueryResult<Vec
         rows.into_iter().map(|(name,)| name).collect(),
         repeats,
     ))
+}
+
+/// A record of a run that is none of these, if there is one.
+pub(super) fn other_than(
+    conn: &mut SqliteConnection,
+    run: RunId,
+    records: &[RecordId],
+) -> QueryResult<Option<String>> {
+    let most = i64::try_from(records.len()).unwrap_or(i64::MAX);
+    let binds = [run.0.into(), most.saturating_add(1).into()];
+    let rows: Vec<(i64, String)> = Stmt::<(BigInt, Text)>::new(OTHER, &binds).load(conn)?;
+    let mut others = rows
+        .into_iter()
+        .filter(|(id, _)| !records.contains(&RecordId(*id)));
+    Ok(others.next().map(|(_, name)| name))
 }

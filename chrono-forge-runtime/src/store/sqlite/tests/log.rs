@@ -115,11 +115,14 @@ const LARGE_MIB: u64 = 48;
 
 impl Large {
     fn new() -> Self {
+        Self::of(LARGE_MIB, |options| options.wal_bytes_max = 1 << 20)
+    }
+
+    /// Of a little more than so many MiB.
+    fn of(mib: u64, ask: impl FnOnce(&mut SqliteOptions)) -> Self {
         let scratch = Scratch::new();
-        let options = SqliteOptions {
-            wal_bytes_max: 1 << 20,
-            ..SqliteOptions::new(Location::File(scratch.path("forge.db")))
-        };
+        let mut options = SqliteOptions::new(Location::File(scratch.path("forge.db")));
+        ask(&mut options);
         let store = SqliteStore::open(options).unwrap();
         let mut writer = store.writer().unwrap();
         let worker = enter(&mut *writer).unwrap();
@@ -128,7 +131,7 @@ impl Large {
         reader.batch_execute(read).unwrap();
         let mut begin = start("large", "flow", 1, None);
         begin.args = format!("\"{}\"", "x".repeat(1 << 20)).into();
-        for n in 0..LARGE_MIB {
+        for n in 0..mib {
             begin.key = format!("large{n}");
             writer.start(std::slice::from_ref(&begin), at(1)).unwrap();
         }
@@ -189,4 +192,44 @@ fn the_writing_connection_moves_a_small_part_of_a_large_log() {
     });
     let most = LARGE_MIB << 20;
     assert!(busy < most / 2 && idle < most / 2, "{busy} {idle} {most}");
+}
+
+/// How many frames of the log are not in the file.
+fn unmoved(scratch: &Scratch) -> i64 {
+    let count = diesel::sql_query("PRAGMA wal_checkpoint(NOOP)");
+    let counts: Vec<Counts> = count.load(&mut scratch.raw()).unwrap();
+    counts[0].log - counts[0].checkpointed
+}
+
+#[derive(QueryableByName)]
+struct Counts {
+    #[diesel(sql_type = BigInt)]
+    log: i64,
+    #[diesel(sql_type = BigInt)]
+    checkpointed: i64,
+}
+
+#[test]
+fn without_another_word_the_bound_of_the_log_is_64_mib() {
+    for (mib, is_cut) in [(56, false), (65, true)] {
+        let mut large = Large::of(mib, |_| {});
+        let before = log_bytes(&large.scratch);
+        assert_eq!(before > 64 << 20, is_cut, "{before}");
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let is_moved = |large: &Large| match is_cut {
+            true => log_bytes(&large.scratch) < before,
+            false => unmoved(&large.scratch) < 1_000,
+        };
+        let mut n = 0;
+        // A heartbeat looks at the log; that of an idle worker would truncate any.
+        while !is_moved(&large) || n < 10 {
+            assert!(std::time::Instant::now() < until, "nobody moves it");
+            n += 1;
+            let start = start(&format!("k{n}"), "flow", 1, None);
+            large.writer.start(&[start], at(3)).unwrap();
+            large.writer.heartbeat(large.worker, &[], at(3)).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(log_bytes(&large.scratch) < before, is_cut, "{before}");
+    }
 }

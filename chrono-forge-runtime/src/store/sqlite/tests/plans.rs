@@ -14,7 +14,7 @@ use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
 use crate::store::sqlite::{
     SqliteStore, audits, claim, commit, failures, held, naming, queue, records, recovery, results,
-    runs, start, transfer, wake, worker,
+    runs, standstill, start, transfer, wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -63,6 +63,7 @@ fn no_statement_walks_a_table_that_grows() {
         claim::DUE,
         claim::TAKE,
         start::FIND,
+        start::OTHER_TEXT,
         wake::ROUSE,
         runs::BY_ID,
         runs::CONTEXT,
@@ -77,7 +78,8 @@ fn no_statement_walks_a_table_that_grows() {
     let reads = reads
         .chain(results::STATEMENTS)
         .chain(failures::STATEMENTS)
-        .chain(transfer::STATEMENTS);
+        .chain(transfer::STATEMENTS)
+        .chain(standstill::STATEMENTS);
     for sql in statements.iter().chain(&others).chain(reads) {
         let plan = plan(sql);
         for step in plan.lines() {
@@ -203,6 +205,25 @@ fn blocked_descendants_are_found_by_ids_alone() {
         // The newest error, of those that are answered.
         let is_newest = step.contains("chrono_forge_error_logs_attempt (workflow_id=?)");
         assert!(is_range || is_newest, "{below}");
+    }
+}
+
+#[test]
+fn a_standstill_is_found_by_ids_and_ranges_alone() {
+    let blocked = plan(standstill::BLOCKED_LINKS);
+    let first = "SEARCH chrono_forge_blocked USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+    assert!(blocked.contains(first), "{blocked}");
+    let due = plan(standstill::DUE_LINKS);
+    let first =
+        "chrono_forge_workflows_ready (queue=? AND priority=? AND workflow=? AND wake_at<?)";
+    assert!(due.contains(first), "{due}");
+    let joins = plan(standstill::JOINS);
+    let range = "(workflow_id=? AND step_name>? AND step_name<?)";
+    assert_eq!(joins.matches(range).count(), 2, "{joins}");
+    for plan in [blocked, due, joins] {
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        // Children are never listed by their branch.
+        assert!(!plan.contains("chrono_forge_workflows_parent"), "{plan}");
     }
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use jiff::Timestamp;
 
-use crate::record::WorkerId;
+use crate::record::{RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::held::Estate;
 use crate::store::sqlite::bind::id_list;
@@ -73,7 +73,7 @@ pub(in crate::store::sqlite) fn declare_dead(
     held::clear(conn, worker)?;
     Ok(Some(Recovered {
         due: estate.due(),
-        poisoned: estate.poisoned.len() as u64,
+        poisoned: estate.poisoned.into_iter().map(RunId).collect(),
     }))
 }
 

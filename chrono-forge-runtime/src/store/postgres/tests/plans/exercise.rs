@@ -10,6 +10,7 @@ use crate::store::postgres::queue;
 use crate::store::postgres::statement::recorder::{Recorded, record as recorded};
 use crate::store::postgres::tests::side::Side;
 use crate::store::shared::arrivals::Arrivals;
+use crate::store::shared::standstill::{Looks, Range};
 use crate::store::transfer::{CopyName, Exports};
 use crate::store::*;
 
@@ -45,6 +46,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.existing_children(parent, "branch$b", &keys).unwrap();
         store.blocked_children(parent, 3).unwrap();
         store.blocked_descendants(&run, 3).unwrap();
+        standstill(&crowd.store, &run);
         store.branches_of(parent).unwrap();
         store.branch_states(parent, 3).unwrap();
         store.branch_counters(branch).unwrap();
@@ -60,10 +62,24 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
         store.live_workers().unwrap();
+        store.serving().unwrap();
         crowd.store.read("open", queue::latest_arrival).unwrap();
         store.database_now().unwrap();
         exports(&crowd.store);
     })
+}
+
+fn standstill(looks: &impl Looks, run: &RunRow) {
+    looks.blocked_links(run, run.id).unwrap();
+    looks.joins(&[run.id, RunId(700)]).unwrap();
+    looks.blocked_run(RunId(700)).unwrap();
+    let range = Range {
+        workflow: "child",
+        queue: "default",
+        level: Level(10),
+        now: now(),
+    };
+    looks.due_links(run, range).unwrap();
 }
 
 fn failures(store: &dyn Store, spawn: &SpawnPath) {
@@ -273,6 +289,14 @@ fn operators(forge: &mut Forge) {
     let writer = &mut forge.writer;
     writer.retry("flow", "x4", Some(&unknown), now()).unwrap();
     let named = names(&["step$s1"]);
+    let with_args = RunCall {
+        run: RunName::key("flow", "x4"),
+        asks: RunAsks::Retry(Rearm {
+            records: Some(named.clone()),
+            args: Some("[1]".into()),
+        }),
+    };
+    writer.call_runs(&[with_args], now()).unwrap();
     writer.retry("flow", "x4", Some(&named), now()).unwrap();
     writer
         .retry("child", "parent$b$s$200", None, now())
@@ -397,7 +421,7 @@ fn workers(forge: &mut Forge) {
         .unwrap();
     let recovered = writer.declare_dead(dead, None, limits, now()).unwrap();
     let recovered = recovered.unwrap();
-    assert_eq!((recovered.due, recovered.poisoned), (1, 1));
+    assert_eq!((recovered.due, recovered.poisoned.len()), (1, 1));
     let leaving = enter(writer.as_mut()).unwrap();
     writer.retire_worker(leaving, now()).unwrap();
 }
