@@ -144,6 +144,7 @@ async fn every_answer(world: &World, forge: &Forge, run: &Run<u32>) -> Vec<(&'st
     let copy = world.dir().join("copy.db");
     ask! {
         "start": forge.start("late", held_up()),
+        "start_all": forge.start_all([("late", held_up())]),
         "get": forge.get::<held_up>("k"),
         "by_id": forge.by_id::<held_up>(run.id()),
         "wake": forge.wake::<held_up>("k"),
