@@ -87,10 +87,16 @@ fn story(
 }
 
 pub(crate) fn several_runs_are_answered_in_order_as_each_alone(on: &dyn Backend) {
+    let retry = |records| {
+        RunAsks::Retry(Rearm {
+            records,
+            args: None,
+        })
+    };
     for asks in [
         RunAsks::Wake,
-        RunAsks::Retry(None),
-        RunAsks::Retry(Some(names(&["step$a"]))),
+        retry(None),
+        retry(Some(names(&["step$a"]))),
         RunAsks::Unlock,
         RunAsks::ResetCrashes,
     ] {
