@@ -8,12 +8,7 @@ use chrono_forge::prelude::*;
 async fn invoice(customer: String) -> Result<u64> {
     let cents = step!(total(&customer)).await?; // recorded: never runs again
     wait!("settlement", secs(10)).await; // days, in earnest: holds no worker, needs no process
-    step!(
-        "send",
-        retry = RetryPolicy::new().max_attempts(5),
-        send(&customer, cents)
-    )
-    .await?;
+    step!(send(&customer, cents)).await?; // tried again if it fails
     Ok(cents)
 }
 

@@ -52,7 +52,7 @@ fn ci(workspace: &Workspace) -> Vec<Step> {
     steps.extend(doc::steps(workspace));
     steps.extend(test::steps());
     steps.extend(examples::steps(workspace, EXAMPLE_SECONDS));
-    steps.extend(beside::some(workspace));
+    steps.extend(beside::some());
     steps.extend(package::steps(workspace, false));
     steps
 }

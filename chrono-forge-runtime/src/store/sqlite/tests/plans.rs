@@ -12,6 +12,7 @@ use crate::record::*;
 use crate::store::Store;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
+use crate::store::sqlite::library::Version;
 use crate::store::sqlite::{
     SqliteStore, audits, claim, commit, failures, held, naming, queue, records, recovery, results,
     runs, standstill, start, transfer, wake, worker,
@@ -34,6 +35,18 @@ fn plan(sql: &str) -> String {
         .load(&mut *store.writing.lock())
         .unwrap();
     steps.into_iter().map(|step| step.detail + "\n").collect()
+}
+
+/// Whether the planner is older than the one that the statements were written for.
+fn is_old() -> bool {
+    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    !Version::of(&mut conn).unwrap().counts_logs()
+}
+
+/// An old planner does not see that what a limited page answers comes in its order, and sorts the page once more.
+fn sorts_more_than_a_page(plan: &str) -> bool {
+    let is_of_a_page = is_old() && plan.starts_with("CO-ROUTINE");
+    plan.contains("TEMP B-TREE") && !is_of_a_page
 }
 
 #[test]
@@ -171,7 +184,7 @@ fn pages_of_blocked_and_pending_rows_are_read_in_the_order_of_their_index() {
         assert!(children.contains(range), "{children}");
     }
     for plan in [page, of_branch, pending, children] {
-        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        assert!(!sorts_more_than_a_page(&plan), "{plan}");
     }
 }
 
@@ -191,7 +204,8 @@ fn audits_read_ranges_of_their_indexes() {
         assert!(found, "{range}\n{}", plans.join("\n"));
     }
     for plan in plans {
-        assert!(!plan.contains("TEMP B-TREE FOR ORDER"), "{plan}");
+        let sorts = plan.contains("FOR ORDER") && sorts_more_than_a_page(&plan);
+        assert!(!sorts, "{plan}");
     }
 }
 
@@ -230,8 +244,12 @@ fn a_standstill_is_found_by_ids_and_ranges_alone() {
 #[test]
 fn children_that_exist_are_found_by_key_however_many_there_are() {
     let existing = plan(records::EXISTING_CHILDREN);
+    let by_key = match is_old() {
+        true => "w USING INDEX chrono_forge_workflows_identity (key=?)",
+        false => "w EXISTS USING COVERING INDEX chrono_forge_workflows_identity (key=?)",
+    };
     for range in [
-        "w EXISTS USING COVERING INDEX chrono_forge_workflows_identity (key=?)",
+        by_key,
         "l USING COVERING INDEX sqlite_autoindex_chrono_forge_execution_logs_1 \
          (workflow_id=? AND step_name=?)",
     ] {
