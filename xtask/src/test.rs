@@ -12,8 +12,8 @@ pub(crate) fn steps() -> Vec<Step> {
         Step::new("tests, PostgreSQL", || {
             postgres(&["--no-fail-fast", "--", "postgres"], &[])
         }),
-        // These know no other half. One after the other: they kill, freeze and cut off processes, and wait for
-        // leases to be over.
+        // These know no other half. Two at a time: they kill, freeze and cut off processes, and wait for leases to
+        // be over more than they compute.
         Step::new("many processes, PostgreSQL", || {
             let arguments = [
                 "--no-fail-fast",
@@ -24,7 +24,7 @@ pub(crate) fn steps() -> Vec<Step> {
                 "--test",
                 "soak",
             ];
-            postgres(&arguments, &[("RUST_TEST_THREADS", "1")])
+            postgres(&arguments, &[("RUST_TEST_THREADS", "2")])
         }),
         // By itself: a million runs on their way to the disk are no neighbours for what keeps an eye on time.
         Step::new("query plans, PostgreSQL", || {
