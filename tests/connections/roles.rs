@@ -212,11 +212,14 @@ fn two_schemas_of_a_database_do_not_see_each_other() {
     assert_eq!(text(&mut connect(&server.url("")), counted), "82 4");
 }
 
+/// What to say to hide a table of this name, or to show it again.
+type Words = fn(&str) -> String;
+
 /// While runs are under way, what they need of these tables is taken away from the role for a while, and given back.
 fn hidden_meanwhile(
     test: &str,
     tables: &[&str],
-    (hide, show): (fn(&str) -> String, fn(&str) -> String),
+    (hide, show): (Words, Words),
     word: &str,
 ) {
     let Some(server) = server(test) else {
