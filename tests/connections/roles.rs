@@ -216,12 +216,7 @@ fn two_schemas_of_a_database_do_not_see_each_other() {
 type Words = fn(&str) -> String;
 
 /// While runs are under way, what they need of these tables is taken away from the role for a while, and given back.
-fn hidden_meanwhile(
-    test: &str,
-    tables: &[&str],
-    (hide, show): (Words, Words),
-    word: &str,
-) {
+fn hidden_meanwhile(test: &str, tables: &[&str], (hide, show): (Words, Words), word: &str) {
     let Some(server) = server(test) else {
         return;
     };

@@ -61,8 +61,13 @@ async fn beside(forge: &Forge, mut is_over: impl FnMut() -> bool) -> u64 {
 
 /// Commits of passes that did not succeed so far.
 fn failed_commits(world: &World) -> u64 {
-    let tried = world.failpoints.hits("commit.before.apply");
-    tried - world.failpoints.hits("commit.after.apply").min(tried)
+    // Alone, once it is set aside.
+    let hits = |place: &str| {
+        let of = |kind| world.failpoints.hits(&format!("commit.{place}.{kind}"));
+        of("apply") + of("aside")
+    };
+    let tried = hits("before");
+    tried - hits("after").min(tried)
 }
 
 #[scenario(threads = 2, postgres_only = "a file knows no limit of a statement")]

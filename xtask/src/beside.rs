@@ -27,10 +27,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
 
 /// What CI has the time for: that each lock file holds. To compile them takes minutes.
 pub(crate) fn some() -> Vec<Step> {
-    programs()
-        .iter()
-        .map(|program| resolve(program))
-        .collect()
+    programs().iter().map(|program| resolve(program)).collect()
 }
 
 /// Every package of the folder, by name.
