@@ -7,6 +7,7 @@
 //! [contributing.md]: #in-the-repository
 //! [examples]: #in-the-repository
 //! [guides]: guide
+//! [log]: guide::log
 //! [performance]: guide::performance
 //! [scaling]: guide::scaling
 //!

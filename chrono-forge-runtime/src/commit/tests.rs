@@ -150,8 +150,7 @@ fn now() -> jiff::Timestamp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runs_plans_go_through_one_thread_in_order_and_those_of_many_through_all() {
     let bench = Bench::new(3);
-    // Three for batches, one for calls and one for those that wait for a lock, one for heartbeats,
-    // one for what is set aside.
+    // Three for batches, and one each for calls, calls that wait, heartbeats and what is set aside.
     assert_eq!(bench.threads.len(), 7);
     let runs: Vec<i64> = (0..30).map(|n| n * 16).collect();
     for number in 1..=10 {

@@ -1,10 +1,9 @@
 //! SQLite: one file, one writing connection, a few that only read, and one that moves a large log.
 //!
 //! The log is written ahead and synced at every commit, so what is acknowledged survives a power
-//! cut, and readers never wait for the writer. Every write takes the lock at its start
-//! (`BEGIN IMMEDIATE`): what it reads cannot change before it commits.
-//!
-//! A database in memory has a single connection, which writer and readers take in turns.
+//! cut, and readers never wait for the writer. Every write takes the lock at its start (`BEGIN
+//! IMMEDIATE`), so what it reads cannot change before it commits.
+//! A database in memory has a single connection, which all take in turns.
 
 mod access;
 mod audits;

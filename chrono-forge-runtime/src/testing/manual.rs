@@ -27,7 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(20);
 ///
 /// ```
 /// use std::time::Duration;
-/// use chrono_forge_runtime::testing::ManualClock;
+/// # mod chrono_forge { pub use chrono_forge_runtime::testing; }
+/// use chrono_forge::testing::ManualClock;
 ///
 /// let clock = ManualClock::new();
 /// let before = clock.now();
