@@ -107,6 +107,7 @@ fn a_backup_is_whole_or_has_no_name_wherever_its_process_is_killed(backend: Back
             number(&ground.file(), UNFINISHED) == 0
         });
         ground.assert_whole(kills);
+        assert_eq!((number(&copy, LIVING), number(&copy, HELD)), (0, 0));
         go_on(&copy, &acknowledged, false).await;
     });
 }

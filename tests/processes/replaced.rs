@@ -13,7 +13,7 @@ use chrono_forge_tests::labour::labour;
 use chrono_forge_tests::process::{Ground, Victim, bounded};
 use tokio::task::JoinHandle;
 
-use crate::backups::{assert_sound, go_on, number};
+use crate::backups::{HELD, LIVING, assert_sound, go_on, number};
 use crate::ground;
 
 /// What is done to the file, with a backup of it at hand.
@@ -148,6 +148,7 @@ async fn change(ground: &Ground, what: &str, change: Change) {
         fs::remove_file(beside(&file, ending)).unwrap();
     }
     fs::rename(&copy, &file).unwrap();
+    assert_eq!((number(&file, LIVING), number(&file, HELD)), (0, 0));
     go_on(&file, &in_copy, false).await;
 }
 

@@ -160,7 +160,7 @@ async fn a_caught_step_error_is_a_value_and_the_same_on_every_replay(world: &Wor
     assert_eq!(log.len(), 3);
     assert!(log.iter().all(|it| *it == log[0]), "{log:?}");
     assert!(
-        log[0].contains("attempts: 2") && log[0].contains("declined"),
+        log[0].contains("after 2 attempts") && log[0].contains("declined"),
         "{}",
         log[0]
     );

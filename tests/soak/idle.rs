@@ -17,8 +17,12 @@ use crate::figure;
 /// After this nothing of the beginning is under way any more.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Who wakes up more often looks again and again for what it could be told of.
-const WAKES_A_SECOND_MAX: u64 = 20;
+/// Who wakes up more often looks again and again for what it could be told of. A timer of tokio's
+/// wakes its thread up to three times, and each heartbeat is a dozen looks at the log.
+const ALONE_WAKES_A_SECOND_MAX: u64 = 40;
+
+/// Beside somebody else whose death is to be noticed at once.
+const BESIDE_WAKES_A_SECOND_MAX: u64 = 70;
 
 /// What a process has used so far.
 #[derive(Clone, Copy)]
@@ -53,7 +57,7 @@ impl Used {
 }
 
 /// What one of these processes costs, beside the others.
-fn tell(who: &str, victim: &Victim) {
+fn tell(who: &str, victim: &Victim, wakes_max: u64) {
     let seconds = figure("IDLE_SECONDS", 3);
     std::thread::sleep(SETTLED);
     let before = Used::by(victim.pid());
@@ -66,17 +70,14 @@ fn tell(who: &str, victim: &Victim) {
     println!(
         r#"{{"who":"{who}","seconds":{seconds},"cpu_us":{micros},"percent_of_a_core":{percent}.{rest:03},"wakes_a_second":{wakes}}}"#
     );
-    assert!(
-        wakes <= WAKES_A_SECOND_MAX,
-        "it wakes {wakes} times a second"
-    );
+    assert!(wakes <= wakes_max, "it wakes {wakes} times a second");
 }
 
 #[backends(sqlite_only = "a file is what it has to look at")]
 fn an_idle_worker_sleeps(backend: Backend) {
     let ground = Ground::new(backend, env!("CARGO_BIN_EXE_victim"));
     let alone = ground.victim(&[], "");
-    tell("alone", &alone);
+    tell("alone", &alone, ALONE_WAKES_A_SECOND_MAX);
     let _other = ground.victim(&[], "");
-    tell("beside another one", &alone);
+    tell("beside another one", &alone, BESIDE_WAKES_A_SECOND_MAX);
 }

@@ -17,6 +17,9 @@ const LOWEST_FIRST_EVERY: u64 = 16;
 /// How often a scheduler that sleeps looks whether something waits too long for a slot, or room has come back.
 const LOOK_AT_SLOTS: Duration = Duration::from_millis(250);
 
+/// The same while no slot is taken: an idle process should sleep.
+const LOOK_AT_FREE_SLOTS: Duration = Duration::from_secs(1);
+
 /// See [`Scheduler::next_wake`].
 type Look = Pin<Box<dyn Future<Output = Option<Due>> + Send>>;
 
@@ -140,12 +143,16 @@ impl Scheduler {
         let poll = tokio::time::sleep(host.config.poll_interval);
         let (mut sleep, mut poll) = (pin!(self.sleep()), pin!(poll));
         loop {
+            let look = match host.slots.are_free() {
+                true => LOOK_AT_FREE_SLOTS,
+                false => LOOK_AT_SLOTS,
+            };
             tokio::select! {
                 // Also while it looks: every reader may be at work for long.
                 () = host.work.notified() => return,
                 () = &mut sleep => return,
                 () = &mut poll => return,
-                () = tokio::time::sleep(LOOK_AT_SLOTS) => {}
+                () = tokio::time::sleep(look) => {}
             }
             // Slots fill up, and room is kept, without anybody telling.
             let now = Instant::now();

@@ -160,6 +160,11 @@ impl Slots {
         overdue.flatten().collect()
     }
 
+    /// Whether nothing executes, waits for a slot, or is on its way to one.
+    pub fn are_free(&self) -> bool {
+        self.lock().values().all(Queue::is_free)
+    }
+
     /// When there is something to look at here without anybody telling.
     pub fn next_change(&self) -> Option<Instant> {
         self.lock().values().filter_map(Queue::next_change).min()

@@ -123,8 +123,9 @@
 //!
 //! clock.advance(days(13));
 //! desk.0.store(true, Ordering::SeqCst);
-//! forge.wake::<expense>("ada").await?; // bob's is not looked at again
+//! forge.wake::<expense>("ada").await?;
 //! forge.settled().await?;
+//! desk.0.store(false, Ordering::SeqCst); // bob's is asked for once more, at its deadline
 //!
 //! assert!(clock.advance_to_next().await); // bob's deadline
 //! assert_eq!(bob.result().await?, "too late");

@@ -68,10 +68,17 @@ impl Host {
         renewed.map_or(Duration::MAX, |moment| moment.elapsed())
     }
 
+    /// For how long the worker may begin something if its lease is not renewed again; `None` when it may not any more.
+    pub fn trust_left(&self) -> Option<Duration> {
+        let window = self.config.lease * 2 / 3;
+        let left = window.checked_sub(self.since_renewal())?;
+        (left > Duration::ZERO).then_some(left)
+    }
+
     /// Whether the worker may begin something: past two thirds of its lease it may not, since somebody else may
     /// soon declare it dead. Who is kept from beginning is told once the lease is renewed, if it holds a pass.
     pub fn is_trusted(&self) -> bool {
-        let is_fresh = || self.since_renewal() < self.config.lease * 2 / 3;
+        let is_fresh = || self.trust_left().is_some();
         if !self.config.worker || is_fresh() {
             return true;
         }

@@ -16,8 +16,14 @@ use crate::record::{RunId, WorkerId};
 use crate::store::{Recovered, StoreErrorKind, StoreResult, WorkerRow};
 use crate::telemetry::{TARGET, Trouble};
 
-/// How often the lock files of other workers are probed, and the own trust window is looked at.
+/// How often the lock files of other workers are probed, and a trust window that is over is looked at.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often a worker that is alone looks whether it still is: an idle process should sleep.
+const ALONE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest pause between two looks.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 /// The pause after a recovery that failed. A dead worker's backend may still hold rows, for as long as the
 /// database lets it; claims should not wait behind one try after the other.
@@ -116,8 +122,9 @@ impl Watch {
         // trust window is likely to end.
         tokio::join!(guard(&host), async {
             while !host.over.load(Ordering::Acquire) {
-                tokio::time::sleep(probe_interval(&host)).await;
-                if Instant::now() >= self.next_look && !host.closing.load(Ordering::Acquire) {
+                let left = self.next_look.saturating_duration_since(Instant::now());
+                tokio::time::sleep(left.max(PAUSE_MIN)).await;
+                if !host.closing.load(Ordering::Acquire) {
                     self.recover().await;
                 }
             }
@@ -126,9 +133,11 @@ impl Watch {
 
     /// A lock file tells of a death at once; a lease need not be looked at more often than it is renewed.
     fn interval(&self) -> Duration {
+        let host = &self.vitals.host;
         match self.vitals.locks {
-            Some(_) => Duration::ZERO,
-            None => self.vitals.host.config.heartbeat / 2,
+            None => host.config.heartbeat / 2,
+            Some(_) if self.sightings.of.is_empty() => ALONE_INTERVAL.min(host.config.heartbeat),
+            Some(_) => probe_interval(host),
         }
     }
 
@@ -167,8 +176,7 @@ impl Watch {
 
     /// A pause between two looks that is longer hides what happened in between.
     fn pause_max(&self) -> Duration {
-        let interval = self.interval().max(probe_interval(&self.vitals.host));
-        interval.saturating_mul(2) + PAUSE
+        self.interval().saturating_mul(2) + PAUSE
     }
 
     fn has_freed(&self, worker: WorkerId) -> bool {
@@ -250,7 +258,9 @@ impl Watch {
 async fn guard(host: &Host) {
     let mut trouble = Trouble::default();
     while !host.over.load(Ordering::Acquire) {
-        tokio::time::sleep(probe_interval(host)).await;
+        // The window may begin anew meanwhile, and never ends earlier.
+        let window = host.trust_left().unwrap_or_default();
+        tokio::time::sleep(window.max(probe_interval(host))).await;
         if !host.is_trusted() {
             if trouble.is_worth_telling() {
                 tracing::warn!(target: TARGET, lease = ?host.config.lease, "the lease was not renewed in time; what executes goes on, and nothing new begins before it is: see that the database takes writes, or set a longer `.lease(..)`");

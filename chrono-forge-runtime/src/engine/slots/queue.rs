@@ -130,6 +130,11 @@ impl Queue {
         }
     }
 
+    /// Whether nothing executes, waits for a slot, or is on its way to one.
+    pub(super) fn is_free(&self) -> bool {
+        self.executing == 0 && self.buffer.is_empty() && self.reservations.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.executing >= self.limit
     }
