@@ -1,12 +1,19 @@
 //! Running cargo, in the workspace's root.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::step::Outcome;
+
+/// After so many minutes a cargo that this runs is ended, with all that it started. CI sets it: there a test that hangs
+/// would keep everything else from being told.
+const MINUTES_MAX: &str = "CHRONO_FORGE_XTASK_MINUTES_MAX";
+
+/// The exit code of `timeout` for a command that it ended.
+const TIMED_OUT: i32 = 124;
 
 /// Runs `cargo <arguments>` with its output on ours.
 pub(crate) fn run(arguments: &[String]) -> Result<Outcome> {
@@ -20,9 +27,15 @@ pub(crate) fn run_with(arguments: &[String], variables: &[(&str, &str)]) -> Resu
         .map(|(name, value)| format!("{name}='{value}' "))
         .collect();
     println!("$ {settings}cargo {}", arguments.join(" "));
-    let mut command = command(arguments);
+    let mut command = bounded(arguments);
     command.envs(variables.iter().copied());
     let status = command.status().context("cannot run cargo")?;
+    ensure!(
+        status.code() != Some(TIMED_OUT),
+        "cargo {} hung: it was ended after {} minutes",
+        arguments[0],
+        std::env::var(MINUTES_MAX).unwrap_or_default()
+    );
     ensure!(
         status.success(),
         "cargo {} ended with {status}",
@@ -53,12 +66,26 @@ pub(crate) fn has(subcommand: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn command<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Command {
-    // The cargo that runs us, which may not be the first in the path.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    let mut command = Command::new(cargo());
     command.args(arguments).current_dir(root());
     command
+}
+
+/// The same for no longer than [`MINUTES_MAX`].
+fn bounded(arguments: &[String]) -> Command {
+    let Ok(minutes) = std::env::var(MINUTES_MAX) else {
+        return command(arguments);
+    };
+    let mut bounded = Command::new("timeout");
+    bounded.arg("--kill-after=10s").arg(format!("{minutes}m"));
+    bounded.arg(cargo()).args(arguments).current_dir(root());
+    bounded
+}
+
+/// The cargo that runs us, which may not be the first in the path.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
 /// The workspace's root.

@@ -24,6 +24,9 @@ use crate::record::{ClaimedRun, Epoch, RunId, WorkerId};
 /// How long it is remembered that a claim was disowned: longer than any reply can be on its way.
 const DISOWNED_FOR: Duration = Duration::from_secs(600);
 
+/// Passes that a run may lose in one process, nobody having died, before it is put into quarantine.
+const LOSSES_MAX: u32 = 3;
+
 /// Losses are kept of so many runs.
 const LOSSES_KEPT: usize = 10_000;
 
@@ -254,6 +257,12 @@ impl Holdings {
         let losses = inner.losses.entry(run).or_default();
         *losses += 1;
         *losses
+    }
+
+    /// Whether it did so often that the run is better kept from others.
+    pub fn loses_again_and_again(&self, run: RunId) -> bool {
+        let losses = self.lock().losses.get(&run).copied();
+        losses.is_some_and(|losses| losses >= LOSSES_MAX)
     }
 
     /// The end of a pass did not count: its run was taken away.

@@ -35,9 +35,6 @@ use crate::telemetry::{Seldom, TARGET, Trouble};
 /// Runs that one statement hands back.
 const HAND_BACK_PAGE: usize = 1_000;
 
-/// Passes that a run may lose in one process, nobody having died, before it is put into quarantine.
-const LOSSES_MAX: u32 = 3;
-
 /// The engine of one process.
 pub struct Host {
     /// The time of workflows.
@@ -335,7 +332,7 @@ impl Host {
             return;
         }
         let losses = self.holdings.lost_again(run);
-        if losses < LOSSES_MAX {
+        if !self.holdings.loses_again_and_again(run) {
             return;
         }
         self.report.lost_pass(run, name, losses);

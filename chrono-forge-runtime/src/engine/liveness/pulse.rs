@@ -262,13 +262,22 @@ impl Pulse {
         self.enter()
     }
 
-    /// Its death was none, so it is no crash of what it held.
+    /// Its death was none, so it is no crash of what it held; whatever is in quarantine for losing its pass again and
+    /// again stays there.
     fn came_back(&mut self) -> StoreResult<()> {
         if self.taken.is_empty() {
             return Ok(());
         }
         let taken = self.taken.clone();
-        let tell = move |writer: &mut dyn Writer| writer.came_back(&taken);
+        let host = Arc::clone(self.host());
+        let tell = move |writer: &mut dyn Writer| {
+            writer.came_back(&taken)?;
+            let runs = taken.iter().map(|(run, _)| *run);
+            for run in runs.filter(|run| host.holdings.loses_again_and_again(*run)) {
+                writer.quarantine(run, host.config.crashes.quarantine_from)?;
+            }
+            Ok(())
+        };
         self.host()
             .committer()
             .call_alive_blocking("came_back", tell)?;
