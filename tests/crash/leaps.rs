@@ -13,7 +13,7 @@ const HOUR: i64 = 3_600;
 pub(crate) async fn leaping_leaf(cx: Context, probe: State<Probe>, n: u32) -> Result<u32> {
     step!("leap", {
         probe.enter(cx.key(), "step$leap");
-        probe.leap(if n % 2 == 0 { -HOUR } else { 2 * HOUR });
+        probe.leap(if n.is_multiple_of(2) { -HOUR } else { 2 * HOUR });
         Ok(())
     })
     .await?;

@@ -11,7 +11,7 @@
 //! - `INFO`: the engine came or left. A healthy hour has no other line.
 //! - `DEBUG`: each run that begins, parks or ends.
 //!
-//! A thousand runs that meet the same trouble are no thousand lines: see [`storms`]. Where nobody
+//! A thousand runs that meet the same trouble are no thousand lines: see `storms`. Where nobody
 //! listens nothing is made: a line that is not wanted costs a look at one atomic.
 
 mod ends;
