@@ -2,8 +2,8 @@
 
 mod iterator;
 mod keyset;
-mod pages;
-mod stream;
+pub mod paging;
+pub mod streaming;
 
 use std::any::type_name;
 use std::future::Future;
@@ -19,8 +19,8 @@ pub use keyset::{
     Connections, Keyset, KeysetQuery, KeysetRows, Named, Natural, NaturalKey, PrimaryKeyOf, RowKey,
     ViaKeyset,
 };
-pub use pages::{Fetch, PagedItems, Pages, ViaPages, pages};
-pub use stream::{Open, StreamItems, Streamed, ViaStream, stream};
+pub use paging::{Fetch, PagedItems, Pages, ViaPages, pages};
+pub use streaming::{Open, StreamItems, Streamed, ViaStream, stream};
 
 /// A batch of items.
 #[derive(Debug)]
