@@ -119,6 +119,10 @@ macro_rules! wait {
 /// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
 /// found the condition false does not give it back.
 ///
+/// [`Forge::wake`](crate::Forge::wake) does not make it look: `every` is the pace that whoever is asked was
+/// promised. What somebody tells of is a [`continue_if!`](crate::continue_if); for both, let the two race in a
+/// `select!`.
+///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;
 ///
@@ -191,7 +195,7 @@ macro_rules! continue_if {
 /// | option | meaning |
 /// |---|---|
 /// | `every` | The time from tick to tick. Tick *n* is the start plus *n* times this, however late any tick ran. A duration such as `hours(6)` is exact; a calendar span such as `calendar_days(1)` or `months(1)` keeps the time of day in `zone`. At least a millisecond. A tick that is late by more than `timeout`, an hour unless set, is skipped. |
-/// | `cron` | Instead of `every`: minute, hour, day of the month, month and day of the week in `zone`, as in `"0 6 * * MON-FRI"`. Skipped when late, as with `every`. |
+/// | `cron` | Instead of `every`: minute, hour, day of the month, month and day of the week in `zone`, as in `"0 6 * * MON-FRI"`; a day that either day field names is due (see [`guide::periodic`](crate::guide::periodic)). Skipped when late, as with `every`. |
 /// | `until` | The condition that ends it, `Result<bool, E>` in the forms of [`wait_until!`](crate::wait_until). Evaluated before each tick, also before the first, and when the run is woken: it may end before anything ran. |
 /// | `zone` | The IANA name of the time zone for `cron` and calendar spans; UTC unless set. |
 /// | `start_at` | The first tick of an interval, or the instant before which no pattern counts; it may have passed. Unless set, the first tick comes one interval after the run first got here. |

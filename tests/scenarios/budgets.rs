@@ -87,6 +87,9 @@ async fn two_budgets_of_three_with_alternating_errors_end_failed_after_five_fail
     forge.start("k", alternating()).await.unwrap();
     let row = world.settle("k").await;
     assert_eq!((row.state, row.attempts), (FAILED, 5));
+    // The last one is among them.
+    let stored: serde_json::Value = serde_json::from_str(&row.retry_counts).unwrap();
+    assert_eq!(stored, counts([("limited", 3), ("offline", 2)]));
     let numbers = world.rows().attempts("k").into_iter().map(|it| it.1);
     assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
 }

@@ -80,6 +80,28 @@ async fn polls_are_so_far_apart_and_the_deadline_is_noticed_at_its_instant(world
 }
 
 #[scenario]
+async fn a_wake_up_does_not_change_the_pace_of_a_poll(world: &World) {
+    let forge = world.forge([poller::NAME]).await;
+    let begun = world.now();
+    let run = forge
+        .start("k", poller(minutes(25), hours(1)))
+        .await
+        .unwrap();
+    let wake_at = world.parked("k").await.wake_at;
+    assert_eq!(wake_at, Some(begun + 25 * 60_000_000));
+    world.probe.set("open", 1);
+    for _ in 0..3 {
+        forge.wake::<poller>("k").await.unwrap();
+        world.quiet().await;
+        assert_eq!(world.parked("k").await.wake_at, wake_at);
+    }
+    assert_eq!(world.probe.count("looked"), 1);
+    world.clock.advance(minutes(25));
+    assert_eq!(run.result().await.unwrap(), "open");
+    assert_eq!(world.probe.count("looked"), 2);
+}
+
+#[scenario]
 async fn a_condition_that_is_true_at_the_deadline_wins(world: &World) {
     let forge = world.forge([poller::NAME]).await;
     let run = forge.start("k", poller(hours(9), hours(1))).await.unwrap();

@@ -205,7 +205,7 @@ pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) 
     if let DefinitionError::Undecodable { place, .. } = error {
         return unreadable(pass, place, &failure, now);
     }
-    fail_for_good(pass, &failure, None, now);
+    fail_for_good(pass, &failure, (None, None), now);
 }
 
 /// Stalls the run at what cannot be read; nothing of it is lost, and `retry` looks again.
@@ -240,6 +240,7 @@ fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision, Option<Tries>)
     } else {
         RetryCounts::of_text(&pass.run.retry_counts)
     };
+    let before = counts.clone();
     let failure = thrown.failure.clone();
     let decided = panics::catch(|| {
         decide(FailedBody {
@@ -252,7 +253,11 @@ fn judge(pass: &Arc<Pass>, thrown: Thrown) -> (Failure, Decision, Option<Tries>)
     });
     match decided {
         Ok((decision, answer)) => (failure.lent(answer.class), decision, answer.tries),
-        Err(panic) => (failure.undecided(panic), Decision::Fail, None),
+        Err(panic) => (
+            failure.undecided(panic),
+            Decision::Fail { counts: before },
+            None,
+        ),
     }
 }
 
@@ -308,7 +313,7 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
                 Some(told),
             );
         }
-        Decision::Fail => fail_for_good(pass, &failure, tries, now),
+        Decision::Fail { counts } => fail_for_good(pass, &failure, (tries, Some(counts)), now),
     }
 }
 
@@ -328,7 +333,12 @@ fn fault_of(failure: &Failure) -> Fault {
     Fault::of(&failure.class, &failure.message)
 }
 
-fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, tries: Option<Tries>, now: Timestamp) {
+fn fail_for_good(
+    pass: &Arc<Pass>,
+    failure: &Failure,
+    (tries, counts): (Option<Tries>, Option<RetryCounts>),
+    now: Timestamp,
+) {
     let attempts = pass.run.attempts + 1;
     let told = Ended::Failed {
         attempt: attempts,
@@ -342,7 +352,11 @@ fn fail_for_good(pass: &Arc<Pass>, failure: &Failure, tries: Option<Tries>, now:
     let errors = vec![error_row(pass, failure, attempts, now)];
     end(
         pass,
-        RunEnd::Failed { at: now, attempts },
+        RunEnd::Failed {
+            at: now,
+            attempts,
+            retry_counts: counts.map(|counts| counts.to_json()),
+        },
         errors,
         Some(settled),
         Some(told),

@@ -400,8 +400,11 @@ impl Host {
         joined.unwrap_or_else(|error| {
             let kind = match error.is_panic() {
                 true => StoreErrorKind::Corrupt,
-                // Its runtime is gone.
-                false => StoreErrorKind::Closed,
+                false => {
+                    // Its runtime is gone, and perhaps nobody has said so yet.
+                    self.halt(Error::RuntimeGone, Leave::HandBack);
+                    StoreErrorKind::Closed
+                }
             };
             Err(StoreError::new("read", kind, error))
         })

@@ -30,15 +30,14 @@ pub enum Ending {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The failed record that the body saw last reached its end.
-    Stall {
-        step_name: std::sync::Arc<str>,
-    },
+    Stall { step_name: std::sync::Arc<str> },
     /// Tried again after a delay; `counts` are the body's failures since the last progress.
     Retry {
         delay: Duration,
         counts: RetryCounts,
     },
-    Fail,
+    /// Failed for good; `counts` have this failure, too.
+    Fail { counts: RetryCounts },
 }
 
 /// What the decision about a failed body rests on.
@@ -71,7 +70,7 @@ pub fn decide(body: FailedBody<'_>) -> (Decision, Answer) {
     let delay = answer.delay.filter(|_| !body.thrown.failure.is_recorded);
     let decision = match delay {
         Some(delay) => Decision::Retry { delay, counts },
-        None => Decision::Fail,
+        None => Decision::Fail { counts },
     };
     (decision, answer)
 }
@@ -115,6 +114,12 @@ mod tests {
         }
     }
 
+    fn fail(counts: &str) -> Decision {
+        Decision::Fail {
+            counts: RetryCounts::of_text(counts),
+        }
+    }
+
     fn recorded() -> anyhow::Error {
         StepError::new("a".into(), 3, "E".into(), "m".into(), false).into()
     }
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn a_recorded_failure_after_other_outcomes_fails_without_futile_retries() {
         let error = recorded().context("after compensation");
-        assert_eq!(by_default(None, error, "{}"), Decision::Fail);
+        assert_eq!(by_default(None, error, "{}"), fail(r#"{"*":1}"#));
     }
 
     #[test]
@@ -142,7 +147,8 @@ mod tests {
         assert_eq!(by_default(None, flaky(), "{}"), retry(1, r#"{"*":1}"#));
         let ninth = by_default(None, flaky(), r#"{"*":8}"#);
         assert_eq!(ninth, retry(256, r#"{"*":9}"#));
-        assert_eq!(by_default(None, flaky(), r#"{"*":9}"#), Decision::Fail);
+        let tenth = by_default(None, flaky(), r#"{"*":9}"#);
+        assert_eq!(tenth, fail(r#"{"*":10}"#));
     }
 
     #[test]
@@ -156,6 +162,6 @@ mod tests {
         assert_eq!(decision, retry(2, &used.replace(":1", ":2")));
         assert_eq!(class, Some(name));
         let other = decide_with(None, anyhow::anyhow!("other"), &busy.into(), "{}");
-        assert_eq!(other, (Decision::Fail, None));
+        assert_eq!(other, (fail("{}"), None));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Forge, Run};
 use crate::context::invocation::Invocation;
+use crate::definition::Definition;
 use crate::engine::host::Host;
 use crate::engine::hub::{Name, Watch};
 use crate::engine::pass::Pass;
@@ -69,11 +70,10 @@ impl Forge {
     /// written; [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
-        let definition = invocation.definition;
-        let start = self.start_of(key.to_owned(), invocation)?;
-        let workflow = start.workflow;
+        let Checked { definition, row } = self.start_of(key.to_owned(), invocation)?;
+        let workflow = definition.name;
         barrier().await;
-        let (id, met, watch) = self.insert(start.row).await?;
+        let (id, met, watch) = self.insert(row).await?;
         if !self.host().executes(workflow, definition.queue) {
             // Seldom, and so apart: nobody else pays for it.
             Box::pin(self.warn_started_unserved(definition, key)).await;
@@ -115,14 +115,14 @@ impl Forge {
     {
         // Boxed: a closure of the iterator, known by its type to the future, would have to be general over
         // lifetimes wherever that future has to be `Send`, as in a step; most are not.
-        let start = |(key, invocation): (K, Invocation<T>)| self.start_of(key.into(), invocation);
-        let starts = runs.into_iter().map(move |run| Ok(start(run)?.row));
-        Box::pin(self.insert_batches(Box::new(starts)))
+        let start =
+            move |(key, invocation): (K, Invocation<T>)| self.start_of(key.into(), invocation);
+        Box::pin(self.insert_batches(Box::new(runs.into_iter().map(start))))
     }
 
     async fn insert_batches(
         &self,
-        mut starts: Box<dyn Iterator<Item = Result<Start, Error>> + Send + '_>,
+        mut starts: Box<dyn Iterator<Item = Result<Checked, Error>> + Send + '_>,
     ) -> Result<StartedAll, Error> {
         let limits = self.host().config.batch;
         let mut all = StartedAll::default();
@@ -137,7 +137,7 @@ impl Forge {
                         None => break,
                     },
                 };
-                let size = start.key.len() + start.args.len();
+                let size = start.row.key.len() + start.row.args.len();
                 if !batch.is_empty() && bytes + size > limits.bytes_max {
                     next = Some(start);
                     break;
@@ -149,8 +149,30 @@ impl Forge {
                 return Ok(all);
             }
             barrier().await;
-            self.insert_all(batch, &mut all).await?;
+            let left = self.left_to_others(&batch);
+            let rows = batch.into_iter().map(|start| start.row).collect();
+            self.insert_all(rows, &mut all).await?;
+            for (definition, key) in left {
+                self.warn_started_unserved(definition, &key).await;
+            }
         }
+    }
+
+    /// The first start of each workflow that this engine does not execute.
+    fn left_to_others(&self, batch: &[Checked]) -> Vec<(&'static Definition, String)> {
+        let mut left: Vec<(&'static Definition, String)> = Vec::new();
+        let mut last = None;
+        for Checked { definition, row } in batch {
+            // As a rule all are of one.
+            if last.replace(definition.name) == Some(definition.name)
+                || self.host().executes(definition.name, definition.queue)
+                || left.iter().any(|(known, _)| known.name == definition.name)
+            {
+                continue;
+            }
+            left.push((definition, row.key.clone()));
+        }
+        left
     }
 
     async fn insert_all(&self, batch: Vec<Start>, all: &mut StartedAll) -> Result<(), Error> {
@@ -208,7 +230,7 @@ impl Forge {
             args,
             claim: None,
         };
-        Ok(Checked { workflow, row })
+        Ok(Checked { definition, row })
     }
 
     /// Arguments that can be stored.
@@ -265,7 +287,7 @@ impl Forge {
 
 /// A start whose key and arguments can be stored.
 struct Checked {
-    workflow: &'static str,
+    definition: &'static Definition,
     row: Start,
 }
 

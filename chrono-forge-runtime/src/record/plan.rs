@@ -208,8 +208,13 @@ pub enum RunEnd {
     },
     /// The body returned a value.
     Completed { output: Json, at: Timestamp },
-    /// Failed for good. `attempts` is the run's new count of workflow-level failures.
-    Failed { at: Timestamp, attempts: u32 },
+    /// Failed for good. `attempts` is the run's new count of workflow-level failures, `retry_counts` what its body has
+    /// used of its budgets, where those decided.
+    Failed {
+        at: Timestamp,
+        attempts: u32,
+        retry_counts: Option<Json>,
+    },
     /// A step gave up and its error reached the end of the body, or a stored value does not read.
     Stalled {
         /// The step's name, or what does not read.

@@ -286,3 +286,9 @@
 //! [`StoreErrorKind::Replaced`](crate::StoreErrorKind::Replaced) that names the file. What it cannot see is a copy of the file's own bytes,
 //! made without its log, that has the same length. A small file, and one up to 256 MiB that was not closed by who used it last, is looked through when it is
 //! opened, and refused by name if it is malformed.
+//!
+//! # Reading the tables
+//!
+//! The tables are ordinary ones, and a look at them disturbs nobody; change nothing there. Of a run's records
+//! (`chrono_forge_execution_logs`) `seq` tells in which order the body received them. `id` does not: rows that one
+//! commit inserts are numbered by their names.

@@ -40,6 +40,26 @@ async fn a_queue_that_nobody_serves_is_told_at_open_and_at_the_first_start(world
     forge.shutdown().await;
 }
 
+#[workflow(queue = "told-letters")]
+async fn told_letter() -> Result<()> {
+    Ok(())
+}
+
+#[scenario]
+async fn many_starts_for_a_queue_that_nobody_serves_are_told_once(world: &World) {
+    listen();
+    let backend = format!("{:?}", world.backend());
+    let client = world.client().await;
+    let letters = (0..2_500).map(|n| (format!("{backend} {n}"), told_letter()));
+    assert_eq!(client.start_all(letters).await.unwrap().new, 2_500);
+    let started = told(&["WARN", "a run was started", "`told_letter`", &backend]);
+    assert_eq!(started.len(), 1, "{started:#?}");
+    assert!(
+        started[0].contains(&format!("key=\"{backend} 0\"")),
+        "{started:#?}"
+    );
+}
+
 #[scenario]
 async fn a_queue_that_another_live_worker_serves_is_not(world: &World) {
     listen();

@@ -196,6 +196,7 @@ impl Storm {
                 let failed = RunEnd::Failed {
                     at: at(2),
                     attempts: 1,
+                    retry_counts: None,
                 };
                 self.end(2, &failed);
             }

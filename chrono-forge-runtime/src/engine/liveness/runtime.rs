@@ -71,9 +71,8 @@ impl Polling {
     }
 }
 
-/// Ticks as long as the runtime polls; stops the engine when the runtime is gone.
+/// Ticks as long as the runtime polls.
 pub async fn tick(host: Arc<Host>) {
-    let _guard = Guard(Arc::clone(&host));
     while !host.over.load(Ordering::Acquire) {
         host.ticks.tick();
         tokio::time::sleep(interval(&host)).await;
@@ -83,19 +82,6 @@ pub async fn tick(host: Arc<Host>) {
 /// How often the runtime ticks, and is looked after.
 pub(super) fn interval(host: &Host) -> Duration {
     (host.config.heartbeat / 2).min(Duration::from_secs(1))
-}
-
-/// Dropped with the task: by a shutdown, which has closed the engine before, or by the end of the runtime.
-struct Guard(Arc<Host>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let host = &self.0;
-        if !host.closing.load(Ordering::Acquire) && !host.over.load(Ordering::Acquire) {
-            tracing::error!(target: TARGET, "the runtime that the engine was opened on is gone; the engine stops, and others take over its runs: open it on a runtime that lives until shutdown() has returned");
-            host.crash();
-        }
-    }
 }
 
 /// What the pulse's thread knows of the runtime.

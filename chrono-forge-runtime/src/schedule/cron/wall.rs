@@ -29,6 +29,12 @@ impl Wall {
             pattern: pattern.to_owned(),
             problem: problem.to_string(),
         };
+        if let Some(field) = pattern.split_whitespace().find(|field| has_gap(field)) {
+            return Err(ScheduleError::BadPattern {
+                pattern: pattern.to_owned(),
+                problem: format!("an item of the list `{field}` is missing"),
+            });
+        }
         let fields = Parsed::from_str(pattern).map_err(bad)?.pattern;
         let named = |field: &CronComponent| !field.from_wildcard && field.step == 1;
         let wall = Self {
@@ -78,6 +84,11 @@ impl Wall {
         let days = self.days.count(from.0, end.0);
         days * self.times.count() as u64 + before(end) - before(from)
     }
+}
+
+/// A list with a comma too many: its author meant another value, or none.
+fn has_gap(field: &str) -> bool {
+    field.split(',').any(str::is_empty)
 }
 
 /// The date and the second of the day; what lies beyond the calendar is its first or last second.

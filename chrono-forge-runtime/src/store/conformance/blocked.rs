@@ -24,6 +24,7 @@ pub(crate) fn failed_and_stalled_runs_enter_the_list(on: &dyn Backend) {
     let failed = RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     };
     let stalled = RunEnd::Stalled {
         attempts: None,
@@ -49,6 +50,7 @@ pub(crate) fn a_run_that_goes_on_leaves_the_list(on: &dyn Backend) {
             RunEnd::Failed {
                 at: at(3),
                 attempts: 1,
+                retry_counts: None,
             },
         );
     }
@@ -87,6 +89,7 @@ fn generations(forge: &mut Forge, root: &ClaimedRun, depth: u32) -> String {
     let end = RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     };
     forge.end(&run, end);
     run.key
@@ -137,6 +140,7 @@ pub(crate) fn blocked_descendants_are_found_over_pages_up_to_the_limit(on: &dyn 
     let failed = RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     };
     // More than a store looks at in one transaction.
     let page = 1_001;

@@ -58,6 +58,7 @@ pub(crate) fn a_plan_under_an_old_epoch_or_another_worker_writes_nothing(on: &dy
             end: Some(RunEnd::Failed {
                 at: at(3),
                 attempts: 1,
+                retry_counts: None,
             }),
             ..plan
         };
@@ -113,6 +114,7 @@ pub(crate) fn a_pass_writes_nothing_after_its_end(on: &dyn Backend) {
         RunEnd::Failed {
             at: at(4),
             attempts: 1,
+            retry_counts: None,
         },
     );
     assert!(changes_nothing(&again.outcomes[0].verdict), "{again:?}");
@@ -260,6 +262,7 @@ pub(crate) fn the_first_error_of_an_attempt_stays(on: &dyn Backend) {
         end: Some(RunEnd::Failed {
             at: at(3),
             attempts: 1,
+            retry_counts: None,
         }),
         ..forge.plan(&run)
     };

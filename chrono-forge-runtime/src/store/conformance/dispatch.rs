@@ -277,6 +277,7 @@ pub(crate) fn a_failed_or_stalled_child_keeps_its_parent_waiting_until_it_comple
         RunEnd::Failed {
             at: at(3),
             attempts: 1,
+            retry_counts: None,
         },
     );
     forge.end(

@@ -53,6 +53,7 @@ pub(crate) fn what_never_had_a_deadline_is_due_whatever_the_clock_says(on: &dyn 
         RunEnd::Failed {
             at: at(20),
             attempts,
+            retry_counts: None,
         },
     );
     forge.writer.retry("flow", "retried", None, at(20)).unwrap();

@@ -185,6 +185,7 @@ pub(crate) fn blocked_children_are_those_of_all_branches_of_one_run(on: &dyn Bac
             end: Some(RunEnd::Failed {
                 at: at(3),
                 attempts: 1,
+                retry_counts: None,
             }),
             ..forge.plan(&children[2])
         };

@@ -22,6 +22,7 @@ fn failed(attempts: u32) -> RunEnd {
     RunEnd::Failed {
         at: at(4),
         attempts,
+        retry_counts: None,
     }
 }
 

@@ -33,6 +33,7 @@ fn failed() -> RunEnd {
     RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     }
 }
 

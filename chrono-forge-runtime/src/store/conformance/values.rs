@@ -90,6 +90,7 @@ pub(crate) fn a_message_with_a_null_character_is_no_reason_to_refuse_a_plan(on: 
         end: Some(RunEnd::Failed {
             at: at(3),
             attempts: 1,
+            retry_counts: None,
         }),
         ..forge.plan(&run)
     };

@@ -95,6 +95,7 @@ pub(crate) fn other_states_are_left_alone_and_nobody_is_none(on: &dyn Backend) {
         RunEnd::Failed {
             at: at(3),
             attempts: 1,
+            retry_counts: None,
         },
     );
     forge.end(

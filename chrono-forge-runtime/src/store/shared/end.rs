@@ -53,8 +53,13 @@ impl<'a> EndRow<'a> {
                 wake_at: Some(now.due),
                 ..row(RunState::Idle)
             },
-            RunEnd::Failed { attempts, .. } => Self {
+            RunEnd::Failed {
+                attempts,
+                retry_counts,
+                ..
+            } => Self {
                 attempts: Some(*attempts),
+                retry_counts: retry_counts.as_deref(),
                 ..row(RunState::Failed)
             },
             RunEnd::Stalled {

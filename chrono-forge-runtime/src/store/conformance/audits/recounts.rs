@@ -121,6 +121,7 @@ pub(crate) fn a_counter_that_is_too_low_is_set_right_and_nobody_is_woken(on: &dy
     let failed = RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     };
     forge.end(&children[0], failed);
     let repair = forge.writer.recount_branch(branch, at(20)).unwrap();

@@ -138,6 +138,7 @@ impl<'a> Process<'a> {
             let failed = RunEnd::Failed {
                 at: at(40),
                 attempts: run.attempts + 1,
+                retry_counts: None,
             };
             let stalled = RunEnd::Stalled {
                 attempts: None,

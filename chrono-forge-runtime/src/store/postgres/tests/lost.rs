@@ -95,6 +95,7 @@ fn a_park_and_a_failure_are_written_once_and_told() {
     let failed = RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     };
     for (cut, end) in CUTS
         .into_iter()
@@ -243,6 +244,7 @@ fn what_operators_do_is_done_once() {
         let end = RunEnd::Failed {
             at: at(3),
             attempts: 1,
+            retry_counts: None,
         };
         world.forge.end(&failed, end);
         world.call(cut, |writer| writer.unlock("flow", "held", at(20)));

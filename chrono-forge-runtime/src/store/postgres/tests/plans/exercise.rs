@@ -187,6 +187,7 @@ fn passes(forge: &mut Forge) {
     let failed = RunEnd::Failed {
         at: at(3),
         attempts: 1,
+        retry_counts: None,
     };
     forge.end(&run, failed);
     // Whatever this run was, it is not held any more.
