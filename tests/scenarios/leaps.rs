@@ -211,8 +211,13 @@ async fn a_wait_ends_when_the_clock_reaches_its_instant_however_it_gets_there(wo
     let clock = Leaping::default();
     let forge = forge(world, &clock, 1, [waits::NAME]).await;
     world.probe.set("go", 1);
-    for (key, leaps) in [("forward", [0, 0]), ("back", [-HOUR, HOUR])] {
+    for (begun, (key, leaps)) in [("forward", [0, 0]), ("back", [-HOUR, HOUR])]
+        .into_iter()
+        .enumerate()
+    {
         let run = forge.start(key, waits(hours(1))).await.unwrap();
+        // Idle before that, it is not yet claimed.
+        world.noted("before", begun + 1).await;
         world
             .until(|| world.rows().find(key).is_some_and(|run| run.state == IDLE))
             .await;
