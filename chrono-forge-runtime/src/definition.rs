@@ -48,6 +48,8 @@ pub struct Definition {
 pub struct StateSpec {
     /// The state's type.
     pub id: TypeId,
+    /// The same in an `Arc`.
+    pub shared_id: TypeId,
     /// Its name, for messages.
     pub type_name: &'static str,
 }
@@ -58,6 +60,7 @@ impl StateSpec {
     pub fn of<T: Send + Sync + 'static>() -> Self {
         Self {
             id: TypeId::of::<T>(),
+            shared_id: TypeId::of::<std::sync::Arc<T>>(),
             type_name: std::any::type_name::<T>(),
         }
     }

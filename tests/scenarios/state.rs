@@ -1,5 +1,6 @@
 //! `State<T>`: injected, shared, not stored.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono_forge::prelude::*;
@@ -43,6 +44,28 @@ async fn every_run_of_a_process_shares_a_state_that_no_row_holds(world: &World) 
         assert_eq!(run.result().await.unwrap(), format!("{n}: hello ada"));
     }
     assert_eq!(world.rows().run("k0").args, r#"{"name":"ada"}"#);
+}
+
+#[scenario]
+async fn a_state_in_an_arc_is_one_of_what_it_holds_and_the_later_one_counts(world: &World) {
+    let mailer = |sent| Mailer {
+        sent: AtomicU32::new(sent),
+    };
+    let (first, last) = (Arc::new(mailer(5)), Arc::new(mailer(7)));
+    for (n, expected) in [(0, "9: hello ada"), (1, "7: hello ada")] {
+        let builder = world.builder([mailing::NAME]).state(Greeting("hello"));
+        let builder = builder.state(Arc::clone(&first)).state(mailer(9));
+        let builder = match n {
+            0 => builder,
+            _ => builder.state(Arc::clone(&last)),
+        };
+        let forge = builder.open().await.unwrap();
+        let run = forge.start(&format!("k{n}"), mailing("ada".into())).await;
+        assert_eq!(run.unwrap().result().await.unwrap(), expected);
+        forge.shutdown().await;
+    }
+    let sent = |mailer: &Mailer| mailer.sent.load(Ordering::SeqCst);
+    assert_eq!((sent(&first), sent(&last)), (5, 8));
 }
 
 #[scenario]

@@ -125,27 +125,41 @@ impl Registry {
 /// Injected states by type.
 #[derive(Clone, Default)]
 pub struct States {
-    by_type: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// With how many were given before.
+    by_type: HashMap<TypeId, (usize, Arc<dyn Any + Send + Sync>)>,
+    given: usize,
 }
 
 impl States {
     /// Adds a state; a second one of the same type replaces the first.
     pub fn insert<T: Send + Sync + 'static>(&mut self, state: T) {
-        self.by_type.insert(TypeId::of::<T>(), Arc::new(state));
+        let state = (self.given, Arc::new(state) as _);
+        self.by_type.insert(TypeId::of::<T>(), state);
+        self.given += 1;
     }
 
     /// The first state that this workflow asks for and that was not given.
     fn missing(&self, definition: &Definition) -> Option<&'static str> {
         let mut specs = definition.states.iter().map(|spec| spec());
-        let missing = specs.find(|spec| !self.by_type.contains_key(&spec.id));
+        let is_given = |id: &TypeId| self.by_type.contains_key(id);
+        let missing = specs.find(|spec| !is_given(&spec.id) && !is_given(&spec.shared_id));
         missing.map(|spec| spec.type_name)
     }
 
-    /// The state of this type.
+    /// The state of this type, given as it is or in an `Arc`, whichever came later.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        Arc::clone(self.by_type.get(&TypeId::of::<T>())?)
-            .downcast()
-            .ok()
+        let own = self.find::<T>();
+        let shared = self.find::<Arc<T>>();
+        match (own, shared) {
+            (Some((own_nth, _)), Some((nth, shared))) if own_nth < nth => Some((*shared).clone()),
+            (None, Some((_, shared))) => Some((*shared).clone()),
+            (own, _) => own.map(|(_, state)| state),
+        }
+    }
+
+    fn find<T: Send + Sync + 'static>(&self) -> Option<(usize, Arc<T>)> {
+        let (nth, state) = self.by_type.get(&TypeId::of::<T>())?;
+        Some((*nth, Arc::clone(state).downcast().ok()?))
     }
 }

@@ -73,8 +73,17 @@ impl Builder {
         self
     }
 
-    /// Injects a state, handed to workflows that take `State<T>`. A second state of a type replaces
-    /// the first.
+    /// Injects a state, handed to workflows that take `State<T>`; an `Arc<T>` is handed to them, too, and whoever
+    /// gave it goes on to use its own clone. A second state of a type replaces the first.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, Mutex};
+    /// # use chrono_forge_runtime::forge::Forge;
+    /// let sent: Arc<Mutex<Vec<String>>> = Arc::default(); // `State<Mutex<Vec<String>>>`
+    /// let builder = Forge::builder("sqlite::memory:").state(sent.clone());
+    /// # drop(builder);
+    /// assert!(sent.lock().unwrap().is_empty());
+    /// ```
     pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
         self.states.insert(state);
         self
