@@ -119,9 +119,9 @@ macro_rules! wait {
 /// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
 /// found the condition false does not give it back.
 ///
-/// [`Forge::wake`](crate::Forge::wake) does not make it look: `every` is the pace that whoever is asked was
-/// promised. What somebody tells of is a [`continue_if!`](crate::continue_if); for both, let the two race in a
-/// `select!`.
+/// [`Forge::wake`](crate::Forge::wake) does not make it look sooner: `every` bounds how often the
+/// condition is asked. To be woken use [`continue_if!`](crate::continue_if), for both a `select!`
+/// over the two.
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;

@@ -216,7 +216,7 @@ async fn a_wait_ends_when_the_clock_reaches_its_instant_however_it_gets_there(wo
         .enumerate()
     {
         let run = forge.start(key, waits(hours(1))).await.unwrap();
-        // Idle before that, it is not yet claimed.
+        // A run that is idle before this step is one that nobody has claimed yet.
         world.noted("before", begun + 1).await;
         world
             .until(|| world.rows().find(key).is_some_and(|run| run.state == IDLE))

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::step::Outcome;
 
-/// After so many minutes a cargo that this runs is ended, with all that it started. CI sets it: there a test that hangs
-/// would keep everything else from being told.
+/// After so many minutes a cargo command is ended, with all that it started. CI sets it: a test that
+/// hangs must not keep the results of all other steps from being told.
 const MINUTES_MAX: &str = "CHRONO_FORGE_XTASK_MINUTES_MAX";
 
 /// The exit code of `timeout` for a command that it ended.

@@ -205,7 +205,7 @@ pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) 
     if let DefinitionError::Undecodable { place, .. } = error {
         return unreadable(pass, place, &failure, now);
     }
-    fail_for_good(pass, &failure, (None, None), now);
+    fail_for_good(pass, &failure, None, None, now);
 }
 
 /// Stalls the run at what cannot be read; nothing of it is lost, and `retry` looks again.
@@ -313,7 +313,7 @@ fn failed(pass: &Arc<Pass>, thrown: Thrown, now: Timestamp) {
                 Some(told),
             );
         }
-        Decision::Fail { counts } => fail_for_good(pass, &failure, (tries, Some(counts)), now),
+        Decision::Fail { counts } => fail_for_good(pass, &failure, tries, Some(counts), now),
     }
 }
 
@@ -336,7 +336,8 @@ fn fault_of(failure: &Failure) -> Fault {
 fn fail_for_good(
     pass: &Arc<Pass>,
     failure: &Failure,
-    (tries, counts): (Option<Tries>, Option<RetryCounts>),
+    tries: Option<Tries>,
+    counts: Option<RetryCounts>,
     now: Timestamp,
 ) {
     let attempts = pass.run.attempts + 1;

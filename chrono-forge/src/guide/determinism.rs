@@ -85,9 +85,10 @@
 //! long as nothing else is parked, and when something is it is dropped once nothing durable has happened for
 //! a second, however often it wakes. Wrap it in a step.
 //!
-//! As in any Rust, what is not polled does not go on. A step that lost a `select!` and is kept (`&mut step`) keeps
-//! what it holds, too: where it has locked a mutex that a step after the `select!` asks for, both wait for ever, and
-//! the run keeps its slot. Let steps share no lock across an `.await`, or poll both in a `join!`.
+//! As in any Rust, a future that is not polled does not go on. A step that lost a `select!` and is
+//! kept (`&mut step`) keeps what it holds: if it has locked a mutex that a step after the `select!`
+//! asks for, both wait for ever, and the run keeps its slot. Hold no lock across an `.await` that
+//! two steps share, or poll both in a `join!`.
 //!
 //! # Values
 //!

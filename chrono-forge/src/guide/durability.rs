@@ -289,6 +289,6 @@
 //!
 //! # Reading the tables
 //!
-//! The tables are ordinary ones, and a look at them disturbs nobody; change nothing there. Of a run's records
-//! (`chrono_forge_execution_logs`) `seq` tells in which order the body received them. `id` does not: rows that one
-//! commit inserts are numbered by their names.
+//! The tables are ordinary ones, and short reads disturb nobody; change nothing there. Of a run's
+//! records (`chrono_forge_execution_logs`) `seq` tells in which order the body received them. `id`
+//! does not: rows that one commit inserts are numbered by their names.

@@ -71,8 +71,8 @@
 //! Types are looked for in the whole chain of causes. A wrapper that is `#[error(transparent)]` hides the
 //! type behind it from that chain: name the wrapper, or use `.when("name", |error| ..)`. A type that
 //! covers an `anyhow` error lends it its name, in the error's row and in
-//! [`StepError::class`](crate::StepError::class); without one the class is `anyhow::Error`, which knows no more of
-//! what it carries than how to look for a type that somebody names. Budgets are kept with the row by these names, so
+//! [`StepError::class`](crate::StepError::class); without one the class is `anyhow::Error`, since
+//! `anyhow` does not keep the name of the type. Budgets are kept with the row by these names, so
 //! they survive restarts, pauses and a list in another order.
 //!
 //! # What counts as an attempt

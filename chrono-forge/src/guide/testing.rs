@@ -144,8 +144,8 @@
 //! - [`advance`](crate::testing::ManualClock::advance) and [`set`](crate::testing::ManualClock::set) go there in one step,
 //!   as a process finds itself that slept so long.
 //!
-//! What a test looks at afterwards it gives in an `Arc` of which it keeps a clone: `.state(mailer.clone())` is handed to
-//! workflows that take `State<Mailer>`.
+//! A test that looks at a state afterwards gives it in an `Arc` and keeps a clone: with
+//! `.state(mailer.clone())` workflows that take `State<Mailer>` get it.
 //!
 //! A step's own timers (`tokio::time::sleep`, a client's timeout) run in real time, and so does the lease of a worker.
 //! Leave tokio's clock alone: under `#[tokio::test(start_paused = true)]` it skips whatever sleeps while a write is on its

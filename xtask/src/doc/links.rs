@@ -66,8 +66,8 @@ fn is_relative(target: &str) -> bool {
     !is_other.iter().any(|scheme| target.starts_with(scheme))
 }
 
-/// Implementations for every type come last, with the words of whoever wrote the trait: where another crate did, its
-/// links were meant for its own pages.
+/// Blanket implementations come last on a page, with the documentation of their traits: links in
+/// that of another crate's trait were meant for that crate's pages.
 fn targets(page: &str) -> impl Iterator<Item = &str> {
     let own = page.split(" id=\"blanket-implementations\"").next();
     attributes(own.unwrap_or(page), " href=\"")

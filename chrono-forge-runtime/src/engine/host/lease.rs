@@ -68,7 +68,8 @@ impl Host {
         renewed.map_or(Duration::MAX, |moment| moment.elapsed())
     }
 
-    /// For how long the worker may begin something if its lease is not renewed again; `None` when it may not any more.
+    /// For how long the worker may still begin something unless its lease is renewed; `None` when
+    /// it may not any more.
     pub fn trust_left(&self) -> Option<Duration> {
         let window = self.config.lease * 2 / 3;
         let left = window.checked_sub(self.since_renewal())?;

@@ -16,7 +16,8 @@ use crate::record::{RunId, WorkerId};
 use crate::store::{Recovered, StoreErrorKind, StoreResult, WorkerRow};
 use crate::telemetry::{TARGET, Trouble};
 
-/// How often the lock files of other workers are probed, and a trust window that is over is looked at.
+/// How often the lock files of other workers are probed, and how often this worker looks whether a
+/// lease in doubt was renewed.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often a worker that is alone looks whether it still is: an idle process should sleep.
