@@ -1,16 +1,24 @@
 //! Running cargo, in the workspace's root.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::failures::Failures;
 use crate::step::Outcome;
 
 /// After so many minutes a cargo command is ended, with all that it started. CI sets it: a test that
 /// hangs must not keep the results of all other steps from being told.
 const MINUTES_MAX: &str = "CHRONO_FORGE_XTASK_MINUTES_MAX";
+
+/// For so long after its end the output of a command may still come.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
 /// The exit code of `timeout` for a command that it ended.
 const TIMED_OUT: i32 = 124;
@@ -29,19 +37,43 @@ pub(crate) fn run_with(arguments: &[String], variables: &[(&str, &str)]) -> Resu
     println!("$ {settings}cargo {}", arguments.join(" "));
     let mut command = bounded(arguments);
     command.envs(variables.iter().copied());
-    let status = command.status().context("cannot run cargo")?;
+    let (status, failures) = watched(command)?;
     ensure!(
         status.code() != Some(TIMED_OUT),
         "cargo {} hung: it was ended after {} minutes",
         arguments[0],
         std::env::var(MINUTES_MAX).unwrap_or_default()
     );
-    ensure!(
-        status.success(),
-        "cargo {} ended with {status}",
-        arguments[0]
-    );
-    Ok(Outcome::Passed)
+    let ended = || format!("cargo {} ended with {status}", arguments[0]);
+    match (status.success(), failures.text()) {
+        (true, _) => Ok(Outcome::Passed),
+        (false, None) => bail!(ended()),
+        (false, Some(text)) => Err(anyhow!(text).context(ended())),
+    }
+}
+
+/// Runs the command with its output on ours, and keeps what it says of failed tests.
+fn watched(mut command: Command) -> Result<(ExitStatus, Failures)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            println!("{line}");
+            let _ = sender.send(line);
+        }
+    });
+    let status = child.wait().context("cannot wait for cargo")?;
+    let mut failures = Failures::default();
+    // A process that a test left behind may hold the pipe open: then its end does not come.
+    while let Ok(line) = lines.recv_timeout(LAST_WORDS_MAX) {
+        failures.read(&line);
+    }
+    Ok((status, failures))
 }
 
 /// Runs `cargo <arguments>` and returns what it printed.

@@ -7,6 +7,7 @@ mod cargo;
 mod deny;
 mod doc;
 mod examples;
+mod failures;
 mod features;
 mod fmt;
 mod lint;

@@ -59,6 +59,8 @@ pub(crate) fn run_all(steps: Vec<Step>) -> ExitCode {
 #[derive(Default)]
 struct Report {
     lines: Vec<String>,
+    /// Why steps failed, in full: at the end, where the reader of a long log looks first.
+    reasons: Vec<String>,
     passed: usize,
     failed: usize,
 }
@@ -75,18 +77,15 @@ impl Report {
             Err(error) => {
                 self.failed += 1;
                 println!("failed: {error:#}");
-                format!("FAILED   {name} ({took:.1} s): {error:#}")
+                self.reasons.push(format!("{name}: {error:#}"));
+                format!("FAILED   {name} ({took:.1} s): {error}")
             }
         });
     }
 
     fn text(&self) -> String {
-        let Self {
-            lines,
-            passed,
-            failed,
-        } = self;
-        format!("{}\n\n{passed} passed, {failed} failed", lines.join("\n"))
+        let lines = [&self.lines[..], &self.reasons].concat().join("\n");
+        format!("{lines}\n\n{} passed, {} failed", self.passed, self.failed)
     }
 }
 
@@ -99,8 +98,10 @@ fn the_report_ends_in_its_counts() {
         Ok(Outcome::Skipped("not there yet".to_owned())),
         Duration::ZERO,
     );
-    report.add("broken", Err(anyhow::anyhow!("why")), Duration::ZERO);
+    let error = anyhow::anyhow!("the reason").context("why");
+    report.add("broken", Err(error), Duration::ZERO);
     let text = report.text();
     assert_eq!(text.lines().last(), Some("1 passed, 1 failed"));
-    assert!(text.contains("FAILED   broken (0.0 s): why"), "{text}");
+    assert!(text.contains("FAILED   broken (0.0 s): why\n"), "{text}");
+    assert!(text.contains("broken: why: the reason\n"), "{text}");
 }
