@@ -33,10 +33,12 @@ const NOTE_PAUSE: Duration = Duration::from_millis(50);
 
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
-    while let Some(run) = host.slots.take(&queue) {
+    let mut next = host.slots.take_first(&queue);
+    while let Some(run) = next {
         if host.closing.load(Ordering::Acquire) {
             // Claimed while the engine was told to stop: handed back unbegun, with the worker's row.
             host.slots.unbegun(&queue);
+            next = host.slots.take(&queue);
             continue;
         }
         let returned = run.level.is_returning();
@@ -49,6 +51,7 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::task::coop::consume_budget().await;
+        next = host.slots.take(&queue);
     }
     if host.slots.has_more_due(&queue) {
         host.work.notify_one();

@@ -125,24 +125,18 @@ impl Slots {
     pub fn offer(&self, run: ClaimedRun, now: Instant) -> bool {
         let mut queues = self.lock();
         // A queue that this worker does not serve claims nothing, so the entry exists.
-        let Some(queue) = queues.get_mut(&run.queue) else {
-            return false;
-        };
-        queue.buffer.push(run, now);
-        let starts = queue.running < queue.limit;
-        if starts {
-            queue.running += 1;
-        }
-        starts
+        let queue = queues.get_mut(&run.queue);
+        queue.is_some_and(|queue| queue.offer(run, now))
+    }
+
+    /// The first run for a slot's task, or `None` when the slot becomes free again.
+    pub fn take_first(&self, queue: &str) -> Option<ClaimedRun> {
+        self.lock().get_mut(queue)?.take_first()
     }
 
     /// The next run for a slot's task, or `None` when the slot becomes free.
     pub fn take(&self, queue: &str) -> Option<ClaimedRun> {
-        let mut queues = self.lock();
-        let queue = queues.get_mut(queue)?;
-        let run = queue.buffer.pop();
-        queue.took(run.as_ref());
-        run
+        self.lock().get_mut(queue)?.take()
     }
 
     /// A run that was taken does not begin after all.
@@ -210,7 +204,7 @@ impl Slots {
 
     /// Bodies that are executing.
     pub fn running(&self) -> usize {
-        self.lock().values().map(|queue| queue.running).sum()
+        self.lock().values().map(Queue::running).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {

@@ -29,8 +29,10 @@ const AHEAD_MAX_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Queue {
     pub(super) limit: usize,
     /// Tasks that execute runs one after the other.
-    pub(super) running: usize,
-    /// Those that execute one just now.
+    running: usize,
+    /// Those on the way to their first run, which waits until it is taken.
+    starting: usize,
+    /// Those that execute one just now. Others wait between two runs until commits catch up.
     pub(super) executing: usize,
     /// By number, and so by age.
     reservations: BTreeMap<u64, Reserved>,
@@ -70,6 +72,7 @@ impl Queue {
         Self {
             limit,
             running: 0,
+            starting: 0,
             executing: 0,
             reservations: BTreeMap::new(),
             reserved: 0,
@@ -120,14 +123,38 @@ impl Queue {
         }
     }
 
-    /// A task has taken a run, or ends because there is none.
-    pub(super) fn took(&mut self, run: Option<&ClaimedRun>) {
+    /// Adds a run; `true` when a slot is free and a task must be started for it.
+    pub(super) fn offer(&mut self, run: ClaimedRun, now: Instant) -> bool {
+        self.buffer.push(run, now);
+        let starts = self.running < self.limit;
+        if starts {
+            self.running += 1;
+            self.starting += 1;
+        }
+        starts
+    }
+
+    /// The first run of a task.
+    pub(super) fn take_first(&mut self) -> Option<ClaimedRun> {
+        self.starting -= 1;
+        self.take()
+    }
+
+    /// The next run of a task, which ends if there is none.
+    pub(super) fn take(&mut self) -> Option<ClaimedRun> {
+        let run = self.buffer.pop();
         if run.is_some() {
             self.executing += 1;
         } else {
             self.running -= 1;
             self.was_too_far_ahead = false;
         }
+        run
+    }
+
+    /// Tasks that execute runs one after the other.
+    pub(super) fn running(&self) -> usize {
+        self.running
     }
 
     /// Whether nothing executes, waits for a slot, or is on its way to one.
@@ -236,9 +263,10 @@ impl Queue {
         most.saturating_sub(self.reserved_urgent + self.buffer.urgent())
     }
 
-    /// Slots in use, promised, or waited for. A run that was offered to a slot waits for it until it is taken.
+    /// Slots in use, promised, or waited for. One between two runs is in use: it takes the next run of the buffer,
+    /// and a claim on its behalf alone would be a transaction for every run.
     fn taken(&self) -> usize {
-        self.executing + self.reserved + self.buffer.len()
+        self.running - self.starting + self.reserved + self.buffer.len()
     }
 
     /// What to claim from the database now, if that is worth a transaction.
