@@ -3,9 +3,10 @@
 //! The last state of a record wins, error rows are all kept, the end replaces what came before. A
 //! folded plan writes what the plans would have written one after the other.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::PlanSink;
 use super::queue::Submission;
@@ -30,7 +31,7 @@ impl Batch {
     /// again, late ones of its old pass may wait.
     pub(super) fn fold(submissions: impl IntoIterator<Item = Submission>) -> Self {
         let mut batch = Self::default();
-        let mut place: HashMap<Fence, usize> = HashMap::new();
+        let mut place: FxHashMap<Fence, usize> = FxHashMap::default();
         for submission in submissions {
             match place.entry(submission.plan.fence) {
                 Entry::Occupied(place) => {

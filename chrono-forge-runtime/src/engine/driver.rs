@@ -24,7 +24,7 @@ const SPINS_MAX: u32 = 100;
 /// Drives a body until its pass ends. The body is left for the caller to drop.
 pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     let waker = Waker::from(Arc::clone(&pass.root));
-    let mut quiet_since = Instant::now();
+    let mut quiet_since = None;
     let mut poll = true;
     let mut spins = 0;
     loop {
@@ -39,11 +39,6 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
                 })
             });
             pass.polling.end();
-            if poll {
-                // The engine itself has done something. A foreign timer that fires again and again only
-                // has the body polled, which tells nothing.
-                quiet_since = Instant::now();
-            }
             if let Some(ending) = interrupted(pass) {
                 return ending;
             }
@@ -62,11 +57,17 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
             return ending;
         }
         spins = 0;
+        let real_now = Instant::now();
+        if poll {
+            // The engine itself has done something. A foreign timer that fires again and again only
+            // has the body polled, which tells nothing.
+            quiet_since = Some(real_now);
+        }
         let next = pass.next_move(Sight {
             now: pass.now(),
             is_virtual: pass.host.clock.is_virtual(),
-            real_now: Instant::now(),
-            quiet_since,
+            real_now,
+            quiet_since: quiet_since.unwrap_or(real_now),
             root_cloned: pass.root.has_clones(),
             may_begin: &|| pass.host.is_trusted(),
         });

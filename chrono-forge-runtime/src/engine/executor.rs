@@ -43,11 +43,10 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         }
         let returned = run.level.is_returning();
         execute(&host, run).await;
-        host.slots.finished(&queue, returned);
-        if host.slots.has_more_due(&queue) {
+        if host.slots.finished(&queue, returned) {
             host.work.notify_one();
         }
-        while is_behind(host.committer().backlog(), host.slots.has_urgent(&queue)) {
+        while is_behind(&host, &queue) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::task::coop::consume_budget().await;
@@ -69,9 +68,9 @@ impl Drop for Underway<'_> {
 }
 
 /// Whether commits are so far behind that the next body waits for them.
-fn is_behind(backlog: Backlog, next_is_urgent: bool) -> bool {
-    let others = if next_is_urgent { 0 } else { backlog.others };
-    backlog.urgent + others > BACKLOG_MAX
+fn is_behind(host: &Host, queue: &str) -> bool {
+    let Backlog { urgent, others } = host.committer().backlog();
+    urgent > BACKLOG_MAX || urgent + others > BACKLOG_MAX && !host.slots.has_urgent(queue)
 }
 
 async fn execute(host: &Arc<Host>, run: ClaimedRun) {

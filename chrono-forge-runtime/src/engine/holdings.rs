@@ -13,9 +13,12 @@
 //! A claim is asked for by one worker and must be held by the same: who was declared dead and registered anew
 //! meanwhile holds nothing of what the dead one claimed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use super::hub::Settled;
 use super::pass::Pass;
@@ -40,7 +43,7 @@ pub struct Holdings {
 struct Inner {
     /// `None` before this process has registered, and while it registers anew.
     worker: Option<WorkerId>,
-    runs: HashMap<RunId, Held>,
+    runs: FxHashMap<RunId, Held>,
     /// Orphans of the last heartbeat.
     suspects: HashSet<(RunId, Epoch)>,
     disowned: HashMap<(RunId, Epoch), Instant>,
@@ -199,17 +202,10 @@ impl Holdings {
     /// A pass is over. What it decided, if it still held its run.
     pub fn ended(&self, run: &ClaimedRun) -> Option<Option<Settled>> {
         let mut inner = self.lock();
-        let is_held = inner
-            .runs
-            .get(&run.id)
-            .is_some_and(|entry| entry.epoch == run.epoch);
-        let entry = if is_held {
-            inner.runs.remove(&run.id)
-        } else {
-            None
-        };
-        drop(inner);
-        entry.map(|entry| entry.settled)
+        match inner.runs.entry(run.id) {
+            Entry::Occupied(held) if held.get().epoch == run.epoch => Some(held.remove().settled),
+            _ => None,
+        }
     }
 
     /// Every run that is held.

@@ -9,10 +9,11 @@
 mod buffer;
 mod queue;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use crate::record::{ClaimedRun, Level};
 use crate::store::Room;
@@ -21,7 +22,7 @@ use queue::Queue;
 /// Every queue that this worker serves.
 #[derive(Debug)]
 pub struct Slots {
-    queues: Mutex<HashMap<String, Queue>>,
+    queues: Mutex<FxHashMap<String, Queue>>,
     /// Reservations so far.
     reservations: AtomicU64,
 }
@@ -61,50 +62,54 @@ impl Slots {
     /// many as there are slots in each window, they leave none, and one in thirty-two returns beside
     /// them. So ten thousand runs that failed together neither delay the others nor starve.
     pub fn wanted(&self) -> Vec<Room> {
+        let now = Instant::now();
         let mut queues = self.lock();
         queues
             .iter_mut()
-            .filter_map(|(name, queue)| queue.wanted(name))
+            .filter_map(|(name, queue)| queue.wanted(name, now))
             .collect()
     }
 
     /// Notes what a claim took from a queue.
     pub fn claimed(&self, room: &Room, runs: &[&ClaimedRun], lowest_first: bool) {
         if let Some(queue) = self.lock().get_mut(&room.queue) {
-            queue.claimed(room, runs, lowest_first);
+            queue.claimed(room, runs, lowest_first, Instant::now());
         }
     }
 
     /// Reserves room for up to `wanted` runs that will be inserted already claimed, the `urgent` ones
     /// among them first.
     pub fn reserve(&self, queue: &str, wanted: usize, urgent: usize) -> Reservation {
+        let now = Instant::now();
         let mut queues = self.lock();
         let count = queues
             .get_mut(queue)
-            .map_or(0, |queue| queue.grant(wanted, urgent));
-        self.promise(&mut queues, queue, count, urgent.min(count))
+            .map_or(0, |queue| queue.grant(wanted, urgent, now));
+        self.promise(&mut queues, queue, count, urgent.min(count), now)
     }
 
     /// Reserves room for a direct start, unless others that wait should go before it.
     pub fn reserve_direct(&self, queue: &str, level: Level) -> Option<Reservation> {
+        let now = Instant::now();
         let mut queues = self.lock();
         let urgent = level.is_urgent();
-        if !queues.get_mut(queue)?.has_direct_room(urgent) {
+        if !queues.get_mut(queue)?.has_direct_room(urgent, now) {
             return None;
         }
-        Some(self.promise(&mut queues, queue, 1, usize::from(urgent)))
+        Some(self.promise(&mut queues, queue, 1, usize::from(urgent), now))
     }
 
     fn promise(
         &self,
-        queues: &mut HashMap<String, Queue>,
+        queues: &mut FxHashMap<String, Queue>,
         queue: &str,
         count: usize,
         urgent: usize,
+        now: Instant,
     ) -> Reservation {
         let number = self.reservations.fetch_add(1, Ordering::Relaxed);
         if let Some(queue) = queues.get_mut(queue).filter(|_| count > 0) {
-            queue.keep(number, count, urgent);
+            queue.keep(number, count, urgent, now);
         }
         Reservation {
             number,
@@ -172,17 +177,24 @@ impl Slots {
             .is_some_and(|queue| queue.buffer.urgent() > 0)
     }
 
-    /// A body ended, of a run that tried again what failed or of a healthy one.
-    pub fn finished(&self, queue: &str, returned: bool) {
-        if let Some(queue) = self.lock().get_mut(queue) {
-            queue.finished(returned);
-        }
+    /// A body ended, of a run that tried again what failed or of a healthy one. Whether runs of this queue are known
+    /// to be due and there is room for a claim that is worth a transaction.
+    pub fn finished(&self, queue: &str, returned: bool) -> bool {
+        let now = Instant::now();
+        let mut queues = self.lock();
+        queues.get_mut(queue).is_some_and(|queue| {
+            queue.finished(returned, now);
+            queue.has_more_due(now)
+        })
     }
 
     /// Whether runs of this queue are known to be due and there is room for a claim that is worth a
     /// transaction.
     pub fn has_more_due(&self, queue: &str) -> bool {
-        self.lock().get_mut(queue).is_some_and(Queue::has_more_due)
+        let now = Instant::now();
+        let mut queues = self.lock();
+        let queue = queues.get_mut(queue);
+        queue.is_some_and(|queue| queue.has_more_due(now))
     }
 
     /// Claims nothing ahead for so long. A worker has died: if some run kills its workers, each death
@@ -207,7 +219,7 @@ impl Slots {
         self.lock().values().map(Queue::running).sum()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
+    fn lock(&self) -> MutexGuard<'_, FxHashMap<String, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

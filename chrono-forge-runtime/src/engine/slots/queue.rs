@@ -93,12 +93,11 @@ impl Queue {
     }
 
     /// Keeps room for so many runs, `urgent` of them of urgent levels.
-    pub(super) fn keep(&mut self, number: u64, count: usize, urgent: usize) {
-        let until = Instant::now() + RESERVED_MAX;
+    pub(super) fn keep(&mut self, number: u64, count: usize, urgent: usize, now: Instant) {
         let reserved = Reserved {
             count,
             urgent,
-            until,
+            until: now + RESERVED_MAX,
         };
         self.reservations.insert(number, reserved);
         self.reserved += count;
@@ -113,9 +112,9 @@ impl Queue {
         }
     }
 
-    fn expire(&mut self) {
+    fn expire(&mut self, now: Instant) {
         while let Some((number, first)) = self.reservations.first_key_value() {
-            if first.until > Instant::now() {
+            if first.until > now {
                 return;
             }
             let number = *number;
@@ -191,9 +190,9 @@ impl Queue {
             .min()
     }
 
-    fn roll(&mut self) {
-        self.expire();
-        let elapsed = self.window_start.elapsed();
+    fn roll(&mut self, now: Instant) {
+        self.expire(now);
+        let elapsed = now.saturating_duration_since(self.window_start);
         if elapsed < WINDOW {
             return;
         }
@@ -203,20 +202,20 @@ impl Queue {
         self.finished_now = 0;
         self.healthy_now = 0;
         self.returned_now = 0;
-        self.window_start = Instant::now();
+        self.window_start = now;
     }
 
     /// A body ended, of a run that tried again what failed or of a healthy one.
-    pub(super) fn finished(&mut self, returned: bool) {
-        self.roll();
+    pub(super) fn finished(&mut self, returned: bool, now: Instant) {
+        self.roll(now);
         self.executing = self.executing.saturating_sub(1);
         self.finished_now += 1;
         self.healthy_now += usize::from(!returned);
     }
 
-    fn ahead(&mut self) -> usize {
-        self.roll();
-        let is_cautious = |until| Instant::now() < until;
+    fn ahead(&mut self, now: Instant) -> usize {
+        self.roll(now);
+        let is_cautious = |until| now < until;
         if self.was_too_far_ahead
             || self.buffer.bytes() >= AHEAD_BYTES_MAX
             || self.cautious_until.is_some_and(is_cautious)
@@ -227,39 +226,39 @@ impl Queue {
     }
 
     /// Whether there is enough room for a claim to be worth a transaction.
-    fn is_hungry(&mut self) -> bool {
-        let room = self.room();
-        room > 0 && (room * 4 >= self.limit + self.ahead() || self.buffer.is_empty())
+    fn is_hungry(&mut self, now: Instant) -> bool {
+        let room = self.room(now);
+        room > 0 && (room * 4 >= self.limit + self.ahead(now) || self.buffer.is_empty())
     }
 
     /// Healthy runs that finished lately.
-    fn healthy_lately(&mut self) -> usize {
-        self.roll();
+    fn healthy_lately(&mut self, now: Instant) -> usize {
+        self.roll(now);
         self.healthy_before.max(self.healthy_now)
     }
 
     /// Whether healthy runs finish so fast that a slot which is free just now is none to spare.
-    fn is_busy(&mut self) -> bool {
-        self.healthy_lately() >= self.limit
+    fn is_busy(&mut self, now: Instant) -> bool {
+        self.healthy_lately(now) >= self.limit
     }
 
-    fn room_to_return(&mut self) -> usize {
-        let left = match self.is_busy() {
+    fn room_to_return(&mut self, now: Instant) -> usize {
+        let left = match self.is_busy(now) {
             false => self.limit.saturating_sub(self.taken()),
             true => 0,
         };
-        let share = (self.healthy_lately() / HEALTHY_PER_RETURNING).max(1);
+        let share = (self.healthy_lately(now) / HEALTHY_PER_RETURNING).max(1);
         left.max(share.saturating_sub(self.returned_now))
     }
 
-    fn room(&mut self) -> usize {
-        (self.limit + self.ahead()).saturating_sub(self.taken())
+    fn room(&mut self, now: Instant) -> usize {
+        (self.limit + self.ahead(now)).saturating_sub(self.taken())
     }
 
     /// Room for runs of urgent levels beside whatever else was claimed ahead: they pass it by. As many
     /// as there are slots may wait, where slots become free all the time.
-    fn urgent_room(&mut self) -> usize {
-        let most = self.limit.min(self.ahead());
+    fn urgent_room(&mut self, now: Instant) -> usize {
+        let most = self.limit.min(self.ahead(now));
         most.saturating_sub(self.reserved_urgent + self.buffer.urgent())
     }
 
@@ -270,7 +269,7 @@ impl Queue {
     }
 
     /// What to claim from the database now, if that is worth a transaction.
-    pub(super) fn wanted(&mut self, name: &str) -> Option<Room> {
+    pub(super) fn wanted(&mut self, name: &str, now: Instant) -> Option<Room> {
         let count = |room: usize| u32::try_from(room).unwrap_or(u32::MAX);
         let of = |healthy, returning, urgent_only| Room {
             queue: name.to_owned(),
@@ -278,18 +277,24 @@ impl Queue {
             returning: count(returning),
             urgent_only,
         };
-        if self.is_hungry() {
-            let room = self.room();
-            return Some(of(room, room.min(self.room_to_return()), false));
+        if self.is_hungry(now) {
+            let room = self.room(now);
+            return Some(of(room, room.min(self.room_to_return(now)), false));
         }
         // A queue that is not asked for may miss what has just become due.
         self.backlog = true;
-        let room = self.urgent_room();
+        let room = self.urgent_room(now);
         (room > 0).then(|| of(room, 0, true))
     }
 
     /// Notes what a claim took. Where it came back full it left due runs behind.
-    pub(super) fn claimed(&mut self, room: &Room, runs: &[&ClaimedRun], lowest_first: bool) {
+    pub(super) fn claimed(
+        &mut self,
+        room: &Room,
+        runs: &[&ClaimedRun],
+        lowest_first: bool,
+        now: Instant,
+    ) {
         let returning = runs.iter().filter(|run| run.level.is_returning()).count();
         let healthy = runs.len() - returning;
         let full = healthy >= room.healthy as usize;
@@ -300,7 +305,7 @@ impl Queue {
         if !(full && lowest_first && !all_urgent) {
             self.urgent_backlog = full && all_urgent;
         }
-        self.roll();
+        self.roll(now);
         self.returned_now += returning;
         if room.urgent_only {
             return;
@@ -308,30 +313,30 @@ impl Queue {
         self.backlog = full;
         // In a busy queue runs that return are looked for at every wake-up and tick of the scheduler;
         // each body that ends need not ask.
-        self.more_return = returning >= room.returning as usize && !self.is_busy();
+        self.more_return = returning >= room.returning as usize && !self.is_busy(now);
     }
 
     /// Whether runs are known to be due and a claim is worth a transaction.
-    pub(super) fn has_more_due(&mut self) -> bool {
-        (self.backlog || self.more_return) && self.is_hungry()
-            || self.urgent_backlog && self.urgent_room() * 4 >= self.limit
+    pub(super) fn has_more_due(&mut self, now: Instant) -> bool {
+        (self.backlog || self.more_return) && self.is_hungry(now)
+            || self.urgent_backlog && self.urgent_room(now) * 4 >= self.limit
     }
 
     /// Room for some of so many runs that will be inserted already claimed, `urgent` of them first.
     /// With a known backlog a quarter of the room is left to runs that wait in the database.
-    pub(super) fn grant(&mut self, wanted: usize, urgent: usize) -> usize {
+    pub(super) fn grant(&mut self, wanted: usize, urgent: usize, now: Instant) -> usize {
         let room = match self.backlog {
-            true => self.room() / 4 * 3,
-            false => self.room(),
+            true => self.room(now) / 4 * 3,
+            false => self.room(now),
         };
-        room.max(self.urgent_room().min(urgent)).min(wanted)
+        room.max(self.urgent_room(now).min(urgent)).min(wanted)
     }
 
     /// Whether a run that is started may be inserted already claimed: nothing that should go before
     /// it is known to wait.
-    pub(super) fn has_direct_room(&mut self, urgent: bool) -> bool {
-        self.expire();
+    pub(super) fn has_direct_room(&mut self, urgent: bool, now: Instant) -> bool {
+        self.expire(now);
         let free = self.taken() < self.limit && !self.backlog;
-        free || urgent && !self.urgent_backlog && self.urgent_room() > 0
+        free || urgent && !self.urgent_backlog && self.urgent_room(now) > 0
     }
 }

@@ -97,7 +97,9 @@ fn a_body_that_ends_asks_for_those_that_return_unless_the_queue_is_busy() {
 #[test]
 fn beside_thirty_two_healthy_runs_one_returns() {
     let slots = Slots::new(&[("q".to_owned(), 64)]);
-    (0..160).for_each(|_| slots.finished("q", false));
+    for _ in 0..160 {
+        slots.finished("q", false);
+    }
     assert_eq!(slots.wanted(), [room(224, 5)]);
     claim(&slots, &room(224, 5), TOP.returning(), 3);
     assert_eq!(slots.wanted(), [room(224, 2)]);
