@@ -275,13 +275,9 @@ impl Host {
 
     /// Gives held runs to their queues' slots.
     pub fn offer(self: &Arc<Self>, runs: Vec<ClaimedRun>) {
-        let now = Instant::now();
-        for run in runs {
-            let queue = run.queue.clone();
-            if self.slots.offer(run, now) {
-                let slot = super::executor::work_slot(Arc::clone(self), queue);
-                self.spawn("a slot", slot);
-            }
+        for queue in self.slots.offer(runs, Instant::now()) {
+            let slot = super::executor::work_slot(Arc::clone(self), queue);
+            self.spawn("a slot", slot);
         }
     }
 

@@ -126,12 +126,19 @@ impl Slots {
         }
     }
 
-    /// Adds a claimed run; `true` when a slot is free and the caller must start a task for it.
-    pub fn offer(&self, run: ClaimedRun, now: Instant) -> bool {
+    /// Adds claimed runs. Answers the queues whose slots are free: the caller starts a task for each.
+    pub fn offer(&self, runs: Vec<ClaimedRun>, now: Instant) -> Vec<String> {
+        let mut starts = Vec::new();
         let mut queues = self.lock();
-        // A queue that this worker does not serve claims nothing, so the entry exists.
-        let queue = queues.get_mut(&run.queue);
-        queue.is_some_and(|queue| queue.offer(run, now))
+        for run in runs {
+            // A queue that this worker does not serve claims nothing, so the entry exists.
+            if let Some(queue) = queues.get_mut(&run.queue) {
+                let starting = queue.starts_another().then(|| run.queue.clone());
+                starts.extend(starting);
+                queue.buffer.push(run, now);
+            }
+        }
+        starts
     }
 
     /// The first run for a slot's task, or `None` when the slot becomes free again.

@@ -122,9 +122,8 @@ impl Queue {
         }
     }
 
-    /// Adds a run; `true` when a slot is free and a task must be started for it.
-    pub(super) fn offer(&mut self, run: ClaimedRun, now: Instant) -> bool {
-        self.buffer.push(run, now);
+    /// Whether a slot is free; the caller starts a task for it.
+    pub(super) fn starts_another(&mut self) -> bool {
         let starts = self.running < self.limit;
         if starts {
             self.running += 1;

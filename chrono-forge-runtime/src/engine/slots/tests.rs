@@ -196,12 +196,8 @@ fn in_a_queue_of_slow_runs_nobody_is_claimed_ahead() {
 #[test]
 fn who_is_urgent_goes_past_what_waits_for_a_slot() {
     let slots = Slots::new(&[("q".to_owned(), 1)]);
-    assert!(
-        slots.offer(run(late_child()), Instant::now()),
-        "the slot is free"
-    );
-    assert!(!slots.offer(run(late_child()), Instant::now()));
-    assert!(!slots.offer(run(TOP), Instant::now()));
+    let runs = vec![run(late_child()), run(late_child()), run(TOP)];
+    assert_eq!(slots.offer(runs, Instant::now()), ["q"], "one slot is free");
     let first = slots.take_first("q").map(|run| run.level);
     let order = [(); 3].map(|()| slots.take("q").map(|run| run.level));
     let child = Some(late_child());
@@ -212,7 +208,8 @@ fn who_is_urgent_goes_past_what_waits_for_a_slot() {
 #[test]
 fn a_run_that_was_offered_to_a_slot_is_counted_once() {
     let slots = Slots::new(&[("q".to_owned(), 2)]);
-    assert!(slots.offer(run(TOP), Instant::now()), "the slot is free");
+    let started = slots.offer(vec![run(TOP)], Instant::now());
+    assert_eq!(started, ["q"], "the slot is free");
     assert_eq!(slots.wanted(), [room(1, 1)]);
     assert!(slots.reserve_direct("q", TOP).is_some());
 }
@@ -221,7 +218,8 @@ fn a_run_that_was_offered_to_a_slot_is_counted_once() {
 #[test]
 fn a_slot_between_two_runs_is_no_room() {
     let slots = Slots::new(&[("q".to_owned(), 1)]);
-    assert!(slots.offer(run(TOP), Instant::now()), "the slot is free");
+    let started = slots.offer(vec![run(TOP)], Instant::now());
+    assert_eq!(started, ["q"], "the slot is free");
     assert!(slots.take_first("q").is_some());
     slots.finished("q", false);
     assert!(slots.reserve_direct("q", late_child()).is_none());
