@@ -20,6 +20,3 @@ async fn moves(prefix: State<Prefix>, names: Vec<String>, more: Vec<String>) -> 
     .await?;
     Ok(merge!(b).await?.1.len() + more.len())
 }
-
-
-fn main() {}

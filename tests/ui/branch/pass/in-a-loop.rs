@@ -23,6 +23,3 @@ async fn waves(days: Vec<(String, u32)>) -> Result<usize> {
     }
     Ok(merge!(open).await?.len())
 }
-
-
-fn main() {}

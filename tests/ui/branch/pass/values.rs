@@ -28,6 +28,3 @@ async fn values(numbers: Vec<u32>) -> Result<usize> {
     let (_, rest, extra) = merge!(tuple).await?;
     Ok(rest.len() + extra + merged.len())
 }
-
-
-fn main() {}

@@ -34,6 +34,3 @@ impl Carrier for Post {
 async fn order(cx: Context, id: String) -> Result<String> {
     Ok(ship(&cx, &Post, &[id]).await?.clone())
 }
-
-
-fn main() {}

@@ -25,6 +25,3 @@ impl Shop {
 async fn order(cx: Context, id: String) -> Result<usize> {
     Shop { name: "corner".to_owned() }.pay(&cx, &id).await
 }
-
-
-fn main() {}

@@ -19,6 +19,3 @@ async fn parent(cx: Context) -> Result<()> {
     merge!(b).await?;
     Ok(())
 }
-
-
-fn main() {}

@@ -75,5 +75,3 @@ async fn bodies(cx: Context, mail: State<Mail>, order: String, limit: u32) -> Re
     .await?;
     Ok(())
 }
-
-fn main() {}

@@ -33,5 +33,3 @@ async fn in_a_part(cx: &Context, n: u32) -> chrono_forge::Result<()> {
     .await?;
     Ok(())
 }
-
-fn main() {}

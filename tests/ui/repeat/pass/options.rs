@@ -43,5 +43,3 @@ async fn options(n: u32, at: Timestamp, zone: String, pattern: String) -> Result
     }
     Ok(())
 }
-
-fn main() {}

@@ -35,6 +35,3 @@ async fn closures(pairs: Vec<(u32, String)>) -> Result<()> {
     merge!(b).await?;
     Ok(())
 }
-
-
-fn main() {}

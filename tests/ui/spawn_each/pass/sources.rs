@@ -60,5 +60,3 @@ async fn run(pool: State<Shop>, client: State<Client>, names: Vec<String>) -> Re
     merge!(branch).await?;
     Ok(())
 }
-
-fn main() {}

@@ -56,6 +56,3 @@ async fn drop_later(order: impl Into<String> + Send) -> Result<()> {
     drop(order.into());
     Ok(())
 }
-
-
-fn main() {}

@@ -16,6 +16,3 @@ async fn delimiters(order: String) -> Result<()> {
     let _: usize = braces;
     Ok(())
 }
-
-
-fn main() {}

@@ -34,6 +34,3 @@ async fn concurrent(order: String, ids: Vec<u32>) -> Result<usize> {
     }
     Ok(sum)
 }
-
-
-fn main() {}

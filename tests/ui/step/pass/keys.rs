@@ -24,6 +24,3 @@ async fn keys(order: String, ids: Vec<u32>) -> Result<()> {
     }
     Ok(())
 }
-
-
-fn main() {}

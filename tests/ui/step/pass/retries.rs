@@ -37,6 +37,7 @@ async fn plain() -> Result<()> {
     Ok(())
 }
 
-fn main() {
+#[test]
+fn is_used() {
     let _ = (listed(vec![1]), plain());
 }

@@ -9,6 +9,3 @@ async fn waits(n: u64) -> Result<()> {
     wait!("n-{n}", minutes(1),).await;
     Ok(())
 }
-
-
-fn main() {}

@@ -16,6 +16,3 @@ async fn conditions(order: String) -> Result<()> {
     continue_if!("approved", timeout = hours(24), is_paid(&order)).await?;
     Ok(())
 }
-
-
-fn main() {}

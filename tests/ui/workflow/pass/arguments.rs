@@ -20,6 +20,7 @@ async fn arguments(
     Ok(first.len() + usize::from(always) + usize::from(either) + r#type.len())
 }
 
-fn main() {
+#[test]
+fn is_used() {
     let _ = arguments(vec![], None, 1, 2, "a".into(), 3, (4, [5, 6]));
 }

@@ -26,7 +26,8 @@ async fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, cx: Context) -> Result<u
     Ok(a + b + c + d + e + f)
 }
 
-fn main() {
+#[test]
+fn is_used() {
     #[expect(deprecated)]
     let invocation = old(1);
     drop(invocation);

@@ -21,6 +21,7 @@ macro_rules! payment {
 payment!(card, order, charge(&order));
 payment!(cash, order, charge(&order));
 
-fn main() {
+#[test]
+fn is_used() {
     let _ = (card("a".to_owned()), cash("b".to_owned()));
 }

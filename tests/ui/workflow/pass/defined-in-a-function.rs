@@ -7,7 +7,8 @@ async fn charge(order: &str) -> Result<usize> {
 }
 
 
-fn main() {
+#[test]
+fn is_used() {
     #[workflow]
     async fn local(order: String) -> Result<usize> {
         Ok(step!(charge(&order)).await?)

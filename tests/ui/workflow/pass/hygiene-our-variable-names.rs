@@ -16,6 +16,3 @@ async fn clashing(__cx: u32, __args: u32, __slot: u32, __out: u32, __pass: u32) 
     merge!(children).await?;
     Ok(__cx)
 }
-
-
-fn main() {}

@@ -49,5 +49,3 @@ async fn shadowed(n: u32) -> ::std::result::Result<u32, chrono_forge::StepError>
     drop(children);
     Outcome::Ok(a).map_err(|_| ::core::unreachable!())
 }
-
-fn main() {}

@@ -37,7 +37,8 @@ async fn invoice_run(mail: State<Mailer>, month: String) -> Result<usize> {
     Ok(sent.len())
 }
 
-fn main() {
+#[test]
+fn is_used() {
     let invocation: Invocation<usize> = invoice_run("2026-11".into());
     let _ = (invocation, <invoice_run as Workflow>::NAME);
 }

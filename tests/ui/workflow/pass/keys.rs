@@ -39,5 +39,3 @@ async fn keys_of_every_kind(order: String) -> Result<()> {
     merge!(b, "b").await?;
     Ok(())
 }
-
-fn main() {}

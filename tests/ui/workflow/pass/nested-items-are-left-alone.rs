@@ -27,6 +27,3 @@ async fn outer(order: String) -> Result<usize> {
     total.add(n);
     Ok(total.0)
 }
-
-
-fn main() {}

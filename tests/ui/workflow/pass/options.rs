@@ -11,7 +11,8 @@ use chrono_forge::prelude::*;
 )]
 async fn invoice() {}
 
-fn main() {
+#[test]
+fn is_used() {
     assert_eq!(<invoice as Workflow>::NAME, "billing.invoice");
     assert_eq!(<invoice as Workflow>::DEFINITION.version, 7);
 }

@@ -11,6 +11,3 @@ async fn countdown(n: u32) -> Result<u32> {
     let _: Child<u32> = rest;
     Ok(n)
 }
-
-
-fn main() {}

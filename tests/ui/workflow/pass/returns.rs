@@ -46,7 +46,8 @@ async fn of_anyhow(flag: bool) -> Result<Option<(u32, String)>> {
     Ok(flag.then(|| (1, String::new())))
 }
 
-fn main() {
+#[test]
+fn is_used() {
     let _: (Invocation<()>, Invocation<u32>) = (nothing(), own_error());
     let _: Invocation<Option<(u32, String)>> = of_anyhow(true);
     let _ = unit();

@@ -11,7 +11,8 @@ async fn shipping(n: u32) -> Result<u32> {
     Ok(n + shipping::FEE)
 }
 
-fn main() {
+#[test]
+fn is_used() {
     assert_eq!(<Shipping as Workflow>::NAME, "shipping");
     let _ = shipping(1);
 }
