@@ -1,5 +1,9 @@
 //! What the compiler says of the programs of this folder. See README.md.
 
+#[allow(
+    clippy::print_stdout,
+    reason = "they are written as a user may, who has not our lints"
+)]
 mod programs;
 
 use std::process::Command;

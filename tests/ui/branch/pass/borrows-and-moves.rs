@@ -13,7 +13,10 @@ struct Prefix(String);
 #[workflow]
 async fn moves(prefix: State<Prefix>, names: Vec<String>, more: Vec<String>) -> Result<usize> {
     let b = branch!("names", {
-        let borrowed = spawn_each!("borrowed", more.clone(), |name| send(name, prefix.0.clone()));
+        let borrowed = spawn_each!("borrowed", more.clone(), |name| send(
+            name,
+            prefix.0.clone()
+        ));
         let moved = spawn_each!("moved", names, |name| send(name, more.join(",")));
         (borrowed, moved)
     })

@@ -7,7 +7,6 @@ async fn child(n: u32) -> Result<u32> {
     Ok(n)
 }
 
-
 #[workflow]
 async fn waves(days: Vec<(String, u32)>) -> Result<usize> {
     let mut open = Vec::new();

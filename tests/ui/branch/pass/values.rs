@@ -7,7 +7,6 @@ async fn child(n: u32) -> Result<u32> {
     Ok(n)
 }
 
-
 #[workflow]
 async fn values(numbers: Vec<u32>) -> Result<usize> {
     let nothing = branch!("nothing", {}).await?;
@@ -23,7 +22,10 @@ async fn values(numbers: Vec<u32>) -> Result<usize> {
         spawn!("only", child(1));
     })
     .await?;
-    let merged = branch!("automatic", automerge = true, { spawn_each!("n", numbers, |n| child(n)) }).await?;
+    let merged = branch!("automatic", automerge = true, {
+        spawn_each!("n", numbers, |n| child(n))
+    })
+    .await?;
     merge!(nothing, one, "by-name").await?;
     let (_, rest, extra) = merge!(tuple).await?;
     Ok(rest.len() + extra + merged.len())

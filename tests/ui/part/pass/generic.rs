@@ -10,7 +10,11 @@ trait Carrier {
 
 /// Any generics, any lifetimes.
 #[workflow(part)]
-async fn ship<'a, C, L, const N: usize>(cx: &'a Context, carrier: &C, labels: &'a [L; N]) -> Result<&'a L>
+async fn ship<'a, C, L, const N: usize>(
+    cx: &'a Context,
+    carrier: &C,
+    labels: &'a [L; N],
+) -> Result<&'a L>
 where
     C: Carrier + Sync,
     L: Display + Sync,

@@ -6,7 +6,6 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 struct Shop {
     name: String,
 }
@@ -23,5 +22,9 @@ impl Shop {
 
 #[workflow]
 async fn order(cx: Context, id: String) -> Result<usize> {
-    Shop { name: "corner".to_owned() }.pay(&cx, &id).await
+    Shop {
+        name: "corner".to_owned(),
+    }
+    .pay(&cx, &id)
+    .await
 }

@@ -7,7 +7,6 @@ async fn child(n: u32) -> Result<u32> {
     Ok(n)
 }
 
-
 #[workflow(part)]
 async fn spawn_all(cx: &Context, from: u32) -> Result<Children<u32>> {
     Ok(spawn_each!("all", from..10, |n| child(n)))

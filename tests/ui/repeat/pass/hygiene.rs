@@ -15,11 +15,17 @@ async fn done(n: u32) -> chrono_forge::Result<bool> {
 // Our own words as the user's variables.
 #[workflow]
 async fn own_names(cx: Context, repeat: u32, until: u32, private: u32) -> chrono_forge::Result<()> {
-    chrono_forge::repeat!("names", every = hours(1), until = done(until), on_error = Fail, |tick| {
-        cx.set("at", &tick)?;
-        cx.set("sum", &(repeat + private))?;
-        Ok(())
-    })
+    chrono_forge::repeat!(
+        "names",
+        every = hours(1),
+        until = done(until),
+        on_error = Fail,
+        |tick| {
+            cx.set("at", &tick)?;
+            cx.set("sum", &(repeat + private))?;
+            Ok(())
+        }
+    )
     .await?;
     in_a_part(&cx, repeat).await
 }

@@ -47,11 +47,16 @@ async fn run(pool: State<Shop>, client: State<Client>, names: Vec<String>) -> Re
             .filter(customers::name.eq_any(names.clone()))
             .filter(customers::id.gt(5));
         let some = Keyset::snapshot(some, customers::id).pool(&pool);
-        spawn_each!("some", of = 10, some, |(id, name): (i64, String)| bill(id, name));
+        spawn_each!("some", of = 10, some, |(id, name): (i64, String)| bill(
+            id, name
+        ));
         let ids = Keyset::new(customers::table, customers::id).select(customers::id);
         let ids = ids.key::<i64>().pool(&pool);
         spawn_each!("ids", ids, |id: i64| bill(id, String::new()));
-        spawn_each!("pages", pages(|from| client.list(from)), |n| bill(n, String::new()));
+        spawn_each!("pages", pages(|from| client.list(from)), |n| bill(
+            n,
+            String::new()
+        ));
         spawn_each!("stream", stream(|from| client.events(from)), |n| {
             bill(n, String::new())
         })

@@ -6,7 +6,6 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 #[derive(Debug)]
 struct Declined;
 
@@ -22,7 +21,11 @@ struct Bank(u32);
 
 impl Bank {
     async fn pay(&self, order: &str) -> Result<u32, Declined> {
-        if order.is_empty() { Err(Declined) } else { Ok(self.0) }
+        if order.is_empty() {
+            Err(Declined)
+        } else {
+            Ok(self.0)
+        }
     }
 }
 

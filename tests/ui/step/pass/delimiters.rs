@@ -6,7 +6,6 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 #[workflow]
 async fn delimiters(order: String) -> Result<()> {
     step!["brackets", charge(&order)].await?;

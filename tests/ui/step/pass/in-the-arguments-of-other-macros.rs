@@ -6,10 +6,11 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 #[workflow]
 async fn concurrent(order: String, ids: Vec<u32>) -> Result<usize> {
-    let (a, b) = tokio::join!(step!("a", charge(&order)), async { step!("b", charge(&order)).await });
+    let (a, b) = tokio::join!(step!("a", charge(&order)), async {
+        step!("b", charge(&order)).await
+    });
     let (c, ()) = tokio::try_join!(step!("c", charge(&order)), async {
         wait!("pause", hours(1)).await;
         Ok(())
@@ -26,9 +27,19 @@ async fn concurrent(order: String, ids: Vec<u32>) -> Result<usize> {
     for step in pair {
         sum += step.await?;
     }
-    let text = format!("{} {x}", step!("f", charge(&order)).await?, x = step!("g", charge(&order)).await?);
-    assert!(matches!(step!("h", charge(&order)).await, Ok(n) if n < 100), "{text}");
-    let all: Vec<_> = ids.iter().map(|id| step!("id-{id}", async move { charge(&id.to_string()).await })).collect();
+    let text = format!(
+        "{} {x}",
+        step!("f", charge(&order)).await?,
+        x = step!("g", charge(&order)).await?
+    );
+    assert!(
+        matches!(step!("h", charge(&order)).await, Ok(n) if n < 100),
+        "{text}"
+    );
+    let all: Vec<_> = ids
+        .iter()
+        .map(|id| step!("id-{id}", async move { charge(&id.to_string()).await }))
+        .collect();
     for step in all {
         sum += step.await?;
     }

@@ -6,7 +6,6 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 #[workflow]
 async fn keys(order: String, ids: Vec<u32>) -> Result<()> {
     step!("plain", charge(&order)).await?;

@@ -20,14 +20,22 @@ fn busy() -> RetryPolicy {
 async fn listed(attempts: Vec<u32>) -> Result<()> {
     step!("inherits", { Ok(()) }).await?;
     step!("one", retry = PATIENT, { Ok(()) }).await?;
-    step!("list", retry = [busy().on_timeout(), RetryPolicy::none()], { Ok(()) }).await?;
+    step!(
+        "list",
+        retry = [busy().on_timeout(), RetryPolicy::none()],
+        { Ok(()) }
+    )
+    .await?;
     let computed: Vec<RetryPolicy> = attempts
         .into_iter()
         .map(|attempts| RetryPolicy::new().max_attempts(attempts))
         .collect();
     let policies = RetryPolicies::try_from(computed)?;
     step!("computed", retry = policies.clone(), { Ok(()) }).await?;
-    wait_until!("up", retry = policies.clone(), async { Ok::<_, Error>(true) }).await?;
+    wait_until!("up", retry = policies.clone(), async {
+        Ok::<_, Error>(true)
+    })
+    .await?;
     branch!("children", automerge = true, retry = policies, {}).await?;
     Ok(())
 }

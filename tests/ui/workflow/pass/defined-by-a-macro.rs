@@ -6,7 +6,6 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 macro_rules! payment {
     ($name:ident, $order:ident, $charge:expr) => {
         #[workflow]

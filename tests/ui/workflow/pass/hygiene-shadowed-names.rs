@@ -1,5 +1,4 @@
 #![deny(warnings, clippy::all)]
-
 // Everything that generated code could name carelessly, taken by the user.
 #![allow(dead_code, unused_macros, clippy::all)]
 
@@ -45,7 +44,10 @@ async fn double(n: u32) -> Outcome<u32> {
 async fn shadowed(n: u32) -> ::std::result::Result<u32, chrono_forge::StepError> {
     let a = chrono_forge::step!("double-{n}", double(n)).await?;
     chrono_forge::step!("block", { ::std::result::Result::Ok(double(n).await?) }).await?;
-    let children = chrono_forge::branch!("b", { chrono_forge::spawn_each!("c", [1u32], |n| shadowed(n)) }).await;
+    let children = chrono_forge::branch!("b", {
+        chrono_forge::spawn_each!("c", [1u32], |n| shadowed(n))
+    })
+    .await;
     drop(children);
     Outcome::Ok(a).map_err(|_| ::core::unreachable!())
 }

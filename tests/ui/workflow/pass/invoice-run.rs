@@ -33,7 +33,12 @@ async fn invoice_run(mail: State<Mailer>, month: String) -> Result<usize> {
     wait!("settlement", hours(48)).await;
 
     let sent = merge!(invoices).await?;
-    step!("report", retry = RetryPolicy::new().max_attempts(5), mail.report(&month, sent.len())).await?;
+    step!(
+        "report",
+        retry = RetryPolicy::new().max_attempts(5),
+        mail.report(&month, sent.len())
+    )
+    .await?;
     Ok(sent.len())
 }
 

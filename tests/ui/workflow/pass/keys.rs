@@ -29,7 +29,10 @@ async fn keys_of_every_kind(order: String) -> Result<()> {
     wait!("0", hours(1)).await;
     wait_until!("\u{e9}", is_paid(&order)).await?;
     continue_if!("e\u{301}", is_paid(&order)).await?;
-    repeat!("\"", every = days(1), until = is_paid(&order), |_| remind(&order)).await?;
+    repeat!("\"", every = days(1), until = is_paid(&order), |_| remind(
+        &order
+    ))
+    .await?;
     let b = branch!("b ", {
         spawn!(" ,", child(1));
         spawn_each!(r"\", 0..3, |n| child(n));

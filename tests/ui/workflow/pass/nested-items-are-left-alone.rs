@@ -6,7 +6,6 @@ async fn charge(order: &str) -> Result<usize> {
     Ok(order.len())
 }
 
-
 #[workflow]
 async fn outer(order: String) -> Result<usize> {
     struct Total(usize);

@@ -12,7 +12,10 @@ use engines::durable as cf;
 async fn renamed(n: u32) -> cf::prelude::Result<u32> {
     let a = cf::step!("a", { Ok(n) }).await?;
     let b = crate::programs::workflow_renamed_path::engines::durable::step!("b", { Ok(n) }).await?;
-    let (c, d) = (chrono_forge::step!("c", { Ok(n) }).await?, ::chrono_forge::step!("d", { Ok(n) }).await?);
+    let (c, d) = (
+        chrono_forge::step!("c", { Ok(n) }).await?,
+        ::chrono_forge::step!("d", { Ok(n) }).await?,
+    );
     Ok(a + b + c + d)
 }
 
