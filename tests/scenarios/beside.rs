@@ -148,6 +148,52 @@ async fn what_is_asked_of_a_locked_run_holds_up_no_other_call(world: &World) {
     world.probe.set("go", 1);
 }
 
+/// A key that a transaction elsewhere has written may come to exist or not: its start waits, and no other does.
+#[scenario(threads = 2)]
+async fn a_start_whose_key_is_being_written_elsewhere_holds_up_no_other_start(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let keys: Vec<String> = (0..8).map(|n| format!("beside{n}")).collect();
+    let hold = world.hold_keys(beside_small::NAME, &keys);
+    let is_held = hold.is_some();
+    let held = keys.iter().enumerate().map(|(n, key)| {
+        let forge = &forge;
+        async move { forge.start(key, beside_small(n as u64)).await }
+    });
+    let mut held = Box::pin(try_join_all(held));
+    // In the same transactions as those, and after them.
+    let others = async {
+        finish(&forge, "other", 100).await;
+        finish(&forge, "later", 100).await;
+    };
+    let others_first = tokio::select! {
+        biased;
+        _ = &mut held => false,
+        () = others => true,
+    };
+    assert!(others_first || !is_held, "they waited for the others");
+    drop(hold);
+    if !others_first {
+        return;
+    }
+    for (n, run) in held.await.unwrap().into_iter().enumerate() {
+        assert_eq!(run.result().await.unwrap(), n as u64 + 1);
+    }
+}
+
+#[scenario(threads = 2)]
+async fn a_start_whose_key_stays_locked_is_answered_with_the_remedy(world: &World) {
+    let forge = world.forge(NAMES).await;
+    let hold = world.hold_keys(beside_small::NAME, &["held".to_owned()]);
+    let started = forge.start("held", beside_small(1)).await;
+    match started {
+        Err(refused) => assert!(
+            refused.to_string().contains("pg_stat_activity"),
+            "{refused}"
+        ),
+        Ok(_) => assert!(hold.is_none(), "it is locked"),
+    }
+}
+
 /// Nothing helps whoever asks but to know why.
 #[scenario(threads = 2)]
 async fn what_is_asked_of_a_run_that_stays_locked_is_answered_with_the_remedy(world: &World) {

@@ -70,6 +70,22 @@ async fn a_shutdown_whose_caller_goes_away_goes_on_to_its_end(world: &World) {
     assert_eq!(run.result().await.unwrap(), 1);
 }
 
+/// Its process died between its last write and the file's end, or after others had declared it dead.
+#[scenario]
+async fn a_lock_file_that_a_dead_worker_left_is_gone_with_the_next_one(world: &World) {
+    let forge = opened(world, FOREVER).await;
+    // A server's workers have no files, and touch none.
+    let of_worker = lock_files(world);
+    forge.shutdown().await;
+    let left = world.dir().join("forge.db-worker-4000.lock");
+    std::fs::write(&left, "").unwrap();
+    let forge = opened(world, FOREVER).await;
+    assert_eq!(left.exists(), of_worker == 0);
+    assert_eq!(lock_files(world), 1);
+    forge.shutdown().await;
+    assert_eq!(lock_files(world), usize::from(of_worker == 0));
+}
+
 #[scenario]
 async fn whoever_asks_for_a_shutdown_waits_for_the_same_end(world: &World) {
     let forge = opened(world, Duration::from_millis(200)).await;

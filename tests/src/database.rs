@@ -210,17 +210,32 @@ impl Database {
     /// When the server refuses.
     #[must_use]
     pub fn hold_rows(&self, table: &str, which: &str) -> Option<Hold> {
+        self.hold_by(&format!("SELECT 1 FROM {table} WHERE {which} FOR UPDATE"))
+    }
+
+    /// Holds a transaction that has written these keys of top-level runs and does not end; as
+    /// [`hold_rows`](Self::hold_rows).
+    pub fn hold_keys(&self, workflow: &str, keys: &[String]) -> Option<Hold> {
+        let values = keys.iter().map(|key| {
+            format!("('{workflow}', '{key}', 'default', 5, 'null', now(), now(), now(), 0, 0)")
+        });
+        let values = values.collect::<Vec<_>>().join(", ");
+        self.hold_by(&format!(
+            "INSERT INTO chrono_forge_workflows (workflow, key, queue, priority, args, created_at, updated_at, \
+             wake_at, state, lock_epoch) VALUES {values}"
+        ))
+    }
+
+    fn hold_by(&self, statement: &str) -> Option<Hold> {
         match &self.kind {
             Kind::Sqlite => {
-                let _ = (table, which);
+                let _ = statement;
                 None
             }
             #[cfg(feature = "postgres")]
             Kind::Postgres(schema) => {
                 let look = Look::of_server(&schema.connect());
-                look.script(&format!(
-                    "BEGIN; SELECT 1 FROM {table} WHERE {which} FOR UPDATE"
-                ));
+                look.script(&format!("BEGIN; {statement}"));
                 Some(Hold(look))
             }
         }

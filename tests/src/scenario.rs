@@ -139,6 +139,12 @@ impl World {
         self.database.hold_rows(table, which)
     }
 
+    /// See [`Database::hold_keys`](crate::database::Database::hold_keys).
+    #[must_use]
+    pub fn hold_keys(&self, workflow: &str, keys: &[String]) -> Option<Hold> {
+        self.database.hold_keys(workflow, keys)
+    }
+
     /// The URL of the database.
     #[must_use]
     pub fn url(&self) -> String {
