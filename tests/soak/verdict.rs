@@ -114,7 +114,16 @@ fn repeated(ground: &Ground, recorded: &[String]) -> Vec<String> {
         };
         let later = executions[counts..].iter().filter(|trace| !trace.ended);
         let later = later.filter(|trace| !excused(trace));
-        complaints.extend(later.map(|trace| format!("{row} is recorded, and then: {trace:?}")));
+        complaints.extend(later.map(|trace| {
+            let thaws: Vec<u64> = thaws
+                .iter()
+                .filter(|(pid, _)| *pid == trace.pid)
+                .map(|(_, at)| *at)
+                .collect();
+            format!(
+                "{row} is recorded, and then: {trace:?}; its process went on at {thaws:?}; all: {executions:?}"
+            )
+        }));
     }
     complaints
 }
