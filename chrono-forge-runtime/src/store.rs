@@ -279,6 +279,13 @@ pub trait Writer: transfer::Imports + Send {
     /// exists is left as it is. `claim` inserts the new row already claimed by that worker.
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
 
+    /// The same, but waits for nobody: if a transaction elsewhere has written one of these keys and has not ended
+    /// yet, nothing is started, and the error says that something is locked. Where keys are not locked one by one
+    /// it is [`Writer::start`].
+    fn start_at_once(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
+        self.start(starts, now)
+    }
+
     /// Takes due runs for a live worker: `state = running`, the next epoch, `wake_requested` cleared,
     /// `started_at` set if null, one claims row for the batch. Visits levels in the order asked
     /// for and, in a level, the workflows in the order given. Answers nothing for a worker that
@@ -453,4 +460,7 @@ pub trait WorkerLocks: Send + Sync {
     fn is_held(&self, worker: WorkerId) -> bool;
     /// Removes the file of a worker that was declared dead.
     fn remove(&self, worker: WorkerId);
+    /// Removes what others left behind: files of workers that are not among these live ones, and that no process
+    /// holds.
+    fn sweep(&self, live: &[WorkerId]);
 }

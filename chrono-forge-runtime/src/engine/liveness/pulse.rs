@@ -93,6 +93,10 @@ impl Pulse {
         }
         if let Some(locks) = &self.vitals.locks {
             host.keep_lock(Some(locks.hold(worker)?));
+            // Also the own one of a life before, which others had declared dead before the file was there.
+            if let Ok(live) = host.store.live_workers() {
+                locks.sweep(&live.iter().map(|it| it.id).collect::<Vec<_>>());
+            }
         }
         self.unused = None;
         host.enter(worker, asked);

@@ -4,10 +4,12 @@
 //! Some file systems grant every lock. There the files would say that everybody is dead, so a store tries two locks
 //! on one file before it believes any.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::access;
 use crate::error::{StoreError, StoreErrorKind};
@@ -16,6 +18,9 @@ use crate::store::{StoreResult, WorkerLocks};
 
 /// Takes the lock of a file, as [`File::try_lock`] does.
 pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
+
+/// Who creates a file has locked it, or gone on, long before.
+const MOMENT: Duration = Duration::from_secs(60);
 
 /// `<database>-worker-<id>.lock`.
 pub(super) struct LockFiles {
@@ -59,6 +64,26 @@ impl LockFiles {
         }
         let second = OpenOptions::new().write(true).open(path)?;
         Ok((self.try_lock)(&second).is_err())
+    }
+
+    /// Whether a file of this name may go: one of a dead worker, or what is locked only for a moment and has been here
+    /// for long. What was just created is not touched: its owner is about to lock it.
+    fn is_left(&self, name: &str, age: Duration, live: &[WorkerId]) -> bool {
+        let database = self.database.file_name().and_then(OsStr::to_str);
+        let Some(name) = database.and_then(|it| name.strip_prefix(it)) else {
+            return false;
+        };
+        let worker = name.strip_prefix("-worker-");
+        match worker.and_then(|it| it.strip_suffix(".lock")) {
+            Some(id) => id
+                .parse::<i64>()
+                .is_ok_and(|id| live.iter().all(|live| live.0 != id)),
+            None => {
+                let is_new = worker.is_some_and(|it| it.ends_with(".lock-new"));
+                let is_trial = name.starts_with("-trial-") && name.ends_with(".lock");
+                (is_new || is_trial) && age > MOMENT
+            }
+        }
     }
 
     /// What taking the lock came to; `None` when there is no file.
@@ -110,11 +135,66 @@ impl WorkerLocks for LockFiles {
         // Whoever declares the worker dead may come second; a file that stays does no harm.
         let _ = std::fs::remove_file(self.path(worker, "lock"));
     }
+
+    fn sweep(&self, live: &[WorkerId]) {
+        let folder = self.database.parent();
+        let folder = folder.filter(|it| !it.as_os_str().is_empty());
+        // What cannot be listed or removed stays, and does no harm.
+        let entries = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
+        for entry in entries.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let changed = entry.metadata().and_then(|it| it.modified());
+            let age = changed.ok().and_then(|at| at.elapsed().ok());
+            let age = age.unwrap_or_default();
+            if !name.to_str().is_some_and(|it| self.is_left(it, age, live)) {
+                continue;
+            }
+            let file = OpenOptions::new().write(true).open(entry.path());
+            if file.is_ok_and(|file| (self.try_lock)(&file).is_ok()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Incarnation;
+
+    #[test]
+    fn what_dead_workers_left_is_swept_and_nothing_else() {
+        let folder =
+            std::env::temp_dir().join(format!("chrono-forge-sweep-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let locks = LockFiles::new(&folder.join("forge.db"), File::try_lock);
+        let worker = |id| WorkerId(id, Incarnation(1));
+        let held = locks.hold(worker(1)).unwrap();
+        for id in [2, 3] {
+            drop(locks.hold(worker(id)).unwrap());
+        }
+        let others = [
+            "forge.db",
+            "forge.db-wal",
+            "forge.db-worker-4.lock-new",
+            "forge.db-worker-x.lock",
+            "other.db-worker-3.lock",
+        ];
+        for name in others {
+            File::create(folder.join(name)).unwrap();
+        }
+        locks.sweep(&[worker(2)]);
+        let names = std::fs::read_dir(&folder).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        std::fs::remove_dir_all(&folder).unwrap();
+        drop(held);
+        let kept = ["forge.db-worker-1.lock", "forge.db-worker-2.lock"];
+        let mut expected = [&others[..], &kept[..]].concat();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+    }
 
     #[test]
     fn locks_that_everybody_gets_are_not_believed() {
