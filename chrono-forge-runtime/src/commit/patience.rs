@@ -3,9 +3,10 @@
 //! Where rows are locked one by one, a call may need one that a transaction elsewhere keeps for
 //! long. The thread that calls go through waits for it as briefly as a batch would. Then the call
 //! comes here, to a thread with a session of its own, which is opened when there is something. What
-//! is asked of runs is asked again once nobody holds their rows, and answered with an error when
-//! that takes too long: nothing waits for a lock meanwhile, however many runs are locked. Any other
-//! call is tried once more, by a session that may wait.
+//! is asked of runs is asked again once nobody holds their rows, a start is tried again once nobody
+//! has written its key without an end, and both are answered with an error when that takes too
+//! long: nothing waits for a lock meanwhile, however many runs are locked. Any other call is tried
+//! once more, by a session that may wait.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +14,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Halted};
-use super::queue::{Call, RunReply};
+use super::queue::{Call, RunReply, StartReply};
 use crate::error::STAYS_LOCKED;
-use crate::store::{RunCall, StoreError, StoreErrorKind, StoreResult, Writer};
+use crate::store::{RunCall, Start, StoreError, StoreErrorKind, StoreResult, Writer};
 
 /// How long a call waits for a run that is locked: as long as for a database that is away.
 const WAITS_MAX: Duration = Duration::from_secs(5);
@@ -34,8 +35,8 @@ pub(super) struct Patience {
 
 #[derive(Default)]
 struct State {
-    of_runs: Vec<OfRun>,
-    /// When the rows of these runs are looked at again.
+    held_up: Vec<HeldUp>,
+    /// When it is looked whether these are locked still.
     look_at: Option<Instant>,
     calls: VecDeque<Call>,
     /// A thread serves what comes.
@@ -43,16 +44,35 @@ struct State {
     halted: bool,
 }
 
-/// Something that is asked of a run which is locked.
-pub(super) struct OfRun {
-    call: RunCall,
-    reply: RunReply,
+/// Something that waits until nobody else has locked what it needs.
+struct HeldUp {
+    asked: Asked,
     until: Instant,
+}
+
+enum Asked {
+    OfRun(RunCall, RunReply),
+    Start(Box<Start>, StartReply),
+}
+
+impl Asked {
+    fn refuse(self, error: Option<&StoreError>) {
+        let locked =
+            |name| StoreError::new(name, StoreErrorKind::Transient, STAYS_LOCKED.to_owned());
+        match self {
+            Self::OfRun(call, reply) => {
+                reply(Err(error.cloned().unwrap_or_else(|| locked(call.name()))));
+            }
+            Self::Start(_, reply) => {
+                reply(Err(error.cloned().unwrap_or_else(|| locked("start"))));
+            }
+        }
+    }
 }
 
 enum Turn {
     Call(Call),
-    OfRuns(Vec<OfRun>),
+    HeldUp(Vec<HeldUp>),
 }
 
 impl Patience {
@@ -90,14 +110,30 @@ impl Patience {
         call: RunCall,
         reply: RunReply,
     ) -> Result<(), (RunCall, RunReply)> {
+        match self.take_held_up(Asked::OfRun(call, reply)) {
+            Err(Asked::OfRun(call, reply)) => Err((call, reply)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a start whose key a transaction elsewhere has written.
+    pub(super) fn take_start(&self, start: Start, reply: StartReply) -> Result<(), StartReply> {
+        match self.take_held_up(Asked::Start(Box::new(start), reply)) {
+            Err(Asked::Start(_, reply)) => Err(reply),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_held_up(&self, asked: Asked) -> Result<(), Asked> {
         let mut state = self.lock();
         if !state.is_served {
-            return Err((call, reply));
+            return Err(asked);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let until = Instant::now() + WAITS_MAX;
-        state.of_runs.push(OfRun { call, reply, until });
-        state.look_at.get_or_insert(Instant::now() + LOOK);
+        let now = Instant::now();
+        let until = now + WAITS_MAX;
+        state.held_up.push(HeldUp { asked, until });
+        state.look_at.get_or_insert(now + LOOK);
         drop(state);
         self.moved.notify_all();
         Ok(())
@@ -128,15 +164,15 @@ impl Patience {
     fn await_turn(&self) -> Option<Turn> {
         let mut state = self.lock();
         loop {
-            let is_empty = state.of_runs.is_empty() && state.calls.is_empty();
+            let is_empty = state.held_up.is_empty() && state.calls.is_empty();
             if state.halted || is_empty && !state.is_served {
                 return None;
             }
             let now = Instant::now();
-            let look_at = state.look_at.filter(|_| !state.of_runs.is_empty());
+            let look_at = state.look_at.filter(|_| !state.held_up.is_empty());
             if look_at.is_some_and(|at| at <= now) {
                 state.look_at = None;
-                return Some(Turn::OfRuns(std::mem::take(&mut state.of_runs)));
+                return Some(Turn::HeldUp(std::mem::take(&mut state.held_up)));
             }
             if let Some(call) = state.calls.pop_front() {
                 return Some(Turn::Call(call));
@@ -155,20 +191,19 @@ impl Patience {
     }
 
     /// These are still locked. Who has waited long enough is told so.
-    fn still_locked(&self, of_runs: Vec<OfRun>, error: Option<&StoreError>) {
+    fn still_locked(&self, held_up: Vec<HeldUp>, error: Option<&StoreError>) {
         let now = Instant::now();
         let mut state = self.lock();
-        let is_over = |it: &OfRun| !state.is_served || it.until <= now;
-        let (over, kept): (Vec<_>, Vec<_>) = of_runs.into_iter().partition(is_over);
+        let is_over = |it: &HeldUp| !state.is_served || it.until <= now;
+        let (over, kept): (Vec<_>, Vec<_>) = held_up.into_iter().partition(is_over);
         if !state.halted && !kept.is_empty() {
-            state.of_runs.extend(kept);
+            state.held_up.extend(kept);
             state.look_at.get_or_insert(now + LOOK);
         }
         drop(state);
         self.answered(over.len());
-        for OfRun { call, reply, .. } in over {
-            let locked = || StoreError::new(call.name(), StoreErrorKind::Transient, STAYS_LOCKED);
-            reply(Err(error.cloned().unwrap_or_else(locked)));
+        for held_up in over {
+            held_up.asked.refuse(error);
         }
     }
 
@@ -208,8 +243,8 @@ pub(super) fn wait_for_locks(desk: &Desk, open: impl Fn() -> StoreResult<Box<dyn
                 call.work.refuse(error);
                 Ok(())
             }
-            (Err(error), Turn::OfRuns(of_runs)) => {
-                patience.still_locked(of_runs, Some(&error));
+            (Err(error), Turn::HeldUp(held_up)) => {
+                patience.still_locked(held_up, Some(&error));
                 Ok(())
             }
         };
@@ -221,52 +256,94 @@ pub(super) fn wait_for_locks(desk: &Desk, open: impl Fn() -> StoreResult<Box<dyn
 }
 
 fn serve(desk: &Desk, writer: &mut dyn Writer, turn: Turn) -> Result<(), Halted> {
-    let of_runs = match turn {
+    let waiting = match turn {
         Turn::Call(mut call) => {
             desk.before(call.name)?;
             call.work.run(writer, true);
             desk.patience().answered(1);
             return desk.after(call.name);
         }
-        Turn::OfRuns(of_runs) => of_runs,
+        Turn::HeldUp(waiting) => waiting,
     };
-    let calls: Vec<RunCall> = of_runs.iter().map(|it| it.call.clone()).collect();
-    let held_up = match writer.calls_held_up(&calls) {
-        Ok(held_up) => held_up.unwrap_or_default(),
+    let calls = waiting.iter().filter_map(|it| match &it.asked {
+        Asked::OfRun(call, _) => Some(call.clone()),
+        Asked::Start(..) => None,
+    });
+    let calls: Vec<RunCall> = calls.collect();
+    let held_up = match calls.is_empty() {
+        true => Ok(None),
+        false => writer.calls_held_up(&calls),
+    };
+    let mut held_up = match held_up {
+        Ok(held_up) => held_up.unwrap_or_default().into_iter(),
         Err(error) => {
-            desk.patience().still_locked(of_runs, Some(&error));
+            desk.patience().still_locked(waiting, Some(&error));
             return Ok(());
         }
     };
     let mut locked = Vec::new();
-    for (place, it) in of_runs.into_iter().enumerate() {
-        match held_up.get(place) {
-            Some(true) => locked.push(it),
-            _ => locked.extend(ask(desk, writer, it)?),
-        }
+    for HeldUp { asked, until } in waiting {
+        let asked = match asked {
+            Asked::OfRun(call, reply) if held_up.next() == Some(true) => {
+                Some(Asked::OfRun(call, reply))
+            }
+            Asked::OfRun(call, reply) => ask(desk, writer, call, reply)?,
+            Asked::Start(start, reply) => begin(desk, writer, start, reply)?,
+        };
+        locked.extend(asked.map(|asked| HeldUp { asked, until }));
     }
     desk.patience().still_locked(locked, None);
     Ok(())
 }
 
 /// Asks it in a transaction of its own; given back if the run was locked once more.
-fn ask(desk: &Desk, writer: &mut dyn Writer, it: OfRun) -> Result<Option<OfRun>, Halted> {
-    let name = it.call.name();
+fn ask(
+    desk: &Desk,
+    writer: &mut dyn Writer,
+    call: RunCall,
+    reply: RunReply,
+) -> Result<Option<Asked>, Halted> {
+    let name = call.name();
     desk.before(name)?;
-    let answer = writer.call_runs(std::slice::from_ref(&it.call), desk.now());
+    let answer = writer.call_runs(std::slice::from_ref(&call), desk.now());
     let answer = match answer {
-        Err(error) if error.is_locked() => return Ok(Some(it)),
+        Err(error) if error.is_locked() => return Ok(Some(Asked::OfRun(call, reply))),
         answer => answer.map(|mut answers| answers.pop()),
     };
+    answered(desk, name, answer, reply)
+}
+
+/// Starts it; given back if its key is written still by a transaction that has not ended.
+fn begin(
+    desk: &Desk,
+    writer: &mut dyn Writer,
+    start: Box<Start>,
+    reply: StartReply,
+) -> Result<Option<Asked>, Halted> {
+    desk.before("start")?;
+    let answer = writer.start_at_once(std::slice::from_ref(&*start), desk.now());
+    let answer = match answer {
+        Err(error) if error.is_locked() => return Ok(Some(Asked::Start(start, reply))),
+        answer => answer.map(|mut answers| answers.pop()),
+    };
+    answered(desk, "start", answer, reply)
+}
+
+fn answered<T>(
+    desk: &Desk,
+    name: &'static str,
+    answer: StoreResult<Option<T>>,
+    reply: Box<dyn FnOnce(StoreResult<T>) + Send>,
+) -> Result<Option<Asked>, Halted> {
     desk.patience().answered(1);
     match answer {
         Ok(Some(answer)) => {
-            (it.reply)(Ok(answer));
+            reply(Ok(answer));
             desk.after(name)?;
         }
-        // One call has one answer.
+        // What is asked once has one answer.
         Ok(None) => {}
-        Err(error) => (it.reply)(Err(error)),
+        Err(error) => reply(Err(error)),
     }
     Ok(None)
 }

@@ -93,7 +93,9 @@ impl Pipeline {
             self.call_runs(turn.of_runs)?;
         }
         if !turn.starts.is_empty() {
-            self.start(turn.starts)?;
+            // Somebody keeps something locked: who needs that is found without waiting for it once more.
+            let may_wait = !self.desk.patience().is_busy();
+            self.start(turn.starts, may_wait)?;
         }
         let now = Instant::now();
         let batch = match (self.stuck.take(), self.parts.pop()) {
@@ -245,20 +247,28 @@ impl Pipeline {
         }
     }
 
-    fn start(&mut self, starts: Vec<(Start, StartReply)>) -> Result<(), Halted> {
+    fn start(&mut self, starts: Vec<(Start, StartReply)>, may_wait: bool) -> Result<(), Halted> {
         let (starts, replies): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
         self.desk.before("start")?;
-        match self.writer.start(&starts, self.desk.now()) {
+        let now = self.desk.now();
+        let started = match may_wait {
+            true => self.writer.start(&starts, now),
+            false => self.writer.start_at_once(&starts, now),
+        };
+        match started {
             Ok(started) => {
                 self.desk.after("start")?;
                 for (reply, started) in replies.into_iter().zip(started) {
                     reply(Ok(started));
                 }
             }
+            Err(error) if error.is_locked() && self.desk.patience().is_served() => {
+                self.leave_locked(starts.into_iter().zip(replies).collect(), &error)?;
+            }
             // One start that cannot be written must not take the others with it.
             Err(error) if starts.len() > 1 && !error.is_transient() && !error.ends_the_engine() => {
                 for (start, reply) in starts.into_iter().zip(replies) {
-                    self.start(vec![(start, reply)])?;
+                    self.start(vec![(start, reply)], may_wait)?;
                     self.keep_alive()?;
                 }
             }
@@ -267,6 +277,28 @@ impl Pipeline {
                     reply(Err(error.clone()));
                 }
                 self.desk.survive(&error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the start whose key a transaction elsewhere has written, by halves; it waits elsewhere.
+    fn leave_locked(
+        &mut self,
+        mut starts: Vec<(Start, StartReply)>,
+        error: &StoreError,
+    ) -> Result<(), Halted> {
+        if starts.len() > 1 {
+            let second = starts.split_off(starts.len() / 2);
+            for half in [starts, second] {
+                self.start(half, false)?;
+                self.keep_alive()?;
+            }
+            return Ok(());
+        }
+        for (start, reply) in starts {
+            if let Err(reply) = self.desk.patience().take_start(start, reply) {
+                reply(Err(error.clone()));
             }
         }
         Ok(())

@@ -28,6 +28,9 @@ use settings::{Setting, local, lock_patience, lock_wait, settings, statement_max
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A lock that is free is had within this.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// The first pause between two tries; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -143,6 +146,24 @@ impl Session {
         self.again(operation, patience, is_idempotent, |session| {
             session.attempt(operation, &mut work)
         })
+    }
+
+    /// Runs `work` in one transaction that waits for no lock, and is run again only if it lost its connection. The same
+    /// call again must settle what a lost answer left open.
+    pub(super) fn transaction_at_once<T>(
+        &mut self,
+        operation: &'static str,
+        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+    ) -> StoreResult<T> {
+        // A wait of zero would be one without an end.
+        let brief = format!("SET LOCAL lock_timeout = {}", AT_ONCE.as_millis());
+        let usual = std::mem::replace(&mut self.lock_wait, AT_ONCE);
+        let done = self.transaction(operation, Duration::ZERO, true, |conn| {
+            conn.batch_execute(&brief)?;
+            work(conn)
+        });
+        self.lock_wait = usual;
+        done
     }
 
     /// Runs `work`, which is one statement (or several, each right by itself), without a transaction around it:

@@ -147,6 +147,23 @@ fn ahead(servers: &Servers) -> QueryResult<()> {
     }
 }
 
+/// A worker that went over to another server holds nothing there.
+fn start_here(
+    servers: &Servers,
+    conn: &mut PgConnection,
+    starts: &[Start],
+    now: Now,
+) -> QueryResult<Vec<Started>> {
+    if !servers.is_worker_over() {
+        return start::start(conn, starts, now);
+    }
+    let unclaimed = starts.iter().cloned().map(|start| Start {
+        claim: None,
+        ..start
+    });
+    start::start(conn, &unclaimed.collect::<Vec<_>>(), now)
+}
+
 impl Writer for PostgresWriter {
     fn apply(&mut self, plans: &[Plan], now: Timestamp) -> StoreResult<Applied> {
         let now = self.arrived(now)?;
@@ -189,15 +206,15 @@ impl Writer for PostgresWriter {
         let now = self.arrived(now)?;
         let servers = Arc::clone(&self.servers);
         self.session.single("start", PATIENCE, |conn| {
-            if !servers.is_worker_over() {
-                return start::start(conn, starts, now);
-            }
-            let unclaimed = starts.iter().cloned().map(|start| Start {
-                claim: None,
-                ..start
-            });
-            start::start(conn, &unclaimed.collect::<Vec<_>>(), now)
+            start_here(&servers, conn, starts, now)
         })
+    }
+
+    fn start_at_once(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
+        let now = self.arrived(now)?;
+        let servers = Arc::clone(&self.servers);
+        self.session
+            .transaction_at_once("start", |conn| start_here(&servers, conn, starts, now))
     }
 
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {

@@ -127,7 +127,7 @@ pub(super) fn lock_wait(options: &PostgresOptions, purpose: Purpose) -> Duration
 /// elsewhere.
 pub(super) fn lock_patience(options: &PostgresOptions, purpose: Purpose) -> Duration {
     match purpose {
-        Purpose::Call => Duration::ZERO,
+        Purpose::Batch | Purpose::Call => Duration::ZERO,
         _ => lock_max(options),
     }
 }
