@@ -6,7 +6,8 @@
 //! `CHRONO_FORGE_SOAK_IDLE_SECONDS=60 cargo test --release -p chrono-forge-tests --test soak
 //! an_idle_worker -- --nocapture`
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_forge_tests::backend::{Backend, backends};
@@ -24,35 +25,56 @@ const ALONE_WAKES_A_SECOND_MAX: u64 = 40;
 /// Beside somebody else whose death is to be noticed at once.
 const BESIDE_WAKES_A_SECOND_MAX: u64 = 70;
 
-/// What a process has used so far.
-#[derive(Clone, Copy)]
+/// Windows of time that are looked at before a worker is said to wake up too often: whoever asks again and again
+/// does so in each of them, while a neighbour who takes the processor away does not.
+const WINDOWS_MAX: usize = 5;
+
+/// What a thread has used so far.
+#[derive(Clone, Copy, Default)]
 struct Used {
     nanos: u64,
     wakes: u64,
 }
 
 impl Used {
-    /// By all threads of this process.
-    fn by(process: u32) -> Self {
+    /// Each thread of this process. One that ends while it is looked at is left out.
+    fn by_threads(process: u32) -> HashMap<PathBuf, Self> {
         let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let each = threads.map(|thread| Self::by_thread(&thread.unwrap().path()));
-        each.fold(Self { nanos: 0, wakes: 0 }, |sum, used| Self {
-            nanos: sum.nanos + used.nanos,
-            wakes: sum.wakes + used.wakes,
+        let used = threads.filter_map(|thread| {
+            let thread = thread.ok()?.path();
+            Some((thread.clone(), Self::by_thread(&thread)?))
+        });
+        used.collect()
+    }
+
+    fn by_thread(thread: &Path) -> Option<Self> {
+        let read = |name| std::fs::read_to_string(thread.join(name)).ok();
+        let first = |text: &str| text.split_whitespace().next()?.parse().ok();
+        let status = read("status")?;
+        let wakes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        Some(Self {
+            nanos: first(&read("schedstat")?)?,
+            wakes: first(wakes)?,
         })
     }
 
-    fn by_thread(thread: &Path) -> Self {
-        let read = |name| std::fs::read_to_string(thread.join(name)).unwrap();
-        let first = |text: &str| text.split_whitespace().next().map(|it| it.parse().unwrap());
-        let status = read("status");
-        let wakes = status
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        Self {
-            nanos: first(&read("schedstat")).unwrap(),
-            wakes: wakes.and_then(first).unwrap(),
-        }
+    /// By all threads of this process in so many seconds, but for those that end meanwhile: helpers of the runtime
+    /// go when they had nothing to do.
+    fn within(process: u32, seconds: u64) -> Self {
+        let before = Self::by_threads(process);
+        std::thread::sleep(Duration::from_secs(seconds));
+        let after = Self::by_threads(process);
+        let of_each = after.into_iter().map(|(thread, used)| {
+            let earlier = before.get(&thread).copied().unwrap_or_default();
+            (used.nanos - earlier.nanos, used.wakes - earlier.wakes)
+        });
+        let add = |sum: Self, (nanos, wakes)| Self {
+            nanos: sum.nanos + nanos,
+            wakes: sum.wakes + wakes,
+        };
+        of_each.fold(Self::default(), add)
     }
 }
 
@@ -60,17 +82,22 @@ impl Used {
 fn tell(who: &str, victim: &Victim, wakes_max: u64) {
     let seconds = figure("IDLE_SECONDS", 3);
     std::thread::sleep(SETTLED);
-    let before = Used::by(victim.pid());
-    std::thread::sleep(Duration::from_secs(seconds));
-    let after = Used::by(victim.pid());
-    let micros = (after.nanos - before.nanos) / 1_000;
-    let wakes = (after.wakes - before.wakes) / seconds;
-    // A thousandth of a percent of a core is 10 us a second.
-    let (percent, rest) = (micros / seconds / 10_000, micros / seconds / 10 % 1_000);
-    println!(
-        r#"{{"who":"{who}","seconds":{seconds},"cpu_us":{micros},"percent_of_a_core":{percent}.{rest:03},"wakes_a_second":{wakes}}}"#
-    );
-    assert!(wakes <= wakes_max, "it wakes {wakes} times a second");
+    let mut least = u64::MAX;
+    for _ in 0..WINDOWS_MAX {
+        let used = Used::within(victim.pid(), seconds);
+        let (micros, wakes) = (used.nanos / 1_000, used.wakes / seconds);
+        // A thousandth of a percent of a core is 10 us a second.
+        let (percent, rest) = (micros / seconds / 10_000, micros / seconds / 10 % 1_000);
+        println!(
+            r#"{{"who":"{who}","seconds":{seconds},"cpu_us":{micros},"percent_of_a_core":{percent}.{rest:03},"wakes_a_second":{wakes}}}"#
+        );
+        assert!(wakes > 0, "its heartbeats are not seen");
+        least = least.min(wakes);
+        if least <= wakes_max {
+            return;
+        }
+    }
+    panic!("it wakes {least} times a second at least");
 }
 
 #[backends(sqlite_only = "a file is what it has to look at")]
