@@ -107,12 +107,14 @@ fn repeated(ground: &Ground, recorded: &[String]) -> Vec<String> {
         let executions = of_step.get(&(run, step)).map_or(&[][..], |them| them);
         let counts = executions
             .iter()
-            .position(|trace| trace.ended && trace.token == token);
+            .find(|trace| trace.ended && trace.token == token);
         let Some(counts) = counts else {
             complaints.push(format!("recorded, but never done: {row}"));
             continue;
         };
-        let later = executions[counts..].iter().filter(|trace| !trace.ended);
+        // By its instant, not by its line: a disk that is at its end may keep a process for seconds between the two.
+        let is_later = |trace: &&&Trace| !trace.ended && trace.at > counts.at;
+        let later = executions.iter().filter(is_later);
         let later = later.filter(|trace| !excused(trace));
         complaints.extend(later.map(|trace| {
             let thaws: Vec<u64> = thaws
