@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
 
 pub use asked::{
     Children, Concurrent, Crowd, Fanout, Heartbeat, Joins, Latency, Replay, Sequential, Starvation,
@@ -18,6 +19,7 @@ pub use asked::{
 
 use crate::floor::crowd::Kind;
 use crate::job::Job;
+use crate::log;
 use crate::place::{self, Ground, Place};
 use crate::report::Report;
 use crate::workload;
@@ -28,6 +30,9 @@ use crate::workload;
 struct Cli {
     #[command(subcommand)]
     workload: Workload,
+    /// The engine's log on the standard error, up to this level (error, warn, info, debug, trace)
+    #[arg(long, global = true, env = log::VARIABLE)]
+    log: Option<LevelFilter>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -208,7 +213,11 @@ impl Store {
 
 /// Runs what the command line asks for.
 pub fn run() -> Result<()> {
-    match Cli::parse().workload {
+    let cli = Cli::parse();
+    if let Some(level) = cli.log {
+        log::subscribe(level);
+    }
+    match cli.workload {
         Workload::Measure { job, place } => {
             let job: Job = serde_json::from_str(&job)?;
             let sample = job.measure(&Place::parse(&place))?;
@@ -243,7 +252,8 @@ fn measure(workload: &Workload) -> Result<(&Common, Report)> {
         W::Report(_) | W::Measure { .. } => anyhow::bail!("this is no workload"),
     };
     let report = report?.on(common.store.name());
-    Ok((common, report.committing(common.synchronous())))
+    let report = report.committing(common.synchronous());
+    Ok((common, report.logging(log::level())))
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ impl Job {
                 if self.has_backtraces() { "1" } else { "0" },
             )
             .env_remove("RUST_LIB_BACKTRACE")
+            .envs(crate::log::variable())
             .arg("measure")
             .arg(serde_json::to_string(self)?)
             .arg(place.to_string())

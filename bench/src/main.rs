@@ -13,6 +13,7 @@ mod cli;
 mod engine;
 mod floor;
 mod job;
+mod log;
 mod machine;
 mod meter;
 mod place;

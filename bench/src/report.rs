@@ -18,6 +18,8 @@ pub struct Report {
     pub store: &'static str,
     /// What a commit survives on SQLite: `full` is a power cut, `normal` the end of the process.
     pub synchronous: Option<&'static str>,
+    /// The level of the engine's log, where there is one.
+    pub log: Option<String>,
     /// Units of one round.
     pub n: u64,
     pub rounds: usize,
@@ -65,6 +67,7 @@ impl Report {
             workload,
             store: "sqlite",
             synchronous: None,
+            log: None,
             n: rounds.engine.first().map_or(0, |sample| sample.units),
             rounds: rounds.engine.len(),
             seconds: engine(|s| Some(s.seconds)),
@@ -106,6 +109,12 @@ impl Report {
     /// Where a commit survives this, by `--synchronous`.
     pub fn committing(mut self, synchronous: Option<&'static str>) -> Self {
         self.synchronous = synchronous;
+        self
+    }
+
+    /// With the engine's log at this level, by `--log`.
+    pub fn logging(mut self, level: Option<String>) -> Self {
+        self.log = level;
         self
     }
 

@@ -22,7 +22,7 @@ fn report() -> Report {
 #[test]
 fn the_json_has_every_agreed_field() {
     let json = serde_json::to_value(report()).unwrap();
-    let agreed = "workload store synchronous n seconds per_second floor_per_second ratio commits rss_peak_mb db_mb \
+    let agreed = "workload store synchronous log n seconds per_second floor_per_second ratio commits rss_peak_mb db_mb \
         p50_ms p99_ms rounds ratio_min ratio_max commits_per_unit cpu_us_per_unit db_bytes_per_unit \
         rss_peak_mb_1000";
     for field in agreed.split_whitespace() {
@@ -50,7 +50,9 @@ fn the_object_is_one_line() {
 }
 
 #[test]
-fn what_a_commit_survives_is_in_the_object() {
-    let json = serde_json::to_value(report().committing(Some("normal"))).unwrap();
+fn what_a_commit_survives_and_what_is_logged_is_in_the_object() {
+    let report = report().committing(Some("normal"));
+    let json = serde_json::to_value(report.logging(Some("info".to_owned()))).unwrap();
     assert_eq!(json["synchronous"], "normal");
+    assert_eq!(json["log"], "info");
 }

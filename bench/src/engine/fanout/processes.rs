@@ -21,6 +21,7 @@ impl Helpers {
                 .arg("measure")
                 .arg(serde_json::to_string(&Job::FanoutHelper(*shape))?)
                 .arg(place.to_string())
+                .envs(crate::log::variable())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;

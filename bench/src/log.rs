@@ -1,0 +1,30 @@
+//! The engine's log, where the command line asks for it: what it costs is then a part of what is measured.
+
+use std::sync::OnceLock;
+
+use tracing::level_filters::LevelFilter;
+
+/// Carries the level to the processes that measure.
+pub const VARIABLE: &str = "CHRONO_FORGE_BENCH_LOG";
+
+static LEVEL: OnceLock<LevelFilter> = OnceLock::new();
+
+/// Writes what is told up to this level to the standard error, from now on.
+pub fn subscribe(level: LevelFilter) {
+    if LEVEL.set(level).is_ok() {
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+}
+
+/// The level, where one was asked for.
+pub fn level() -> Option<String> {
+    LEVEL.get().map(|level| level.to_string().to_lowercase())
+}
+
+/// The same for a process that is started.
+pub fn variable() -> Option<(&'static str, String)> {
+    level().map(|level| (VARIABLE, level))
+}
