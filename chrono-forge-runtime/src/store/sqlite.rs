@@ -150,14 +150,13 @@ impl SqliteStore {
         let write = Purpose::Write(options.synchronous);
         let (mut conn, identity) = match &options.location {
             Location::Memory => (connection::open(url, write, patience)?, None),
-            Location::File(path) => (opening::open(path, (url, write), patience)?, Some(path)),
+            Location::File(path) => {
+                access::ensure_writable(path, options.executes)?;
+                (opening::open(path, (url, write), patience)?, Some(path))
+            }
         };
         let library = Version::of(&mut conn)?;
         library.tell();
-        let unwritable = |path: &PathBuf| access::unwritable("open", path);
-        if let Some(error) = identity.filter(|_| options.executes).and_then(unwritable) {
-            return Err(error);
-        }
         schema::ensure(&mut conn, options.migrate, patience)?;
         let identity = match identity {
             None => Identity::none(),

@@ -10,6 +10,7 @@ use std::path::Path;
 use self::rights::{Right, may, user};
 use super::log;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::store::StoreResult;
 
 /// The error of a call on this file, with the path and, as far as it can be seen, the reason and what helps.
 pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
@@ -29,11 +30,14 @@ pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
     }
 }
 
-/// Why a worker cannot work on this file, which is open: SQLite opens one that may only be read all the same, and what
-/// is beside it only as it writes.
-pub(super) fn unwritable(operation: &'static str, path: &Path) -> Option<StoreError> {
-    let obstacle = of_a_file(path)?;
-    Some(refusal(operation, path, &obstacle))
+/// Refuses a worker (`executes`) a file that is there and on which it cannot work. SQLite opens one that may only be
+/// read all the same, and what is beside it only as it writes; and as it closes that, it may take away what was in
+/// the way.
+pub(super) fn ensure_writable(path: &Path, executes: bool) -> StoreResult<()> {
+    match of_a_file(path) {
+        Some(obstacle) if executes && path.is_file() => Err(refusal("open", path, &obstacle)),
+        _ => Ok(()),
+    }
 }
 
 fn refusal(operation: &'static str, path: &Path, obstacle: &str) -> StoreError {
