@@ -261,6 +261,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_is_asked_for_by_its_level() {
+        let log = |level| Cli::try_parse_from(["bench", "fanout", "--log", level]).map(|it| it.log);
+        assert_eq!(log("info").unwrap(), Some(LevelFilter::INFO));
+        assert!(log("loud").is_err());
+    }
+
+    #[test]
     fn what_is_asked_of_commits_is_told() {
         let told = |asked: &[&str]| {
             let args = ["bench", "fanout"].iter().chain(asked);

@@ -1,15 +1,15 @@
-//! The engine's log, where the command line asks for it: what it costs is then a part of what is measured.
+//! A subscriber to the engine's log, if the command line asks for one: its cost is then measured, too.
 
 use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 
-/// Carries the level to the processes that measure.
+/// The environment variable that hands the level to the processes that measure.
 pub const VARIABLE: &str = "CHRONO_FORGE_BENCH_LOG";
 
 static LEVEL: OnceLock<LevelFilter> = OnceLock::new();
 
-/// Writes what is told up to this level to the standard error, from now on.
+/// Writes events up to this level to the standard error, from now on.
 pub fn subscribe(level: LevelFilter) {
     if LEVEL.set(level).is_ok() {
         tracing_subscriber::fmt()
@@ -24,7 +24,7 @@ pub fn level() -> Option<String> {
     LEVEL.get().map(|level| level.to_string().to_lowercase())
 }
 
-/// The same for a process that is started.
+/// The variable of a process that is to log as this one does.
 pub fn variable() -> Option<(&'static str, String)> {
     level().map(|level| (VARIABLE, level))
 }

@@ -279,9 +279,9 @@ pub trait Writer: transfer::Imports + Send {
     /// exists is left as it is. `claim` inserts the new row already claimed by that worker.
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
 
-    /// The same, but waits for nobody: if a transaction elsewhere has written one of these keys and has not ended
-    /// yet, nothing is started, and the error says that something is locked. Where keys are not locked one by one
-    /// it is [`Writer::start`].
+    /// The same without waiting for a lock: if an open transaction elsewhere has inserted one of these
+    /// keys, nothing is started, and the error is that of a lock. A store that does not lock keys one
+    /// by one does what [`Writer::start`] does.
     fn start_at_once(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
         self.start(starts, now)
     }
@@ -460,7 +460,7 @@ pub trait WorkerLocks: Send + Sync {
     fn is_held(&self, worker: WorkerId) -> bool;
     /// Removes the file of a worker that was declared dead.
     fn remove(&self, worker: WorkerId);
-    /// Removes what others left behind: files of workers that are not among these live ones, and that no process
-    /// holds.
+    /// Removes files that dead processes left: those of workers that are not among these live ones,
+    /// if no process holds their lock.
     fn sweep(&self, live: &[WorkerId]);
 }

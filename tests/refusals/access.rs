@@ -22,8 +22,8 @@ impl Stranger {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opener = folder.path().join("opener");
-        // By a process of its own: a file of ours that is open for writing is inherited by whatever another test starts
-        // just then, and is busy for as long.
+        // By another process: a file that this one has open for writing is inherited by whatever
+        // another test starts just then, and cannot be executed for as long ("text file busy").
         let copied = Command::new("cp")
             .arg(env!("CARGO_BIN_EXE_opener"))
             .arg(&opener)

@@ -70,7 +70,7 @@ async fn a_shutdown_whose_caller_goes_away_goes_on_to_its_end(world: &World) {
     assert_eq!(run.result().await.unwrap(), 1);
 }
 
-/// Its process died between its last write and the file's end, or after others had declared it dead.
+/// Its process died after its row had been stopped and before its file was removed.
 #[scenario]
 async fn a_lock_file_that_a_dead_worker_left_is_gone_with_the_next_one(world: &World) {
     let forge = opened(world, FOREVER).await;

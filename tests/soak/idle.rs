@@ -25,8 +25,8 @@ const ALONE_WAKES_A_SECOND_MAX: u64 = 40;
 /// Beside somebody else whose death is to be noticed at once.
 const BESIDE_WAKES_A_SECOND_MAX: u64 = 70;
 
-/// Windows of time that are looked at before a worker is said to wake up too often: whoever asks again and again
-/// does so in each of them, while a neighbour who takes the processor away does not.
+/// A worker wakes up too often if it does so in each of so many windows of time. One that polls does;
+/// a neighbour on the processor disturbs some of them only.
 const WINDOWS_MAX: usize = 5;
 
 /// What a thread has used so far.
@@ -60,8 +60,8 @@ impl Used {
         })
     }
 
-    /// By all threads of this process in so many seconds, but for those that end meanwhile: helpers of the runtime
-    /// go when they had nothing to do.
+    /// By all threads of this process in so many seconds, but for those that end meanwhile: idle
+    /// threads of the runtime do.
     fn within(process: u32, seconds: u64) -> Self {
         let before = Self::by_threads(process);
         std::thread::sleep(Duration::from_secs(seconds));

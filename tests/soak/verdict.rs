@@ -112,7 +112,8 @@ fn repeated(ground: &Ground, recorded: &[String]) -> Vec<String> {
             complaints.push(format!("recorded, but never done: {row}"));
             continue;
         };
-        // By its instant, not by its line: a disk that is at its end may keep a process for seconds between the two.
+        // By its instant, not by its line: a busy disk may hold a process up for seconds between
+        // taking the time and writing the line.
         let is_later = |trace: &&&Trace| !trace.ended && trace.at > counts.at;
         let later = executions.iter().filter(is_later);
         let later = later.filter(|trace| !excused(trace));

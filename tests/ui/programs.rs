@@ -1,5 +1,5 @@
-//! Programs that must compile without a warning. Modules of one crate: a binary for each would be linked for minutes,
-//! to no more purpose.
+//! Programs that must compile without a warning. They are modules of one crate, since linking a
+//! binary for each would take minutes and show no more.
 
 #[path = "branch/pass/borrows-and-moves.rs"]
 mod branch_borrows_and_moves;

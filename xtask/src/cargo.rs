@@ -17,7 +17,7 @@ use crate::step::Outcome;
 /// hangs must not keep the results of all other steps from being told.
 const MINUTES_MAX: &str = "CHRONO_FORGE_XTASK_MINUTES_MAX";
 
-/// For so long after its end the output of a command may still come.
+/// How long the output of a command is waited for once it has ended.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
 /// The exit code of `timeout` for a command that it ended.

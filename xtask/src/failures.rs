@@ -1,12 +1,12 @@
-//! What the test suites say of their failures, kept for the end of the report: whoever sees only the last lines of a
-//! long log still learns which test failed, and why.
+//! What the test suites say of their failures, kept for the end of the report: who sees only the
+//! last lines of a long log learns which test failed, and why.
 
 use std::fmt::Write as _;
 
-/// Failures that are told in full; the rest are counted.
+/// So many failures are told with their texts; the rest are counted.
 const TOLD_MAX: usize = 8;
 
-/// Bytes that one failure may take.
+/// Bytes of one failure's name and text.
 const BYTES_MAX: usize = 400;
 
 /// Reads the output of `cargo test` line by line.

@@ -3,10 +3,10 @@
 //! Where rows are locked one by one, a call may need one that a transaction elsewhere keeps for
 //! long. The thread that calls go through waits for it as briefly as a batch would. Then the call
 //! comes here, to a thread with a session of its own, which is opened when there is something. What
-//! is asked of runs is asked again once nobody holds their rows, a start is tried again once nobody
-//! has written its key without an end, and both are answered with an error when that takes too
-//! long: nothing waits for a lock meanwhile, however many runs are locked. Any other call is tried
-//! once more, by a session that may wait.
+//! is asked of runs is asked again once nobody holds their rows. A start, whose key an open
+//! transaction elsewhere has inserted, is tried every 50 ms until that has ended. Both get an error
+//! when it takes too long, and neither waits for a lock meanwhile, however many are held. Any other
+//! call is tried once more, by a session that may wait.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ pub(super) struct Patience {
 #[derive(Default)]
 struct State {
     held_up: Vec<HeldUp>,
-    /// When it is looked whether these are locked still.
+    /// When to look again whether these are still locked.
     look_at: Option<Instant>,
     calls: VecDeque<Call>,
     /// A thread serves what comes.
@@ -50,12 +50,14 @@ struct HeldUp {
     until: Instant,
 }
 
+/// What was asked, and who waits for the answer.
 enum Asked {
     OfRun(RunCall, RunReply),
     Start(Box<Start>, StartReply),
 }
 
 impl Asked {
+    /// Answers with this error, or that a lock is in the way.
     fn refuse(self, error: Option<&StoreError>) {
         let locked =
             |name| StoreError::new(name, StoreErrorKind::Transient, STAYS_LOCKED.to_owned());
@@ -116,7 +118,7 @@ impl Patience {
         }
     }
 
-    /// The same for a start whose key a transaction elsewhere has written.
+    /// The same for a start whose key an open transaction elsewhere has inserted.
     pub(super) fn take_start(&self, start: Start, reply: StartReply) -> Result<(), StartReply> {
         match self.take_held_up(Asked::Start(Box::new(start), reply)) {
             Err(Asked::Start(_, reply)) => Err(reply),
@@ -313,7 +315,7 @@ fn ask(
     answered(desk, name, answer, reply)
 }
 
-/// Starts it; given back if its key is written still by a transaction that has not ended.
+/// Starts it; given back if the transaction that has inserted its key is still open.
 fn begin(
     desk: &Desk,
     writer: &mut dyn Writer,
@@ -329,6 +331,7 @@ fn begin(
     answered(desk, "start", answer, reply)
 }
 
+/// Hands the answer over; it no longer waits here.
 fn answered<T>(
     desk: &Desk,
     name: &'static str,

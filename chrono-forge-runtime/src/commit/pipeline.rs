@@ -93,7 +93,7 @@ impl Pipeline {
             self.call_runs(turn.of_runs)?;
         }
         if !turn.starts.is_empty() {
-            // Somebody keeps something locked: who needs that is found without waiting for it once more.
+            // While something waits for a lock already, do not wait for that lock once more.
             let may_wait = !self.desk.patience().is_busy();
             self.start(turn.starts, may_wait)?;
         }
@@ -282,7 +282,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Finds the start whose key a transaction elsewhere has written, by halves; it waits elsewhere.
+    /// Finds by halves the starts whose keys an open transaction elsewhere has inserted. They wait
+    /// in [`Patience`](super::patience::Patience); the others are written here.
     fn leave_locked(
         &mut self,
         mut starts: Vec<(Start, StartReply)>,

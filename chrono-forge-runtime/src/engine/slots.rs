@@ -126,7 +126,8 @@ impl Slots {
         }
     }
 
-    /// Adds claimed runs. Answers the queues whose slots are free: the caller starts a task for each.
+    /// Adds claimed runs. Answers a queue's name for each slot that was free: the caller starts a task
+    /// for each.
     pub fn offer(&self, runs: Vec<ClaimedRun>, now: Instant) -> Vec<String> {
         let mut starts = Vec::new();
         let mut queues = self.lock();
@@ -184,8 +185,8 @@ impl Slots {
             .is_some_and(|queue| queue.buffer.urgent() > 0)
     }
 
-    /// A body ended, of a run that tried again what failed or of a healthy one. Whether runs of this queue are known
-    /// to be due and there is room for a claim that is worth a transaction.
+    /// A body ended, of a run that tried again what failed or of a healthy one. Answers
+    /// [`has_more_due`](Self::has_more_due).
     pub fn finished(&self, queue: &str, returned: bool) -> bool {
         let now = Instant::now();
         let mut queues = self.lock();

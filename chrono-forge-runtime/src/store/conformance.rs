@@ -237,6 +237,7 @@ macro_rules! conformance {
             starts:
                 a_key_that_many_start_at_once_is_one_run,
                 a_start_whose_reply_was_lost_is_found,
+                what_is_started_at_once_is_inserted_claimed_or_found,
                 parents_that_dispatch_one_key_at_once_have_a_child_each,
                 a_key_is_a_childs_and_that_of_a_run_that_is_started_meanwhile,
                 a_plan_that_many_apply_at_once_is_written_once;

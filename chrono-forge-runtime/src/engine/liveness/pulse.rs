@@ -93,7 +93,8 @@ impl Pulse {
         }
         if let Some(locks) = &self.vitals.locks {
             host.keep_lock(Some(locks.hold(worker)?));
-            // Also the own one of a life before, which others had declared dead before the file was there.
+            // Among them may be our own: if others declared our last row dead before its file was
+            // there, nobody else removes it.
             if let Ok(live) = host.store.live_workers() {
                 locks.sweep(&live.iter().map(|it| it.id).collect::<Vec<_>>());
             }

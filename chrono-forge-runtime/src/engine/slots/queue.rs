@@ -30,7 +30,7 @@ pub(super) struct Queue {
     pub(super) limit: usize,
     /// Tasks that execute runs one after the other.
     running: usize,
-    /// Those on the way to their first run, which waits until it is taken.
+    /// Those that were started and have not taken their first run yet: it is still in the buffer.
     starting: usize,
     /// Those that execute one just now. Others wait between two runs until commits catch up.
     pub(super) executing: usize,
@@ -261,8 +261,9 @@ impl Queue {
         most.saturating_sub(self.reserved_urgent + self.buffer.urgent())
     }
 
-    /// Slots in use, promised, or waited for. One between two runs is in use: it takes the next run of the buffer,
-    /// and a claim on its behalf alone would be a transaction for every run.
+    /// Slots in use, promised, or waited for. A slot between two runs is in use: it takes its next run
+    /// from the buffer, and if it counted as free, each run would be claimed by a transaction of its
+    /// own.
     fn taken(&self) -> usize {
         self.running - self.starting + self.reserved + self.buffer.len()
     }

@@ -214,7 +214,7 @@ fn a_run_that_was_offered_to_a_slot_is_counted_once() {
     assert!(slots.reserve_direct("q", TOP).is_some());
 }
 
-/// It takes the next run that waits, or waits for commits: a claim for it alone is a transaction for every run.
+/// It takes the next run of the buffer: a claim for it alone would be a transaction for every run.
 #[test]
 fn a_slot_between_two_runs_is_no_room() {
     let slots = Slots::new(&[("q".to_owned(), 1)]);

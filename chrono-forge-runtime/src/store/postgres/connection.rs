@@ -28,7 +28,7 @@ use settings::{Setting, local, lock_patience, lock_wait, settings, statement_max
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A lock that is free is had within this.
+/// How long a lock is waited for that must be free now. A wait of zero would be one without an end.
 const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// The first pause between two tries; doubles up to [`PAUSE_MAX`].
@@ -148,14 +148,13 @@ impl Session {
         })
     }
 
-    /// Runs `work` in one transaction that waits for no lock, and is run again only if it lost its connection. The same
-    /// call again must settle what a lost answer left open.
+    /// Runs `work` in one transaction that waits for no lock. It is run again only if an idle
+    /// connection was found lost; the same call again must settle what a lost answer left open.
     pub(super) fn transaction_at_once<T>(
         &mut self,
         operation: &'static str,
         mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
-        // A wait of zero would be one without an end.
         let brief = format!("SET LOCAL lock_timeout = {}", AT_ONCE.as_millis());
         let usual = std::mem::replace(&mut self.lock_wait, AT_ONCE);
         let done = self.transaction(operation, Duration::ZERO, true, |conn| {

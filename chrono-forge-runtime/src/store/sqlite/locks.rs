@@ -19,7 +19,7 @@ use crate::store::{StoreResult, WorkerLocks};
 /// Takes the lock of a file, as [`File::try_lock`] does.
 pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
 
-/// Who creates a file has locked it, or gone on, long before.
+/// A file that is locked for a moment only, and is older than this, belongs to a process that died.
 const MOMENT: Duration = Duration::from_secs(60);
 
 /// `<database>-worker-<id>.lock`.
@@ -66,8 +66,9 @@ impl LockFiles {
         Ok((self.try_lock)(&second).is_err())
     }
 
-    /// Whether a file of this name may go: one of a dead worker, or what is locked only for a moment and has been here
-    /// for long. What was just created is not touched: its owner is about to lock it.
+    /// Whether a file of this name and age was left behind: that of a worker which is not live, or one
+    /// that is locked for a moment only and is old. A young one is not: its owner may be about to lock
+    /// it.
     fn is_left(&self, name: &str, age: Duration, live: &[WorkerId]) -> bool {
         let database = self.database.file_name().and_then(OsStr::to_str);
         let Some(name) = database.and_then(|it| name.strip_prefix(it)) else {
@@ -159,6 +160,8 @@ impl WorkerLocks for LockFiles {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::record::Incarnation;
 
@@ -177,11 +180,17 @@ mod tests {
             "forge.db",
             "forge.db-wal",
             "forge.db-worker-4.lock-new",
+            "forge.db-trial-9-1.lock",
             "forge.db-worker-x.lock",
             "other.db-worker-3.lock",
         ];
         for name in others {
             File::create(folder.join(name)).unwrap();
+        }
+        for name in ["forge.db-worker-5.lock-new", "forge.db-trial-9-0.lock"] {
+            let old = SystemTime::now() - 2 * MOMENT;
+            let file = File::create(folder.join(name)).unwrap();
+            file.set_modified(old).unwrap();
         }
         locks.sweep(&[worker(2)]);
         let names = std::fs::read_dir(&folder).unwrap();

@@ -59,6 +59,35 @@ pub(crate) fn a_start_whose_reply_was_lost_is_found(on: &dyn Backend) {
     assert_eq!((row.epoch.claims(), row.crashes), (2, 0));
 }
 
+/// Where nothing is locked it is a start like any other, whose claim counts.
+pub(crate) fn what_is_started_at_once_is_inserted_claimed_or_found(on: &dyn Backend) {
+    let mut forge = Forge::on(on);
+    let run = forge.running("known");
+    let claim = Some(forge.worker);
+    let keys = ["known", "claimed"].map(|key| start(key, "flow", 1, claim));
+    let mut starts = keys.to_vec();
+    starts.push(start("idle", "flow", 1, None));
+    let answers = forge.writer.start_at_once(&starts, at(1)).unwrap();
+    assert_eq!(id(&answers[0]), run.id);
+    let kinds = (&answers[0], &answers[1], &answers[2]);
+    assert!(
+        matches!(
+            kinds,
+            (
+                Started::Existing { .. },
+                Started::Claimed(_),
+                Started::Inserted(_)
+            )
+        ),
+        "{answers:?}"
+    );
+    let again = forge.writer.start(&starts, at(2)).unwrap();
+    let ids = |answers: &[Started]| answers.iter().map(id).collect::<Vec<_>>();
+    assert_eq!(ids(&again), ids(&answers));
+    let dead = forge.writer.declare_dead(forge.worker, None, LIMITS, at(5));
+    assert_eq!(dead.unwrap().unwrap().due, 2);
+}
+
 /// What one more parent of the key `p` wants written: its children in an order of its own, and a record.
 fn rival(forge: &mut Forge, workflow: &str, order: u64) -> (ClaimedRun, Plan) {
     let start = start("p", workflow, 1, Some(forge.worker));
