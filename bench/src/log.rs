@@ -1,4 +1,5 @@
-//! A subscriber to the engine's log, if the command line asks for one: its cost is then measured, too.
+//! A subscriber to the engine's log, if the command line asks for one: its cost is then measured,
+//! too.
 
 use std::sync::OnceLock;
 

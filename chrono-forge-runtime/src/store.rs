@@ -279,9 +279,9 @@ pub trait Writer: transfer::Imports + Send {
     /// exists is left as it is. `claim` inserts the new row already claimed by that worker.
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>>;
 
-    /// The same without waiting for a lock: if an open transaction elsewhere has inserted one of these
-    /// keys, nothing is started, and the error is that of a lock. A store that does not lock keys one
-    /// by one does what [`Writer::start`] does.
+    /// The same without waiting for a lock: if an open transaction elsewhere has inserted one of
+    /// these keys, nothing is started, and the error is that of a lock. A store that does not lock
+    /// keys one by one does what [`Writer::start`] does.
     fn start_at_once(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
         self.start(starts, now)
     }

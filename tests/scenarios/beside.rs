@@ -148,8 +148,8 @@ async fn what_is_asked_of_a_locked_run_holds_up_no_other_call(world: &World) {
     world.probe.set("go", 1);
 }
 
-/// Whether a key that an open transaction has inserted will exist is not known yet: its start waits,
-/// and no other does.
+/// Whether a key that an open transaction has inserted will exist is not known yet: its start
+/// waits, and no other does.
 #[scenario(threads = 2)]
 async fn a_start_whose_key_is_being_written_elsewhere_holds_up_no_other_start(world: &World) {
     let forge = world.forge(NAMES).await;

@@ -25,8 +25,8 @@ const ALONE_WAKES_A_SECOND_MAX: u64 = 40;
 /// Beside somebody else whose death is to be noticed at once.
 const BESIDE_WAKES_A_SECOND_MAX: u64 = 70;
 
-/// A worker wakes up too often if it does so in each of so many windows of time. One that polls does;
-/// a neighbour on the processor disturbs some of them only.
+/// A worker wakes up too often if it does so in each of so many windows of time. One that polls
+/// does; a neighbour on the processor disturbs some of them only.
 const WINDOWS_MAX: usize = 5;
 
 /// What a thread has used so far.

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::failures::Failures;
 use crate::step::Outcome;
 
-/// After so many minutes a cargo command is ended, with all that it started. CI sets it: a test that
-/// hangs must not keep the results of all other steps from being told.
+/// After so many minutes a cargo command is ended, with all that it started. CI sets it: a test
+/// that hangs must not keep the results of all other steps from being told.
 const MINUTES_MAX: &str = "CHRONO_FORGE_XTASK_MINUTES_MAX";
 
 /// How long the output of a command is waited for once it has ended.

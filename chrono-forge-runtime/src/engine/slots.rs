@@ -126,8 +126,8 @@ impl Slots {
         }
     }
 
-    /// Adds claimed runs. Answers a queue's name for each slot that was free: the caller starts a task
-    /// for each.
+    /// Adds claimed runs. Answers a queue's name for each slot that was free: the caller starts a
+    /// task for each.
     pub fn offer(&self, runs: Vec<ClaimedRun>, now: Instant) -> Vec<String> {
         let mut starts = Vec::new();
         let mut queues = self.lock();

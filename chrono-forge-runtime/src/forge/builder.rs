@@ -73,8 +73,8 @@ impl Builder {
         self
     }
 
-    /// Injects a state, handed to workflows that take `State<T>`. An `Arc<T>` is handed to them, too:
-    /// whoever gave it keeps a clone. A second state of a type replaces the first.
+    /// Injects a state, handed to workflows that take `State<T>`. An `Arc<T>` is handed to them,
+    /// too: whoever gave it keeps a clone. A second state of a type replaces the first.
     ///
     /// ```
     /// # use std::sync::{Arc, Mutex};

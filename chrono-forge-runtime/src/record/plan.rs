@@ -208,8 +208,8 @@ pub enum RunEnd {
     },
     /// The body returned a value.
     Completed { output: Json, at: Timestamp },
-    /// Failed for good. `attempts` is the run's new count of workflow-level failures, `retry_counts`
-    /// what its body has used of its budgets; `None` where no policy was asked.
+    /// Failed for good. `attempts` is the run's new count of workflow-level failures,
+    /// `retry_counts` what its body has used of its budgets; `None` where no policy was asked.
     Failed {
         at: Timestamp,
         attempts: u32,

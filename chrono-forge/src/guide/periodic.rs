@@ -46,12 +46,13 @@
 //!   changes of its clocks. Each tick is counted from the first one: monthly from January 31 is February 28, then
 //!   March 31. A time that the clocks skip moves forward by as much; one that comes twice is taken once.
 //! - A pattern, `cron = "0 6 * * MON-FRI"`, says minute, hour, day of the month, month and day of the week. A time
-//!   of day that the clocks skip runs at the end of the gap, one that comes twice runs once; `*/15` follows the clock.
-//!   Where both day fields are given, also as `*/2`, a day that either of them names is due
-//!   (`0 0 15 * 1`: each Monday and each 15th); a `+` before the day of the week asks for both
-//!   (`0 0 15 * +1`). With six fields the first is seconds, with seven the last is years. `L` is the
-//!   last day (`FRI#L` the last Friday), `FRI#2` the second Friday, `15W` the working day nearest to
-//!   the 15th. `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are read, too.
+//!   of day that the clocks skip runs at the end of the gap, one that comes twice runs once; `*/15`
+//!   follows the clock. Where both day fields are given, also as `*/2`, a day that either of them
+//!   names is due (`0 0 15 * 1`: each Monday and each 15th); a `+` before the day of the week asks
+//!   for both (`0 0 15 * +1`). With six fields the first is seconds, with seven the last is years.
+//!   `L` is the last day (`FRI#L` the last Friday), `FRI#2` the second Friday, `15W` the working
+//!   day nearest to the 15th. `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are read,
+//!   too.
 //!
 //! `days(1)` is 24 hours and drifts by one at each change of clocks; `calendar_days(1)` does not. A zone
 //! that does not exist, a pattern that never matches and an interval of nothing do not compile, or fail the

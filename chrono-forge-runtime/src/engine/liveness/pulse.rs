@@ -267,8 +267,8 @@ impl Pulse {
         self.enter()
     }
 
-    /// This worker was declared dead and lives, so that was no crash of the runs that it held. A run
-    /// that is in quarantine since it lost its pass again and again stays there.
+    /// This worker was declared dead and lives, so that was no crash of the runs that it held. A
+    /// run that is in quarantine since it lost its pass again and again stays there.
     fn came_back(&mut self) -> StoreResult<()> {
         if self.taken.is_empty() {
             return Ok(());

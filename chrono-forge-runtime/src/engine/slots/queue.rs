@@ -261,9 +261,9 @@ impl Queue {
         most.saturating_sub(self.reserved_urgent + self.buffer.urgent())
     }
 
-    /// Slots in use, promised, or waited for. A slot between two runs is in use: it takes its next run
-    /// from the buffer, and if it counted as free, each run would be claimed by a transaction of its
-    /// own.
+    /// Slots in use, promised, or waited for. A slot between two runs is in use: it takes its next
+    /// run from the buffer, and if it counted as free, each run would be claimed by a transaction
+    /// of its own.
     fn taken(&self) -> usize {
         self.running - self.starting + self.reserved + self.buffer.len()
     }

@@ -30,9 +30,10 @@ pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
     }
 }
 
-/// Refuses an existing file that a worker (`executes`) may not write, before SQLite opens it. SQLite
-/// opens a file that is read-only all the same, and the log beside it only once it writes; and as it
-/// closes that, it may delete the log that was in the way, so that nobody could tell why it failed.
+/// Refuses an existing file that a worker (`executes`) may not write, before SQLite opens it.
+/// SQLite opens a file that is read-only all the same, and the log beside it only once it writes;
+/// and as it closes that, it may delete the log that was in the way, so that nobody could tell why
+/// it failed.
 pub(super) fn ensure_writable(path: &Path, executes: bool) -> StoreResult<()> {
     match of_a_file(path) {
         Some(obstacle) if executes && path.is_file() => Err(refusal("open", path, &obstacle)),

@@ -66,9 +66,9 @@ impl LockFiles {
         Ok((self.try_lock)(&second).is_err())
     }
 
-    /// Whether a file of this name and age was left behind: that of a worker which is not live, or one
-    /// that is locked for a moment only and is old. A young one is not: its owner may be about to lock
-    /// it.
+    /// Whether a file of this name and age was left behind: that of a worker which is not live, or
+    /// one that is locked for a moment only and is old. A young one is not: its owner may be about
+    /// to lock it.
     fn is_left(&self, name: &str, age: Duration, live: &[WorkerId]) -> bool {
         let database = self.database.file_name().and_then(OsStr::to_str);
         let Some(name) = database.and_then(|it| name.strip_prefix(it)) else {
