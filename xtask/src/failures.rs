@@ -9,6 +9,9 @@ const TOLD_MAX: usize = 8;
 /// Bytes of one failure's name and text.
 const BYTES_MAX: usize = 400;
 
+/// Begins of lines that end what a failure says. A backtrace would take the place of other failures.
+const ENDS: [&str; 4] = ["failures:", "test result:", "stack backtrace:", "note: "];
+
 /// Reads the output of `cargo test` line by line.
 #[derive(Default)]
 pub(crate) struct Failures {
@@ -26,7 +29,7 @@ impl Failures {
             if self.open {
                 self.told.push(name.to_owned());
             }
-        } else if line == "failures:" || line.starts_with("test result:") {
+        } else if ENDS.iter().any(|end| line.starts_with(end)) {
             self.open = false;
         } else if self.open && !line.is_empty() {
             self.append(line);
@@ -70,6 +73,8 @@ fn a_failure_is_told_with_its_panic_and_no_longer_than_its_share() {
         "---- claims::first stdout ----",
         "thread 'claims::first' panicked at claims.rs:3:5:",
         &long,
+        "stack backtrace:",
+        "   0: rust_begin_unwind",
         "failures:",
         "    claims::first",
         "test result: FAILED. 1 passed; 1 failed",
