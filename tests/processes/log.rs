@@ -2,6 +2,7 @@
 //! process that does the same.
 
 use std::cell::Cell;
+use std::process::Command;
 use std::time::Duration;
 
 use chrono_forge_tests::backend::{Backend, backends};
@@ -162,4 +163,27 @@ fn of_two_processes_that_move_one_large_log_any_may_be_killed(backend: Backend) 
         assert_sound(&ground);
         ground.assert_whole(LARGE_KILLS);
     });
+}
+
+/// Enough that a process which leaves its log behind now and then is seen.
+const SHUTDOWNS: usize = 40;
+
+#[test]
+fn a_process_that_ends_right_after_its_shutdown_leaves_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let names = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.starts_with("a.db-"))
+            .collect::<Vec<_>>()
+    };
+    for n in 0..SHUTDOWNS {
+        let role = if n % 4 == 0 { "client" } else { "worker" };
+        let mut opener = Command::new(env!("CARGO_BIN_EXE_opener"));
+        let ended = opener.arg(&file).arg(role).output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(names(), [""; 0], "after {n} as {role}");
+    }
 }

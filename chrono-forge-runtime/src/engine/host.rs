@@ -67,7 +67,7 @@ pub struct Host {
     pulse: OnceLock<std::thread::Thread>,
     /// Somebody found the lease in doubt since it was renewed last.
     doubted: AtomicBool,
-    pub end: End,
+    pub end: Arc<End>,
     /// What keeps its threads, for handles that bodies ask for.
     running: OnceLock<Weak<dyn Any + Send + Sync>>,
     /// Starts that meet a run with other arguments.
@@ -148,7 +148,7 @@ impl Host {
             over: AtomicBool::new(false),
             pulse: OnceLock::new(),
             doubted: AtomicBool::new(false),
-            end: End::default(),
+            end: Arc::default(),
             running: OnceLock::new(),
             other_arguments: Seldom::default(),
             claiming: AtomicUsize::new(0),

@@ -117,14 +117,21 @@ impl Running {
         let running = Arc::clone(self);
         let thread = std::thread::Builder::new()
             .name("chrono-forge-end".to_owned())
-            .spawn(move || running.come_to_an_end());
+            .spawn(move || {
+                running.come_to_an_end();
+                // Nobody hears of the end while this thread may hold the last of the store: its connections close
+                // with it, and a process that ends at once would leave SQLite's log behind.
+                let end = Arc::clone(&running.host.end);
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
+                end.ended();
+            });
         if let Err(error) = thread {
             tracing::error!(target: TARGET, %error, "no thread could be started for the shutdown; the runs are recovered as after a crash");
             self.crash();
         }
     }
 
-    /// On a thread of its own.
+    /// On a thread of its own. Who waits for the end is not told yet.
     fn come_to_an_end(&self) {
         let timers = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -143,7 +150,7 @@ impl Running {
             tracing::error!(target: TARGET, "the shutdown panicked; what it had not handed back is recovered as after a crash");
         }
         // Nothing is left of an orderly end; whatever else came up here, this is the end.
-        self.crash();
+        self.let_go();
     }
 
     async fn end(&self) {
@@ -319,10 +326,15 @@ impl Running {
     }
 
     pub(super) fn crash(&self) {
+        self.let_go();
+        self.host.end.ended();
+    }
+
+    /// Writes nothing more, and drops what is left of the engine.
+    fn let_go(&self) {
         self.host.crash();
         self.host.hub.close();
         self.stop_tasks();
-        self.host.end.ended();
     }
 
     /// Waits for the commit threads to have died at a failpoint, then lets go of everything else.
