@@ -47,6 +47,10 @@ fn say(text: &str) {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    anyhow::ensure!(
+        std::env::args().len() == 1,
+        "this example takes no arguments"
+    );
     let folder = tempfile::tempdir()?;
 
     // Monday: the request comes in, and the machine is switched off.

@@ -18,6 +18,10 @@ async fn greet(name: &str) -> Result<String> {
 #[tokio::main]
 #[allow(clippy::print_stdout, reason = "this is the application")]
 async fn main() -> Result<()> {
+    anyhow::ensure!(
+        std::env::args().len() == 1,
+        "this example takes no arguments"
+    );
     // A file, "sqlite://hello.db", would outlive the process; memory is enough to see it work.
     let forge = Forge::open("sqlite::memory:").await?;
     let run = forge.start("first", hello("world".into())).await?;

@@ -59,6 +59,10 @@ async fn open(database: &Path) -> Result<Forge> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    anyhow::ensure!(
+        std::env::args().len() == 1,
+        "this example takes no arguments"
+    );
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("reports.db");
 

@@ -94,6 +94,10 @@ fn say(text: &str) {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    anyhow::ensure!(
+        std::env::args().len() == 1,
+        "this example takes no arguments"
+    );
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("trips.db");
     let forge = Forge::builder(&database.to_string_lossy())

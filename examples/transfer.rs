@@ -69,7 +69,8 @@ async fn transfer(from: &str, to: &str, file: &Path, resume: bool) -> Result<()>
 /// Under another name until it is whole: the import of a file that was begun needs this very file again.
 async fn export(from: &str, file: &Path) -> Result<()> {
     // A file that is not there would be made as it is opened, and the mistyped name be a database from then on.
-    if let Some(path) = from.strip_prefix("sqlite:") {
+    if !from.starts_with("postgres") {
+        let path = from.strip_prefix("sqlite:").unwrap_or(from);
         let path = path.strip_prefix("//").unwrap_or(path);
         let path = path.split('?').next().unwrap_or_default();
         anyhow::ensure!(Path::new(path).exists(), "there is no file {path}");

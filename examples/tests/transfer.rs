@@ -86,6 +86,7 @@ async fn a_database_without_runs_is_a_wrong_name() {
     let names = [
         ("sqlite://old.db", "has no runs: is it the right one?"),
         ("sqlite://odl.db", "there is no file odl.db"),
+        ("odl.db", "there is no file odl.db"),
     ];
     for (name, why) in names {
         let (done, told) = transfer(folder, &[name, "sqlite://new.db"]);
