@@ -71,6 +71,53 @@ async fn a_renamed_step_is_warned_of_once_by_both_names(world: &World) {
     assert!(warned[0].contains(keys[0]), "{warned:#?}");
 }
 
+const TURNS: [(&str, &str); 3] = [
+    ("think-0", "tool-0"),
+    ("think-1", "tool-1"),
+    ("think-2", "tool-2"),
+];
+
+/// Of two kinds of steps by turns one is renamed, as far as an earlier build came.
+#[workflow]
+async fn turning(probe: State<Probe>) -> Result<()> {
+    let is_new = probe.is("turned");
+    for (think, tool) in TURNS {
+        step!("{think}", { Ok(()) }).await?;
+        let tool = match is_new {
+            true => tool.replace("tool", "call"),
+            false => tool.to_owned(),
+        };
+        step!("{tool}", { Ok(()) }).await?;
+    }
+    continue_if!("go on", { Ok(probe.is("go on")) }).await?;
+    step!("decision", { Ok(()) }).await?;
+    Ok(())
+}
+
+#[scenario]
+async fn each_renamed_step_is_named_with_what_it_was(world: &World) {
+    listen();
+    let forge = world.forge([turning::NAME]).await;
+    let key = format!("turning {:?}", world.backend());
+    forge.start(&key, turning()).await.unwrap();
+    world.parked(&key).await;
+    for flag in ["turned", "go on"] {
+        world.probe.set(flag, 1);
+    }
+    forge.wake::<turning>(&key).await.unwrap();
+    world.settle(&key).await;
+    let warned = told(&["WARN", "workflow=\"turning\"", &key]);
+    let named = ["0", "1", "2"].map(|n| format!("step=\"call-{n}\" recorded=\"tool-{n}\""));
+    assert!(
+        warned.len() == 3
+            && warned
+                .iter()
+                .zip(&named)
+                .all(|(line, named)| line.contains(named)),
+        "what is really new has no old name: {warned:#?}"
+    );
+}
+
 #[scenario]
 async fn a_run_whose_steps_kept_their_names_is_not(world: &World) {
     listen();

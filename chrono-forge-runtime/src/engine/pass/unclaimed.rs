@@ -15,10 +15,11 @@ use crate::record::{Notes, RecordRow, RecordState};
 /// leave as many records.
 const FOUND_MAX: u32 = 8;
 
-/// Names of records that nothing had asked for when something new began.
+/// Records that nothing had asked for when something new began, and that were not told of.
 #[derive(Debug, Default)]
 pub(super) struct Unclaimed {
-    /// `None` before the first look, which is the only one that goes through the history.
+    /// In the order in which the body received them. `None` before the first look, which is the
+    /// only one that goes through the history.
     names: Option<Vec<String>>,
     found: u32,
 }
@@ -41,19 +42,21 @@ impl Ledger {
         }
         let names = self.unclaimed.names.get_or_insert_with(|| {
             let rows = self.history.rows().filter(|(_, row)| is_of_the_body(row));
-            rows.map(|(name, _)| name.to_owned()).collect()
+            let mut rows: Vec<_> = rows.map(|(name, row)| (row.seq, name)).collect();
+            rows.sort_unstable();
+            rows.into_iter().map(|(_, name)| name.to_owned()).collect()
         });
         names.retain(|name| self.history.has(name) && !self.reached.contains(&**name));
         self.unclaimed.found += u32::from(!names.is_empty());
-        let is_of_kind = |name: &&String| {
+        let is_of_kind = |name: &String| {
             let key = name.strip_prefix(op.place.kind);
             key.is_some_and(|key| key.starts_with('$'))
         };
-        // In the order of names: which one a map gives first is not the same each time.
-        let recorded = names.iter().filter(is_of_kind).min();
-        let tiding = recorded.map(|recorded| Tiding::Unclaimed {
+        // What is asked for in the old order has the first of them for its old name, and each has one.
+        let first = names.iter().position(is_of_kind);
+        let tiding = first.map(|first| Tiding::Unclaimed {
             step: op.step_name.clone(),
-            recorded: recorded.clone(),
+            recorded: names.remove(first),
         });
         self.tidings.extend(tiding);
     }
