@@ -158,7 +158,7 @@ pub(crate) fn the_longest_due_go_first_and_a_large_branch_goes_alone(on: &dyn Ba
 
 pub(crate) fn a_result_is_told_until_the_branch_is_over(on: &dyn Backend) {
     let mut forge = Forge::on(on);
-    let (parent, _, branch) = waiting(&mut forge, 3);
+    let (parent, children, branch) = waiting(&mut forge, 3);
     let fresh = state(&forge, &parent);
     assert_eq!((&*fresh.name, fresh.sealed), ("b", true));
     assert_eq!((fresh.spawned, fresh.pending, fresh.blocked), (3, 3, 0));
@@ -177,12 +177,21 @@ pub(crate) fn a_result_is_told_until_the_branch_is_over(on: &dyn Backend) {
     assert_eq!(told.eta, Some(std::time::Duration::from_secs(4)));
     let again = forge.writer.claim_audits(&due(9), at(60)).unwrap();
     assert_eq!(again[0].before, finding(&claim, 2).sample);
+    for child in &children {
+        forge.end(child, done("1"));
+    }
+    let over = BranchState {
+        pending: 0,
+        ..fresh
+    };
+    assert_eq!(audits(&forge), 1, "until the next audit");
+    assert_eq!(state(&forge, &parent), over);
     forge
         .writer
         .record_audits(&[finding(&again[0], 0)], at(61))
         .unwrap();
     assert_eq!(audits(&forge), 0);
-    assert_eq!(state(&forge, &parent), fresh);
+    assert_eq!(state(&forge, &parent), over);
 }
 
 pub(crate) fn a_branch_that_was_repaired_is_remembered_and_can_open_again(on: &dyn Backend) {
