@@ -1,8 +1,13 @@
 //! `stream(..)`: items of a stream, each with the token behind it as the durable cursor.
 
+use std::time::Duration;
+
 use chrono_forge::prelude::*;
 use chrono_forge_tests::scenario::{FAILED, IDLE, Probe, World, scenario};
 use futures::{Stream, StreamExt, stream as items};
+
+/// Between two items of a steady stream: less than the pause that ends a batch.
+const STEADY: Duration = Duration::from_millis(50);
 
 #[workflow]
 async fn streamed_leaf(n: u64) -> Result<u64> {
@@ -22,6 +27,9 @@ fn numbers(
         if probe.is("wait") && probe.get("wait at") == n as i64 {
             probe.note("waits");
             probe.raised("go").await;
+        }
+        if probe.is("steady") {
+            tokio::time::sleep(STEADY).await;
         }
         if probe.get("fail at") == n as i64 && n > 0 && probe.nth("fails") == 1 {
             anyhow::bail!("the stream broke");
@@ -94,6 +102,19 @@ async fn a_slow_stream_holds_no_item_back(world: &World) {
     );
     world.probe.set("go", 1);
     assert_eq!(run.result().await.unwrap(), 21);
+}
+
+#[scenario]
+async fn items_that_come_steadily_do_not_wait_for_a_whole_batch(world: &World) {
+    world.probe.set("steady", 1);
+    let forge = world.forge(NAMES).await;
+    let run = forge.start("p", streamed(100, 1_000)).await.unwrap();
+    world
+        .until(|| world.rows().find("p$grp$n$0").is_some())
+        .await;
+    assert!(world.probe.count("item") < 100, "the stream has ended");
+    world.probe.set("steady", 0);
+    assert_eq!(run.result().await.unwrap(), 4_950);
 }
 
 #[scenario]

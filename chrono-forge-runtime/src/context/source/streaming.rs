@@ -9,13 +9,16 @@ use std::time::Duration;
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{BadCursor, Batch, IntoSource, Source, decode, encode_behind, present};
 use crate::record::Json;
 
 /// How long a batch that has items waits for the next one.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long its first item waits for the others, however steadily they come.
+const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// An async stream as a source; see [`stream`].
 #[derive(Clone, Debug)]
@@ -26,8 +29,8 @@ pub struct Streamed<F>(F);
 /// the durable cursor. It is stored as JSON: one that is `null` there, as `Some(None)`, ends the run as
 /// unstorable.
 ///
-/// Batches have `of` items, or fewer when the stream has no next one for 100 ms, so that a slow stream holds
-/// no item back. The stream is polled for a batch only once all but the newest batch are durable, so
+/// Batches have `of` items, or fewer when the stream has no next one for 100 ms, or once the first of them has
+/// waited for a second: a slow stream holds no item back for longer. The stream is polled for a batch only once all but the newest batch are durable, so
 /// memory holds two of them, however fast it is. An error of it is an error of the block, whose policy
 /// opens the stream again behind the last token.
 ///
@@ -138,16 +141,18 @@ struct Filling<I> {
     items: Vec<(Option<String>, I)>,
     /// Since the stream has been pending behind the last item.
     pause: Option<Pin<Box<Sleep>>>,
+    /// When the first item stops waiting for others.
+    until: Option<Instant>,
 }
 
 impl<I> Filling<I> {
     /// Whether a batch has waited long enough for a stream that is pending.
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.items.is_empty() {
+        let Some(until) = self.until else {
             return Poll::Pending;
-        }
-        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        pause.as_mut().poll(cx)
+        };
+        let wait = || Box::pin(sleep_until(until.min(Instant::now() + PATIENCE)));
+        self.pause.get_or_insert_with(wait).as_mut().poll(cx)
     }
 }
 
@@ -167,6 +172,9 @@ impl<F: Open<T>, T: Clone> StreamItems<F, T> {
                 Poll::Ready(Some(Ok((item, behind)))) => {
                     filling.items.push((None, item));
                     filling.pause = None;
+                    filling
+                        .until
+                        .get_or_insert_with(|| Instant::now() + AGE_MAX);
                     self.behind.push(behind);
                 }
                 Poll::Ready(Some(Err(error))) => self.error = Some(error),
@@ -195,6 +203,7 @@ where
         let mut filling = Filling {
             items: Vec::new(),
             pause: None,
+            until: None,
         };
         if let Some(last) = self.behind.pop() {
             self.token = Some(last);
