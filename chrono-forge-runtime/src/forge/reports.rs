@@ -26,8 +26,11 @@ type Told = HashMap<String, Duration>;
 pub(super) async fn keep(host: Arc<Host>) {
     let mut told = Told::new();
     let mut waited = Duration::ZERO;
+    let mut before = None;
     loop {
-        let looked = look(&host, waited, &mut told).await;
+        let now = host.clock.now();
+        let looked = look(&host, waited, (before, now), &mut told).await;
+        before = Some(now);
         if let Err(error) = looked {
             // The database is away, of which others tell.
             tracing::debug!(target: TARGET, %error, "nobody knows which runs wait");
@@ -59,16 +62,22 @@ async fn tell_counts(host: &Host) {
     }
 }
 
-/// Tells of runs that have waited for so long.
-async fn look(host: &Arc<Host>, waited: Duration, told: &mut Told) -> StoreResult<()> {
-    let now = host.clock.now();
+/// Tells of runs that nobody serves and that have waited for so long, and of those that were due at the look before
+/// and still are: what a process that was away, or a clock that leapt, made wait is none of them.
+async fn look(
+    host: &Arc<Host>,
+    waited: Duration,
+    (before, now): (Option<Timestamp>, Timestamp),
+    told: &mut Told,
+) -> StoreResult<()> {
     for unserved in unserved::look(host, now).await? {
         if until(unserved.due_since, now) >= waited {
             host.report.unserved(unserved.due_since, &unserved);
         }
     }
     for (queue, slots) in &host.config.queues {
-        if let Some((workflow, since)) = oldest(host, queue, now).await? {
+        let oldest = oldest(host, queue, now).await?;
+        if let Some((workflow, since)) = oldest.filter(|(_, since)| Some(*since) <= before) {
             let waits = until(since, now);
             // A fan-out may keep a queue busy for hours: told after 1, 2, 4, 8, .. minutes.
             if told

@@ -114,6 +114,17 @@ async fn told_crowded(probe: State<Probe>) -> Result<()> {
     Ok(())
 }
 
+#[workflow]
+async fn told_late(probe: State<Probe>) -> Result<()> {
+    step!("hold", async {
+        probe.note("holds");
+        probe.raised("let go").await;
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
+    Ok(())
+}
+
 #[scenario]
 async fn a_run_that_waits_long_for_a_worker_is_told_of(world: &World) {
     listen();
@@ -143,5 +154,39 @@ async fn a_run_that_waits_long_for_a_worker_is_told_of(world: &World) {
     world.probe.set("let go", 1);
     for n in 0..4 {
         world.settle(&format!("crowded {n}")).await;
+    }
+}
+
+#[scenario]
+async fn what_waited_while_no_worker_was_there_is_no_lack_of_room(world: &World) {
+    listen();
+    let of_this = ["WARN", "workflow=\"told_late\"", "wait long for a worker"];
+    let before = told(&of_this).len();
+    let nothing: [&str; 0] = [];
+    let client = world.builder(nothing).worker(false).open().await.unwrap();
+    for n in 0..4 {
+        client
+            .start(&format!("late {n}"), told_late())
+            .await
+            .unwrap();
+    }
+    world.clock.advance(Duration::from_secs(600));
+    let builder = world.builder([told_late::NAME]).queue("default", 1);
+    let _forge = builder.open().await.unwrap();
+    world.noted("holds", 1).await;
+    // The first look is at the open.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(
+        told(&of_this).len(),
+        before,
+        "they have not waited under it"
+    );
+    while told(&of_this).len() == before {
+        world.clock.advance(Duration::from_secs(61));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.probe.set("let go", 1);
+    for n in 0..4 {
+        world.settle(&format!("late {n}")).await;
     }
 }
