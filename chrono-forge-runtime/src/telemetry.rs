@@ -12,16 +12,22 @@ pub const TARGET: &str = "chrono_forge";
 /// While something keeps failing it is told again this often, however often it is tried.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
+/// What passes by itself within a moment in a healthy service is told once it has lasted this long.
+const LASTS: Duration = Duration::from_secs(1);
+
 /// Something that fails, perhaps a thousand times a second until a database is back: told when it begins,
-/// now and then while it lasts, and once it is over.
+/// now and then while it lasts, and once it is over. If it comes and goes, as a row that others lock again and
+/// again, that is told now and then, too, and its end only where its beginning was.
 #[derive(Debug, Default)]
 pub struct Trouble {
     /// Since when it fails.
     since: Option<Instant>,
-    /// When it was told last.
+    /// When it was told last, this time or before.
     told: Option<Instant>,
     /// The same of what somebody has to mend, which is not kept back because something else was told.
     told_to_mend: Option<Instant>,
+    /// It was told this time.
+    is_told: bool,
 }
 
 impl Trouble {
@@ -36,21 +42,38 @@ impl Trouble {
         }
     }
 
+    /// As [`Trouble::tell`], of what passes by itself within a moment in a healthy service, too.
+    pub fn tell_if_it_lasts(&mut self, error: &StoreError, what: &str) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= LASTS {
+            self.tell(error, what);
+        }
+    }
+
     /// It failed; whether to tell.
     pub fn is_worth_telling(&mut self) -> bool {
         self.since.get_or_insert_with(Instant::now);
-        is_time(&mut self.told)
+        let is_time = is_time(&mut self.told);
+        self.is_told |= is_time;
+        is_time
     }
 
     fn is_worth_mending(&mut self) -> bool {
         self.since.get_or_insert_with(Instant::now);
-        is_time(&mut self.told_to_mend)
+        let is_time = is_time(&mut self.told_to_mend);
+        self.is_told |= is_time;
+        is_time
     }
 
-    /// It succeeded; for how long it had failed, if it had.
-    pub fn over(&mut self) -> Option<Duration> {
-        let since = std::mem::take(self).since?;
-        Some(since.elapsed())
+    /// It succeeded: tells `what`, and for how long it had failed, if that was told. Whether it had failed.
+    pub fn end(&mut self, what: &str) -> bool {
+        let Some(since) = self.since.take() else {
+            return false;
+        };
+        if std::mem::take(&mut self.is_told) {
+            tracing::info!(target: TARGET, outage = ?since.elapsed(), "{what}");
+        }
+        true
     }
 }
 
@@ -87,11 +110,29 @@ mod tests {
     #[test]
     fn trouble_is_told_once_and_then_its_end() {
         let mut trouble = Trouble::default();
-        assert!(trouble.over().is_none());
-        assert!(trouble.is_worth_telling());
-        assert!(!trouble.is_worth_telling());
-        assert!(trouble.over().is_some());
-        assert!(trouble.over().is_none() && trouble.is_worth_telling());
+        assert!(!trouble.end("it never began"));
+        assert!(trouble.is_worth_telling() && trouble.is_told);
+        assert!(!trouble.is_worth_telling() && trouble.is_told);
+        assert!(trouble.end("it is over"));
+        assert!(!trouble.end("it is over") && !trouble.is_told);
+    }
+
+    #[test]
+    fn trouble_that_comes_and_goes_is_told_now_and_then() {
+        let mut trouble = Trouble::default();
+        let told = (0..100).filter(|_| {
+            let is_told = trouble.is_worth_telling();
+            assert_eq!(
+                trouble.is_told, is_told,
+                "its end is told like its beginning"
+            );
+            trouble.end("it is over");
+            is_told
+        });
+        assert_eq!(told.count(), 1);
+        // One that lasts is told, however soon after another it came.
+        trouble.told = Instant::now().checked_sub(TELL_AGAIN);
+        assert!(trouble.is_worth_telling() && trouble.is_told);
     }
 
     #[test]
@@ -105,7 +146,7 @@ mod tests {
         let mut trouble = Trouble::default();
         assert!(trouble.is_worth_telling() && trouble.is_worth_mending());
         assert!(!trouble.is_worth_telling() && !trouble.is_worth_mending());
-        assert!(trouble.over().is_some());
-        assert!(trouble.is_worth_mending() && trouble.over().is_some());
+        assert!(trouble.end("it is over"));
+        assert!(!trouble.is_worth_mending(), "told a moment ago");
     }
 }

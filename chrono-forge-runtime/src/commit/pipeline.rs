@@ -311,10 +311,9 @@ impl Pipeline {
         match self.writer.apply(&batch.plans, self.desk.now()) {
             Ok(applied) => {
                 self.failures = 0;
-                if let Some(outage) = self.trouble.over() {
+                if self.trouble.end("commits succeed again") {
                     self.queue.set_obstacle(None);
                     self.desk.aside().hurry();
-                    tracing::info!(target: TARGET, ?outage, "commits succeed again");
                 }
                 self.desk.aside().note_written();
                 self.desk.after("apply")?;
@@ -329,7 +328,11 @@ impl Pipeline {
             Err(error) => {
                 self.desk.survive(&error)?;
                 let what = "a commit failed; trying the same bytes again";
-                self.trouble.tell(&error, what);
+                match error.is_locked() {
+                    // Two writers of one fan-out wait for each other's rows now and then.
+                    true => self.trouble.tell_if_it_lasts(&error, what),
+                    false => self.trouble.tell(&error, what),
+                }
                 self.failures += 1;
                 self.queue
                     .set_obstacle(error.needs_mending().then(|| error.clone()));

@@ -91,9 +91,7 @@ impl Scheduler {
         self.workflows.rotate_left(1);
         self.claims += 1;
         let claims = self.ask(wanted.clone()).await?;
-        if let Some(outage) = self.trouble.over() {
-            tracing::info!(target: TARGET, ?outage, "claims succeed again");
-        }
+        self.trouble.end("claims succeed again");
         let taken = claims.runs.len();
         for room in &wanted {
             let of_queue = |run: &&ClaimedRun| run.queue == room.queue;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::engine::host::Host;
 use crate::engine::parts;
 use crate::store::{Call, Listener, StoreError};
-use crate::telemetry::{TARGET, Trouble};
+use crate::telemetry::Trouble;
 
 /// The pause after a failure; meanwhile everybody polls.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -53,9 +53,7 @@ impl Listening {
             };
             match heard {
                 Ok(calls) => {
-                    if let Some(outage) = self.trouble.over() {
-                        tracing::info!(target: TARGET, ?outage, "other processes are heard again");
-                    }
+                    self.trouble.end("other processes are heard again");
                     calls.into_iter().for_each(|call| answer(&host, call));
                 }
                 Err(error) => {

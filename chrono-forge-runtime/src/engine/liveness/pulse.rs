@@ -174,9 +174,7 @@ impl Pulse {
             next = Instant::now() + interval;
             match self.beat() {
                 Ok(()) => {
-                    if let Some(outage) = self.trouble.over() {
-                        tracing::info!(target: TARGET, ?outage, "the heartbeat succeeds again");
-                    }
+                    self.trouble.end("the heartbeat succeeds again");
                 }
                 Err(Error::Store(error)) if error.ends_the_engine() => {
                     return host.halt(Error::Store(error), Leave::Silently);

@@ -108,7 +108,7 @@ impl Lookout {
         match (is_stuck, self.stuck.take()) {
             (true, None) => {
                 let executes = executes(host);
-                tracing::error!(target: TARGET, ?since, %executes, "the runtime polls nothing any more; what executes goes on, everything else of this worker waits: {REMEDY}");
+                tracing::error!(target: TARGET, ?since, %executes, "the runtime polls nothing any more; what executes goes on, everything else of this worker waits, unless the whole process was stopped: {REMEDY}");
                 self.stuck = Some(executes);
             }
             (true, told) => self.stuck = told,
@@ -123,14 +123,14 @@ impl Lookout {
     }
 
     fn warn(&mut self, pass: &Pass, lasts: Duration) {
-        let workflow = pass.run.workflow.clone();
+        let workflow = pass.run.workflow.to_string();
         let place = pass.polled_place();
         if self.warned.len() >= WARNED_MAX {
             self.warned.clear();
         }
         if self.warned.insert((workflow.clone(), place.clone())) {
             let key = &pass.run.key;
-            tracing::warn!(target: TARGET, %workflow, run = %key, %place, ?lasts, "it keeps the thread that polls it, and with it whatever else that thread should poll: {REMEDY}");
+            tracing::warn!(target: TARGET, %workflow, %key, %place, ?lasts, "it keeps the thread that polls it, and with it whatever else that thread should poll: {REMEDY}");
         }
     }
 

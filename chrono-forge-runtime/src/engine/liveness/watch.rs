@@ -101,9 +101,7 @@ impl Watch {
         match self.look_at_others().await {
             Ok(()) => {
                 self.next_look = Instant::now() + self.interval();
-                if let Some(outage) = self.trouble.over() {
-                    tracing::info!(target: TARGET, ?outage, "other workers can be checked again");
-                }
+                self.trouble.end("other workers can be checked again");
             }
             Err(error) => {
                 self.next_look = Instant::now() + PAUSE;
@@ -266,8 +264,8 @@ async fn guard(host: &Host) {
             if trouble.is_worth_telling() {
                 tracing::warn!(target: TARGET, lease = ?host.config.lease, "the lease was not renewed in time; what executes goes on, and nothing new begins before it is: see that the database takes writes, or set a longer `.lease(..)`");
             }
-        } else if let Some(outage) = trouble.over() {
-            tracing::info!(target: TARGET, ?outage, "the lease is renewed again");
+        } else {
+            trouble.end("the lease is renewed again");
         }
     }
 }

@@ -33,6 +33,11 @@ const MESSAGES: [(&str, StoreErrorKind); 18] = [
 
 /// The store's error for a failed statement of this operation.
 pub(super) fn statement(operation: &'static str, error: &Error) -> StoreError {
+    if is_busy(error) {
+        let message =
+            format!("{error}: another connection keeps its write lock; end its transaction");
+        return StoreError::new(operation, kind(error), message);
+    }
     StoreError::new(operation, kind(error), error)
 }
 
