@@ -21,6 +21,8 @@ pub mod wait;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::engine::pass::Pass;
 
 /// The run's handle: its key and its context.
@@ -43,6 +45,21 @@ impl Context {
     #[must_use]
     pub fn workflow(&self) -> &str {
         &self.pass.run.workflow
+    }
+
+    /// What the engine's clock shows: the time that waits and deadlines go by, in tests that of their
+    /// [`Clock`](crate::clock::Clock). It differs on every pass, so ask inside a step, which records it:
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::context::Context;
+    /// # fn example(cx: &Context) -> jiff::Timestamp {
+    /// // let begun = step!("begun", { Ok(cx.now()) }).await?;
+    /// cx.now()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.pass.now()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A body, a step and a tick get at the engine that executes them, and keep it no longer alive.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono_forge::prelude::*;
 use chrono_forge::{Error, RunError};
@@ -85,6 +86,25 @@ async fn handles_keeps(cx: Context, kept: State<Kept>) -> Result<()> {
 async fn handles_awaits(cx: Context) -> Result<String> {
     let run = cx.forge().start("r", handles_report("r".into())).await?;
     Ok(run.result().await?)
+}
+
+/// By the clock of its engine, on either side of a wait.
+#[workflow]
+async fn handles_clock(cx: Context) -> Result<Duration> {
+    let begun = step!("begun", { Ok(cx.now()) }).await?;
+    wait!("three-days", days(3)).await;
+    let ended = step!("ended", { Ok(cx.now()) }).await?;
+    Ok(Duration::try_from(ended.duration_since(begun))?)
+}
+
+#[scenario]
+async fn a_step_reads_the_clock_that_its_waits_go_by(world: &World) {
+    let forge = world.forge([handles_clock::NAME]).await;
+    let run = forge.start("c", handles_clock()).await.unwrap();
+    world.parked("c").await;
+    world.clock.advance(days(3));
+    world.settle("c").await;
+    assert_eq!(run.result().await.unwrap(), days(3));
 }
 
 #[scenario]
