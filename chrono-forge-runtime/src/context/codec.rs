@@ -2,6 +2,8 @@
 
 mod exact;
 
+use std::cell::Cell;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,14 +12,29 @@ use crate::error::DefinitionError;
 use crate::record::Json;
 use exact::Exact;
 
+thread_local! {
+    /// Where a thread writes the next text, so that only the text itself is allocated.
+    static DESK: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a thread keeps of its desk.
+const DESK_BYTES: usize = 4 << 10;
+
 /// Encodes a value, unless its text would read back as another one (see `exact`).
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
-    let mut text = Vec::with_capacity(128);
-    value
-        .serialize(Exact::new(&mut serde_json::Serializer::new(&mut text)))
-        .map_err(|error| error.to_string())?;
-    let text = String::from_utf8(text).map_err(|error| error.to_string())?;
-    Ok(text.into())
+    // A value that encodes another one while it is encoded finds an empty desk.
+    let mut text = DESK.take();
+    let written = value.serialize(Exact::new(&mut serde_json::Serializer::new(&mut text)));
+    let json = match written {
+        Ok(()) => str::from_utf8(&text)
+            .map(Json::from)
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    text.clear();
+    text.shrink_to(DESK_BYTES);
+    DESK.set(text);
+    json
 }
 
 /// Levels of arrays and objects within each other that are read.

@@ -5,6 +5,7 @@
 //! branch's counters in one transaction.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::future::{Future, pending, poll_fn};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -136,7 +137,7 @@ where
         {
             slot.put(item);
             let invocation = or_fail(pass, branch, make().await).await;
-            let numbered = || format!("{}${index}", key.0);
+            let numbered = || numbered(&key, index);
             let suffix = suffix.map_or_else(numbered, |of_item| suffix_of(&key, &of_item));
             let child = child_of(pass, &key, (above, suffix), invocation).await;
             bytes += child.args.len();
@@ -216,6 +217,13 @@ async fn batch_size(pass: &Arc<Pass>, key: &Key, options: SpawnEachOptions) -> u
             broken(pass, DefinitionError::BadBatch { name, of }).await
         }
     }
+}
+
+/// The end of the key of the child at this place.
+fn numbered(spawn: &Key, index: u64) -> String {
+    let mut suffix = String::with_capacity(spawn.0.len() + 21);
+    let _ = write!(suffix, "{}${index}", spawn.0);
+    suffix
 }
 
 /// The end of a child's key that holds a key of the user's.

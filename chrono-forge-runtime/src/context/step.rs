@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -71,13 +72,13 @@ where
     T: Serialize + DeserializeOwned + Send + 'a,
     E: Into<anyhow::Error> + 'static,
 {
-    let place = format!("step!({:?})", key.0);
+    let name: Arc<str> = key.0.as_str().into();
     let make = move || -> AttemptFuture<'a> {
         let attempt = body();
-        let place = place.clone();
+        let name = Arc::clone(&name);
         Box::pin(async move {
             match attempt.await {
-                Ok(value) => match codec::storable(|| place.clone(), &value) {
+                Ok(value) => match codec::storable(|| format!("step!({name:?})"), &value) {
                     Ok(json) => Attempted::Value(json),
                     Err(error) => Attempted::Broken(error),
                 },

@@ -98,7 +98,7 @@ fn interrupted(pass: &Pass) -> Option<Ending> {
     if ledger.lost {
         return Some(Ending::Lost);
     }
-    ledger.fatal.clone().map(Ending::Broken)
+    ledger.broken_rule().map(Ending::Broken)
 }
 
 async fn wait(pass: &Arc<Pass>, until: Option<Timestamp>, real: Option<Instant>) {

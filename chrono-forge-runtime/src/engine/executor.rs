@@ -125,7 +125,7 @@ async fn perform(pass: &Arc<Pass>, definition: &'static Definition) -> Ending {
         let run = pass.run.id;
         let rows = driver::read(pass, move |store| store.history(run, RESULT_BYTES_EAGER)).await;
         let Some(rows) = rows else {
-            let fatal = pass.ledger().fatal.clone();
+            let fatal = pass.ledger().broken_rule();
             return fatal.map_or(Ending::Lost, Ending::Broken);
         };
         pass.ledger().remember(History::new(rows));

@@ -94,7 +94,7 @@ impl Scheduler {
         self.trouble.end("claims succeed again");
         let taken = claims.runs.len();
         for room in &wanted {
-            let of_queue = |run: &&ClaimedRun| run.queue == room.queue;
+            let of_queue = |run: &&ClaimedRun| *run.queue == *room.queue;
             let runs: Vec<&ClaimedRun> = claims.runs.iter().filter(of_queue).collect();
             self.host.slots.claimed(room, &runs, self.lowest_first());
         }

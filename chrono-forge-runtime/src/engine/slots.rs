@@ -133,8 +133,8 @@ impl Slots {
         let mut queues = self.lock();
         for run in runs {
             // A queue that this worker does not serve claims nothing, so the entry exists.
-            if let Some(queue) = queues.get_mut(&run.queue) {
-                let starting = queue.starts_another().then(|| run.queue.clone());
+            if let Some(queue) = queues.get_mut(&*run.queue) {
+                let starting = queue.starts_another().then(|| run.queue.to_string());
                 starts.extend(starting);
                 queue.buffer.push(run, now);
             }

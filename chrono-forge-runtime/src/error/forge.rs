@@ -367,7 +367,7 @@ pub enum ContextError {
 
     /// All entries together would be larger than `context_bytes_max`.
     #[error(
-        "the context would have {bytes} bytes, over the limit of {limit}: every step that writes to it writes all of it; keep large data in steps' results or outside, or raise `context_bytes_max`"
+        "the context would have {bytes} bytes, over the limit of {limit}: every pass reads all of it; keep large data in steps' results or outside, or raise `context_bytes_max`"
     )]
     Full { bytes: usize, limit: usize },
 

@@ -1,5 +1,7 @@
 //! A run's row as the engine sees it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Due, Epoch, Json, Level, RecordId, RunId};
@@ -68,8 +70,8 @@ impl std::fmt::Display for RunState {
 pub struct ClaimedRun {
     pub id: RunId,
     pub key: String,
-    pub workflow: String,
-    pub queue: String,
+    pub workflow: Arc<str>,
+    pub queue: Arc<str>,
     pub level: Level,
     /// The epoch of this claim.
     pub epoch: Epoch,

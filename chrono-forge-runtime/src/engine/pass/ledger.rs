@@ -1,6 +1,6 @@
 //! The books of a pass: operations, the order of outcomes, the draft of what to write.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -63,7 +63,7 @@ pub struct Ledger {
     pub(super) next_op: u64,
     pub(super) reached: HashSet<Arc<str>>,
     /// Those of them that a block reached, with the names of their branches.
-    pub(super) of_blocks: HashMap<Arc<str>, String>,
+    pub(super) of_blocks: BTreeMap<Arc<str>, String>,
     pub(super) history: History,
     /// Recorded operations that registered, by their place in the order.
     pub(super) recorded: BTreeMap<i64, OpId>,
@@ -96,7 +96,7 @@ pub struct Ledger {
     pub returns: bool,
     /// When the run wants to go on after that.
     pub(super) wake_at: Option<Timestamp>,
-    pub fatal: Option<DefinitionError>,
+    pub fatal: Option<Box<DefinitionError>>,
     /// A write was refused: only the run's failure is still written.
     pub(super) refused: bool,
     pub lost: bool,
@@ -119,7 +119,7 @@ pub struct Ledger {
     pub(super) said: BTreeSet<String>,
     /// Branches opened in this pass, and what became of their children.
     pub(super) branches: BTreeMap<String, Joined>,
-    pub(super) scopes: HashMap<OpId, Scope>,
+    pub(super) scopes: BTreeMap<OpId, Scope>,
     pub(super) reservations: VecDeque<(u64, Reservation)>,
     /// Operations that the body dropped while they waited. Their rows go once it turns out that the
     /// body lives on: what goes down with a failing body is there again when it replays.
@@ -154,7 +154,7 @@ impl Ledger {
             ops: BTreeMap::new(),
             next_op: 0,
             reached: HashSet::new(),
-            of_blocks: HashMap::new(),
+            of_blocks: BTreeMap::new(),
             history: History::default(),
             recorded: BTreeMap::new(),
             fresh: VecDeque::new(),
@@ -191,7 +191,7 @@ impl Ledger {
             changed: BTreeSet::new(),
             said: BTreeSet::new(),
             branches: BTreeMap::new(),
-            scopes: HashMap::new(),
+            scopes: BTreeMap::new(),
             reservations: VecDeque::new(),
             leaving: Vec::new(),
             last_outcome: None,
@@ -256,7 +256,13 @@ impl Ledger {
 
     /// Keeps the first broken rule; later ones follow from it.
     pub fn break_rule(&mut self, error: DefinitionError) {
-        self.fatal.get_or_insert(error);
+        self.fatal.get_or_insert_with(|| Box::new(error));
+    }
+
+    /// The first broken rule, if one was broken.
+    #[must_use]
+    pub fn broken_rule(&self) -> Option<DefinitionError> {
+        self.fatal.as_deref().cloned()
     }
 
     /// From now on the engine drops the body: operations that go with it stay as they are.
@@ -321,13 +327,13 @@ impl Ledger {
     /// gone, and what it submitted last was refused or waits behind what was.
     pub(super) fn untold_refusal(&mut self) -> Option<DefinitionError> {
         let untold = self.refused && !self.tells && self.ended.take().is_some();
-        self.fatal.clone().filter(|_| untold)
+        self.broken_rule().filter(|_| untold)
     }
 
     /// Why no other end than a failure can be written any more.
     #[must_use]
     pub fn refusal(&self) -> Option<DefinitionError> {
-        self.fatal.clone().filter(|_| self.refused)
+        self.broken_rule().filter(|_| self.refused)
     }
 
     /// Whether a submission is settled.

@@ -54,7 +54,7 @@ pub struct Place {
 impl Place {
     /// The row's name, but for a long key: see [`Ledger::name_of`](super::ledger::Ledger::name_of).
     pub(super) fn full_name(&self) -> String {
-        format!("{}${}", self.kind, self.key)
+        [self.kind, "$", &self.key].concat()
     }
 
     /// Whether the key can be part of a row's name, or is that of a row which an earlier build has

@@ -169,10 +169,11 @@ impl Pass {
         let mut bytes = 0;
         for child in children {
             bytes += child.args.len();
+            let (workflow, queue) = names_of(child.definition, rows.last());
             rows.push(ChildRow {
-                key: format!("{prefix}{}", child.key_suffix),
-                workflow: child.definition.name.into(),
-                queue: child.definition.queue.into(),
+                key: [&*prefix, &*child.key_suffix].concat(),
+                workflow,
+                queue,
                 level: Level::child(child.definition.priority, scope.index),
                 args: child.args,
                 claimed: false,
@@ -334,5 +335,15 @@ impl Ledger {
             key: key.to_owned(),
             problem,
         })
+    }
+}
+
+/// The names of a child's workflow and queue, which are nearly always those of the child before it.
+fn names_of(definition: &Definition, before: Option<&ChildRow>) -> (Arc<str>, Arc<str>) {
+    match before {
+        Some(row) if *row.workflow == *definition.name && *row.queue == *definition.queue => {
+            (Arc::clone(&row.workflow), Arc::clone(&row.queue))
+        }
+        _ => (definition.name.into(), definition.queue.into()),
     }
 }

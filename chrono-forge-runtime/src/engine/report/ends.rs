@@ -58,7 +58,7 @@ impl Report {
 
     /// A run is completed.
     pub fn completed(&self, run: &ClaimedRun) {
-        tracing::debug!(target: TARGET, workflow = run.workflow, key = run.key, "a run is completed");
+        tracing::debug!(target: TARGET, workflow = &*run.workflow, key = run.key, "a run is completed");
     }
 
     /// What a pass came to is durable.
@@ -112,7 +112,7 @@ impl Report {
     pub fn poisoned(&self, run: &RunRow) {
         let (class, message) = run.last_error.clone().unwrap_or_default();
         let Fault { class, error } = Fault::of(&class, &message);
-        tracing::error!(target: TARGET, workflow = run.workflow, key = run.key, deaths = run.crashes, class, error, "the run failed as poison: deploy what keeps it from killing the process, then forge.retry takes it up again");
+        tracing::error!(target: TARGET, workflow = &*run.workflow, key = run.key, deaths = run.crashes, class, error, "the run failed as poison: deploy what keeps it from killing the process, then forge.retry takes it up again");
     }
 
     /// A run lost its pass so often that it is kept from others; `name` tells which one, as far as

@@ -12,7 +12,7 @@ pub fn attempt(pass: &Pass, id: OpId, place: &Place) -> Span {
     tracing::info_span!(
         target: TARGET,
         "step",
-        workflow = pass.run.workflow,
+        workflow = &*pass.run.workflow,
         key = pass.run.key,
         step = place.key,
         attempt = pass.attempt_under_way(id),

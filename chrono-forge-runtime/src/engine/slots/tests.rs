@@ -7,8 +7,8 @@ pub(super) fn run(level: Level) -> ClaimedRun {
     ClaimedRun {
         id: RunId(1),
         key: "k".to_owned(),
-        workflow: "flow".to_owned(),
-        queue: "q".to_owned(),
+        workflow: "flow".into(),
+        queue: "q".into(),
         level,
         epoch: Epoch(1),
         args: "null".into(),

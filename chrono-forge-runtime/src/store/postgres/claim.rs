@@ -267,7 +267,7 @@ fn take(
     type Row = (DueRow, String, PgTimestamp, PgTimestamp);
     let rows: Vec<Row> = Stmt::<Columns>::new(CLAIM, &binds).load(conn)?;
     for (row, queue, created_at, place) in rows {
-        let run = claimed(row, nonce, queue, instant(created_at));
+        let run = claimed(row, nonce, queue.into(), instant(created_at));
         taken.claims.runs.push(run);
         taken.places.push(instant(place));
     }
@@ -304,7 +304,7 @@ impl<'a> Visits<'a> {
         for (place, (queue, most)) in self.rooms.iter_mut().enumerate() {
             let is_of_returning = place % 2 == 1;
             let of_visit = |run: &&ClaimedRun| {
-                run.queue == *queue && run.level.is_returning() == is_of_returning
+                *run.queue == **queue && run.level.is_returning() == is_of_returning
             };
             *most -= taken.iter().filter(of_visit).count() as i64;
         }

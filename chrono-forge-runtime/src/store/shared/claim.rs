@@ -1,5 +1,7 @@
 //! Claims: which levels are visited, and the run that a claimed row is.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::codes::{count, level};
@@ -39,14 +41,14 @@ pub(in crate::store) type DueRow = (
 pub(in crate::store) fn claimed(
     row: DueRow,
     nonce: Nonce,
-    queue: String,
+    queue: Arc<str>,
     created_at: Timestamp,
 ) -> ClaimedRun {
     let (id, key, workflow, priority, epoch, args, attempts, retry_counts, crashes, parent) = row;
     ClaimedRun {
         id: RunId(id),
         key,
-        workflow,
+        workflow: workflow.into(),
         queue,
         level: level(priority),
         epoch: Epoch(epoch).next(nonce),

@@ -1,12 +1,20 @@
 //! Runs that are inserted already claimed, as their worker takes them over.
 
+use std::sync::{Arc, LazyLock};
+
 use jiff::Timestamp;
 
-use crate::record::{ChildRow, ClaimedRun, Dispatch, Epoch, RecordId, RunId};
+use crate::record::{ChildRow, ClaimedRun, Dispatch, Epoch, Json, RecordId, RunId};
 use crate::store::Start;
 
 /// Workflow-level retry counts of a run that has none.
 pub(in crate::store) const NO_COUNTS: &str = "{}";
+
+/// As all runs that have none share it.
+fn no_counts() -> Json {
+    static SHARED: LazyLock<Json> = LazyLock::new(|| NO_COUNTS.into());
+    Arc::clone(&SHARED)
+}
 
 /// A child.
 pub(in crate::store) fn child(
@@ -18,13 +26,13 @@ pub(in crate::store) fn child(
     ClaimedRun {
         id,
         key: child.key.clone(),
-        workflow: child.workflow.to_string(),
-        queue: child.queue.to_string(),
+        workflow: Arc::clone(&child.workflow),
+        queue: Arc::clone(&child.queue),
         level: child.level,
         epoch,
         args: child.args.clone(),
         attempts: 0,
-        retry_counts: NO_COUNTS.into(),
+        retry_counts: no_counts(),
         crashes: 0,
         parent,
         created_at: dispatch.at,
@@ -41,13 +49,13 @@ pub(in crate::store) fn top_level(
     ClaimedRun {
         id,
         key: start.key.clone(),
-        workflow: start.workflow.clone(),
-        queue: start.queue.clone(),
+        workflow: start.workflow.as_str().into(),
+        queue: start.queue.as_str().into(),
         level: start.level,
         epoch,
         args: start.args.clone(),
         attempts: 0,
-        retry_counts: NO_COUNTS.into(),
+        retry_counts: no_counts(),
         crashes: 0,
         parent: None,
         created_at: now,

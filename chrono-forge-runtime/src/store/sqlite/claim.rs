@@ -4,6 +4,7 @@
 //! range, so neither costs anything.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -193,10 +194,11 @@ fn due(
         ];
         let rows: Vec<(DueRow, i64, i64)> = Stmt::<Due>::new(DUE, &binds).load(conn)?;
         let last = (rows.len() as i64) < window;
+        let name: Arc<str> = queue.into();
         let rows: Vec<(ClaimedRun, i64)> = rows
             .into_iter()
             .map(|(row, created_at, bytes)| {
-                let run = claimed(row, nonce, queue.to_owned(), instant(created_at));
+                let run = claimed(row, nonce, Arc::clone(&name), instant(created_at));
                 (run, bytes)
             })
             .collect();

@@ -10,7 +10,7 @@
 //! 1.6 ms from the mark; while another session held a snapshot from before, 920 ms and 2.1 ms.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -29,9 +29,9 @@ const WHOLE_EVERY_MAX: Duration = Duration::from_secs(5);
 /// Runs of one queue, level and workflow, by when they are due: those at once, or those that waited for an instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store::postgres) struct Range {
-    pub(in crate::store::postgres) queue: String,
+    pub(in crate::store::postgres) queue: Arc<str>,
     pub(in crate::store::postgres) level: Level,
-    pub(in crate::store::postgres) workflow: String,
+    pub(in crate::store::postgres) workflow: Arc<str>,
     pub(in crate::store::postgres) at_once: bool,
 }
 
@@ -106,9 +106,9 @@ mod tests {
 
     fn range(workflow: &str) -> Range {
         Range {
-            queue: "default".to_owned(),
+            queue: "default".into(),
             level: Level(4),
-            workflow: workflow.to_owned(),
+            workflow: workflow.into(),
             at_once: true,
         }
     }
