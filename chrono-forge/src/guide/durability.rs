@@ -145,9 +145,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
-//! # let directory = std::env::temp_dir().join(format!("backups-{}", std::process::id()));
-//! # std::fs::create_dir_all(&directory)?;
-//! # let url = format!("sqlite://{}", directory.join("orders.db").display());
+//! let directory = std::env::temp_dir().join(format!("backups-{}", std::process::id()));
+//! std::fs::create_dir_all(&directory)?;
+//! let url = format!("sqlite://{}", directory.join("orders.db").display());
 //! let forge = Forge::open(&url).await?;
 //! forge.start("o1", order()).await?;
 //!
@@ -262,9 +262,12 @@
 //!
 //! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step executes;
 //! [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on. A run that keeps
-//! killing its workers is failed as poison, once it has executed alone when one of them died; its retry begins to count
-//! anew. Until then the runs that died with it are tried again half of them at a time, so two power failures do not
-//! cost the others their places.
+//! killing its workers is failed as poison: deaths of workers that held it are counted, from the second one on it
+//! executes in quarantine, and with the fifth death there, the seventh of all, it fails, if it executed alone then. Whatever it
+//! records sets the count back to none, and so do a `retry` and [`Forge::reset_crashes`](crate::Forge::reset_crashes). A shutdown
+//! (Ctrl-C with [`Forge::serve`](crate::Forge::serve)) is no death; `kill -9` is: a step of an hour on machines that are
+//! taken away after minutes is cut into shorter ones, each of which is recorded. In quarantine the runs that died
+//! together are tried again half of them at a time, so two power failures do not cost the others their places.
 //!
 //! # Two processes, one file
 //!

@@ -88,11 +88,11 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! let shop = Pool::builder().max_size(1).build(ConnectionManager::new(":memory:"))?;
-//! # diesel::connection::SimpleConnection::batch_execute(
-//! #     &mut *shop.get()?,
-//! #     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, active BOOLEAN NOT NULL);
-//! #      INSERT INTO customers VALUES (7, 'Ada', TRUE), (8, 'Bob', FALSE), (12, 'Cy', TRUE);",
-//! # )?;
+//! diesel::connection::SimpleConnection::batch_execute(
+//!     &mut *shop.get()?,
+//!     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, active BOOLEAN NOT NULL);
+//!      INSERT INTO customers VALUES (7, 'Ada', TRUE), (8, 'Bob', FALSE), (12, 'Cy', TRUE);",
+//! )?;
 //! let forge = Forge::builder("sqlite::memory:").state::<Shop>(shop).open().await?;
 //! let run = forge.start("2026-11", bill_all()).await?;
 //! assert_eq!(run.result().await?, 2);
@@ -144,7 +144,8 @@
 //! ```
 //!
 //! A stream gives each item with the token behind it, and is opened again behind the last one that became a
-//! child. When it pauses, the items that it gave are dispatched without waiting for a whole batch.
+//! child. When it pauses for 100 ms, and a second after the first of them at the latest, the items that it gave are
+//! dispatched without waiting for a whole batch.
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -424,7 +425,9 @@
 //! million. How fast they complete, how long the rest will take, and how many nobody has taken yet, is
 //! as of the last audit: a worker counts the children of each branch that stays open for longer than
 //! 5 seconds, beside everything else that happens, after a fourth of the time that is left at their rate
-//! (at least 5 seconds, at most 10 minutes), and less and less often while nothing moves.
+//! (at least 5 seconds, at most 10 minutes), and less and less often while nothing moves. A worker counts for a fiftieth
+//! of its time at most, so behind a count that took half a second the next one comes no sooner than 25 seconds later:
+//! [`audited_at`](crate::BranchState::audited_at) tells how old an estimate is. It is gone once the branch is over.
 //!
 //! The join does not wait for audits: the last child wakes the parent. They are a second pair of eyes. A
 //! counter that is wrong, as only damage to the database can make it, would strand the parent or let it go on
@@ -456,9 +459,9 @@
 //! # async fn main() -> Result<()> {
 //! let forge = Forge::open("sqlite::memory:").await?;
 //! let run = forge.start("g", gallery(5)).await?;
-//! # while !run.branches().await?.iter().any(|branch| branch.pending == 4 && branch.sealed) {
-//! #     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-//! # }
+//! while !run.branches().await?.iter().any(|branch| branch.pending == 4 && branch.sealed) {
+//!     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+//! }
 //! for branch in run.branches().await? {
 //!     assert_eq!(&*branch.name, "resize");
 //!     assert_eq!((branch.spawned, branch.pending, branch.blocked), (5, 4, 0));

@@ -1,4 +1,4 @@
-//! What the log says: every line about runs, its level, and what to do.
+//! What the log says: the lines that a service meets, their levels, and what to do.
 //!
 //! The engine tells what it does as [`tracing`](https://docs.rs/tracing) events with the target
 //! `chrono_forge`; any subscriber shows them. At `info` a healthy hour is a handful of lines: that
@@ -14,7 +14,7 @@
 //! # Lines
 //!
 //! Fields: `workflow` and `key` name the run; `step` is the key of a step, or the name of another
-//! record (`repeat$night`); `attempt` counts what has failed, "2 of 3" (after a retry by hand the
+//! record (`repeat$night`); `run` is the number of the run's row, where the key is not at hand; `attempt` counts what has failed, "2 of 3" (after a retry by hand the
 //! number of the error row stands before it: "5 (2 of 3)"); `class` and `error` are those of the
 //! error row, on one line and cut after 1 KiB; `next` is when it goes on by itself.
 //!
@@ -28,10 +28,15 @@
 //! | WARN | ticks were skipped since they came later than the repeat's `timeout` allows: how many, the first, the last | a longer `timeout`, if they should be made up for |
 //! | WARN | a step is new to a run that has recorded another one which nothing has asked for | if it was renamed, its effect happens twice: keep the old key for runs in flight; if steps were inserted or removed, nothing |
 //! | WARN | a worker died, and its runs go on | |
+//! | WARN | a worker is silent for longer than its lease, and its process lives | see what keeps it; if it hangs, end it |
+//! | WARN | something keeps the thread that polls it | `tokio::task::spawn_blocking` for what blocks |
+//! | ERROR | the runtime polls nothing any more | the same, unless the whole process was stopped for a while |
+//! | WARN | a start met a run that exists with other arguments (how many more were kept back: `kept_back`) | see [`has_other_arguments`](crate::Run::has_other_arguments) |
+//! | WARN | the counter of a branch was wrong, and was set right | somebody changed rows, or the file is damaged |
 //! | WARN | this worker is over (it was declared dead, or the database set back), or its lease was not renewed in time | give it time and a connection |
 //! | WARN | runs would wait, or a run was started: no live worker serves their queue | add the `.queue(..)` that it names |
 //! | WARN | due runs wait for a workflow or a queue that no live worker has; told each minute | start such a worker |
-//! | WARN | due runs wait long for a worker, all slots being taken; told after 1, 2, 4, 8, .. minutes | more slots, or another worker |
+//! | WARN | due runs wait long for a worker while this one is there; told after 1, 2, 4, 8, .. minutes | a fan-out that takes its time: nothing; else more slots where bodies wait, another worker where they compute |
 //! | WARN | something of the database fails, told every ten seconds while it lasts | |
 //! | ERROR | the same, where it does not pass by itself | the remedy in the line |
 //! | ERROR | a run stalled at a step that gave up, or at a value that this build cannot read | mend the cause, then [`forge.retry`](crate::Forge::retry) |
@@ -90,7 +95,7 @@
 //!     if let Some(body) = operations.into_iter().find(|operation| operation.kind == "body") {
 //!         break body;
 //!     }
-//! #   tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+//!     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
 //! };
 //! assert_eq!(body.last_error.unwrap().1, "no path given");
 //! assert!(body.wake_at.is_some()); // about a second after the first failure
