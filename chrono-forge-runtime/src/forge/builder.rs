@@ -179,7 +179,7 @@ impl Builder {
     }
 
     /// The most bytes of JSON that a run's context may have; default 1 MiB, at least 16 KiB. Each
-    /// step that writes to the context writes all of it.
+    /// pass reads all of it; a step writes what it changed.
     pub fn context_bytes_max(mut self, bytes: usize) -> Self {
         self.config.context_bytes_max = bytes;
         self
