@@ -47,8 +47,9 @@ impl Context {
         &self.pass.run.workflow
     }
 
-    /// What the engine's clock shows: the time that waits and deadlines go by, in tests that of their
-    /// [`Clock`](crate::clock::Clock). It differs on every pass, so ask inside a step, which records it:
+    /// What the engine's clock shows: the time that waits and deadlines go by, in tests that of
+    /// their [`Clock`](crate::clock::Clock). It differs on every pass, so ask inside a step, which
+    /// records it:
     ///
     /// ```
     /// # use chrono_forge_runtime::context::Context;

@@ -15,9 +15,10 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// What passes by itself within a moment in a healthy service is told once it has lasted this long.
 const LASTS: Duration = Duration::from_secs(1);
 
-/// Something that fails, perhaps a thousand times a second until a database is back: told when it begins,
-/// now and then while it lasts, and once it is over. If it comes and goes, as a row that others lock again and
-/// again, that is told now and then, too, and its end only where its beginning was.
+/// Something that fails, perhaps a thousand times a second until a database is back: told when it
+/// begins, now and then while it lasts, and once it is over. If it comes and goes, as a row that
+/// others lock again and again, that is told now and then, too, and its end only where its
+/// beginning was.
 #[derive(Debug, Default)]
 pub struct Trouble {
     /// Since when it fails.
@@ -65,7 +66,8 @@ impl Trouble {
         is_time
     }
 
-    /// It succeeded: tells `what`, and for how long it had failed, if that was told. Whether it had failed.
+    /// It succeeded: tells `what`, and for how long it had failed, if that was told. Whether it had
+    /// failed.
     pub fn end(&mut self, what: &str) -> bool {
         let Some(since) = self.since.take() else {
             return false;

@@ -36,10 +36,11 @@ pub use chrono_forge_runtime::__private;
 /// type [`State<T>`](State) is injected from the builder. It returns `Result<T, E>` with any `E`
 /// that `?` turns into `anyhow::Error`, or nothing.
 ///
-/// Options: `name = ".."` (default: the function's name), `queue = ".."` (its runs wait for a worker that serves
-/// it, with [`Builder::queue`] or [`Builder::serving`]; only `default` is served unasked), `priority = high | normal |
-/// low`, `retry = <RetryPolicy or [RetryPolicy, ..]>`, `version = <integer>` (for people: the engine decides nothing by
-/// it), `type = <Ident>` (the type's name where the function's is taken), `crate = <path>` (where this crate is renamed).
+/// Options: `name = ".."` (default: the function's name), `queue = ".."` (its runs wait for a
+/// worker that serves it, with [`Builder::queue`] or [`Builder::serving`]; only `default` is served
+/// unasked), `priority = high | normal | low`, `retry = <RetryPolicy or [RetryPolicy, ..]>`,
+/// `version = <integer>` (for people: the engine decides nothing by it), `type = <Ident>` (the
+/// type's name where the function's is taken), `crate = <path>` (where this crate is renamed).
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;

@@ -19,9 +19,10 @@ macro_rules! __outside {
 ///
 /// `step!(["key",] [retry = policies,] [timeout = duration,] body)` with a body `f(args)`,
 /// `x.m(args)`, `async { .. }` (any error type) or `{ .. Ok(v) }` (an `anyhow` block). The default
-/// key is the function's name. The value is `Result<T, StepError>`. Each attempt evaluates the body and its arguments
-/// again, so it borrows or clones what it would consume. A body must not block its thread: what
-/// computes for long, or calls what blocks, goes into `tokio::task::spawn_blocking`.
+/// key is the function's name. The value is `Result<T, StepError>`. Each attempt evaluates the body
+/// and its arguments again, so it borrows or clones what it would consume. A body must not block
+/// its thread: what computes for long, or calls what blocks, goes into
+/// `tokio::task::spawn_blocking`.
 ///
 /// `retry` takes a [`RetryPolicy`](crate::RetryPolicy), or an array of them of which the first that
 /// covers a failure decides, each by a count of its own ([`RetryPolicies`](crate::RetryPolicies)).
@@ -115,11 +116,12 @@ macro_rules! wait {
 /// the deadline it is evaluated once more, and a true condition wins. The value is
 /// `Result<(), StepError>`.
 ///
-/// Its errors are not retried unless `retry` says so, here and not at the workflow: without it, the first
-/// `502 Bad Gateway` ends the wait, and the run stalls. `retry` is a policy or an
-/// array of them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that
-/// found the condition false does not give it back, nor the delay between attempts: with `every = secs(5)` say
-/// `.unlimited().cap(secs(5))`, and an error late in the wait is asked again as soon as at its begin.
+/// Its errors are not retried unless `retry` says so, here and not at the workflow: without it, the
+/// first `502 Bad Gateway` ends the wait, and the run stalls. `retry` is a policy or an array of
+/// them, as for [`step!`](crate::step). The budget is that of the whole wait: a look that found the
+/// condition false does not give it back, nor the delay between attempts: with `every = secs(5)`
+/// say `.unlimited().cap(secs(5))`, and an error late in the wait is asked again as soon as at its
+/// begin.
 ///
 /// [`Forge::wake`](crate::Forge::wake) does not make it look sooner: `every` bounds how often the
 /// condition is asked. To be woken use [`continue_if!`](crate::continue_if), for both a `select!`

@@ -13,17 +13,18 @@ use crate::record::Json;
 use exact::Exact;
 
 thread_local! {
-    /// Where a thread writes the next text, so that only the text itself is allocated.
-    static DESK: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// A buffer in which a thread writes the next text, so that only the text itself is allocated.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// What a thread keeps of its desk.
-const DESK_BYTES: usize = 4 << 10;
+/// What a thread keeps of its buffer.
+const SCRATCH_BYTES: usize = 4 << 10;
 
 /// Encodes a value, unless its text would read back as another one (see `exact`).
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
-    // A value that encodes another one while it is encoded finds an empty desk.
-    let mut text = DESK.take();
+    // Empty for a value within whose encoding another one is encoded, and on a thread that is
+    // ending.
+    let mut text = SCRATCH.try_with(Cell::take).unwrap_or_default();
     let written = value.serialize(Exact::new(&mut serde_json::Serializer::new(&mut text)));
     let json = match written {
         Ok(()) => str::from_utf8(&text)
@@ -32,8 +33,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, String> {
         Err(error) => Err(error.to_string()),
     };
     text.clear();
-    text.shrink_to(DESK_BYTES);
-    DESK.set(text);
+    text.shrink_to(SCRATCH_BYTES);
+    let _ = SCRATCH.try_with(|scratch| scratch.set(text));
     json
 }
 

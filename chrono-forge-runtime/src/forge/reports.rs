@@ -62,8 +62,9 @@ async fn tell_counts(host: &Host) {
     }
 }
 
-/// Tells of runs that nobody serves and that have waited for so long, and of those that were due at the look before
-/// and still are: what a process that was away, or a clock that leapt, made wait is none of them.
+/// Tells of runs that nobody serves and that have waited for so long, and of those that were due at
+/// the look before and still are: what a process that was away, or a clock that leapt, made wait is
+/// none of them.
 async fn look(
     host: &Arc<Host>,
     waited: Duration,

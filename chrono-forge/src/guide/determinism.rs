@@ -27,9 +27,10 @@
 //!
 //! # Keys are names, not positions
 //!
-//! Operations are found by key. Steps may be inserted, removed and reordered under runs in flight; a
-//! renamed step is a new one. One key is one operation: in a loop, put what differs into the key. Two `if`s
-//! that exclude each other are one path to the compiler: `if .. else ..` may use a key on both sides.
+//! Operations are found by key. Steps may be inserted, removed and reordered under runs in flight;
+//! a renamed step is a new one. One key is one operation: in a loop, put what differs into the key.
+//! Two `if`s that exclude each other are one path to the compiler: `if .. else ..` may use a key on
+//! both sides.
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;

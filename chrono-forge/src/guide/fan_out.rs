@@ -90,7 +90,9 @@
 //! let shop = Pool::builder().max_size(1).build(ConnectionManager::new(":memory:"))?;
 //! diesel::connection::SimpleConnection::batch_execute(
 //!     &mut *shop.get()?,
-//!     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, active BOOLEAN NOT NULL);
+//!     "CREATE TABLE customers (
+//!          id INTEGER PRIMARY KEY, name TEXT NOT NULL, active BOOLEAN NOT NULL
+//!      );
 //!      INSERT INTO customers VALUES (7, 'Ada', TRUE), (8, 'Bob', FALSE), (12, 'Cy', TRUE);",
 //! )?;
 //! let forge = Forge::builder("sqlite::memory:").state::<Shop>(shop).open().await?;
@@ -143,9 +145,9 @@
 //! # }
 //! ```
 //!
-//! A stream gives each item with the token behind it, and is opened again behind the last one that became a
-//! child. When it pauses for 100 ms, and a second after the first of them at the latest, the items that it gave are
-//! dispatched without waiting for a whole batch.
+//! A stream gives each item with the token behind it, and is opened again behind the last one that
+//! became a child. When it pauses for 100 ms, and a second after the first of them at the latest,
+//! the items that it gave are dispatched without waiting for a whole batch.
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -420,14 +422,16 @@
 //!
 //! # Watching a branch
 //!
-//! [`Run::branches`](crate::Run::branches) tells of each branch of a run how many children were dispatched,
-//! how many are pending and how many blocked. That is exact, and costs the same for ten children and for a
-//! million. How fast they complete, how long the rest will take, and how many nobody has taken yet, is
-//! as of the last audit: a worker counts the children of each branch that stays open for longer than
-//! 5 seconds, beside everything else that happens, after a fourth of the time that is left at their rate
-//! (at least 5 seconds, at most 10 minutes), and less and less often while nothing moves. A worker counts for a fiftieth
-//! of its time at most, so behind a count that took half a second the next one comes no sooner than 25 seconds later:
-//! [`audited_at`](crate::BranchState::audited_at) tells how old an estimate is. It is gone once the branch is over.
+//! [`Run::branches`](crate::Run::branches) tells of each branch of a run how many children were
+//! dispatched, how many are pending and how many blocked. That is exact, and costs the same for ten
+//! children and for a million. How fast they complete, how long the rest will take, and how many
+//! nobody has taken yet, is as of the last audit: a worker counts the children of each branch that
+//! stays open for longer than 5 seconds, beside everything else that happens, after a fourth of the
+//! time that is left at their rate (at least 5 seconds, at most 10 minutes), and less and less
+//! often while nothing moves. A worker counts for a fiftieth of its time at most, so behind a count
+//! that took half a second the next one comes no sooner than 25 seconds later:
+//! [`audited_at`](crate::BranchState::audited_at) tells how old an estimate is. It is gone once the
+//! branch is over.
 //!
 //! The join does not wait for audits: the last child wakes the parent. They are a second pair of eyes. A
 //! counter that is wrong, as only damage to the database can make it, would strand the parent or let it go on

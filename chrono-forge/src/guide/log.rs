@@ -14,9 +14,10 @@
 //! # Lines
 //!
 //! Fields: `workflow` and `key` name the run; `step` is the key of a step, or the name of another
-//! record (`repeat$night`); `run` is the number of the run's row, where the key is not at hand; `attempt` counts what has failed, "2 of 3" (after a retry by hand the
-//! number of the error row stands before it: "5 (2 of 3)"); `class` and `error` are those of the
-//! error row, on one line and cut after 1 KiB; `next` is when it goes on by itself.
+//! record (`repeat$night`); `run` is the number of the run's row, where the key is not at hand;
+//! `attempt` counts what has failed, "2 of 3" (after a retry by hand the number of the error row
+//! stands before it: "5 (2 of 3)"); `class` and `error` are those of the error row, on one line and
+//! cut after 1 KiB; `next` is when it goes on by itself.
 //!
 //! | level | what is told | what to do |
 //! |---|---|---|

@@ -66,24 +66,26 @@
 //! | telling passes that they are durable | 7 % |
 //! | dispatch, claims, the begin and the end of a pass | 19 % |
 //!
-//! Shares vary by a few hundredths. The first four are one thread, which is busy nine tenths of the time; the
-//! others run beside it. A child takes some 31 allocations, 6 of them SQLite's. What was tried and left out,
-//! since it gained nothing: longer statements than 64 rows, JSON arrays in place of rows of values (they cost
-//! more), and a dispatch that waits until all of its children can be claimed.
+//! Shares vary by a few hundredths. The first four are one thread, which is busy nine tenths of the
+//! time; the others run beside it. A child takes some 31 allocations, 6 of them SQLite's. What was
+//! tried and left out, since it gained nothing: longer statements than 64 rows, JSON arrays in
+//! place of rows of values (they cost more), and a dispatch that waits until all of its children
+//! can be claimed.
 //!
 //! # What to change
 //!
-//! - **Slots.** A queue that a worker serves executes 64 runs at once unless it is told otherwise; the queue `default` is
-//!   served unasked, any other one with `builder.queue("mail", 8)`. Slots bound what runs at once in a process, not how
-//!   much a second: for "50 a second" put a limiter (as of the crate `governor`) into a state, and await it in the step.
-//!   Bodies that wait for a network want more,
-//!   bodies that compute want as many as there are cores.
+//! - **Slots.** A queue that a worker serves executes 64 runs at once unless it is told otherwise;
+//!   the queue `default` is served unasked, any other one with `builder.queue("mail", 8)`. Slots
+//!   bound what runs at once in a process, not how much a second: for "50 a second" put a limiter
+//!   (as of the crate `governor`) into a state, and await it in the step. Bodies that wait for a
+//!   network want more, bodies that compute want as many as there are cores.
 //! - **Blocking.** A step that blocks its thread delays whatever else that thread would poll; give it
 //!   `tokio::task::spawn_blocking` (see [durability](super::durability)).
 //! - **Batches.** `spawn_each!(.., of = ..)`, 1,000 unless told. Others wait while a batch is written, some
 //!   milliseconds each, and a batch of large arguments is in memory as a whole: choose fewer of these.
-//! - **Small items.** A child costs what a transaction's share costs, some 30 us; where an item takes less than that, give
-//!   a child some hundreds of them: a `Vec` as its argument, and `items.chunks(500)` or a page of a table as its source.
+//! - **Small items.** A child costs some 30 us of processor time in a release build; where
+//!   an item takes less than that, give a child some hundreds of them: a `Vec` as its argument, and
+//!   `items.chunks(500)` or a page of a table as its source.
 //! - **Values.** Arguments, results and context are written once and read by every replay; up to 4 KiB with their
 //!   record, beyond that when they are delivered. A path or a key in a record is better than the file.
 //! - **Histories.** A replay reads all records of its run: 4 us each. Child workflows keep histories apart, and

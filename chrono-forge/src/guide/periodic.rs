@@ -54,10 +54,11 @@
 //!   day nearest to the 15th. `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are read,
 //!   too.
 //!
-//! `days(1)` is 24 hours and drifts by one at each change of clocks; `calendar_days(1)` does not. A zone
-//! that does not exist, a pattern that never matches and an interval of nothing do not compile, or fail the
-//! run with the reason where they are known only then. Once the last year of a pattern is over nothing more is due, and
-//! the repeat waits for its `until` alone, which a wake asks.
+//! `days(1)` is 24 hours and drifts by one at each change of clocks; `calendar_days(1)` does not. A
+//! zone that does not exist, a pattern that never matches and an interval of nothing do not
+//! compile, or fail the run with the reason where they are known only then. Once the last year of a
+//! pattern is over nothing more is due, and the repeat waits for its `until` alone, which a wake
+//! asks.
 //!
 //! # The condition comes first
 //!
@@ -66,8 +67,9 @@
 //! body sees it when the repeat ends. A repeat that loses a `select!` never ends, so what its ticks wrote goes
 //! with it: to bound a repeat and keep that, put the bound into `until`.
 //!
-//! After a long sleep a `wait!` that is over ends before any tick that came due after it. Ticks from before it run while it
-//! ends: where a `select!` then drops the repeat, those that were still to be made up for are dropped with it.
+//! After a long sleep a `wait!` that is over ends before any tick that came due after it. Ticks
+//! from before it run while it ends: where a `select!` then drops the repeat, those that were still
+//! to be made up for are dropped with it.
 //!
 //! # Catching up
 //!

@@ -241,11 +241,13 @@
 //!
 //! The example `transfer` is this as a program; it refuses a file that is there already and a database without runs. What keeps it safe:
 //!
-//! - Both calls refuse while a worker lives on their database, by number of the worker. One that was killed counts as alive until
-//!   its lease is over, on SQLite until its lock is free.
+//! - Both calls refuse while a worker lives on their database, by number of the worker. One that
+//!   was killed counts as alive until its lease is over, on SQLite until its lock is free.
 //! - The file is one state of the database. `.while_running()` makes one of a database at work: to look into, or to keep, not to execute.
-//! - The import looks through the whole file before it writes. A file that was cut off or lost lines, or whose lines do not
-//!   fit together, is refused with its line; a value that somebody changed by hand is taken as it is. So is a run that exists already and is not to the last column the one of the file.
+//! - The import looks through the whole file before it writes. A file that was cut off or lost
+//!   lines, or whose lines do not fit together, is refused with its line. So is a run that exists
+//!   already and is not to the last column the one of the file. A value that somebody changed by
+//!   hand is taken as it is: the file has no checksum.
 //! - Cut off itself, it goes on with the same file. Until then no worker opens on the new database: a parent whose children
 //!   are not all there yet could go on without them. Once it is finished, the same file changes nothing any more.
 //! - Values are text in the file as they are in the rows, byte for byte.

@@ -147,17 +147,20 @@
 //! A test that looks at a state afterwards gives it in an `Arc` and keeps a clone: with
 //! `.state(mailer.clone())` workflows that take `State<Mailer>` get it.
 //!
-//! A step's `timeout` is the clock's, too: a step that never ends is cut off by `clock.advance(..)` beyond it, and nothing
-//! skips there by itself, since a clock waits for what executes. Each instant costs a replay, some milliseconds in a debug
-//! build: an hour of a poll every five seconds is 720 of them, so give a test a longer `every`.
-//! A step that needs the time asks [`cx.now()`](crate::Context::now), which is the clock's; a fake that takes three seconds
-//! says `clock.advance(Duration::from_secs(3))` itself, since a clock does not move while a step executes. A step's own timers (`tokio::time::sleep`, a client's timeout) run in real time, and so does the lease of a worker.
-//! Leave tokio's clock alone: under `#[tokio::test(start_paused = true)]` it skips whatever sleeps while a write is on its
-//! way, so `open` refuses a worker there.
+//! A step's `timeout` is the clock's, too: a step that never ends is cut off by `clock.advance(..)`
+//! beyond it, and nothing skips there by itself, since a clock waits for what executes. Each
+//! instant costs a replay, some milliseconds in a debug build: an hour of a poll every five seconds
+//! is 720 of them, so give a test a longer `every`. A step that needs the time asks
+//! [`cx.now()`](crate::Context::now), which is the clock's; a fake that takes three seconds says
+//! `clock.advance(Duration::from_secs(3))` itself, since a clock does not move while a step
+//! executes. A step's own timers (`tokio::time::sleep`, a client's timeout) run in real time, and
+//! so does the lease of a worker. Leave tokio's clock alone: under `#[tokio::test(start_paused =
+//! true)]` it skips whatever sleeps while a write is on its way, so `open` refuses a worker there.
 //!
-//! If nothing happens, the workflow's queue is not served: [`settled`](crate::Forge::settled) waits for what this process
-//! serves, and `forge.unserved(10)` names the rest. `tracing_subscriber::fmt().with_test_writer().init()` shows in a test
-//! what the engine says of that, and of everything else.
+//! If nothing happens, the workflow's queue is not served: [`settled`](crate::Forge::settled) waits
+//! for what this process serves, and `forge.unserved(10)` names the rest.
+//! `tracing_subscriber::fmt().with_test_writer().init()` shows in a test what the engine says of
+//! that, and of everything else.
 //!
 //! # Only what a test needs
 //!
@@ -200,12 +203,12 @@
 //!
 //! # Death
 //!
-//! Failpoints make the engine die in this process, before or after the n-th commit, or around a step's
-//! body; `Builder::commit_batch_max(1)` makes each write a commit of its own, so that a sweep over n
-//! meets every one of them: it is through once the run's result comes before the death
-//! (`tokio::select! { () = forge.crashed() => .., result = run.result() => .. }`; a failpoint that is never reached is waited for
-//! without end). A new `Forge` on the same file takes over at once; on PostgreSQL once the lease of the dead
-//! one is over (`Builder::lease`, 10 s).
+//! Failpoints make the engine die in this process, before or after the n-th commit, or around a
+//! step's body; `Builder::commit_batch_max(1)` makes each write a commit of its own, so that a
+//! sweep over n meets every one of them: it is through once the run's result comes before the death
+//! (`tokio::select! { () = forge.crashed() => .., result = run.result() => .. }`; a failpoint that
+//! is never reached is waited for without end). A new `Forge` on the same file takes over at once;
+//! on PostgreSQL once the lease of the dead one is over (`Builder::lease`, 10 s).
 //!
 //! ```standalone_crate
 //! use std::sync::Arc;

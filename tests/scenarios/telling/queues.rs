@@ -103,25 +103,22 @@ async fn runs_that_nobody_serves_are_told_of_each_minute(world: &World) {
     assert!(!started.is_empty());
 }
 
+/// Keeps its slot until it is let go.
+async fn hold(probe: &Probe) -> Result<()> {
+    probe.note("holds");
+    probe.raised("let go").await;
+    Ok(())
+}
+
 #[workflow]
 async fn told_crowded(probe: State<Probe>) -> Result<()> {
-    step!("hold", async {
-        probe.note("holds");
-        probe.raised("let go").await;
-        Ok::<_, anyhow::Error>(())
-    })
-    .await?;
+    step!(hold(&probe)).await?;
     Ok(())
 }
 
 #[workflow]
 async fn told_late(probe: State<Probe>) -> Result<()> {
-    step!("hold", async {
-        probe.note("holds");
-        probe.raised("let go").await;
-        Ok::<_, anyhow::Error>(())
-    })
-    .await?;
+    step!(hold(&probe)).await?;
     Ok(())
 }
 

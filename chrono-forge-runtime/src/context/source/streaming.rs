@@ -29,10 +29,11 @@ pub struct Streamed<F>(F);
 /// the durable cursor. It is stored as JSON: one that is `null` there, as `Some(None)`, ends the run as
 /// unstorable.
 ///
-/// Batches have `of` items, or fewer when the stream has no next one for 100 ms, or once the first of them has
-/// waited for a second: a slow stream holds no item back for longer. The stream is polled for a batch only once all but the newest batch are durable, so
-/// memory holds two of them, however fast it is. An error of it is an error of the block, whose policy
-/// opens the stream again behind the last token.
+/// Batches have `of` items, or fewer when the stream has no next one for 100 ms, or once the first
+/// of them has waited for a second: a slow stream holds no item back for longer. The stream is
+/// polled for a batch only once all but the newest batch are durable, so memory holds two of them,
+/// however fast it is. An error of it is an error of the block, whose policy opens the stream again
+/// behind the last token.
 ///
 /// ```
 /// # mod chrono_forge { pub use chrono_forge_runtime::context::source::stream; }

@@ -52,7 +52,8 @@ impl Ledger {
             let key = name.strip_prefix(op.place.kind);
             key.is_some_and(|key| key.starts_with('$'))
         };
-        // What is asked for in the old order has the first of them for its old name, and each has one.
+        // What is asked for in the old order has the first of them for its old name, and each has
+        // one.
         let first = names.iter().position(is_of_kind);
         let tiding = first.map(|first| Tiding::Unclaimed {
             step: op.step_name.clone(),

@@ -119,8 +119,9 @@ impl Running {
             .name("chrono-forge-end".to_owned())
             .spawn(move || {
                 running.come_to_an_end();
-                // Nobody hears of the end while this thread may hold the last of the store: its connections close
-                // with it, and a process that ends at once would leave SQLite's log behind.
+                // Nobody hears of the end while this thread may hold the last of the store: its
+                // connections close with it, and a process that ends at once would leave SQLite's
+                // log behind.
                 let end = Arc::clone(&running.host.end);
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
                 end.ended();

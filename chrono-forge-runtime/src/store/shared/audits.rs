@@ -63,8 +63,8 @@ pub(in crate::store) struct Audited {
     pub(in crate::store) rate_micros: Option<i64>,
 }
 
-/// Adds it to what the branch's own row tells, unless the branch is over: the next audit, perhaps of
-/// a worker that is not there yet, forgets what the last one found.
+/// Adds it to what the branch's own row tells, unless the branch is over: the next audit, perhaps
+/// of a worker that is not there yet, forgets what the last one found.
 pub(in crate::store) fn note(state: &mut BranchState, audited: Option<Audited>) {
     let is_over = state.sealed && state.pending == 0;
     if let Some(audited) = audited.filter(|_| !is_over) {
