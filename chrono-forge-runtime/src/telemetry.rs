@@ -108,6 +108,7 @@ fn is_time(told: &mut Option<Instant>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::StoreErrorKind;
 
     #[test]
     fn trouble_is_told_once_and_then_its_end() {
@@ -135,6 +136,17 @@ mod tests {
         // One that lasts is told, however soon after another it came.
         trouble.told = Instant::now().checked_sub(TELL_AGAIN);
         assert!(trouble.is_worth_telling() && trouble.is_told);
+    }
+
+    #[test]
+    fn what_passes_within_a_moment_is_told_only_if_it_lasts() {
+        let error = StoreError::new("apply", StoreErrorKind::Transient, "locked");
+        let mut trouble = Trouble::default();
+        trouble.tell_if_it_lasts(&error, "a commit failed");
+        assert!(!trouble.is_told && trouble.end("it is over"));
+        trouble.since = Instant::now().checked_sub(LASTS);
+        trouble.tell_if_it_lasts(&error, "a commit failed");
+        assert!(trouble.is_told);
     }
 
     #[test]
