@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -83,6 +83,9 @@ struct Waiting {
     empty: Vec<oneshot::Sender<()>>,
     closed: bool,
     halted: bool,
+    /// The commit thread sleeps until something arrives. One that does not need not be woken, which
+    /// would be a system call for each plan.
+    asleep: bool,
 }
 
 pub(super) struct Queue {
@@ -178,8 +181,14 @@ impl Queue {
     /// After the end nothing is queued: dropping the reply tells the caller.
     fn push(&self, add: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.lock();
-        if !waiting.halted && !waiting.closed {
-            add(&mut waiting);
+        if waiting.halted || waiting.closed {
+            return;
+        }
+        add(&mut waiting);
+        let wakes = waiting.asleep;
+        // Woken before, the commit thread would only find the lock taken, and sleep again.
+        drop(waiting);
+        if wakes {
             self.arrived.notify_one();
         }
     }
@@ -208,16 +217,11 @@ impl Queue {
             if waiting.halted || !is_idle || waiting.closed && until.is_none() {
                 break;
             }
-            let Some(until) = until else {
-                let woken = self.arrived.wait(waiting);
-                waiting = woken.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let Some(left) = until.checked_duration_since(Instant::now()) else {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
                 break;
-            };
-            let woken = self.arrived.wait_timeout(waiting, left);
-            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            waiting = self.sleep(waiting, left);
         }
         let plans = match takes_plans {
             true => self.take_batch(&mut waiting),
@@ -239,6 +243,27 @@ impl Queue {
             halted: waiting.halted,
             plans,
         }
+    }
+
+    /// Until something arrives, at most for so long.
+    fn sleep<'a>(
+        &self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        at_most: Option<Duration>,
+    ) -> MutexGuard<'a, Waiting> {
+        waiting.asleep = true;
+        let mut waiting = match at_most {
+            None => self
+                .arrived
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let woken = self.arrived.wait_timeout(waiting, at_most);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        waiting.asleep = false;
+        waiting
     }
 
     fn take_batch(&self, waiting: &mut Waiting) -> Vec<Submission> {
