@@ -22,6 +22,8 @@ use diesel::prelude::*;
 
 use super::connection::immediate;
 use super::fault;
+#[cfg(test)]
+use super::statement::Sql;
 use crate::record::{Plan, PlanOutcome, Verdict};
 use crate::store::Applied;
 use crate::store::shared::arrivals::Now;
@@ -30,18 +32,18 @@ use children::Trust;
 /// For the tests of query plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    fence::EXCEPTIONS,
+    fence::Exceptions::TEXT,
     branch::READ,
     branch::RAISE,
     existing::EXISTING,
     children::INSERT_IDLE,
-    children::INSERT_CLAIMED,
+    children::InsertClaimed::TEXT,
     records::UPSERT,
-    records::UPSERT_PLAIN,
+    records::UpsertPlain::TEXT,
     records::WITHDRAW,
     entries::ENTER,
     run::TOUCH,
-    run::COMPLETE,
+    run::Complete::TEXT,
     run::END,
     blocked::LEAVE,
     parents::COUNT_DOWN,

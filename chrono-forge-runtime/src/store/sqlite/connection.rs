@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 
 use super::fault;
 use super::location::Synchronous;
-use super::statement::Stmt;
+use super::statement::{Stmt, sql};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -107,6 +107,14 @@ pub(super) fn patiently<T>(
     }
 }
 
+sql! {
+    struct Begin = "BEGIN IMMEDIATE";
+}
+
+sql! {
+    struct Commit = "COMMIT";
+}
+
 /// Runs `write` in a transaction that holds the write lock from its start, so that nothing it reads
 /// can change before it commits and a commit never finds itself outrun.
 pub(super) fn immediate<T>(
@@ -114,12 +122,10 @@ pub(super) fn immediate<T>(
     patience: Duration,
     write: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
 ) -> QueryResult<T> {
-    patiently(patience, || {
-        Stmt::<()>::new("BEGIN IMMEDIATE", &[]).execute(conn)
-    })?;
+    patiently(patience, || Stmt::<(), Begin>::of(&[]).execute(conn))?;
     let transaction = Transaction { conn };
     let value = write(transaction.conn)?;
-    Stmt::<()>::new("COMMIT", &[]).execute(transaction.conn)?;
+    Stmt::<(), Commit>::of(&[]).execute(transaction.conn)?;
     std::mem::forget(transaction);
     Ok(value)
 }

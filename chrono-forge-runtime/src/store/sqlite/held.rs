@@ -4,14 +4,18 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::bind::id_list;
-use super::statement::Stmt;
+#[cfg(test)]
+use super::statement::Sql;
+use super::statement::{Stmt, sql};
 use crate::record::{Epoch, RunId, WorkerId};
 use crate::store::shared::codes::count;
 use crate::store::shared::held::HeldRun;
 
-const ENTER: &str = "
+sql! {
+    struct Enter = "
 INSERT INTO chrono_forge_claims (worker_id, id, run_ids)
 SELECT ?, ifnull(max(id), 0) + 1, ? FROM chrono_forge_claims WHERE worker_id = ?";
+}
 
 /// A run that two rows name (claimed, parked and claimed again) is answered once.
 const RUNS: &str = "
@@ -24,7 +28,7 @@ ORDER BY w.id";
 
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ENTER, RUNS];
+pub(super) const STATEMENTS: &[&str] = &[Enter::TEXT, RUNS];
 
 /// Enters a batch of claims.
 pub(super) fn enter(
@@ -33,7 +37,7 @@ pub(super) fn enter(
     runs: &[RunId],
 ) -> QueryResult<()> {
     let runs = id_list(runs.iter().map(|run| run.0));
-    Stmt::<()>::new(ENTER, &[worker.0.into(), runs.into(), worker.0.into()])
+    Stmt::<(), Enter>::of(&[worker.0.into(), runs.into(), worker.0.into()])
         .execute(conn)
         .map(drop)
 }

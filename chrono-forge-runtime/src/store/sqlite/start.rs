@@ -6,7 +6,7 @@ use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::statement::Batch;
+use super::statement::{Batch, sql};
 use super::{held, sequence, worker};
 use crate::record::{Epoch, Nonce, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
@@ -19,11 +19,13 @@ FROM (VALUES {(?, ?)}) AS v
 CROSS JOIN chrono_forge_workflows AS w ON w.key = v.column2 AND w.workflow = v.column1
     AND ifnull(w.parent_execution_log_id, 0) = 0";
 
-const INSERT: &str = "
+sql! {
+    struct Insert = "
 INSERT OR FAIL INTO chrono_forge_workflows
     (id, workflow, key, queue, priority, args, created_at, updated_at,
      state, wake_at, locked_by, lock_epoch, started_at)
 VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
+}
 
 pub(super) const OTHER_TEXT: &str = "
 SELECT v.column1, w.args
@@ -41,7 +43,7 @@ pub(super) fn start(
     let epoch = Epoch::first(Nonce::draw());
     let mut ids = sequence::next_runs(conn, starts.len())?;
     let mut workers = worker::Alive::default();
-    let mut insert = Batch::with_capacity(INSERT, starts.len());
+    let mut insert = Batch::<13, Insert>::of(starts.len());
     let mut claims: BTreeMap<WorkerId, Vec<RunId>> = BTreeMap::new();
     let mut answers = Vec::with_capacity(starts.len());
     for start in starts {
@@ -115,7 +117,7 @@ fn find(
 }
 
 fn push<'a>(
-    insert: &mut Batch<'a, 13>,
+    insert: &mut Batch<'a, 13, Insert>,
     (id, epoch): (RunId, Epoch),
     start: &'a Start,
     holder: Option<WorkerId>,

@@ -3,6 +3,10 @@
 //! Diesel keeps no prepared statement for `sql_query` or for inserts of several rows. A [`Stmt`] is
 //! keyed in its cache by the SQL text, so each text is prepared once per connection.
 //!
+//! The few statements of nearly every commit are keyed by a type instead (see [`Sql`]): to build a
+//! text of a thousand bytes and hash it, only to find what was prepared from it, takes longer than
+//! to bind its values.
+//!
 //! Batches are rows of bound values, never JSON: against `json_each` with the same rows, an upsert
 //! of records cost a quarter, an insert of children and a completion half as much.
 
@@ -19,14 +23,43 @@ use super::bind::Bind;
 /// longer statement gained nothing.
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
-/// One SQL text with its values; `ST` are the SQL types of the rows it answers.
+/// A type that stands for one SQL text; see [`sql!`](super::sql).
+pub(super) trait Sql: 'static {
+    const TEXT: &'static str;
+    /// Whether this type tells the text, and so the prepared statement.
+    const TELLS: bool = true;
+}
+
+/// Any text: its statement is found by the text itself.
+pub(super) struct Any;
+
+impl Sql for Any {
+    const TEXT: &'static str = "";
+    const TELLS: bool = false;
+}
+
+/// Declares a type that stands for this SQL text.
+macro_rules! sql {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident = $text:expr;) => {
+        $(#[$doc])*
+        $vis struct $name;
+
+        impl $crate::store::sqlite::statement::Sql for $name {
+            const TEXT: &'static str = $text;
+        }
+    };
+}
+pub(super) use sql;
+
+/// One SQL text with its values; `ST` are the SQL types of the rows it answers. Where `Q` tells the
+/// text, `ROWS` tells how often its row is repeated.
 ///
 /// Values stand at the `?` of the text. In a batch the part in braces is one row, repeated with a
 /// comma between: `VALUES {(?, ?, 1)}`.
-pub(super) struct Stmt<'a, ST = ()> {
+pub(super) struct Stmt<'a, ST = (), Q = Any, const ROWS: usize = 0> {
     sql: &'static str,
     binds: &'a [Bind<'a>],
-    answers: PhantomData<ST>,
+    kind: PhantomData<(ST, Q)>,
 }
 
 impl<'a, ST> Stmt<'a, ST> {
@@ -35,24 +68,37 @@ impl<'a, ST> Stmt<'a, ST> {
         Self {
             sql,
             binds,
-            answers: PhantomData,
+            kind: PhantomData,
         }
     }
 }
 
-impl<ST: 'static> QueryId for Stmt<'_, ST> {
-    type QueryId = ();
-    /// The type does not tell the text: the cache has to compare it.
-    const HAS_STATIC_QUERY_ID: bool = false;
+impl<'a, ST, Q: Sql, const ROWS: usize> Stmt<'a, ST, Q, ROWS> {
+    /// The statement that this type tells, with so many rows.
+    pub(super) fn of(binds: &'a [Bind<'a>]) -> Self {
+        Self {
+            sql: Q::TEXT,
+            binds,
+            kind: PhantomData,
+        }
+    }
 }
 
-impl<ST> Query for Stmt<'_, ST> {
+/// What tells a prepared statement from others of the same text.
+pub(super) struct Rows<const ROWS: usize>;
+
+impl<ST: 'static, Q: Sql, const ROWS: usize> QueryId for Stmt<'_, ST, Q, ROWS> {
+    type QueryId = (Q, Rows<ROWS>);
+    const HAS_STATIC_QUERY_ID: bool = Q::TELLS;
+}
+
+impl<ST, Q, const ROWS: usize> Query for Stmt<'_, ST, Q, ROWS> {
     type SqlType = ST;
 }
 
-impl<ST> RunQueryDsl<SqliteConnection> for Stmt<'_, ST> {}
+impl<ST, Q, const ROWS: usize> RunQueryDsl<SqliteConnection> for Stmt<'_, ST, Q, ROWS> {}
 
-impl<ST> QueryFragment<Sqlite> for Stmt<'_, ST> {
+impl<ST, Q, const ROWS: usize> QueryFragment<Sqlite> for Stmt<'_, ST, Q, ROWS> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut binds = self.binds.iter();
         let Some((head, row, tail)) = row_of(self.sql) else {
@@ -106,18 +152,19 @@ fn push<'b>(bind: &'b Bind<'b>, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResul
     }
 }
 
+type SqlNumbers = (BigInt, BigInt, BigInt, BigInt);
+type Numbers = (i64, i64, i64, i64);
+
 /// A batch: one SQL text with a row in braces, and rows of `N` values, run in a few chunks.
-pub(super) struct Batch<'a, const N: usize> {
+pub(super) struct Batch<'a, const N: usize, Q = Any> {
     sql: &'static str,
     binds: Vec<Bind<'a>>,
+    kind: PhantomData<Q>,
 }
 
-impl<'a, const N: usize> Batch<'a, N> {
+impl<const N: usize> Batch<'_, N> {
     pub(super) fn new(sql: &'static str) -> Self {
-        Self {
-            sql,
-            binds: Vec::new(),
-        }
+        Self::with_capacity(sql, 0)
     }
 
     /// A batch that expects this many rows.
@@ -125,7 +172,28 @@ impl<'a, const N: usize> Batch<'a, N> {
         Self {
             sql,
             binds: Vec::with_capacity(rows * N),
+            kind: PhantomData,
         }
+    }
+
+    /// The batch as statements, for those that answer rows.
+    pub(super) fn chunks<ST>(&self) -> impl Iterator<Item = Stmt<'_, ST>> {
+        self.cut().map(|(_, binds)| Stmt::new(self.sql, binds))
+    }
+}
+
+impl<'a, const N: usize, Q: Sql> Batch<'a, N, Q> {
+    /// A batch of the text that this type tells, which expects so many rows.
+    pub(super) fn of(rows: usize) -> Self {
+        Self {
+            sql: Q::TEXT,
+            binds: Vec::with_capacity(rows * N),
+            kind: PhantomData,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.binds.is_empty()
     }
 
     pub(super) fn push(&mut self, row: [Bind<'a>; N]) {
@@ -135,25 +203,85 @@ impl<'a, const N: usize> Batch<'a, N> {
     /// Runs the batch and tells how many rows it changed.
     pub(super) fn execute(&self, conn: &mut SqliteConnection) -> QueryResult<usize> {
         let mut changed = 0;
-        for chunk in self.chunks::<()>() {
-            changed += conn.execute_returning_count(&chunk)?;
+        for (rows, binds) in self.cut() {
+            changed += match rows {
+                64 => conn.execute_returning_count(&self.stmt::<(), 64>(binds)),
+                8 => conn.execute_returning_count(&self.stmt::<(), 8>(binds)),
+                _ => conn.execute_returning_count(&self.stmt::<(), 1>(binds)),
+            }?;
         }
         Ok(changed)
     }
 
-    /// The batch as statements, for those that answer rows.
-    pub(super) fn chunks<ST>(&self) -> impl Iterator<Item = Stmt<'_, ST>> {
+    /// Runs the batch and answers its rows, of four numbers each.
+    pub(super) fn numbers(&self, conn: &mut SqliteConnection) -> QueryResult<Vec<Numbers>> {
+        let mut answers = Vec::new();
+        for (rows, binds) in self.cut() {
+            answers.append(&mut match rows {
+                64 => self.stmt::<SqlNumbers, 64>(binds).load(conn)?,
+                8 => self.stmt::<SqlNumbers, 8>(binds).load(conn)?,
+                _ => self.stmt::<SqlNumbers, 1>(binds).load(conn)?,
+            });
+        }
+        Ok(answers)
+    }
+
+    fn stmt<'b, ST, const ROWS: usize>(&'b self, binds: &'b [Bind<'b>]) -> Stmt<'b, ST, Q, ROWS> {
+        Stmt {
+            sql: self.sql,
+            binds,
+            kind: PhantomData,
+        }
+    }
+
+    /// The values of each chunk, and how many rows they are.
+    fn cut(&self) -> impl Iterator<Item = (usize, &[Bind<'a>])> {
         let mut rest = self.binds.as_slice();
         std::iter::from_fn(move || {
             let rows = rest.len() / N;
             let size = CHUNKS.into_iter().find(|size| *size <= rows)?;
             let (binds, after) = rest.split_at(size * N);
             rest = after;
-            Some(Stmt {
-                sql: self.sql,
-                binds,
-                answers: PhantomData,
-            })
+            Some((size, binds))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+
+    sql! {
+        struct Enter = "INSERT INTO t (n, twice) VALUES {(?, ?)}";
+    }
+
+    sql! {
+        struct Whole = "SELECT count(*), sum(n), sum(twice), max(n) FROM t WHERE n < ?";
+    }
+
+    /// One type, one text: how many rows it has is part of what a prepared statement is found by.
+    #[test]
+    fn a_named_batch_writes_every_row_whatever_its_chunks() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        conn.batch_execute("CREATE TABLE t (n, twice)").unwrap();
+        let mut rows = 0_i64;
+        for size in [1, 2, 8, 9, 64, 65, 72, 73, 137, 64, 8, 1] {
+            let mut batch = Batch::<2, Enter>::of(size);
+            assert!(batch.is_empty());
+            for _ in 0..size {
+                batch.push([rows.into(), (2 * rows).into()]);
+                rows += 1;
+            }
+            assert_eq!(batch.execute(&mut conn), Ok(size));
+            let mut whole = Batch::<1, Whole>::of(1);
+            whole.push([rows.into()]);
+            let sum = rows * (rows - 1) / 2;
+            assert_eq!(
+                whole.numbers(&mut conn),
+                Ok(vec![(rows, sum, 2 * sum, rows - 1)])
+            );
+        }
     }
 }

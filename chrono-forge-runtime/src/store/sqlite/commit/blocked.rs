@@ -5,7 +5,7 @@ use diesel::sql_types::BigInt;
 
 use super::Batch;
 use crate::record::{RunEnd, RunState};
-use crate::store::sqlite::statement::{self, Stmt};
+use crate::store::sqlite::statement::{self, Stmt, sql};
 
 /// Enters failed and stalled runs.
 const ENTER: &str = "
@@ -15,6 +15,10 @@ ON CONFLICT (workflow_id) DO UPDATE SET state = excluded.state, since = excluded
 
 pub(super) const LEAVE: &str =
     "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
+
+sql! {
+    struct Any = "SELECT 1 FROM chrono_forge_blocked LIMIT 1";
+}
 
 impl Batch<'_> {
     /// Enters the runs that are blocked now and takes out those that are not any more.
@@ -39,9 +43,12 @@ impl Batch<'_> {
                 (*since).into(),
             ]);
         }
-        // Looked at first, since nearly always nothing is blocked and every batch would pay.
-        let any = Stmt::<(BigInt,)>::new("SELECT 1 FROM chrono_forge_blocked LIMIT 1", &[]);
-        if !any.load::<(i64,)>(conn)?.is_empty() {
+        // Looked at first, since nearly always nothing is blocked and every end would pay.
+        if !leave.is_empty()
+            && !Stmt::<(BigInt,), Any>::of(&[])
+                .load::<(i64,)>(conn)?
+                .is_empty()
+        {
             leave.execute(conn)?;
         }
         enter.execute(conn).map(drop)

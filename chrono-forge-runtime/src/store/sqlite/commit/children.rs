@@ -11,7 +11,8 @@ use crate::record::{ChildRow, Dispatch, Epoch, Nonce, RecordId, RunId, WorkerId}
 use crate::store::shared::claimed;
 use crate::store::shared::dispatch::{Branch, branches_of};
 use crate::store::sqlite::bind::Bind;
-use crate::store::sqlite::{held, sequence, statement};
+use crate::store::sqlite::statement::{self, sql};
+use crate::store::sqlite::{held, sequence};
 
 /// What is known about the keys of the children.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,11 +32,14 @@ INSERT OR FAIL INTO chrono_forge_workflows
      wake_at)
 VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}";
 
-pub(super) const INSERT_CLAIMED: &str = "
+sql! {
+    /// Nearly every child is begun by the worker that dispatches it.
+    pub(super) struct InsertClaimed = "
 INSERT OR FAIL INTO chrono_forge_workflows
     (id, workflow, key, queue, priority, args, parent_execution_log_id, created_at, updated_at,
      started_at, locked_by, state, lock_epoch)
 VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)}";
+}
 
 impl Batch<'_> {
     /// Writes the dispatches of all plans.
@@ -68,7 +72,7 @@ impl Batch<'_> {
         // Ids are given out here, so that they follow the order of dispatch and need not be read back.
         let mut ids = sequence::next_runs(conn, rows)?;
         let mut idle = statement::Batch::new(INSERT_IDLE);
-        let mut claimed = statement::Batch::with_capacity(INSERT_CLAIMED, rows);
+        let mut claimed = statement::Batch::<12, InsertClaimed>::of(rows);
         let mut claims: BTreeMap<WorkerId, Vec<RunId>> = BTreeMap::new();
         let epoch = Epoch::first(Nonce::draw());
         for branch in branches {

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::Batch;
 use crate::store::shared::plain::is_plain;
 use crate::store::sqlite::bind::deadline;
-use crate::store::sqlite::statement;
+use crate::store::sqlite::statement::{self, sql};
 
 /// What both upserts do with a row that exists. A branch row keeps its counters, and keeps the cursors
 /// that dispatch maintains in its metadata. No plan makes a decided record pending again: one that seems to
@@ -43,14 +43,16 @@ VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}",
     on_conflict!()
 );
 
-/// Nearly every record of a large fan-out: a completed step with nothing to tell but its result.
-pub(super) const UPSERT_PLAIN: &str = concat!(
-    "
+sql! {
+    /// Nearly every record: a completed step with nothing to tell but its result.
+    pub(super) struct UpsertPlain = concat!(
+        "
 INSERT INTO chrono_forge_execution_logs
     (workflow_id, step_name, seq, state, attempts, started_at, last_executed_at, completed_at, result)
 VALUES {(?, ?, ?, 1, ?, ?, ?, ?, ?)}",
-    on_conflict!()
-);
+        on_conflict!()
+    );
+}
 
 pub(super) const WITHDRAW: &str = "
 DELETE FROM chrono_forge_execution_logs
@@ -65,7 +67,7 @@ WHERE id IN (
 impl Batch<'_> {
     /// Upserts the records of all plans; a plan names each record once.
     pub(super) fn upsert_records(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
-        let mut plain = statement::Batch::with_capacity(UPSERT_PLAIN, self.plans.len());
+        let mut plain = statement::Batch::<8, UpsertPlain>::of(self.plans.len());
         let mut batch = statement::Batch::new(UPSERT);
         for (_, plan) in self.live() {
             for record in &plan.records {

@@ -10,7 +10,7 @@ use super::Batch;
 use crate::record::{Due, RunEnd};
 use crate::store::shared::claimed::NO_COUNTS;
 use crate::store::shared::end::EndRow;
-use crate::store::sqlite::statement;
+use crate::store::sqlite::statement::{self, sql};
 
 pub(super) const TOUCH: &str = "
 UPDATE chrono_forge_workflows SET
@@ -22,8 +22,9 @@ UPDATE chrono_forge_workflows SET
 FROM (VALUES {(?, ?, ?, ?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
 
-/// `wake_at` is null already: the run is running.
-pub(super) const COMPLETE: &str = "
+sql! {
+    /// `wake_at` is null already: the run is running.
+    pub(super) struct Complete = "
 UPDATE chrono_forge_workflows SET
     state = 2,
     locked_by = NULL,
@@ -32,6 +33,7 @@ UPDATE chrono_forge_workflows SET
     updated_at = v.column3
 FROM (VALUES {(?, ?, ?)}) AS v
 WHERE chrono_forge_workflows.id = v.column1";
+}
 
 /// Only a body that will be tried again leaves counts; see `wake::ROUSE` on its mark.
 pub(super) const END: &str = "
@@ -76,7 +78,7 @@ impl Batch<'_> {
 
     /// Ends the passes whose body returned a value.
     pub(super) fn complete_runs(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
-        let mut batch = statement::Batch::with_capacity(COMPLETE, self.plans.len());
+        let mut batch = statement::Batch::<3, Complete>::of(self.plans.len());
         for (_, plan) in self.live() {
             if let Some(RunEnd::Completed { output, at }) = &plan.end {
                 batch.push([plan.fence.run.0.into(), output.into(), (*at).into()]);
