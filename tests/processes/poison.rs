@@ -29,7 +29,7 @@ fn a_killer_is_failed_as_poison_and_its_bystanders_are_not(backend: Backend) {
             "SELECT count(*) FROM chrono_forge_workflows WHERE key = 'killer' AND state = 3";
         let mut deaths = 0;
         while ground.look().number(killed, &[]) == 0 {
-            let mut victim = ground.victim(ground.lease(), "");
+            let mut victim = ground.doomed(ground.lease());
             if deaths < DEATHS {
                 assert!(!victim.ended().success());
                 deaths += 1;

@@ -118,7 +118,7 @@ fn a_killer_that_was_retried_kills_as_often_again_before_it_is_poison_again(back
         for _ in 0..2 {
             let before = count(&ground, "killer", "kill");
             loop {
-                let mut victim = ground.victim(ground.lease(), "");
+                let mut victim = ground.doomed(ground.lease());
                 let over = "SELECT count(*) FROM chrono_forge_workflows WHERE state = 3";
                 if count(&ground, "killer", "kill") == before + 7 {
                     ground.await_row("the killer is failed", over);

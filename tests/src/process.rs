@@ -101,6 +101,12 @@ impl Ground {
         self.victim_in(flags, &[("CHRONO_FORGE_FAILPOINTS", failpoints)])
     }
 
+    /// Starts a process that may be killed by what it works on, even before it tells that it is open.
+    #[must_use]
+    pub fn doomed(&self, flags: &[&str]) -> Victim {
+        Victim::spawn(self.program, &self.url(), flags, &[]).0
+    }
+
     /// As [`Ground::victim`], with these variables in its environment.
     ///
     /// # Panics
