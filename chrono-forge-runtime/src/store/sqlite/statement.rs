@@ -30,10 +30,10 @@ pub(super) trait Sql: 'static {
     const TELLS: bool = true;
 }
 
-/// Any text: its statement is found by the text itself.
-pub(super) struct Any;
+/// Stands for no text: the statement is found by the text that it is given.
+pub(super) struct Unnamed;
 
-impl Sql for Any {
+impl Sql for Unnamed {
     const TEXT: &'static str = "";
     const TELLS: bool = false;
 }
@@ -56,7 +56,7 @@ pub(super) use sql;
 ///
 /// Values stand at the `?` of the text. In a batch the part in braces is one row, repeated with a
 /// comma between: `VALUES {(?, ?, 1)}`.
-pub(super) struct Stmt<'a, ST = (), Q = Any, const ROWS: usize = 0> {
+pub(super) struct Stmt<'a, ST = (), Q = Unnamed, const ROWS: usize = 0> {
     sql: &'static str,
     binds: &'a [Bind<'a>],
     kind: PhantomData<(ST, Q)>,
@@ -73,9 +73,14 @@ impl<'a, ST> Stmt<'a, ST> {
     }
 }
 
-impl<'a, ST, Q: Sql, const ROWS: usize> Stmt<'a, ST, Q, ROWS> {
-    /// The statement that this type tells, with so many rows.
+impl<'a, ST, Q: Sql> Stmt<'a, ST, Q> {
+    /// The statement that this type tells, with one value for each `?`.
     pub(super) fn of(binds: &'a [Bind<'a>]) -> Self {
+        const {
+            assert!(Q::TELLS, "name the text: `sql!`");
+            // One type with any number of rows would find the statement of another number.
+            assert!(!has_row(Q::TEXT), "this is the text of a `Batch`");
+        }
         Self {
             sql: Q::TEXT,
             binds,
@@ -84,7 +89,18 @@ impl<'a, ST, Q: Sql, const ROWS: usize> Stmt<'a, ST, Q, ROWS> {
     }
 }
 
-/// What tells a prepared statement from others of the same text.
+const fn has_row(text: &str) -> bool {
+    let mut bytes = text.as_bytes();
+    while let [byte, rest @ ..] = bytes {
+        if *byte == b'{' {
+            return true;
+        }
+        bytes = rest;
+    }
+    false
+}
+
+/// How often the row of a batch is repeated: one prepared statement each.
 pub(super) struct Rows<const ROWS: usize>;
 
 impl<ST: 'static, Q: Sql, const ROWS: usize> QueryId for Stmt<'_, ST, Q, ROWS> {
@@ -156,7 +172,7 @@ type SqlNumbers = (BigInt, BigInt, BigInt, BigInt);
 type Numbers = (i64, i64, i64, i64);
 
 /// A batch: one SQL text with a row in braces, and rows of `N` values, run in a few chunks.
-pub(super) struct Batch<'a, const N: usize, Q = Any> {
+pub(super) struct Batch<'a, const N: usize, Q = Unnamed> {
     sql: &'static str,
     binds: Vec<Bind<'a>>,
     kind: PhantomData<Q>,
@@ -185,6 +201,7 @@ impl<const N: usize> Batch<'_, N> {
 impl<'a, const N: usize, Q: Sql> Batch<'a, N, Q> {
     /// A batch of the text that this type tells, which expects so many rows.
     pub(super) fn of(rows: usize) -> Self {
+        const { assert!(Q::TELLS, "name the text: `sql!`") };
         Self {
             sql: Q::TEXT,
             binds: Vec::with_capacity(rows * N),

@@ -17,7 +17,7 @@ pub(super) const LEAVE: &str =
     "DELETE FROM chrono_forge_blocked WHERE workflow_id IN (VALUES {(?)})";
 
 sql! {
-    struct Any = "SELECT 1 FROM chrono_forge_blocked LIMIT 1";
+    struct AnyBlocked = "SELECT 1 FROM chrono_forge_blocked LIMIT 1";
 }
 
 impl Batch<'_> {
@@ -45,7 +45,7 @@ impl Batch<'_> {
         }
         // Looked at first, since nearly always nothing is blocked and every end would pay.
         if !leave.is_empty()
-            && !Stmt::<(BigInt,), Any>::of(&[])
+            && !Stmt::<(BigInt,), AnyBlocked>::of(&[])
                 .load::<(i64,)>(conn)?
                 .is_empty()
         {
