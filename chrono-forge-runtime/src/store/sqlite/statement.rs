@@ -23,7 +23,7 @@ use super::bind::Bind;
 /// longer statement gained nothing.
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
-/// A type that stands for one SQL text; see [`sql!`](super::sql).
+/// A type that stands for one SQL text; see [`sql!`].
 pub(super) trait Sql: 'static {
     const TEXT: &'static str;
     /// Whether this type tells the text, and so the prepared statement.
