@@ -98,8 +98,8 @@ async fn a_dispatch_takes_one_transaction_a_batch_and_one_statement_for_64_child
     assert_eq!(rows, [20, 20, 17]);
     let others = batches.iter().map(|batch| batch.len() - inserts(batch));
     let others: Vec<usize> = others.collect();
-    // The fence, the branch's row, its counters and cursor, the ids. The first batch reads the id of the
-    // row that it has made.
+    // The fence, the branch's row, its counters and cursor, the ids. The first batch reads the id
+    // of the row that it has made.
     assert_eq!(others, [5, 4, 4]);
 }
 

@@ -101,7 +101,7 @@ impl Ground {
         self.victim_in(flags, &[("CHRONO_FORGE_FAILPOINTS", failpoints)])
     }
 
-    /// Starts a process that may be killed by what it works on, even before it tells that it is open.
+    /// Starts a process that may be killed by what it executes, even before it says it is open.
     #[must_use]
     pub fn doomed(&self, flags: &[&str]) -> Victim {
         Victim::spawn(self.program, &self.url(), flags, &[]).0

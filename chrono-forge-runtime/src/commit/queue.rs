@@ -83,8 +83,8 @@ struct Waiting {
     empty: Vec<oneshot::Sender<()>>,
     closed: bool,
     halted: bool,
-    /// The commit thread sleeps until something arrives. One that does not need not be woken, which
-    /// would be a system call for each plan.
+    /// Whether the commit thread sleeps. Waking it takes a system call, which is wasted on a thread
+    /// that is awake.
     asleep: bool,
 }
 
@@ -186,7 +186,7 @@ impl Queue {
         }
         add(&mut waiting);
         let wakes = waiting.asleep;
-        // Woken before, the commit thread would only find the lock taken, and sleep again.
+        // Before the thread is woken: otherwise it finds the lock taken and sleeps again.
         drop(waiting);
         if wakes {
             self.arrived.notify_one();
@@ -245,7 +245,7 @@ impl Queue {
         }
     }
 
-    /// Until something arrives, at most for so long.
+    /// Sleeps until something arrives, for `at_most` so long.
     fn sleep<'a>(
         &self,
         mut waiting: MutexGuard<'a, Waiting>,

@@ -3,9 +3,9 @@
 //! Diesel keeps no prepared statement for `sql_query` or for inserts of several rows. A [`Stmt`] is
 //! keyed in its cache by the SQL text, so each text is prepared once per connection.
 //!
-//! The few statements of nearly every commit are keyed by a type instead (see [`Sql`]): to build a
-//! text of a thousand bytes and hash it, only to find what was prepared from it, takes longer than
-//! to bind its values.
+//! The few statements of nearly every commit are keyed by a type instead (see [`Sql`]): building
+//! and hashing a text of a thousand bytes, only to find what was prepared from it, was a measurable
+//! part of each step.
 //!
 //! Batches are rows of bound values, never JSON: against `json_each` with the same rows, an upsert
 //! of records cost a quarter, an insert of children and a completion half as much.
@@ -26,16 +26,16 @@ const CHUNKS: [usize; 3] = [64, 8, 1];
 /// A type that stands for one SQL text; see [`sql!`].
 pub(super) trait Sql: 'static {
     const TEXT: &'static str;
-    /// Whether this type tells the text, and so the prepared statement.
-    const TELLS: bool = true;
+    /// Whether prepared statements are looked up by this type instead of by their text.
+    const IS_KEY: bool = true;
 }
 
-/// Stands for no text: the statement is found by the text that it is given.
+/// Stands for no text: statements with this type are looked up by their text.
 pub(super) struct Unnamed;
 
 impl Sql for Unnamed {
     const TEXT: &'static str = "";
-    const TELLS: bool = false;
+    const IS_KEY: bool = false;
 }
 
 /// Declares a type that stands for this SQL text.
@@ -51,8 +51,8 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// One SQL text with its values; `ST` are the SQL types of the rows it answers. Where `Q` tells the
-/// text, `ROWS` tells how often its row is repeated.
+/// One SQL text with its values; `ST` are the SQL types of the rows it answers. `Q` is
+/// the type that stands for the text, `ROWS` how often the text's row is repeated.
 ///
 /// Values stand at the `?` of the text. In a batch the part in braces is one row, repeated with a
 /// comma between: `VALUES {(?, ?, 1)}`.
@@ -74,12 +74,15 @@ impl<'a, ST> Stmt<'a, ST> {
 }
 
 impl<'a, ST, Q: Sql> Stmt<'a, ST, Q> {
-    /// The statement that this type tells, with one value for each `?`.
+    /// The statement whose text `Q` stands for, with one value for each `?`.
     pub(super) fn of(binds: &'a [Bind<'a>]) -> Self {
         const {
-            assert!(Q::TELLS, "name the text: `sql!`");
-            // One type with any number of rows would find the statement of another number.
-            assert!(!has_row(Q::TEXT), "this is the text of a `Batch`");
+            assert!(Q::IS_KEY, "declare the text with `sql!`");
+            // Under one key, 8 rows would run the statement that was prepared for one.
+            assert!(
+                !has_row(Q::TEXT),
+                "run a text with a row in braces as a `Batch`"
+            );
         }
         Self {
             sql: Q::TEXT,
@@ -89,6 +92,7 @@ impl<'a, ST, Q: Sql> Stmt<'a, ST, Q> {
     }
 }
 
+/// Whether this text has a part in braces.
 const fn has_row(text: &str) -> bool {
     let mut bytes = text.as_bytes();
     while let [byte, rest @ ..] = bytes {
@@ -100,12 +104,12 @@ const fn has_row(text: &str) -> bool {
     false
 }
 
-/// How often the row of a batch is repeated: one prepared statement each.
+/// The part of a key that is the number of rows: each number has a prepared statement of its own.
 pub(super) struct Rows<const ROWS: usize>;
 
 impl<ST: 'static, Q: Sql, const ROWS: usize> QueryId for Stmt<'_, ST, Q, ROWS> {
     type QueryId = (Q, Rows<ROWS>);
-    const HAS_STATIC_QUERY_ID: bool = Q::TELLS;
+    const HAS_STATIC_QUERY_ID: bool = Q::IS_KEY;
 }
 
 impl<ST, Q, const ROWS: usize> Query for Stmt<'_, ST, Q, ROWS> {
@@ -199,9 +203,9 @@ impl<const N: usize> Batch<'_, N> {
 }
 
 impl<'a, const N: usize, Q: Sql> Batch<'a, N, Q> {
-    /// A batch of the text that this type tells, which expects so many rows.
+    /// A batch of the text that `Q` stands for, with room for so many rows.
     pub(super) fn of(rows: usize) -> Self {
-        const { assert!(Q::TELLS, "name the text: `sql!`") };
+        const { assert!(Q::IS_KEY, "declare the text with `sql!`") };
         Self {
             sql: Q::TEXT,
             binds: Vec::with_capacity(rows * N),
@@ -278,7 +282,7 @@ mod tests {
         struct Whole = "SELECT count(*), sum(n), sum(twice), max(n) FROM t WHERE n < ?";
     }
 
-    /// One type, one text: how many rows it has is part of what a prepared statement is found by.
+    /// A statement that was prepared for another number of rows would refuse the values.
     #[test]
     fn a_named_batch_writes_every_row_whatever_its_chunks() {
         let mut conn = SqliteConnection::establish(":memory:").unwrap();

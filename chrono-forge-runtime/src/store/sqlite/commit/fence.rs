@@ -28,8 +28,8 @@ impl Batch<'_> {
             ]);
         }
         for (run, worker, epoch, held) in batch.numbers(conn)? {
-            // The run is not enough: one that was taken back while a plan of its old pass waited may
-            // have a plan of its new one in the same batch.
+            // The run is not enough: one that was taken back while a plan of its old pass waited
+            // may have a plan of its new one in the same batch.
             let asked = (run, worker, epoch);
             let is_asked = |plan: &Plan| {
                 let Fence { run, worker, epoch } = plan.fence;
