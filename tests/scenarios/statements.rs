@@ -120,6 +120,62 @@ async fn the_statements_of_a_batch_do_not_grow_with_the_children_that_are_there(
 }
 
 #[workflow]
+async fn takes_steps(count: u64) -> Result<u64> {
+    for n in 0..count {
+        step!(format!("one {n}"), { Ok(()) }).await?;
+    }
+    Ok(count)
+}
+
+#[scenario(sqlite_only = "its statements are counted")]
+async fn a_start_a_step_and_an_end_take_a_few_statements_each(world: &World) {
+    let statements = world.statements();
+    let forge = world.forge([takes_steps::NAME]).await;
+    world.quiet().await;
+    let _ = statements.take();
+    let run = forge.start("p", takes_steps(5)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 5);
+    let transactions = statements.take_transactions();
+    let insert = |it: &Statement| it.sql.starts_with(INSERTS[0]);
+    let (starts, plans): (Vec<_>, Vec<_>) =
+        (transactions.iter()).partition(|transaction| transaction.iter().any(insert));
+    let counts = |of: &[&Vec<Statement>]| of.iter().map(|it| it.len()).collect::<Vec<_>>();
+    // The next ids, whether the worker is alive, the run, the claim.
+    assert_eq!(counts(&starts), [4]);
+    // The fence and the record; the last one is written together with the run's end.
+    let of_plans = |it: &&Vec<Statement>| it.iter().any(|it| it.sql.contains(FENCES[0]));
+    let plans: Vec<_> = plans.into_iter().filter(of_plans).collect();
+    assert_eq!(counts(&plans), [2, 2, 2, 2, 4]);
+}
+
+/// What only SQLite's look at the runs that are to be started says.
+const LOOK: &str = "w.key = v.column2 AND w.workflow = v.column1";
+
+/// Most starts are of new runs; the sender of a webhook may tell of each twice.
+#[scenario(sqlite_only = "its statements are counted")]
+async fn a_start_is_looked_for_first_only_where_the_last_one_was_there(world: &World) {
+    let statements = world.statements();
+    let forge = world.forge([takes_steps::NAME]).await;
+    let mut taken = Vec::new();
+    for key in ["a", "b", "b", "b", "a", "c", "d", "e"] {
+        let _ = statements.take();
+        let run = forge.start(key, takes_steps(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
+        let all = statements.take();
+        let looks = all.iter().filter(|it| it.sql.contains(LOOK));
+        let inserts = all.iter().filter(|it| it.sql.starts_with(INSERTS[0]));
+        taken.push((looks.count(), inserts.count()));
+    }
+    let (inserted, refused, found, looked) = ((0, 1), (1, 1), (1, 0), (1, 1));
+    assert_eq!(
+        taken,
+        [
+            inserted, inserted, refused, found, found, looked, inserted, inserted
+        ]
+    );
+}
+
+#[workflow]
 async fn read_three_times(count: u64) -> Result<u64> {
     let leaves = branch!("grp", { spawn_each!("n", 0..count, |n| pinned_leaf(n)) }).await?;
     wait!("later", days(1)).await;

@@ -185,7 +185,8 @@ impl Queue {
             return;
         }
         add(&mut waiting);
-        let wakes = waiting.asleep;
+        // Whoever comes before it is awake need not wake it once more.
+        let wakes = std::mem::take(&mut waiting.asleep);
         // Before the thread is woken: otherwise it finds the lock taken and sleeps again.
         drop(waiting);
         if wakes {

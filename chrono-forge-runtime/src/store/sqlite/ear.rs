@@ -20,7 +20,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::pool::Readers;
-use super::statement::Stmt;
+use super::statement::{Stmt, sql};
 use super::writer::Shared;
 use super::{fault, runs};
 use crate::error::{StoreError, StoreErrorKind};
@@ -37,6 +37,10 @@ use timer::Writes;
 
 /// Between two looks while somebody writes on and on.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
+
+/// While somebody writes on and on, only one look in so many asks whether anybody has written, and
+/// has the kernel tell of the next write: that costs as much as the look itself.
+const LOOKS_UNASKED: u32 = 3;
 
 /// Between two looks right after the first write since long: its commit is a sync away.
 const LOOK_SOON: Duration = Duration::from_millis(5);
@@ -64,6 +68,8 @@ pub(super) struct Ear {
     begun: Instant,
     /// The next look; `None` while nobody writes.
     next_look: Option<Instant>,
+    /// How many of the next looks take it that somebody has written.
+    unasked: u32,
     /// Writes are not listened to before.
     deaf_until: Instant,
     due: News,
@@ -119,6 +125,7 @@ impl Ear {
             written: now,
             begun: now,
             next_look: Some(now),
+            unasked: 0,
             deaf_until: now,
             due: News::none(now),
             settled: News::none(now),
@@ -149,11 +156,15 @@ impl Ear {
         if now < self.deaf_until {
             return Ok(());
         }
-        if self.writes.were_any() {
+        if self.unasked > 0 {
+            self.unasked -= 1;
+            self.written = now;
+        } else if self.writes.were_any() {
             if now - self.written >= DUE_EVERY {
                 self.begun = now;
             }
             self.written = now;
+            self.unasked = LOOKS_UNASKED;
         } else if self.next_look.is_none_or(|next| now < next) {
             return Ok(());
         }
@@ -241,9 +252,13 @@ impl Listener for Ear {
     }
 }
 
+sql! {
+    struct DataVersion = "PRAGMA data_version";
+}
+
 /// The version of the content as this connection sees it.
 fn version(conn: &mut SqliteConnection) -> StoreResult<i64> {
-    let rows = Stmt::<(BigInt,)>::new("PRAGMA data_version", &[]).load::<(i64,)>(conn);
+    let rows = Stmt::<(BigInt,), DataVersion>::of(&[]).load::<(i64,)>(conn);
     match rows {
         Ok(rows) => Ok(rows.first().map_or(0, |(version,)| *version)),
         Err(error) => Err(fault::statement("data_version", &error)),

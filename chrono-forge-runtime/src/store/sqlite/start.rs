@@ -1,13 +1,15 @@
 //! Starting top-level runs: inserted once, found ever after.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use super::connection::immediate;
 use super::statement::{Batch, sql};
-use super::{held, sequence, worker};
+use super::{fault, held, sequence, worker};
 use crate::record::{Epoch, Nonce, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::{args, claimed};
@@ -33,13 +35,54 @@ FROM (VALUES {(?, ?, ?)}) AS v
 CROSS JOIN chrono_forge_workflows AS w ON w.id = v.column2
 WHERE w.args <> v.column3";
 
-/// Inserts or finds these runs; see [`Writer::start`](crate::store::Writer::start).
+/// Whether the runs of the next starts are looked for before they are inserted.
+///
+/// Most starts are of new runs: they are inserted without a look, since the index refuses what is
+/// there. Each such refusal rolls a transaction back, which would cost too much where starts are
+/// repeated as a rule, as by the sender of a webhook. So the next starts are taken to be like the
+/// last ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Expected {
+    #[default]
+    New,
+    Known,
+}
+
+/// Inserts or finds these runs, all in one transaction; see
+/// [`Writer::start`](crate::store::Writer::start).
 pub(super) fn start(
     conn: &mut SqliteConnection,
+    patience: Duration,
+    expected: &mut Expected,
     starts: &[Start],
     now: Now,
 ) -> QueryResult<Vec<Started>> {
-    let mut known = find(conn, starts)?;
+    if *expected == Expected::New {
+        let enter = |conn: &mut _| enter(conn, starts, HashMap::new(), now);
+        match immediate(conn, patience, enter) {
+            Err(error) if fault::is_duplicate(&error) => {}
+            done => return done,
+        }
+    }
+    let started = immediate(conn, patience, |conn| {
+        let known = find(conn, starts)?;
+        enter(conn, starts, known, now)
+    })?;
+    let is_known = |it: &Started| matches!(it, Started::Existing { .. });
+    *expected = match started.iter().any(is_known) {
+        true => Expected::Known,
+        false => Expected::New,
+    };
+    Ok(started)
+}
+
+/// Inserts those that are not among the known ones.
+fn enter(
+    conn: &mut SqliteConnection,
+    starts: &[Start],
+    mut known: HashMap<(String, String), RunId>,
+    now: Now,
+) -> QueryResult<Vec<Started>> {
     let epoch = Epoch::first(Nonce::draw());
     let mut ids = sequence::next_runs(conn, starts.len())?;
     let mut workers = worker::Alive::default();

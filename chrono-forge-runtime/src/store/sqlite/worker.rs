@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::bind::{id_list, instant, name_list, pair_list};
 use super::held;
-use super::statement::Stmt;
+use super::statement::{Stmt, sql};
 use crate::record::{Epoch, Incarnation, RunId, WorkerId};
 use crate::store::shared::arrivals::Now;
 use crate::store::shared::codes::{lease_of, micros_of};
@@ -177,13 +177,15 @@ pub(super) fn serving(conn: &mut SqliteConnection) -> QueryResult<Vec<ServingRow
     Ok(rows.into_iter().map(serving_row).collect())
 }
 
+sql! {
+    struct IsAlive = "
+SELECT 1 FROM chrono_forge_workers WHERE id = ? AND incarnation = ? AND stopped_at IS NULL";
+}
+
 /// Whether a worker may hold runs.
 pub(super) fn is_alive(conn: &mut SqliteConnection, worker: WorkerId) -> QueryResult<bool> {
-    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(
-        "SELECT 1 FROM chrono_forge_workers WHERE id = ? AND incarnation = ? AND stopped_at IS NULL",
-        &[worker.0.into(), worker.1.0.into()],
-    )
-    .load(conn)?;
+    let binds = [worker.0.into(), worker.1.0.into()];
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,), IsAlive>::of(&binds).load(conn)?;
     Ok(!rows.is_empty())
 }
 

@@ -47,6 +47,7 @@ pub(super) struct SqliteWriter {
     pub(super) arrivals: Arrivals,
     beats: Arc<Beats>,
     log: Log,
+    starts: start::Expected,
 }
 
 impl SqliteWriter {
@@ -65,6 +66,7 @@ impl SqliteWriter {
             log,
             arrivals,
             beats,
+            starts: start::Expected::default(),
         }
     }
 
@@ -134,7 +136,13 @@ impl Writer for SqliteWriter {
 
     fn start(&mut self, starts: &[Start], now: Timestamp) -> StoreResult<Vec<Started>> {
         let now = self.arrived(now)?;
-        self.write("start", |conn| start::start(conn, starts, now))
+        self.await_turn();
+        let mut conn = self.conn.lock();
+        let done = start::start(&mut conn, self.patience, &mut self.starts, starts, now);
+        self.turns.note_commit();
+        let started = self.identity.verified("start", &mut conn, done)?;
+        self.log.wrote(&mut conn);
+        Ok(started)
     }
 
     fn claim_due(&mut self, request: &ClaimRequest<'_>) -> StoreResult<Claims> {
