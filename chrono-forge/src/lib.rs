@@ -5,6 +5,7 @@
 //! [beside]: guide::beside
 //! [changelog.md]: #in-the-repository
 //! [contributing.md]: #in-the-repository
+//! [durability]: guide::durability
 //! [examples]: #in-the-repository
 //! [guides]: guide
 //! [log]: guide::log
@@ -37,8 +38,8 @@ pub use chrono_forge_runtime::__private;
 /// that `?` turns into `anyhow::Error`, or nothing.
 ///
 /// Options: `name = ".."` (default: the function's name), `queue = ".."` (its runs wait for a
-/// worker that serves it, with [`Builder::queue`] or [`Builder::serving`]; only `default` is served
-/// unasked), `priority = high | normal | low`, `retry = <RetryPolicy or [RetryPolicy, ..]>`,
+/// worker that serves it, with [`Builder::queue`] or [`Builder::serving`]; without either, a worker
+/// serves `default`), `priority = high | normal | low`, `retry = <RetryPolicy or [RetryPolicy, ..]>`,
 /// `version = <integer>` (for people: the engine decides nothing by it), `type = <Ident>` (the
 /// type's name where the function's is taken), `crate = <path>` (where this crate is renamed).
 ///

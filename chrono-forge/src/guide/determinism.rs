@@ -28,9 +28,17 @@
 //! # Keys are names, not positions
 //!
 //! Operations are found by key. Steps may be inserted, removed and reordered under runs in flight;
-//! a renamed step is a new one. One key is one operation: in a loop, put what differs into the key.
-//! Two `if`s that exclude each other are one path to the compiler: `if .. else ..` may use a key on
-//! both sides.
+//! a renamed step is a new one, and so its effect happens again. An inserted step also executes in a
+//! run that was past its place when it was deployed.
+//!
+//! Where no key is written, the name of the called function is the key, and a workflow is stored
+//! under the name of its function. So renaming either in Rust renames what is stored: give payments
+//! keys of their own (`step!("charge", ..)`), and keep a renamed workflow's old name with
+//! `#[workflow(name = "..")]`; otherwise its runs wait for a worker that knows them.
+//!
+//! One key is one operation: in a loop, put what differs into the key. A key may stand in both arms
+//! of one `if .. else ..`. In two separate `if`s it may not, even if their conditions exclude each
+//! other: that the macro cannot know.
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -83,9 +91,10 @@
 //! replay: outcomes are delivered one per poll, in their recorded order. Two things lie outside of it.
 //! Code before an arm's first operation, and arms without durable operations, run in the order that the
 //! macro picks, so write `biased;` in a `select!` where that matters. And a future that the engine does
-//! not know (a channel, a raw sleep, a client's future) is not durable: it holds the pass awake for as
-//! long as nothing else is parked, and when something is it is dropped once nothing durable has happened for
-//! a second, however often it wakes. Wrap it in a step.
+//! not know (a channel, a raw sleep, a client's future) is not durable. While the run waits for nothing
+//! durable, the engine goes on polling that future, and the run keeps its slot. Once it also waits for
+//! something durable (a `wait!`, say), the future is dropped after a second without durable progress, and the next
+//! replay makes it anew. Wrap it in a step.
 //!
 //! As in any Rust, a future that is not polled does not go on. A step that lost a `select!` and is
 //! kept (`&mut step`) keeps what it holds: if it has locked a mutex that a step after the `select!`
@@ -103,7 +112,9 @@
 //! other, a type whose two serde directions disagree. Behind `#[serde(tag)]`, `untagged` and
 //! `flatten` serde itself reads no integer beyond 64 bits and no number as a map's key: such a
 //! value is refused, too. [`Context::set`](crate::Context::set), which does not know as what an
-//! entry will be read, tells that when it is. For bytes use `serde_bytes` or base64.
+//! entry will be read, tells that when it is. For bytes use `serde_bytes` or base64. Arguments and
+//! results are 4 MiB at most, an entry of the context 16 KiB, all entries of a run 1 MiB, unless
+//! [`Builder`](crate::Builder) is told otherwise.
 //!
 //! Some things come back as another value, and the body sees that one from the first pass on: a
 //! field with `#[serde(skip)]` has its default, a value of an `#[serde(untagged)]` enum is the

@@ -6,11 +6,12 @@
 //! make outside effects idempotent.* Records are written exactly once; outside effects happen at least
 //! once. Nothing more is promised.
 //!
-//! A step is cut off when its process dies, is declared dead, or shuts down and the grace is over. A worker that cannot
-//! reach the database begins no step any more, but cuts none off: what has ended meanwhile is recorded unless another
+//! A step is interrupted when its process dies, is declared dead, or shuts down and the grace is over. A worker that cannot
+//! reach the database begins no step any more, but interrupts none: what has ended meanwhile is recorded unless another
 //! worker has taken the run over. Then, and after a process was suspended, both may have executed the step at the same time.
 //! Such an attempt is no failure: it consumes none of its `max_attempts`. Give effects a key that a
-//! second execution repeats; the run's key and the step's make a good one:
+//! second execution repeats, and that no other effect has. A run's key belongs to its workflow, so
+//! the workflow, the run's key and the step's make a good one:
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -21,15 +22,35 @@
 //!
 //! #[workflow]
 //! async fn pay(cx: Context, cents: u64) -> Result<String> {
-//!     Ok(step!("charge", charge(&format!("{}-charge", cx.key()), cents)).await?)
+//!     Ok(step!("charge", charge(&format!("{}/{}/charge", cx.workflow(), cx.key()), cents)).await?)
 //! }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! # let forge = Forge::open("sqlite::memory:").await?;
-//! # assert_eq!(forge.start("p1", pay(5)).await?.result().await?, "p1-charge: 5");
+//! # assert_eq!(forge.start("p1", pay(5)).await?.result().await?, "pay/p1/charge: 5");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A child's key begins with its parent's; only if parents of two workflows have one key do their
+//! children, too. Where that may be, hand the child an id as an argument.
+//!
+//! These make a body of a step execute more than once:
+//!
+//! - it was interrupted (above), or dropped by a race that it lost, and the body comes to it again;
+//! - it failed, or ran past its timeout, and its policy tries it again: that it failed does not say
+//!   that it had no effect;
+//! - its context's update met another one ([`ContextError`](crate::ContextError)): the attempt fails
+//!   although its effect has happened. Write the context in a step of its own, not beside a charge;
+//! - its result cannot be stored (4 MiB at most, and see [`determinism`](super::determinism)): the run fails after the
+//!   effect, and a `retry` repeats it;
+//! - somebody asks for it: [`Forge::unlock`](crate::Forge::unlock) takes the run from a step that may still be at work,
+//!   [`Forge::retry`](crate::Forge::retry) repeats what failed;
+//! - the database forgot the record: a backup was restored, a replica without the last transactions took over, or the
+//!   power went with `synchronous=normal`.
+//!
+//! A row that a step writes is an outside effect, too, even in the same database: the step's record
+//! is another transaction.
 //!
 //! # Steps must not block their thread
 //!
@@ -72,11 +93,12 @@
 //!   be it a value or the failure with which the step gives up, and those of a tick that is over.
 //!   An attempt that will be tried again, a tick that gives up and a condition that was false, even
 //!   at its deadline, leave nothing. Of two operations beside each other that
-//!   [`Context::update`](crate::Context::update) one entry, the later one to end is tried again,
-//!   and writes nothing if it is not. What a block or a repeat has written is the context's once
+//!   [`Context::update`](crate::Context::update) one entry, the later one to end fails, effect and
+//!   all, and is tried again; it writes nothing if it is not. What a block or a repeat has written is the context's once
 //!   that is over: until then an update of the same entry beside it fails. Destructors that run
-//!   when an attempt is cut off (by its timeout, a race that it loses, a park) write as the attempt
-//!   does, and what they write goes with it; what the body's own write when it parks is not kept.
+//!   when an attempt is dropped (by its timeout, a race that it loses, a park) write as the attempt
+//!   does, and what they write goes with it; what destructors of the body write when it parks is
+//!   not kept.
 //! - A run's output: before `result()` gives it.
 //!
 //! # Starting a run twice
@@ -191,11 +213,11 @@
 //! async fn ship(_reservation: u32) -> Result<()> { Err(std::io::Error::other("no carrier").into()) }
 //! async fn release(_reservation: u32) -> Result<()> { Ok(()) }
 //!
-//! #[workflow(retry = RetryPolicy::none())]
+//! #[workflow]
 //! async fn order() -> Result<String> {
 //!     let reservation = step!(reserve()).await?;
-//!     if let Err(error) = step!(ship(reservation)).await {
-//!         step!(release(reservation)).await?;
+//!     if let Err(error) = step!(retry = RetryPolicy::none(), ship(reservation)).await {
+//!         step!(retry = RetryPolicy::new().unlimited(), release(reservation)).await?;
 //!         return Ok(format!("released: {}", error.message));
 //!     }
 //!     Ok("shipped".into())
@@ -208,10 +230,29 @@
 //! # }
 //! ```
 //!
+//! To end the run as failed once all is undone, return the step's own error (`return
+//! Err(error.into())`, with more context if you like): the engine sees that a replay would end the
+//! same. Another error is taken for one that may pass, and the body is tried again for minutes.
+//!
+//! # Waiting for the outside
+//!
+//! A wake carries no value. Whoever receives a webhook stores what it says where the workflow's
+//! condition looks for it, and wakes the run then, in this order. `continue_if!` asks its condition
+//! when the body comes to it, so what was stored before is not missed; a wake of a run that executes
+//! makes it ask once more before it parks. A wake of a run that has ended does nothing; that there
+//! is none of this key is an error, so a webhook may come before its run: let it start the run. The
+//! example `approval` has all of it.
+//!
+//! A run is not cancelled from outside. One that may have to end early lets its work race a
+//! `continue_if!` in a `select!`; store the wish, and wake it.
+//!
 //! # Recovery by hand
 //!
-//! A run **stalls** when a step's failure ends its body, and **fails** when anything else does; then it
-//! waits for a person, with its errors on record. Mend the cause, deploy, retry:
+//! A run **stalls** when its body ends in an error right after a step gave up, or comes to a value
+//! that this build cannot read. It **fails** when the body ends in a step's error after other
+//! outcomes, breaks a rule, or has used up its own attempts (all of it in a table:
+//! [`retries`](super::retries)). Then it waits for a person, with its errors on record. Mend the
+//! cause, deploy, retry:
 //!
 //! ```standalone_crate
 //! use std::sync::atomic::{AtomicBool, Ordering};
@@ -261,7 +302,8 @@
 //! [`fan_out`](super::fan_out).
 //!
 //! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step
-//! executes; [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on. A
+//! executes; [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on, and
+//! the step executes again, whether or not the first is still at work. A
 //! run that keeps killing its workers is failed as poison: deaths of workers that held it are
 //! counted, from the second one on it executes in quarantine, and with the fifth death there, the
 //! seventh of all, it fails, if it executed alone then. Whatever it records sets the count back to
@@ -294,6 +336,8 @@
 //!
 //! # Reading the tables
 //!
-//! The tables are ordinary ones, and short reads disturb nobody; change nothing there. Of a run's
+//! The tables are ordinary ones, and short reads disturb nobody; change nothing there. Nothing is
+//! deleted by itself, and a key that was used stays used. Arguments, results, context and errors
+//! are plain JSON and text: store a token, not the card. Of a run's
 //! records (`chrono_forge_execution_logs`) `seq` tells in which order the body received them. `id`
 //! does not: rows that one commit inserts are numbered by their names.

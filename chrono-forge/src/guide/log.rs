@@ -24,7 +24,7 @@
 //! | INFO | `opened`: version, database (without its password), worker, queues, workflows; `shut down` | |
 //! | INFO | what failed for a while succeeds `again`: commits, claims, heartbeats, reads | |
 //! | WARN | an attempt of a step, a condition, a tick or a dispatch failed and is tried again | nothing yet |
-//! | WARN | the body failed and runs again, ten times within some nine minutes unless its policy says otherwise; the run waits | see the error |
+//! | WARN | the body failed and runs again, ten times within 4 to 9 minutes unless its policy says otherwise; the run waits | see the error |
 //! | WARN | a tick failed for good, and its repeat goes on with the next one | see the error |
 //! | WARN | ticks were skipped since they came later than the repeat's `timeout` allows: how many, the first, the last | a longer `timeout`, if they should be made up for |
 //! | WARN | a step is new to a run that has recorded another one which nothing has asked for | if it was renamed, its effect happens twice: keep the old key for runs in flight; if steps were inserted or removed, nothing |

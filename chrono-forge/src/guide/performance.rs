@@ -75,16 +75,17 @@
 //! # What to change
 //!
 //! - **Slots.** A queue that a worker serves executes 64 runs at once unless it is told otherwise;
-//!   the queue `default` is served unasked, any other one with `builder.queue("mail", 8)`. Slots
-//!   bound what runs at once in a process, not how much a second: for "50 a second" put a limiter
-//!   (as of the crate `governor`) into a state, and await it in the step. Bodies that wait for a
-//!   network want more, bodies that compute want as many as there are cores.
+//!   the queue `default` is served unasked. The first `.queue(..)` takes its place, so name it
+//!   along with others: `builder.queue("default", 64).queue("mail", 8)`. Slots bound what runs at
+//!   once in a process, not how much a second: for "50 a second" put a limiter (as of the crate
+//!   `governor`) into a state, and await it in the step. Bodies that wait for a network want more,
+//!   bodies that compute want as many as there are cores.
 //! - **Blocking.** A step that blocks its thread delays whatever else that thread would poll; give it
 //!   `tokio::task::spawn_blocking` (see [durability](super::durability)).
 //! - **Batches.** `spawn_each!(.., of = ..)`, 1,000 unless told. Others wait while a batch is written, some
 //!   milliseconds each, and a batch of large arguments is in memory as a whole: choose fewer of these.
-//! - **Small items.** A child costs some 30 us of processor time in a release build; where
-//!   an item takes less than that, give a child some hundreds of them: a `Vec` as its argument, and
+//! - **Small items.** A child costs 20 to 30 us of processor time in a release build; where an
+//!   item takes less than that, give a child some hundreds of them: a `Vec` as its argument, and
 //!   `items.chunks(500)` or a page of a table as its source.
 //! - **Values.** Arguments, results and context are written once and read by every replay; up to 4 KiB with their
 //!   record, beyond that when they are delivered. A path or a key in a record is better than the file.

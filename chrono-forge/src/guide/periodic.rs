@@ -41,7 +41,7 @@
 //! Ticks stand on a grid that is fixed when the repeat begins; lateness never moves it.
 //!
 //! - A duration, `every = hours(6)`, is exact: the first tick comes one interval after the beginning, rounded
-//!   up to a whole second (below a second it is not), or at `start_at`.
+//!   up to a whole second (an interval of less than a second is not rounded), or at `start_at`.
 //! - A calendar span, `every = months(1)` or `calendar_days(1)`, keeps the time of day in `zone`, across the
 //!   changes of its clocks. Each tick is counted from the first one: monthly from January 31 is February 28, then
 //!   March 31. A time that the clocks skip moves forward by as much; one that comes twice is taken once.
@@ -64,8 +64,9 @@
 //!
 //! `until` is evaluated before each tick, after each tick, and whenever the run is woken, so a repeat may end
 //! before anything ran, and `forge.wake` ends one early. It sees what earlier ticks wrote to the context; the
-//! body sees it when the repeat ends. A repeat that loses a `select!` never ends, so what its ticks wrote goes
-//! with it: to bound a repeat and keep that, put the bound into `until`.
+//! body sees it when the repeat ends. A repeat that loses a `select!` is dropped before its end, so the entries of the
+//! context that its ticks wrote are lost, though their effects have happened: to bound a repeat and keep these, put the
+//! bound into `until`.
 //!
 //! After a long sleep a `wait!` that is over ends before any tick that came due after it. Ticks
 //! from before it run while it ends: where a `select!` then drops the repeat, those that were still
@@ -80,16 +81,16 @@
 //!
 //! # Failing ticks
 //!
-//! Each tick has the whole budget of its policy ([`retries`](super::retries)). One that gives up is a failed row, and with
-//! `on_error = Continue`, the default, the repeat goes on with the next. With `on_error = Fail` it ends with the
+//! Each tick has the attempts of its policy ([`retries`](super::retries)), as far as they begin within its
+//! window. One that gives up is a failed row, and with `on_error = Continue`, the default, the repeat goes on with the next. With `on_error = Fail` it ends with the
 //! tick's failure as its own [`StepError`](crate::StepError): returned, the run stalls; retried by hand, that same tick
 //! runs again, with a new window.
 //!
 //! # What is exact
 //!
 //! The end of a tick and the new frontier are one commit. A tick that is over never runs again, and a crash
-//! between two ticks neither repeats the first nor leaves the repeat. A tick that was cut off runs again with the
-//! same instant: the run's key and that instant make a good idempotency key. If its window is over by then it is
+//! between two ticks neither repeats the first nor leaves the repeat. A tick that was interrupted runs again with the
+//! same instant: the workflow, the run's key and that instant make a good idempotency key. If its window is over by then it is
 //! skipped with the others, though it may have had its effect.
 //!
 //! A tick is one effect, like a step. For work with steps of its own, start workflows from it, by

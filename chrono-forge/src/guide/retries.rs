@@ -12,7 +12,9 @@
 //! | the body of a workflow | 10 attempts, 1 s base, 600 s cap |
 //! | the condition of a `wait_until!` | no retry |
 //!
-//! The call's own `retry = ..` counts first, then that of `#[workflow(retry = ..)]`, then the default. A
+//! The call's own `retry = ..` counts first, then that of `#[workflow(retry = ..)]`, then the default. So
+//! `#[workflow(retry = ..)]` sets the policy of the body **and** of each step, block and tick in it that names none: with
+//! `RetryPolicy::none()` there, the step that undoes something is tried once, too. A
 //! `wait_until!` looks at its own alone: an error of its condition ends the wait, however long that may be, unless
 //! it says `retry = ..`. A base above the default's cap raises it; a cap that is given
 //! holds. The instant of the next attempt is in the database: no restart,
@@ -77,9 +79,9 @@
 //!
 //! # What counts as an attempt
 //!
-//! An execution that failed, by an error, a panic or its `timeout`. One that was cut off by a death or a
-//! shutdown does not. Each failed attempt is one error row: step, number, class, message, backtrace and
-//! the context as it was, bounded to 64 KiB. Of the body's own failures the budget is on the run's row; it
+//! An execution that failed, by an error, a panic or its `timeout`. One that was interrupted by a death or a
+//! shutdown does not. Each failed attempt is one error row: step, number, class, message (64 KiB at most),
+//! backtrace (16 KiB) and the context as it was (64 KiB). Of the body's own failures the budget is on the run's row; it
 //! begins anew when a pass records something new that succeeded, so a run that gets further may fail
 //! often, and one that does not will end.
 //!
@@ -183,5 +185,6 @@
 //!
 //! A step that hangs before it fails takes more than its share: it holds a slot. Give steps that may hang
 //! a `timeout`, and workflows that depend on one fragile service a queue of their own with few slots:
-//! `builder.queue("fragile", 16)` and `#[workflow(queue = "fragile")]`. And leave `RUST_BACKTRACE` unset where
+//! `builder.queue("default", 64).queue("fragile", 16)` (both: the first `.queue(..)` takes the place
+//! of the default list) and `#[workflow(queue = "fragile")]`. And leave `RUST_BACKTRACE` unset where
 //! errors are many: each `anyhow` error of each attempt then takes and stores a backtrace.
