@@ -9,6 +9,7 @@
 //! it, SQLite lives on the host's. "Due at once" is no instant, and needs no clock: see [`Due`]. Who became so
 //! before others goes before them, whatever the clock said meanwhile.
 
+pub(crate) mod address;
 mod answer;
 #[cfg(test)]
 pub(crate) mod conformance;

@@ -10,6 +10,8 @@
 )]
 
 #[cfg(feature = "postgres")]
+mod addresses;
+#[cfg(feature = "postgres")]
 mod copies;
 #[cfg(feature = "postgres")]
 mod counts;

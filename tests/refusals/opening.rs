@@ -80,6 +80,25 @@ async fn a_url_or_a_file_that_is_no_database_is_a_typed_error(world: &World) {
     assert!(text.contains("not a database"), "{text}");
 }
 
+/// Taken for a path, each would be a file of this name, wherever the process was started.
+#[scenario(sqlite_only = "it is about files")]
+async fn what_reads_like_a_server_makes_no_file_and_shows_no_password(_world: &World) {
+    for url in [
+        "postgres//app:s3cret@db/app",
+        "postgres:/app:s3cret@db/app",
+        "pgsql://app:s3cret@db/app",
+        "app:s3cret@db/app",
+        "db.internal:5432/app?password=s3cret",
+        "host=127.0.0.1 password=s3cret dbname",
+        "postgres://app:s3/cret@db/app",
+    ] {
+        let (kind, text) = not_opened(url).await;
+        assert_eq!(kind, StoreErrorKind::Refused, "{url}: {text}");
+        assert!(!text.contains("s3"), "{text}");
+        assert!(!std::path::Path::new(url).exists(), "{url}");
+    }
+}
+
 #[scenario]
 async fn an_option_of_the_url_that_means_nothing_is_refused_by_name(world: &World) {
     let url = world.url();

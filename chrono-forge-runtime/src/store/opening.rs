@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::{self, Kind};
 use super::{Store, StoreError, StoreErrorKind, StoreResult};
 
 /// What every store is opened with.
@@ -22,10 +23,11 @@ pub struct OpenOptions {
 
 /// Opens the database that this URL means.
 pub fn open(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return postgres(url, options);
+    let (kind, url) = address::read(url).map_err(|error| refused(&error.to_string()))?;
+    match kind {
+        Kind::Postgres => postgres(&url, options),
+        Kind::Sqlite => sqlite(&url, options),
     }
-    sqlite(url, options)
 }
 
 #[cfg(feature = "sqlite")]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Report;
 use crate::engine::config::Config;
 use crate::record::WorkerId;
+use crate::store::address;
 use crate::store::{Recovered, ServingRow};
 use crate::telemetry::TARGET;
 
@@ -117,10 +118,15 @@ fn listed(names: &[String]) -> String {
 /// parameters but the schema.
 #[must_use]
 pub fn database_of(url: &str) -> String {
-    let Some((scheme, rest)) = url
-        .split_once("://")
-        .filter(|_| url.starts_with("postgres"))
-    else {
+    let url = url.trim();
+    if address::is_of_keywords(url) {
+        return address::shown(url);
+    }
+    let is_server = |scheme: &str| {
+        let names = ["postgres", "postgresql"];
+        names.iter().any(|name| scheme.eq_ignore_ascii_case(name))
+    };
+    let Some((scheme, rest)) = url.split_once("://").filter(|(it, _)| is_server(it)) else {
         return url.to_owned();
     };
     let (address, query) = match rest.split_once('?') {
@@ -170,6 +176,11 @@ mod tests {
             ),
             ("postgres://app:s?3@db/app", "postgres://app@db/app"),
             ("postgres://?schema=forge", "postgres://?schema=forge"),
+            ("Postgres://app:s3@db/app\n", "Postgres://app@db/app"),
+            (
+                "host=db password='s 3' dbname=app",
+                "host=db password=*** dbname=app",
+            ),
         ];
         for (url, expected) in told {
             assert_eq!(database_of(url), expected);

@@ -91,6 +91,7 @@ fn is_of_url(message: &str) -> bool {
     let known = [
         "in URI",
         "invalid URI",
+        "invalid connection option",
         "percent-encoded",
         "invalid port number",
         "for connection option",

@@ -1,11 +1,16 @@
-//! Where a database lives and how to talk to it, from the URL that the user wrote.
+//! Where a database lives and how to talk to it, from the address that the user wrote.
+
+mod line;
 
 use std::time::Duration;
+
+use crate::store::address::shown;
+use line::Line;
 
 /// How to open a database on a server.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// What libpq is given: the user's URL without the parameters that are ours.
+    /// What libpq is given: the user's address without the parameters that are ours.
     pub url: String,
     /// The schema that holds our tables; created when it is missing and `migrate` is on.
     pub schema: String,
@@ -30,6 +35,19 @@ pub enum UrlError {
     /// It is a URL of something else.
     #[error("`{url}` is not a PostgreSQL URL: write `postgres://user@host/database`")]
     OtherScheme { url: String },
+    /// A sign that has a meaning in a URL stands for itself. What libpq makes of it would show a
+    /// part of the password.
+    #[error(
+        "`{url}` cannot be read: in a user's name and password write `/`, `@`, `:`, `?`, `#` and `%` \
+         as `%2F`, `%40`, `%3A`, `%3F`, `%23` and `%25`, and a port as a number"
+    )]
+    Unescaped { url: String },
+    /// It is not made of `keyword=value`.
+    #[error(
+        "`{address}` cannot be read: write `keyword=value`, a blank between each two, and a value \
+         with blanks or quotes in it as `'it\\'s one'`"
+    )]
+    Keywords { address: String },
     /// One of our parameters has a value that means nothing.
     #[error("`{parameter}={value}` in the database URL: write {remedy}")]
     Parameter {
@@ -65,12 +83,6 @@ const DEFAULTS: [(&str, &str); 7] = [
 ];
 
 impl PostgresOptions {
-    /// Whether this text looks like a URL of PostgreSQL.
-    #[must_use]
-    pub fn is_url(url: &str) -> bool {
-        url.starts_with("postgres://") || url.starts_with("postgresql://")
-    }
-
     /// The most connections that a process has open at the same time, leaving aside the one that listens.
     #[must_use]
     pub fn connections(&self, executes: bool) -> u32 {
@@ -81,15 +93,12 @@ impl PostgresOptions {
         writers.saturating_add(self.readers)
     }
 
-    /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`. The parameters `schema`,
-    /// `notify=off`, `pooler=transaction` and `writers` are ours, all others are libpq's (`sslmode`,
-    /// `sslrootcert`, `target_session_attrs`, ..).
-    pub fn parse(url: &str) -> Result<Self, UrlError> {
-        if !Self::is_url(url) {
-            return Err(UrlError::OtherScheme {
-                url: url.to_owned(),
-            });
-        }
+    /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`, or libpq's other
+    /// spelling, `host=.. dbname=.. ..`. The parameters `schema`, `notify=off`, `pooler=transaction`
+    /// and `writers` are ours, all others are libpq's (`sslmode`, `sslrootcert`,
+    /// `target_session_attrs`, ..).
+    pub fn parse(address: &str) -> Result<Self, UrlError> {
+        let line = Line::parse(address)?;
         let mut options = Self {
             url: String::new(),
             schema: SCHEMA.to_owned(),
@@ -100,23 +109,18 @@ impl PostgresOptions {
             pooler: false,
             lease: Duration::from_secs(10),
         };
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut left: Vec<String> = Vec::new();
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let mut left = line.without_parameters();
+        for (name, value) in line.parameters() {
             if !options.take(name, value)? {
-                left.push(parameter.to_owned());
+                left.push(name, value);
             }
         }
         for (name, value) in DEFAULTS {
-            let is_given = left
-                .iter()
-                .any(|given| given.split('=').next() == Some(name));
-            if !is_given {
-                left.push(format!("{name}={value}"));
+            if !left.has(name) {
+                left.push(name, value);
             }
         }
-        options.url = format!("{address}?{}", left.join("&"));
+        options.url = left.to_string();
         Ok(options)
     }
 
@@ -150,6 +154,20 @@ impl PostgresOptions {
                     .ok()
                     .filter(|writers| (1..=16).contains(writers))
                     .ok_or_else(|| wrong("writers", value, "a number from 1 to 16"))?;
+            }
+            "readers" => {
+                return Err(wrong(
+                    "readers",
+                    value,
+                    "`.readers(..)` of the builder, and leave it out here",
+                ));
+            }
+            "currentSchema" | "search_path" => {
+                return Err(wrong(
+                    "search_path",
+                    value,
+                    "`schema=` and the schema of our tables",
+                ));
             }
             _ => return Ok(false),
         }
@@ -228,6 +246,8 @@ mod tests {
         assert!(error("writers=0").contains("from 1 to 16"));
         assert!(error("notify=perhaps").contains("notify=off"));
         assert!(error("pooler=x").contains("pooler=transaction"));
+        assert!(error("readers=2").contains("`.readers(..)`"));
+        assert!(error("currentSchema=f").contains("`schema=`"));
         let other = PostgresOptions::parse("mysql://db").unwrap_err();
         assert!(other.to_string().contains("postgres://user@host/database"));
     }

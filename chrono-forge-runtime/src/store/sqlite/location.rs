@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::store::address::shown;
+
 /// What a commit has survived once it is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Synchronous {
@@ -62,7 +64,7 @@ impl Location {
     /// Reads `sqlite://path`, `sqlite:path`, `sqlite::memory:`, each with `?synchronous=normal` if
     /// that is meant, or a plain path.
     pub fn parse(url: &str) -> Result<(Self, Synchronous), LocationError> {
-        let owned = || url.to_owned();
+        let owned = || shown(url);
         let mut synchronous = None;
         let path = match url.strip_prefix("sqlite:") {
             Some(rest) => {

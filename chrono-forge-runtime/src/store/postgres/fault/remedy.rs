@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::error::STAYS_LOCKED;
 
 /// Parts of messages, each with what helps; the first that fits.
-const REMEDIES: [(&str, &str); 13] = [
+const REMEDIES: [(&str, &str); 14] = [
     (
         "row-level security",
         "a policy would hide rows from this role: ALTER TABLE .. DISABLE ROW LEVEL SECURITY, or let a role work here \
@@ -41,6 +41,10 @@ const REMEDIES: [(&str, &str); 13] = [
         "does not exist",
         "this is not the schema that this release needs: open it once with migrate, and see that `schema=` in \
          the URL names it",
+    ),
+    (
+        "invalid connection option",
+        "correct the address: libpq knows no such keyword, and ours are `schema`, `notify`, `pooler` and `writers`",
     ),
     (
         "invalid URI query parameter",
