@@ -39,9 +39,9 @@ pub use chrono_forge_runtime::__private;
 ///
 /// Options: `name = ".."` (default: the function's name), `queue = ".."` (its runs wait for a
 /// worker that serves it, with [`Builder::queue`] or [`Builder::serving`]; without either, a worker
-/// serves `default`), `priority = high | normal | low`, `retry = <RetryPolicy or [RetryPolicy, ..]>`,
-/// `version = <integer>` (for people: the engine decides nothing by it), `type = <Ident>` (the
-/// type's name where the function's is taken), `crate = <path>` (where this crate is renamed).
+/// serves `default`), `priority = high | normal | low`, `retry = <RetryPolicy or [RetryPolicy,
+/// ..]>`, `version = <integer>` (for people: the engine decides nothing by it), `type = <Ident>`
+/// (the type's name where the function's is taken), `crate = <path>` (where this crate is renamed).
 ///
 /// ```standalone_crate
 /// use chrono_forge::prelude::*;

@@ -93,15 +93,18 @@ fn nearest(scheme: &str) -> &'static str {
 
 /// Whether this is libpq's other spelling, as in `host=db dbname=app`.
 pub(crate) fn is_of_keywords(text: &str) -> bool {
-    let is_keyword = |word: &str| {
-        let name = word.split_once('=').map(|(name, _)| name);
+    let mut pieces = text.split('=');
+    // Behind the last `=` is a value.
+    pieces.next_back();
+    let is_named = |piece: &str| {
+        let name = piece.split_whitespace().next_back();
         name.is_some_and(|name| KEYWORDS.contains(&name))
     };
-    of_scheme(text).is_none() && text.split_whitespace().any(is_keyword)
+    of_scheme(text).is_none() && pieces.any(is_named)
 }
 
-/// Whether a text without a scheme is no path either, unless somebody insists: `postgres//me@db/app`
-/// (a colon short), `me@db/app` or `db.internal:5432/app`.
+/// Whether a text without a scheme is no path either, unless somebody insists:
+/// `postgres//me@db/app` (a colon short), `me@db/app` or `db.internal:5432/app`.
 fn is_unclear(text: &str) -> bool {
     let begins = text.get(..8).unwrap_or_default();
     let is_postgres = begins.eq_ignore_ascii_case("postgres");
@@ -143,10 +146,17 @@ pub(crate) fn shown(text: &str) -> String {
 fn without_parameters(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("password=") {
-        let (before, value) = rest.split_at(at + "password=".len());
-        shown.extend([before, "***"]);
-        rest = &value[value_bytes(value)..];
+    while let Some((before, after)) = rest.split_once("password") {
+        shown.extend([before, "password"]);
+        // libpq allows blanks on both sides.
+        rest = match after.trim_start().strip_prefix('=') {
+            Some(value) => {
+                shown.push_str("=***");
+                let value = value.trim_start();
+                &value[value_bytes(value)..]
+            }
+            None => after,
+        };
     }
     shown.push_str(rest);
     shown
@@ -191,6 +201,7 @@ mod tests {
             "PostgreSQL:///app?host=/var/run",
             "host=127.0.0.1 port=5432 dbname=app user=app password=s3cret",
             "dbname=app",
+            "dbname = app",
             "sslmode=require service=forge",
         ] {
             assert_eq!(kind(server), Kind::Postgres, "{server}");
@@ -259,6 +270,7 @@ mod tests {
             ),
             (r"password=a\ b host=db", "password=*** host=db"),
             ("password='open", "password=***"),
+            ("password = s3 host=password", "password=*** host=password"),
             ("pässword@ü", "pässword@ü"),
         ] {
             assert_eq!(shown(text), expected);

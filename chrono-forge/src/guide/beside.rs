@@ -32,8 +32,8 @@
 //! 2. Take a version of the other crate that is in the table. Newer than the table goes only as soon as Diesel, by which
 //!    this crate speaks to databases, goes there (Diesel 2.3: up to 0.38).
 //! 3. Two other crates that do not agree with each other are in the same trouble without this one: move the older one up.
-//! 4. Use PostgreSQL: `chrono-forge = { path = "..", default-features = false, features = ["postgres"] }` links no
-//!    SQLite at all, whatever the rest of the program does with it.
+//! 4. Use PostgreSQL: `chrono-forge = { path = "..", default-features = false, features =
+//!    ["postgres"] }` links no SQLite at all, whatever the rest of the program does with it.
 //! 5. Put the engine into a process of its own. Processes share a database file, not a library: one starts and wakes
 //!    runs, the other executes them.
 //!
@@ -67,6 +67,7 @@
 //! conn.pragma_update(None, "journal_mode", "wal")?; // its patience is 5 s from the start
 //! ```
 //!
-//! Either way a step and the application's write are two transactions: a process that dies between them executes the
-//! step again. Make the write idempotent, as [`durability`](super::durability) has it: a row whose key
-//! is made of the workflow, the run's key and the step's is entered once, however often the step is executed.
+//! Either way a step and the application's write are two transactions: a process that dies between
+//! them executes the step again. Make the write idempotent, as [`durability`](super::durability)
+//! has it: a row whose key is made of the workflow, the run's key and the step's is entered once,
+//! however often the step is executed.

@@ -28,8 +28,8 @@
 //! # Keys are names, not positions
 //!
 //! Operations are found by key. Steps may be inserted, removed and reordered under runs in flight;
-//! a renamed step is a new one, and so its effect happens again. An inserted step also executes in a
-//! run that was past its place when it was deployed.
+//! a renamed step is a new one, and so its effect happens again. An inserted step also executes in
+//! a run that was past its place when it was deployed.
 //!
 //! Where no key is written, the name of the called function is the key, and a workflow is stored
 //! under the name of its function. So renaming either in Rust renames what is stored: give payments
@@ -87,14 +87,14 @@
 //!
 //! # Concurrency replays exactly
 //!
-//! `join!`, `try_join!`, `select!`, `FuturesUnordered` over durable operations behave the same on every
-//! replay: outcomes are delivered one per poll, in their recorded order. Two things lie outside of it.
-//! Code before an arm's first operation, and arms without durable operations, run in the order that the
-//! macro picks, so write `biased;` in a `select!` where that matters. And a future that the engine does
-//! not know (a channel, a raw sleep, a client's future) is not durable. While the run waits for nothing
-//! durable, the engine goes on polling that future, and the run keeps its slot. Once it also waits for
-//! something durable (a `wait!`, say), the future is dropped after a second without durable progress, and the next
-//! replay makes it anew. Wrap it in a step.
+//! `join!`, `try_join!`, `select!`, `FuturesUnordered` over durable operations behave the same on
+//! every replay: outcomes are delivered one per poll, in their recorded order. Two things lie
+//! outside of it. Code before an arm's first operation, and arms without durable operations, run in
+//! the order that the macro picks, so write `biased;` in a `select!` where that matters. And a
+//! future that the engine does not know (a channel, a raw sleep, a client's future) is not durable.
+//! While the run waits for nothing durable, the engine goes on polling that future, and the run
+//! keeps its slot. Once it also waits for something durable (a `wait!`, say), the future is dropped
+//! after a second without durable progress, and the next replay makes it anew. Wrap it in a step.
 //!
 //! As in any Rust, a future that is not polled does not go on. A step that lost a `select!` and is
 //! kept (`&mut step`) keeps what it holds: if it has locked a mutex that a step after the `select!`

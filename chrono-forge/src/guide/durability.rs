@@ -6,12 +6,13 @@
 //! make outside effects idempotent.* Records are written exactly once; outside effects happen at least
 //! once. Nothing more is promised.
 //!
-//! A step is interrupted when its process dies, is declared dead, or shuts down and the grace is over. A worker that cannot
-//! reach the database begins no step any more, but interrupts none: what has ended meanwhile is recorded unless another
-//! worker has taken the run over. Then, and after a process was suspended, both may have executed the step at the same time.
-//! Such an attempt is no failure: it consumes none of its `max_attempts`. Give effects a key that a
-//! second execution repeats, and that no other effect has. A run's key belongs to its workflow, so
-//! the workflow, the run's key and the step's make a good one:
+//! A step is interrupted when its process dies, is declared dead, or shuts down and the grace is
+//! over. A worker that cannot reach the database begins no step any more, but interrupts none: what
+//! has ended meanwhile is recorded unless another worker has taken the run over. Then, and after a
+//! process was suspended, both may have executed the step at the same time. Such an attempt is no
+//! failure: it consumes none of its `max_attempts`. Give effects a key that a second execution
+//! repeats, and that no other effect has. A run's key belongs to its workflow, so the workflow, the
+//! run's key and the step's make a good one:
 //!
 //! ```standalone_crate
 //! use chrono_forge::prelude::*;
@@ -40,14 +41,15 @@
 //! - it was interrupted (above), or dropped by a race that it lost, and the body comes to it again;
 //! - it failed, or ran past its timeout, and its policy tries it again: that it failed does not say
 //!   that it had no effect;
-//! - its context's update met another one ([`ContextError`](crate::ContextError)): the attempt fails
-//!   although its effect has happened. Write the context in a step of its own, not beside a charge;
-//! - its result cannot be stored (4 MiB at most, and see [`determinism`](super::determinism)): the run fails after the
-//!   effect, and a `retry` repeats it;
-//! - somebody asks for it: [`Forge::unlock`](crate::Forge::unlock) takes the run from a step that may still be at work,
-//!   [`Forge::retry`](crate::Forge::retry) repeats what failed;
-//! - the database forgot the record: a backup was restored, a replica without the last transactions took over, or the
-//!   power went with `synchronous=normal`.
+//! - its context's update met another one ([`ContextError`](crate::ContextError)): the attempt
+//!   fails although its effect has happened. Write the context in a step of its own, not beside a
+//!   charge;
+//! - its result cannot be stored (4 MiB at most, and see [`determinism`](super::determinism)): the
+//!   run fails after the effect, and a `retry` repeats it;
+//! - somebody asks for it: [`Forge::unlock`](crate::Forge::unlock) takes the run from a step that
+//!   may still be at work, [`Forge::retry`](crate::Forge::retry) repeats what failed;
+//! - the database forgot the record: a backup was restored, a replica without the last transactions
+//!   took over, or the power went with `synchronous=normal`.
 //!
 //! A row that a step writes is an outside effect, too, even in the same database: the step's record
 //! is another transaction.
@@ -94,11 +96,11 @@
 //!   An attempt that will be tried again, a tick that gives up and a condition that was false, even
 //!   at its deadline, leave nothing. Of two operations beside each other that
 //!   [`Context::update`](crate::Context::update) one entry, the later one to end fails, effect and
-//!   all, and is tried again; it writes nothing if it is not. What a block or a repeat has written is the context's once
-//!   that is over: until then an update of the same entry beside it fails. Destructors that run
-//!   when an attempt is dropped (by its timeout, a race that it loses, a park) write as the attempt
-//!   does, and what they write goes with it; what destructors of the body write when it parks is
-//!   not kept.
+//!   all, and is tried again; it writes nothing if it is not. What a block or a repeat has written
+//!   is the context's once that is over: until then an update of the same entry beside it fails.
+//!   Destructors that run when an attempt is dropped (by its timeout, a race that it loses, a park)
+//!   write as the attempt does, and what they write goes with it; what destructors of the body
+//!   write when it parks is not kept.
 //! - A run's output: before `result()` gives it.
 //!
 //! # Starting a run twice
@@ -238,10 +240,10 @@
 //!
 //! A wake carries no value. Whoever receives a webhook stores what it says where the workflow's
 //! condition looks for it, and wakes the run then, in this order. `continue_if!` asks its condition
-//! when the body comes to it, so what was stored before is not missed; a wake of a run that executes
-//! makes it ask once more before it parks. A wake of a run that has ended does nothing; that there
-//! is none of this key is an error, so a webhook may come before its run: let it start the run. The
-//! example `approval` has all of it.
+//! when the body comes to it, so what was stored before is not missed; a wake of a run that
+//! executes makes it ask once more before it parks. A wake of a run that has ended does nothing;
+//! that there is none of this key is an error, so a webhook may come before its run: let it start
+//! the run. See the example `approval`.
 //!
 //! A run is not cancelled from outside. One that may have to end early lets its work race a
 //! `continue_if!` in a `select!`; store the wish, and wake it.

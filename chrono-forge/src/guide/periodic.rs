@@ -62,11 +62,11 @@
 //!
 //! # The condition comes first
 //!
-//! `until` is evaluated before each tick, after each tick, and whenever the run is woken, so a repeat may end
-//! before anything ran, and `forge.wake` ends one early. It sees what earlier ticks wrote to the context; the
-//! body sees it when the repeat ends. A repeat that loses a `select!` is dropped before its end, so the entries of the
-//! context that its ticks wrote are lost, though their effects have happened: to bound a repeat and keep these, put the
-//! bound into `until`.
+//! `until` is evaluated before each tick, after each tick, and whenever the run is woken, so a
+//! repeat may end before anything ran, and `forge.wake` ends one early. It sees what earlier ticks
+//! wrote to the context; the body sees it when the repeat ends. A repeat that loses a `select!` is
+//! dropped before its end, so the entries of the context that its ticks wrote are lost, though
+//! their effects have happened: to bound a repeat and keep these, put the bound into `until`.
 //!
 //! After a long sleep a `wait!` that is over ends before any tick that came due after it. Ticks
 //! from before it run while it ends: where a `select!` then drops the repeat, those that were still
@@ -81,17 +81,19 @@
 //!
 //! # Failing ticks
 //!
-//! Each tick has the attempts of its policy ([`retries`](super::retries)), as far as they begin within its
-//! window. One that gives up is a failed row, and with `on_error = Continue`, the default, the repeat goes on with the next. With `on_error = Fail` it ends with the
-//! tick's failure as its own [`StepError`](crate::StepError): returned, the run stalls; retried by hand, that same tick
-//! runs again, with a new window.
+//! Each tick has the attempts of its policy ([`retries`](super::retries)), as far as they begin
+//! within its window. One that gives up is a failed row, and with `on_error = Continue`, the
+//! default, the repeat goes on with the next. With `on_error = Fail` it ends with the tick's
+//! failure as its own [`StepError`](crate::StepError): returned, the run stalls; retried by hand,
+//! that same tick runs again, with a new window.
 //!
 //! # What is exact
 //!
-//! The end of a tick and the new frontier are one commit. A tick that is over never runs again, and a crash
-//! between two ticks neither repeats the first nor leaves the repeat. A tick that was interrupted runs again with the
-//! same instant: the workflow, the run's key and that instant make a good idempotency key. If its window is over by then it is
-//! skipped with the others, though it may have had its effect.
+//! The end of a tick and the new frontier are one commit. A tick that is over never runs again, and
+//! a crash between two ticks neither repeats the first nor leaves the repeat. A tick that was
+//! interrupted runs again with the same instant: the workflow, the run's key and that instant make
+//! a good idempotency key. If its window is over by then it is skipped with the others, though it
+//! may have had its effect.
 //!
 //! A tick is one effect, like a step. For work with steps of its own, start workflows from it, by
 //! [`cx.forge()`](crate::Context::forge): with keys made of the tick, a second execution finds the runs that a first,

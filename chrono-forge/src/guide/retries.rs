@@ -12,13 +12,13 @@
 //! | the body of a workflow | 10 attempts, 1 s base, 600 s cap |
 //! | the condition of a `wait_until!` | no retry |
 //!
-//! The call's own `retry = ..` counts first, then that of `#[workflow(retry = ..)]`, then the default. So
-//! `#[workflow(retry = ..)]` sets the policy of the body **and** of each step, block and tick in it that names none: with
-//! `RetryPolicy::none()` there, the step that undoes something is tried once, too. A
-//! `wait_until!` looks at its own alone: an error of its condition ends the wait, however long that may be, unless
-//! it says `retry = ..`. A base above the default's cap raises it; a cap that is given
-//! holds. The instant of the next attempt is in the database: no restart,
-//! wake-up or sibling brings it forward, and no worker is held until then.
+//! The call's own `retry = ..` counts first, then that of `#[workflow(retry = ..)]`, then the
+//! default. So `#[workflow(retry = ..)]` sets the policy of the body **and** of each step, block
+//! and tick in it that names none: with `RetryPolicy::none()` there, the step that undoes something
+//! is tried once, too. A `wait_until!` looks at its own alone: an error of its condition ends the
+//! wait, however long that may be, unless it says `retry = ..`. A base above the default's cap
+//! raises it; a cap that is given holds. The instant of the next attempt is in the database: no
+//! restart, wake-up or sibling brings it forward, and no worker is held until then.
 //!
 //! # Which errors
 //!
@@ -79,11 +79,11 @@
 //!
 //! # What counts as an attempt
 //!
-//! An execution that failed, by an error, a panic or its `timeout`. One that was interrupted by a death or a
-//! shutdown does not. Each failed attempt is one error row: step, number, class, message (64 KiB at most),
-//! backtrace (16 KiB) and the context as it was (64 KiB). Of the body's own failures the budget is on the run's row; it
-//! begins anew when a pass records something new that succeeded, so a run that gets further may fail
-//! often, and one that does not will end.
+//! An execution that failed, by an error, a panic or its `timeout`. One that was interrupted by a
+//! death or a shutdown does not. Each failed attempt is one error row: step, number, class, message
+//! (64 KiB at most), backtrace (16 KiB) and the context as it was (64 KiB). Of the body's own
+//! failures the budget is on the run's row; it begins anew when a pass records something new that
+//! succeeded, so a run that gets further may fail often, and one that does not will end.
 //!
 //! # Giving up
 //!
@@ -183,8 +183,9 @@
 //! back below the healthy runs: they take the slots of their queue that those leave, and where healthy runs fill
 //! these, one returns beside thirty-two. So a storm takes longer instead of slowing the others down.
 //!
-//! A step that hangs before it fails takes more than its share: it holds a slot. Give steps that may hang
-//! a `timeout`, and workflows that depend on one fragile service a queue of their own with few slots:
-//! `builder.queue("default", 64).queue("fragile", 16)` (both: the first `.queue(..)` takes the place
-//! of the default list) and `#[workflow(queue = "fragile")]`. And leave `RUST_BACKTRACE` unset where
-//! errors are many: each `anyhow` error of each attempt then takes and stores a backtrace.
+//! A step that hangs before it fails takes more than its share: it holds a slot. Give steps that
+//! may hang a `timeout`, and workflows that depend on one fragile service a queue of their own with
+//! few slots: `builder.queue("default", 64).queue("fragile", 16)` (both: the first `.queue(..)`
+//! takes the place of the default list) and `#[workflow(queue = "fragile")]`. And leave
+//! `RUST_BACKTRACE` unset where errors are many: each `anyhow` error of each attempt then takes and
+//! stores a backtrace.

@@ -31,12 +31,14 @@
 //!
 //! # What is shared, and how
 //!
-//! Processes know nothing of each other. A worker claims due runs and skips those that another one has locked. Every
-//! claim gives the run a number (its epoch), and every commit locks the run's row and checks that the number is still the
-//! one of its claim: that is the fence. A worker renews its lease (10 s) every 2.5 s on a connection and from a thread of its own, which neither commits nor
-//! steps delay. Whoever sees that a heartbeat has not changed for the lease in that worker's row takes it all back in one
-//! transaction: the runs are due again, under a new epoch, and whatever the silent one still sends is turned away. Workers
-//! with different leases may work beside each other.
+//! Processes know nothing of each other. A worker claims due runs and skips those that another one
+//! has locked. Every claim gives the run a number (its epoch), and every commit locks the run's row
+//! and checks that the number is still the one of its claim: that is the fence. A worker renews its
+//! lease (10 s) every 2.5 s on a connection and from a thread of its own, which neither commits nor
+//! steps delay. Whoever sees that a heartbeat has not changed for the lease in that worker's row
+//! takes it all back in one transaction: the runs are due again, under a new epoch, and whatever
+//! the silent one still sends is turned away. Workers with different leases may work beside each
+//! other.
 //!
 //! So a worker may be killed, frozen, or cut off from the network at any moment, and so may the server. What was
 //! acknowledged is there; a step that was under way runs again elsewhere, within twice the lease. A worker that
@@ -67,12 +69,13 @@
 //! migration may take its time). So the server rolls back what a frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
 //! runs wait meanwhile and are not harmed.
 //!
-//! What cannot be written for now holds up nobody else: where a row is locked by somebody (a session left open in a
-//! console), the writes of that run are set aside with all that follows of it, and tried again after pauses that grow to
-//! half a lease (5 seconds at most), however long it takes. Only a write that by itself runs into the time limit of a
-//! statement, ten times, while others are written and nobody is in its way, ends its run: as failed, with the server's
-//! words and the remedy. Nothing else that a healthy database would have taken does, unless the server's errors are in a
-//! language other than English (below).
+//! What cannot be written for now holds up nobody else: where a row is locked by somebody (a
+//! session left open in a console), the writes of that run are set aside with all that follows of
+//! it, and tried again after pauses that grow to half a lease (5 seconds at most), however long it
+//! takes. Only a write that by itself runs into the time limit of a statement, ten times, while
+//! others are written and nobody is in its way, ends its run: as failed, with the server's words
+//! and the remedy. Nothing else that a healthy database would have taken does, unless the server's
+//! errors are in a language other than English (below).
 //!
 //! An application that has a pool of its own can lend from it:
 //! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of `PgConnection`, keeps what it
@@ -113,9 +116,9 @@
 //! on. The order is: migrate, then deploy. The CHANGELOG names the migrations that older binaries
 //! do not run on; before one of those, stop all workers. With
 //! [`Builder::verify_only`](crate::Builder::verify_only) a process never changes the schema and
-//! refuses one that is older than it needs. Unless told so, every `open` brings the schema up to date, if its
-//! role may. Before the first migration the owner makes the schema, and grants what the role of workers needs, for tables
-//! of later migrations, too:
+//! refuses one that is older than it needs. Unless told so, every `open` brings the schema up to
+//! date, if its role may. Before the first migration the owner makes the schema, and grants what
+//! the role of workers needs, for tables of later migrations, too:
 //!
 //! ```sql
 //! CREATE SCHEMA forge;
@@ -186,12 +189,13 @@
 //! URL gets nothing. It stays your task to stop it. Behind a pooler in transaction mode it is asked
 //! with each heartbeat.
 //!
-//! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last transactions of the
-//! old primary, and then steps that it recorded run again. With `synchronous_commit = on` and a synchronous replica nothing is lost.
-//! With `synchronous_commit` or `fsync` off not even a single server keeps its word when it crashes: an engine that is
-//! opened there warns. So it does where the server tells its errors in a language other than English, which it cannot tell
-//! apart, so that a full disk or a missing right may fail the run that meets it:
-//! `ALTER ROLE app SET lc_messages = 'C'`.
+//! What was acknowledged is as safe as your replication: an asynchronous replica may lack the last
+//! transactions of the old primary, and then steps that it recorded run again. With
+//! `synchronous_commit = on` and a synchronous replica nothing is lost. With `synchronous_commit`
+//! or `fsync` off not even a single server keeps its word when it crashes: an engine that is opened
+//! there warns. So it does where the server tells its errors in a language other than English,
+//! which it cannot tell apart, so that a full disk or a missing right may fail the run that meets
+//! it: `ALTER ROLE app SET lc_messages = 'C'`.
 //!
 //! # Databases that speak PostgreSQL
 //!

@@ -93,10 +93,10 @@ impl PostgresOptions {
         writers.saturating_add(self.readers)
     }
 
-    /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`, or libpq's other
-    /// spelling, `host=.. dbname=.. ..`. The parameters `schema`, `notify=off`, `pooler=transaction`
-    /// and `writers` are ours, all others are libpq's (`sslmode`, `sslrootcert`,
-    /// `target_session_attrs`, ..).
+    /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`, or libpq's
+    /// other spelling, `host=.. dbname=.. ..`. The parameters `schema`, `notify=off`,
+    /// `pooler=transaction` and `writers` are ours, all others are libpq's (`sslmode`,
+    /// `sslrootcert`, `target_session_attrs`, ..).
     pub fn parse(address: &str) -> Result<Self, UrlError> {
         let line = Line::parse(address)?;
         let mut options = Self {
