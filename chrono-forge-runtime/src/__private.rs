@@ -14,7 +14,7 @@ pub use crate::context::step::{StepOptions, step};
 pub use crate::context::wait::{wait, wait_instant};
 pub use crate::context::{Context, Key, key};
 pub use crate::definition::{
-    BodyError, BodyFuture, Definition, PassHandle, Registration, StateSpec,
+    BodyError, BodyFuture, Definition, PassHandle, Registration, StateSpec, application,
 };
 pub use crate::engine::repeat::OnError;
 pub use crate::record::Priority;
@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::codec;
 use crate::engine::pass::Pass;
-use crate::error::DefinitionError;
+use crate::error::{DefinitionError, PARAMETERS};
 use crate::record::Json;
 
 /// Gives a `{ .. Ok(v) }` block its error type.
@@ -56,7 +56,7 @@ pub async fn arguments<A: DeserializeOwned>(cx: &Context) -> A {
                 cx,
                 DefinitionError::Undecodable {
                     place: format!("the arguments of `{}`", cx.workflow()),
-                    type_name: "the workflow's parameters",
+                    type_name: PARAMETERS,
                     problem,
                 },
             )

@@ -27,6 +27,8 @@ pub struct BodyError {
 pub struct Definition {
     /// The registered name, stored with every run.
     pub name: &'static str,
+    /// The application that its runs belong to, unless the builder says otherwise.
+    pub application: &'static str,
     /// Module path and function name, for messages.
     pub path: &'static str,
     /// The queue that its runs wait in.
@@ -41,6 +43,19 @@ pub struct Definition {
     pub states: &'static [fn() -> StateSpec],
     /// Starts the body.
     pub run: fn(PassHandle) -> BodyFuture,
+}
+
+/// The Cargo package that a workflow is in; without Cargo, its crate.
+#[must_use]
+pub const fn application(package: Option<&'static str>, module: &'static str) -> &'static str {
+    if let Some(package) = package {
+        return package;
+    }
+    let (bytes, mut end) = (module.as_bytes(), 0);
+    while end < bytes.len() && bytes[end] != b':' {
+        end += 1;
+    }
+    module.split_at(end).0
 }
 
 /// An injected state that a workflow asks for.
@@ -76,4 +91,14 @@ pub fn registered() -> impl Iterator<Item = &'static Definition> {
     inventory::iter::<Registration>
         .into_iter()
         .map(|registration| registration.0)
+}
+
+#[test]
+fn an_application_is_a_package_or_a_crate() {
+    assert_eq!(
+        application(Some("shop-flows"), "shop_flows::orders"),
+        "shop-flows"
+    );
+    assert_eq!(application(None, "shop::orders::late"), "shop");
+    assert_eq!(application(None, "shop"), "shop");
 }

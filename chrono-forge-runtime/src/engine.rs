@@ -9,6 +9,7 @@
 //! dies alone.
 
 pub mod alarm;
+pub mod applications;
 pub mod audit;
 pub mod calls;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod holdings;
 pub mod host;
 pub mod hub;
 pub mod liveness;
+pub mod lookout;
 pub mod outcome;
 pub mod panics;
 pub mod parts;

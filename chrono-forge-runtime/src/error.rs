@@ -12,6 +12,7 @@ mod transfer;
 
 pub use backup::BackupError;
 pub use definition::DefinitionError;
+pub(crate) use definition::PARAMETERS;
 pub use forge::{ContextError, Error, RunError};
 pub use keyset::KeysetError;
 pub use outcome::{BranchError, JoinError, RecordedFailure, StepError};

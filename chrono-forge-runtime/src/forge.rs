@@ -31,6 +31,7 @@ pub use starting::StartedAll;
 pub use transfer::{Export, Exported, Imported};
 
 use crate::context::invocation::Workflow;
+use crate::engine::applications;
 use crate::error::Error;
 use crate::record::RunId;
 pub use crate::record::Unserved;
@@ -105,6 +106,9 @@ impl Forge {
         let read = self.host().read_for_user(move |store| store.run(RunId(id)));
         let row = read.await.map_err(|error| self.host().explain(error))?;
         let row = row.filter(|row| row.workflow == W::NAME);
+        if row.is_some() {
+            applications::look(self.host(), W::DEFINITION).await?;
+        }
         Ok(row.map(|row| Run::new(self.clone(), row.id, W::NAME, row.key, None)))
     }
 

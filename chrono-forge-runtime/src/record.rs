@@ -4,6 +4,7 @@
 //! `chrono_forge_execution_logs`, a **plan** what one pass wants written.
 
 pub mod audit;
+mod belonging;
 pub mod copy;
 pub mod due;
 pub mod entries;
@@ -24,6 +25,7 @@ pub(crate) use audit::eta;
 pub use audit::{
     AuditClaim, AuditFinding, BranchCounters, BranchSample, BranchState, ChildCount, Recount,
 };
+pub use belonging::Belonging;
 pub use copy::{BRANCH, BranchName, ErrorCopy, RecordCopy, RunCopy, RunMark, RunParts};
 pub use due::Due;
 pub use ids::{ClaimId, Epoch, Incarnation, Nonce, RecordId, RunId, WorkerId};

@@ -28,9 +28,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::record::{
-    AuditClaim, AuditFinding, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount,
-    Due, Epoch, FailurePage, FailurePlace, Json, Namesake, OutputRow, PendingRow, Plan, RecordId,
-    RecordRow, Recount, RunId, RunRow, SpawnPath, Standstill, WorkerId,
+    AuditClaim, AuditFinding, Belonging, BlockedChild, BranchCounters, BranchRow, BranchState,
+    ChildCount, Due, Epoch, FailurePage, FailurePlace, Json, Namesake, OutputRow, PendingRow, Plan,
+    RecordId, RecordRow, Recount, RunId, RunRow, SpawnPath, Standstill, WorkerId,
 };
 
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -52,6 +52,11 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
     /// As [`Store::writer`], for batches of plans: it waits for somebody else's lock only so long that the other plans
     /// of a batch can wait, too. What it gives up is tried again by a writer that has more time.
     fn batch_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer()
+    }
+
+    /// As [`Store::writer`], for heartbeats alone.
+    fn heartbeat_writer(&self) -> StoreResult<Box<dyn Writer>> {
         self.writer()
     }
 
@@ -242,6 +247,15 @@ pub trait Store: transfer::Exports + Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<Vec<String>>;
 
+    /// How these runs are, without their payloads; those that are gone are left out.
+    fn awaited(&self, runs: &[RunId]) -> StoreResult<Vec<AwaitedRow>>;
+
+    /// Whether there is any run that is failed, stalled or canceled.
+    fn any_blocked(&self) -> StoreResult<bool>;
+
+    /// Whose these names of workflows are; those that are nobody's yet are left out.
+    fn applications(&self, workflows: &[String]) -> StoreResult<Vec<Belonging>>;
+
     /// Workflows that have due runs (in these queues' ranges) which no live worker serves: its name, or its
     /// queue, is in no worker's entry. Costs as [`Store::unknown_due`] does. Bounded by `limit`.
     fn unserved(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>>;
@@ -349,6 +363,14 @@ pub trait Writer: transfer::Imports + Send {
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
 
+    /// Claims names of workflows for the application that is named with each, and answers the owners.
+    /// Writes nothing when all have owners already, or when one of them has another owner.
+    fn enter_workflows(
+        &mut self,
+        workflows: &[Belonging],
+        now: Timestamp,
+    ) -> StoreResult<Vec<Belonging>>;
+
     /// Enters a worker as alive, in a life of its own: under an id and an incarnation that no other has.
     fn register_worker(
         &mut self,
@@ -418,6 +440,8 @@ pub trait Writer: transfer::Imports + Send {
 pub struct Capabilities {
     /// How many writers of batches gain from working at the same time.
     pub writers: u32,
+    /// How many may read at the same time.
+    pub readers: u32,
     /// Writers work beside each other. Where the database takes one at a time, everything goes through one,
     /// so that what is urgent passes the batches by in our own queue and not in the database's.
     pub parallel_writes: bool,

@@ -8,6 +8,8 @@
 //! - [`periodic`]: tasks on a schedule, across DST and long sleeps
 //! - [`log`]: what the engine tells, at which level, and what to do
 //! - [`performance`]: what a run costs, where the time goes, what to change
+//! - [`operating_postgres`]: for whoever runs the database: views, eight questions in SQL, sizes,
+//!   deploys
 //! - [`scaling`]: PostgreSQL, many processes, many hosts
 //! - [`testing`]: tests of one's own workflows: days in milliseconds, death at every commit
 
@@ -16,6 +18,7 @@ pub mod determinism;
 pub mod durability;
 pub mod fan_out;
 pub mod log;
+pub mod operating_postgres;
 pub mod performance;
 pub mod periodic;
 pub mod retries;

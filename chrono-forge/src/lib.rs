@@ -78,7 +78,9 @@ pub use chrono_forge_runtime::context::condition::Condition;
 pub use chrono_forge_runtime::context::invocation::{Invocation, Workflow, WorkflowReturn};
 pub use chrono_forge_runtime::context::merge::Merge;
 pub use chrono_forge_runtime::context::repeat::Repeat;
-pub use chrono_forge_runtime::context::source::{Connections, Keyset, Source, pages, stream};
+pub use chrono_forge_runtime::context::source::{
+    CompositeKey, Connections, Keyset, Source, pages, stream,
+};
 pub use chrono_forge_runtime::context::state::State;
 pub use chrono_forge_runtime::context::step::Step;
 pub use chrono_forge_runtime::context::wait::Wait;
@@ -97,7 +99,7 @@ pub use chrono_forge_runtime::record::{
 };
 pub use chrono_forge_runtime::retry::{EmptyPolicies, RetryPolicies, RetryPolicy};
 #[cfg(feature = "postgres")]
-pub use chrono_forge_runtime::store::postgres::DatabasePool;
+pub use chrono_forge_runtime::store::postgres::{DatabasePool, LentConnection};
 /// Instants and calendar spans, of the version that this crate speaks: `chrono_forge::jiff::Timestamp`.
 pub use jiff;
 pub use span::{calendar_days, days, hours, minutes, months, secs};

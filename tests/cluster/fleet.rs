@@ -82,6 +82,11 @@ impl Fleet {
         Victim::start(env!("CARGO_BIN_EXE_victim"), url, &[&own, flags].concat())
     }
 
+    /// A worker that may be killed before it is open.
+    pub(crate) fn unwatched(&self) -> Victim {
+        Victim::unwatched(env!("CARGO_BIN_EXE_victim"), &self.server.url(""))
+    }
+
     /// An engine in this process that starts and reads, but executes nothing.
     pub(crate) async fn observer(&self) -> Forge {
         Forge::builder(&self.server.url(""))
@@ -94,7 +99,7 @@ impl Fleet {
 
     /// A connection that only looks; opened anew for each look, since the server comes and goes.
     pub(crate) fn look(&self) -> Option<PgConnection> {
-        PgConnection::establish(&self.server.url("")).ok()
+        PgConnection::establish(&self.server.look_url()).ok()
     }
 
     /// The number that a query answers; `None` while the server is away.

@@ -1,5 +1,6 @@
-//! Many processes on one PostgreSQL server: killed, frozen, cut off, robbed of replies, and the server restarted
-//! under them. Every run completes once and every step is recorded once, without help.
+//! Many processes on one PostgreSQL server: killed, frozen, cut off, robbed of replies, the server
+//! restarted and the schema changed under them. Every run completes once and every step is recorded
+//! once, without help.
 //!
 //! Each test starts a server of its own, so that it may be stopped; where none is installed it is skipped by name.
 //! `CHRONO_FORGE_CLUSTER_CHILDREN`, `.._STEPS` of each, `.._SECONDS` (at least so long) and `.._LEASE_MS` make them large; the defaults are small.
@@ -13,6 +14,8 @@
 
 #[cfg(feature = "postgres")]
 mod calls;
+#[cfg(feature = "postgres")]
+mod deploys;
 #[cfg(feature = "postgres")]
 mod drain;
 #[cfg(feature = "postgres")]

@@ -38,7 +38,7 @@ fn what_libpq_cannot_read_is_refused_for_good_and_shows_no_password() {
             "postgres://app:s3cret@127.0.0.1:x/app",
             "postgres://app:s3/cret@127.0.0.1/app",
             "postgres://app:s3cret@127.0.0.1:1/app?sslmode=bogus",
-            "postgres://app:s3cret@127.0.0.1:1/app?readers=2",
+            "postgres://app:s3cret@127.0.0.1:1/app?readers=0",
             "postgres://app:s3cret@127.0.0.1:1/app?shema=f",
             "hots=127.0.0.1 dbname=app password=s3cret",
             "host=127.0.0.1 dbname=app password='s3cret",

@@ -14,7 +14,7 @@ const OURS: &str =
     "SELECT count(*)::text AS text FROM pg_stat_activity WHERE application_name = 'counted'";
 
 /// How often a crowd may come before all sessions must have been at work at once.
-const CROWDS: u32 = 5;
+const CROWDS: u32 = 40;
 
 fn sessions(server: &Server) -> u32 {
     text(&mut connect(&server.url("")), OURS).parse().unwrap()

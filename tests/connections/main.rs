@@ -12,11 +12,15 @@
 #[cfg(feature = "postgres")]
 mod addresses;
 #[cfg(feature = "postgres")]
+mod arrival;
+#[cfg(feature = "postgres")]
 mod copies;
 #[cfg(feature = "postgres")]
 mod counts;
 #[cfg(feature = "postgres")]
 mod demoted;
+#[cfg(feature = "postgres")]
+mod operating;
 #[cfg(feature = "postgres")]
 mod pool;
 #[cfg(feature = "postgres")]

@@ -102,3 +102,102 @@ fn a_pool_serves_postgresql_only() {
         assert!(text.contains("is not a PostgreSQL URL"), "{text}");
     });
 }
+
+/// Beside a pool the engine opens one connection of its own, where it knows to which server.
+#[test]
+fn other_processes_are_heard_beside_a_pool_if_the_url_names_the_server() {
+    let test = "other_processes_are_heard_beside_a_pool_if_the_url_names_the_server";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let pool = pool(&server.url(""), 9);
+    let ears = "SELECT count(*)::text AS text FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let mut conn = connect(&server.url(""));
+    bounded(async {
+        for (url, expected) in [
+            ("postgres://?schema=a".to_owned(), "0"),
+            (server.url("schema=b"), "1"),
+        ] {
+            let builder = engine(&url).database_pool(pool.clone());
+            let forge = builder.open().await.unwrap();
+            prove(&forge, "a").await;
+            assert_eq!(text(&mut conn, ears), expected, "{url}");
+            forge.shutdown().await;
+        }
+        // What another process starts is begun long before the next poll.
+        let builder = engine(&server.url("schema=b")).database_pool(pool.clone());
+        let long = std::time::Duration::from_secs(600);
+        let worker = builder.poll_interval(long).open().await.unwrap();
+        let client = engine(&server.url("schema=b"))
+            .worker(false)
+            .open()
+            .await
+            .unwrap();
+        prove(&client, "of another").await;
+        client.shutdown().await;
+        worker.shutdown().await;
+    });
+}
+
+/// A pool of another kind, whose connections are Diesel's, lends them by a closure.
+#[test]
+fn whatever_lends_connections_of_diesels_may_lend_them_to_an_engine() {
+    let test = "whatever_lends_connections_of_diesels_may_lend_them_to_an_engine";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("application_name=shop");
+    let lend = move || <PgConnection as diesel::Connection>::establish(&url).map(Box::new);
+    let names = "SELECT string_agg(DISTINCT application_name, ' ') AS text FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let mut conn = connect(&server.url(""));
+    bounded(async {
+        let too_few = engine("postgres://?schema=forge").database_connections(7, lend.clone());
+        let (kind, told) = refusal(too_few).await;
+        assert_eq!(kind, StoreErrorKind::Refused, "{told}");
+        assert!(told.contains("lends 7"), "{told}");
+        let builder = engine("postgres://?schema=forge").database_connections(8, lend.clone());
+        let forge = builder.open().await.unwrap();
+        prove(&forge, "a").await;
+        assert_eq!(text(&mut conn, names), "shop");
+        forge.shutdown().await;
+        let nowhere = || Err::<Box<PgConnection>, _>("the pool is closed");
+        let closed = engine("postgres://?schema=forge").database_connections(8, nowhere);
+        let (_, told) = refusal(closed.open_timeout(std::time::Duration::ZERO)).await;
+        assert!(
+            told.contains("the pool is closed") && told.contains("keeps up to 8"),
+            "{told}"
+        );
+    });
+}
+
+/// What was prepared in one session of a pooler in transaction mode is not there in the next.
+#[test]
+fn nothing_is_prepared_in_a_lent_session_behind_a_pooler_in_transaction_mode() {
+    let test = "nothing_is_prepared_in_a_lent_session_behind_a_pooler_in_transaction_mode";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let prepared = "SELECT (count(*) > 0)::text AS text FROM pg_prepared_statements
+        WHERE name LIKE '\\_\\_diesel%' AND statement LIKE '/* chrono_forge %'";
+    bounded(async {
+        for (pooler, expected) in [("none", "true"), ("transaction", "false")] {
+            let pool = pool(&server.url(""), 9);
+            let url = format!("postgres://?schema=forge&pooler={pooler}");
+            let forge = engine(&url)
+                .database_pool(pool.clone())
+                .open()
+                .await
+                .unwrap();
+            prove(&forge, pooler).await;
+            forge.shutdown().await;
+            let lent: Vec<_> = (0..pool.state().connections)
+                .map(|_| pool.get().unwrap())
+                .collect();
+            let found = lent
+                .into_iter()
+                .any(|mut conn| text(&mut conn, prepared) == "true");
+            assert_eq!(found.to_string(), expected, "{pooler}");
+        }
+    });
+}

@@ -19,12 +19,12 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Of engines; others say who they are.
 const SESSIONS: &str = "SELECT count(*)::text AS text FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND application_name = 'chrono-forge'";
+    WHERE backend_type = 'client backend' AND application_name LIKE 'chrono-forge%'";
 
 /// Ends them.
 const END: &str =
     "SELECT count(pg_terminate_backend(pid, 5000))::text AS text FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND application_name = 'chrono-forge'";
+    WHERE backend_type = 'client backend' AND application_name LIKE 'chrono-forge%'";
 
 fn sessions(conn: &mut PgConnection) -> u32 {
     text(conn, SESSIONS).parse().unwrap()
@@ -35,7 +35,7 @@ async fn none_is_left(conn: &mut PgConnection) {
     let begun = Instant::now();
     while sessions(conn) > 0 {
         let left = "SELECT string_agg(concat_ws(' ', state, query), '; ') AS text
-            FROM pg_stat_activity WHERE application_name = 'chrono-forge'";
+            FROM pg_stat_activity WHERE application_name LIKE 'chrono-forge%'";
         assert!(begun.elapsed() < GONE_MAX, "{}", text(conn, left));
         tokio::time::sleep(LOOK).await;
     }

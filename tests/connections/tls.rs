@@ -62,6 +62,10 @@ fn a_server_is_trusted_by_its_certificate_only() {
         let (kind, text) = refusal(engine(&of("missing.crt"))).await;
         assert_eq!(kind, StoreErrorKind::Access, "{text}");
         assert!(text.contains("missing.crt"), "{text}");
+        assert!(
+            text.contains("`sslrootcert=`") && !text.contains("migrate"),
+            "{text}"
+        );
     });
 }
 

@@ -107,13 +107,13 @@ fn runs(server: &Server) -> String {
 const CUT_HALF: &str = "SELECT count(pg_terminate_backend(pid))::text AS text
     FROM (
         SELECT pid, row_number() OVER (ORDER BY pid) AS nth FROM pg_stat_activity
-        WHERE application_name = 'chrono-forge'
+        WHERE application_name LIKE 'chrono-forge%'
     ) AS session
     WHERE nth % 2 = 0";
 
 /// Sessions of the engine.
 const OURS: &str = "SELECT count(*)::text AS text FROM pg_stat_activity
-    WHERE application_name = 'chrono-forge'";
+    WHERE application_name LIKE 'chrono-forge%'";
 
 #[test]
 fn a_process_never_goes_back_to_the_server_that_it_left() {

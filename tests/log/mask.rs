@@ -24,9 +24,16 @@ fn word(word: &str) -> String {
     let rest = &value[inner.len()..];
     match name {
         Some("worker") => "worker=<worker>".to_owned(),
+        Some("version") if is_schema(inner) => "version=\"<schema>\"".to_owned(),
         Some(name) => format!("{name}={masked}{rest}"),
         None => format!("{masked}{rest}"),
     }
+}
+
+/// The version of a schema: a date and a number.
+fn is_schema(text: &str) -> bool {
+    let digits = text.trim_start_matches('"');
+    digits.len() == 14 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// As `Duration` is told: `1.5s`, `20ms`.
@@ -47,10 +54,10 @@ pub(crate) fn mask_process(line: &str) -> String {
 
 #[test]
 fn what_differs_each_time_is_masked() {
-    let line = "WARN worker=7 who=\"w, process 12 on h\" next=2026-12-01T04:33:12.5Z took=1.5s a/f/b.db says 3";
+    let line = "WARN worker=7 who=\"w, process 12 on h\" next=2026-12-01T04:33:12.5Z took=1.5s version=\"20261202000012\" a/f/b.db says 3";
     let masked = mask_process(&mask(line, "a/f"));
     assert_eq!(
         masked,
-        "WARN worker=<worker> who=\"w, process <process> on <host>\" next=<instant> took=<span> <folder>/b.db says 3"
+        "WARN worker=<worker> who=\"w, process <process> on <host>\" next=<instant> took=<span> version=\"<schema>\" <folder>/b.db says 3"
     );
 }

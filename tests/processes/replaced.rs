@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono_forge::prelude::*;
 use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::labour::labour;
-use chrono_forge_tests::process::{Ground, Victim, bounded};
+use chrono_forge_tests::process::{Ground, Victim, bounded, within};
 use tokio::task::JoinHandle;
 
 use crate::backups::{HELD, LIVING, assert_sound, go_on, number};
@@ -75,6 +75,10 @@ impl Load {
     async fn until_acknowledged(&self, more: usize) -> Vec<String> {
         let least = self.acknowledged().len() + more;
         while self.acknowledged().len() < least {
+            assert!(
+                !self.starts.is_finished(),
+                "refused before the file was touched"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.acknowledged()
@@ -86,14 +90,15 @@ impl Load {
         let [mut killed, mut left] = self.workers;
         killed.kill();
         let name = file.display().to_string();
-        let told = self.starts.await.unwrap();
+        let told = within("starts are refused", self.starts).await.unwrap();
         assert!(told.contains(&name), "{told}");
-        let late = self.forge.start("late", labour(String::new(), 1, 0)).await;
+        let late = self.forge.start("late", labour(String::new(), 1, 0));
+        let late = within("a late start", late).await;
         let late = late.map(drop).unwrap_err().to_string();
         assert!(late.contains(&name), "{late}");
         let ended = tokio::task::block_in_place(|| left.ended());
         assert!(!ended.success());
-        self.forge.shutdown().await;
+        within("a shutdown", self.forge.shutdown()).await;
         self.keys.lock().unwrap().clone()
     }
 }
@@ -117,20 +122,21 @@ async fn refused(ground: &Ground) -> String {
 
 async fn change(ground: &Ground, what: &str, change: Change) {
     let file = ground.file();
-    let load = Load::begin(ground).await;
-    load.until_acknowledged(50).await;
+    let load = within("the beginning", Load::begin(ground)).await;
+    within("the first runs", load.until_acknowledged(50)).await;
     let (copy, spare) = (
         ground.folder().join("copy.db"),
         ground.folder().join("spare.db"),
     );
     let in_copy = load.acknowledged();
-    load.forge.backup(&copy).await.unwrap();
+    let backup = load.forge.backup(&copy);
+    within("a backup", backup).await.unwrap();
     fs::copy(&copy, &spare).unwrap();
-    load.until_acknowledged(50).await;
+    within("more runs", load.until_acknowledged(50)).await;
     change(&file, &spare);
     let all = load.end(&file).await;
     assert!(beside(&file, "-wal").exists(), "{what}");
-    let told = refused(ground).await;
+    let told = within("an engine that opens", refused(ground)).await;
     assert!(told.contains(&file.display().to_string()), "{what}: {told}");
     assert!(told.contains("-wal"), "{what}: {told}");
     if away(&file).exists() {
@@ -141,7 +147,7 @@ async fn change(ground: &Ground, what: &str, change: Change) {
             let sql = format!("SELECT count(*) FROM chrono_forge_workflows WHERE key = '{key}'");
             assert_eq!(number(&file, &sql), 1, "{key}");
         }
-        go_on(&file, &all, false).await;
+        within("the old file", go_on(&file, &all, false)).await;
         return;
     }
     for ending in ["-wal", "-shm"] {
@@ -149,7 +155,7 @@ async fn change(ground: &Ground, what: &str, change: Change) {
     }
     fs::rename(&copy, &file).unwrap();
     assert_eq!((number(&file, LIVING), number(&file, HELD)), (0, 0));
-    go_on(&file, &in_copy, false).await;
+    within("the copy", go_on(&file, &in_copy, false)).await;
 }
 
 #[backends(sqlite_only = "a server guards its files")]

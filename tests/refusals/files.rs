@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono_forge::prelude::*;
 use chrono_forge::{Error, RunError, StoreErrorKind};
@@ -99,6 +99,33 @@ async fn a_file_that_another_took_the_place_of_halts_the_engine(world: &World) {
 #[scenario(sqlite_only = "a server guards its files")]
 async fn a_file_that_was_removed_halts_the_engine(world: &World) {
     halts(world, true, |file, _| fs::remove_file(file).unwrap()).await;
+}
+
+/// File systems note the time of a change in ticks of some milliseconds, so a change may leave it as it was.
+#[scenario(sqlite_only = "a server guards its files")]
+async fn a_file_that_was_written_over_and_looks_unchanged_halts_the_engine(world: &World) {
+    let forge = builder(world).open().await.unwrap();
+    let first = forge.start("first", healthy()).await.unwrap();
+    assert_eq!(first.result().await.unwrap(), 1);
+    let file = world.file();
+    checkpoint(&file);
+    let copy = copy(world);
+    // As long as the file, and changed at an instant that has not passed: so it cannot be an old one.
+    let length = fs::metadata(&file).unwrap().len();
+    let instant = SystemTime::now() + Duration::from_secs(3_600);
+    let changed_then = |path: &Path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_len(length).unwrap();
+        file.set_modified(instant).unwrap();
+    };
+    changed_then(&file);
+    let second = forge.start("second", healthy()).await.unwrap();
+    assert_eq!(second.result().await.unwrap(), 1);
+    fs::write(&file, fs::read(&copy).unwrap()).unwrap();
+    changed_then(&file);
+    let refused = forge.start("after", healthy()).await.map(drop);
+    let refused = refused.expect_err("it is acknowledged");
+    assert!(is_replaced(&refused), "{refused:?}");
 }
 
 #[scenario(sqlite_only = "a server guards its files")]
@@ -211,8 +238,8 @@ async fn a_small_malformed_file_is_refused_by_name_whoever_closed_it(world: &Wor
     refused_as_malformed(world, &file).await;
 }
 
-/// Longer than a start should take to look through.
-const TOO_LARGE: u64 = (256 << 20) + 1;
+/// Longer than a start should take to look through, by a whole page: SQLite would complete a part.
+const TOO_LARGE: u64 = (256 << 20) + 4_096;
 
 /// The rest of it has no pages, and no blocks on the disk.
 fn lengthen(file: &Path) {

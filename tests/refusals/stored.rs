@@ -2,7 +2,7 @@
 
 use chrono_forge::RunError;
 use chrono_forge::prelude::*;
-use chrono_forge_tests::scenario::{COMPLETED, Probe, RUNNING, STALLED, World, scenario};
+use chrono_forge_tests::scenario::{COMPLETED, IDLE, Probe, RUNNING, STALLED, World, scenario};
 use serde::{Deserialize, Serialize};
 
 use super::{breaks_a_rule, healthy, serves_on};
@@ -53,6 +53,42 @@ async fn a_stored_argument_that_does_not_read_back_stalls_the_run(world: &World)
         );
         stalls(world, &forge, key, "the arguments of `keeps`").await;
     }
+}
+
+/// The run may be another application's that has a workflow of this name, or a newer build's: it is
+/// not this one's to end.
+#[scenario]
+async fn arguments_that_cannot_be_read_before_anything_is_recorded_leave_the_run_to_others(
+    world: &World,
+) {
+    let client = world.client().await;
+    let run = client.start("k", keeps(1)).await.unwrap();
+    let write = |args: &str| {
+        let sql = "UPDATE chrono_forge_workflows SET args = ? WHERE key = 'k'";
+        world.rows().edit(sql, &[args.into()]);
+    };
+    write(r#"{"name":"ada"}"#);
+    let forge = world.forge([keeps::NAME, leaf::NAME, healthy::NAME]).await;
+    let is_given_back = || {
+        let row = world.rows().run("k");
+        row.state == IDLE && row.wake_at.is_some_and(|at| at > world.now())
+    };
+    for nth in 0..3 {
+        world.until(is_given_back).await;
+        assert!(world.rows().errors("k").is_empty() && world.rows().order("k").is_empty());
+        serves_on(&forge, &format!("k{nth}")).await;
+        world.clock.advance(hours(1));
+    }
+    world.until(is_given_back).await;
+    // As the one that reads them has it.
+    write(r#"{"n":4}"#);
+    for _ in 0..4 {
+        world.clock.advance(hours(1));
+        world.quiet().await;
+    }
+    assert_eq!(run.result().await.unwrap(), 5);
+    forge.shutdown().await;
+    client.shutdown().await;
 }
 
 #[scenario]

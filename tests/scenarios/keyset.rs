@@ -1,6 +1,7 @@
 //! `Keyset`: rows of a user's table as children, in the order of their primary key.
 
 mod changes;
+mod composite;
 mod keys;
 mod snapshot;
 mod trouble;

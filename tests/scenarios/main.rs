@@ -7,6 +7,7 @@
 )]
 
 mod alike;
+mod applications;
 mod aside;
 mod audits;
 mod automerge;

@@ -6,7 +6,9 @@ use chrono_forge::{Error, StoreErrorKind};
 use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 
 /// The versions that an older binary may have left, newest first; one more with each release.
-pub(crate) const OLDER: [&str; 4] = [
+pub(crate) const OLDER: [&str; 6] = [
+    "20261202000011",
+    "20261201000010",
     "20261201000009",
     "20261201000008",
     "20261130000007",
@@ -143,4 +145,45 @@ async fn an_older_binary_is_refused_unless_the_newer_migration_only_adds(world: 
         let gone = format!("DELETE FROM chrono_forge_schema_migrations WHERE version = '{later}'");
         world.rows().edit(&gone, &[]);
     }
+}
+
+/// What an operator asks either database, in words.
+#[scenario]
+async fn views_show_what_is_stuck_due_waiting_and_held(world: &World) {
+    let forge = world.forge([shipment::NAME, parcel::NAME]).await;
+    let run = forge.start("s", shipment()).await.unwrap();
+    world.noted("print", 1).await;
+    world
+        .until(|| world.rows().run("s$parcels$parcel$2").state == 4)
+        .await;
+    let count = |what: &str| world.rows().number(&format!("SELECT count(*) FROM {what}"));
+    world
+        .until(|| count("chrono_forge_runs WHERE state = 'parked'") == 3)
+        .await;
+    assert_eq!(
+        count(
+            "chrono_forge_stuck WHERE state = 'stalled' AND error_message = 'broken' AND stalled_by = 'step$send'"
+        ),
+        1
+    );
+    world
+        .until(|| count("chrono_forge_runs WHERE state = 'completed'") == 2)
+        .await;
+    let held =
+        "chrono_forge_running WHERE workflow = 'shipment' AND key = 's' AND worker = 'worker'";
+    assert_eq!(count(held), 1);
+    assert_eq!(count("chrono_forge_running"), 1);
+    assert_eq!(count("chrono_forge_queue"), 0);
+    let children = "chrono_forge_runs AS c JOIN chrono_forge_runs AS p ON p.id = c.parent_id
+        WHERE p.key = 's' AND c.parent_branch = 'branch$parcels'";
+    assert_eq!(count(children), 6);
+    // Due, and nobody executes it.
+    world.crash(&forge);
+    drop((forge, run));
+    let client = world.client().await;
+    client.start("due", parcel(0)).await.unwrap();
+    assert!(
+        count("chrono_forge_queue WHERE workflow = 'parcel' AND due = 1 AND due_since IS NOT NULL")
+            == 1
+    );
 }

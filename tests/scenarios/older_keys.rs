@@ -141,7 +141,7 @@ async fn what_was_recorded_under_a_key_beyond_today_s_limit_is_found_again(world
     world.quiet().await;
     world.crash(&forge);
     drop(forge);
-    let [_, _, _, oldest] = OLDER;
+    let [.., oldest] = OLDER;
     let old = Forge::builder(&world.url());
     old.revert_migrations(oldest).await.unwrap();
     let sql = format!(

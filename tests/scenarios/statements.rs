@@ -1,6 +1,8 @@
 //! How many statements things take: counted on every connection, exactly, so that none grows with the
 //! number of children unseen.
 
+use std::time::Duration;
+
 use chrono_forge::prelude::*;
 use chrono_forge_tests::backend::{Backend, backends};
 use chrono_forge_tests::scenario::{Probe, STALLED, Statement, Statements, World, scenario};
@@ -332,4 +334,53 @@ async fn a_retry_by_hand_takes_as_many_steps_for_any_number_of_repetitions(backe
     // Steps differ by a few with where rows lie in their pages; a walk over 5,000 would take as many.
     let alike = |(few, many): (&i32, &i32)| many - few < 100;
     assert!(few.iter().zip(many).all(alike), "{costs:?}");
+}
+
+#[workflow]
+async fn sleeps_long() -> Result<()> {
+    wait!("long", Duration::from_secs(3_600)).await;
+    Ok(())
+}
+
+/// What only the look at runs that are waited for says, and what only that at one run's whole row.
+const OF_ALL: &str = "SELECT max(b.workflow_id) IS NOT NULL FROM chrono_forge_blocked";
+const OF_ONE: &str = "w.started_at, w.completed_at, e.error_class";
+
+/// However many wait, a process looks once for all of them, and reads no row of a run that has not
+/// settled.
+#[scenario]
+async fn all_who_wait_for_results_share_one_look(world: &World) {
+    let statements = world.statements();
+    let every = Duration::from_millis(20);
+    let forge = world.builder([sleeps_long::NAME]).poll_interval(every);
+    let forge = forge.open().await.unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    for nth in 0..50 {
+        let run = forge
+            .start(&format!("s{nth}"), sleeps_long())
+            .await
+            .unwrap();
+        waiting.spawn(async move { run.result().await.is_ok() });
+    }
+    world.parked("s49").await;
+    let looks = |taken: &[Statement]| taken.iter().filter(|it| it.sql.contains(OF_ALL)).count();
+    let mut taken = Vec::new();
+    while looks(&taken) < 3 {
+        tokio::time::sleep(every).await;
+        taken.extend(statements.take());
+    }
+    let mut taken = Vec::new();
+    while looks(&taken) < 20 {
+        tokio::time::sleep(every).await;
+        taken.extend(statements.take());
+    }
+    let of = |what: &str| taken.iter().filter(|it| it.sql.contains(what)).count();
+    assert_eq!(of(OF_ONE), 0, "a run's own row");
+    // SQLite reads them from a list, PostgreSQL from an array.
+    let awaited = of("FROM json_each(?) AS run") + of("AS v (id)");
+    assert!(awaited <= looks(&taken), "{awaited} of {}", looks(&taken));
+    waiting.shutdown().await;
+    let _ = statements.take();
+    tokio::time::sleep(every * 5).await;
+    assert!(looks(&statements.take()) <= 1, "nobody waits any more");
 }

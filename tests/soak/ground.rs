@@ -88,7 +88,7 @@ impl Ground {
     pub(crate) fn rows(&self) -> Rows {
         #[cfg(feature = "postgres")]
         if let Some(server) = &self.server {
-            return Rows::Server(server.url(""));
+            return Rows::Server(server.look_url());
         }
         Rows::File(self.database())
     }

@@ -258,6 +258,18 @@ impl Victim {
         (said == "ready\n").then_some(victim)
     }
 
+    /// Starts a process that may never be open, and waits for nothing.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn unwatched(program: &str, url: &str) -> Self {
+        let child = command(program, url).stdout(Stdio::null()).spawn();
+        Self {
+            child: child.expect("the victim starts"),
+        }
+    }
+
     /// Starts a process; answers what it said first.
     fn spawn(
         program: &str,
@@ -265,10 +277,8 @@ impl Victim {
         flags: &[&str],
         variables: &[(&str, &str)],
     ) -> (Self, String) {
-        let mut child = Command::new(program)
-            .arg(url)
+        let mut child = command(program, url)
             .args(flags)
-            .env("CHRONO_FORGE_FAILPOINTS", "")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
@@ -330,6 +340,12 @@ impl Victim {
     }
 }
 
+fn command(program: &str, url: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg(url).env("CHRONO_FORGE_FAILPOINTS", "");
+    command
+}
+
 impl Drop for Victim {
     fn drop(&mut self) {
         self.kill();
@@ -356,4 +372,13 @@ pub fn bounded_by<F: Future>(limit: Duration, body: F) -> F::Output {
         .expect("a runtime");
     let bounded = async { tokio::time::timeout(limit, body).await };
     runtime.block_on(bounded).expect("the test hangs")
+}
+
+/// Waits for one part of a test, so that one that hangs says which.
+///
+/// # Panics
+/// When it takes longer than [`HANGS`] allows.
+pub async fn within<F: IntoFuture>(what: &str, part: F) -> F::Output {
+    let part = tokio::time::timeout(HANGS, part).await;
+    part.unwrap_or_else(|_| panic!("it hangs: {what}"))
 }

@@ -142,6 +142,12 @@ impl Server {
         self.url_at(self.port, parameters)
     }
 
+    /// For a look behind the back of engines that were opened at [`Server::url`] without a schema.
+    #[must_use]
+    pub fn look_url(&self) -> String {
+        self.url("options=-c%20search_path%3Dchrono_forge")
+    }
+
     /// The same through another port, that of a proxy.
     #[must_use]
     pub fn url_at(&self, port: u16, parameters: &str) -> String {

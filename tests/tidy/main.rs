@@ -4,6 +4,7 @@
 //! has a list of exceptions.
 
 mod architecture;
+mod building;
 mod complaint;
 mod dead_files;
 mod floors;

@@ -6,11 +6,21 @@ use crate::cargo;
 use crate::server::{self, Server};
 use crate::step::{Outcome, Step};
 
+/// Threads of a test binary. Most tests wait for a disk, a lease or a process more than they compute,
+/// so one more than CI's two cores keeps both at work.
+const SUITE_THREADS: &str = "3";
+
 pub(crate) fn steps() -> Vec<Step> {
     vec![
-        Step::cargo("tests, SQLite", &["test", "--workspace", "--no-fail-fast"]),
+        Step::new("tests, SQLite", || {
+            cargo::run_with(
+                &["test", "--workspace", "--no-fail-fast"].map(str::to_owned),
+                &[("RUST_TEST_THREADS", SUITE_THREADS)],
+            )
+        }),
         Step::new("tests, PostgreSQL", || {
-            postgres(&["--no-fail-fast", "--", "postgres"], &[])
+            let arguments = ["--no-fail-fast", "--", "postgres"];
+            postgres(&arguments, &[("RUST_TEST_THREADS", SUITE_THREADS)])
         }),
         // These know no other half. Two at a time: they kill, freeze and cut off processes, and wait for leases to
         // be over more than they compute.

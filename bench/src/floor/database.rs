@@ -22,6 +22,8 @@ const REST: &str = concat!(
     include_str!("../../../migrations/sqlite/2026-12-01-000008_name_older_binaries/up.sql"),
     include_str!("../../../migrations/sqlite/2026-12-01-000009_children_belong_to_runs/up.sql"),
     include_str!("../../../migrations/sqlite/2026-12-01-000010_entries_of_contexts/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-12-02-000011_applications_of_workflows/up.sql"),
+    include_str!("../../../migrations/sqlite/2026-12-02-000012_views_for_operators/up.sql"),
 );
 
 /// The versions that the engine would have noted.
@@ -32,8 +34,11 @@ CREATE TABLE chrono_forge_schema_migrations (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO chrono_forge_schema_migrations (version) VALUES ('20261121000001'), ('20261122000002'),
     ('20261122000003'), ('20261122000004'), ('20261122000005'), ('20261130000006'),
-    ('20261130000007'), ('20261201000008'), ('20261201000009'),
-    ('20261201000010');";
+    ('20261130000007'), ('20261201000008'), ('20261201000009'), ('20261201000010');";
+
+/// Of those that older binaries may work beside, once the table can say so.
+const ADDITIVE: &str = "INSERT INTO chrono_forge_schema_migrations (version, oldest)
+    VALUES ('20261202000011', '20261201000010'), ('20261202000012', '20261201000010');";
 
 /// The one connection that writes, with one worker registered.
 pub struct Database {
@@ -50,7 +55,9 @@ impl Database {
         ))?;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
         ensure!(mode == "wal", "journal mode is {mode}");
-        conn.execute_batch(&format!("BEGIN; {SCHEMA} {VERSION} {REST} COMMIT;"))?;
+        conn.execute_batch(&format!(
+            "BEGIN; {SCHEMA} {VERSION} {REST} {ADDITIVE} COMMIT;"
+        ))?;
         let now = now();
         conn.execute(
             "INSERT INTO chrono_forge_workers (name, host, pid, started_at, heartbeat_at)

@@ -143,6 +143,10 @@ fn workflow(function: &Function, runtime: &Runtime) -> TokenStream {
             const NAME: &'static str = #name;
             const DEFINITION: &'static #private::Definition = &#private::Definition {
                 name: #name,
+                application: #private::application(
+                    ::core::option_env!("CARGO_PKG_NAME"),
+                    ::core::module_path!(),
+                ),
                 path: ::core::concat!(::core::module_path!(), "::", #written),
                 queue: #queue,
                 priority: #private::Priority::#priority,

@@ -49,6 +49,10 @@ const _: () = {
         const NAME: &'static str = "attributes";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "attributes",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "attributes"),
             queue: "default",
             priority: ::chrono_forge::__private::Priority::Normal,

@@ -36,6 +36,10 @@ const _: () = {
         const NAME: &'static str = "bare";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "bare",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "bare"),
             queue: "default",
             priority: ::chrono_forge::__private::Priority::Normal,

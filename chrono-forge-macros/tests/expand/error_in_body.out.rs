@@ -42,6 +42,10 @@ const _: () = {
         const NAME: &'static str = "error_in_body";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "error_in_body",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "error_in_body"),
             queue: "default",
             priority: ::chrono_forge::__private::Priority::Normal,

@@ -42,6 +42,10 @@ const _: () = {
         const NAME: &'static str = "foreign_macros";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "foreign_macros",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "foreign_macros"),
             queue: "default",
             priority: ::chrono_forge::__private::Priority::Normal,

@@ -42,6 +42,10 @@ const _: () = {
         const NAME: &'static str = "operations";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "operations",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "operations"),
             queue: "default",
             priority: ::chrono_forge::__private::Priority::Normal,

@@ -73,6 +73,10 @@ const _: () = {
         const NAME: &'static str = "billing.invoice";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "billing.invoice",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "invoice_run"),
             queue: "slow",
             priority: ::chrono_forge::__private::Priority::High,

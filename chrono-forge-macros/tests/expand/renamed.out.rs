@@ -44,6 +44,10 @@ const _: () = {
         const NAME: &'static str = "renamed";
         const DEFINITION: &'static crate::reexports::cf::__private::Definition = &crate::reexports::cf::__private::Definition {
             name: "renamed",
+            application: crate::reexports::cf::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "renamed"),
             queue: "default",
             priority: crate::reexports::cf::__private::Priority::Normal,

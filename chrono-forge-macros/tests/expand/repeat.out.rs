@@ -45,6 +45,10 @@ const _: () = {
         const NAME: &'static str = "repeat";
         const DEFINITION: &'static ::chrono_forge::__private::Definition = &::chrono_forge::__private::Definition {
             name: "repeat",
+            application: ::chrono_forge::__private::application(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+            ),
             path: ::core::concat!(::core::module_path!(), "::", "repeat"),
             queue: "default",
             priority: ::chrono_forge::__private::Priority::Normal,

@@ -156,7 +156,7 @@ pub(super) fn start(
         match is_of_plans {
             true => store.batch_writer(),
             false if Arc::ptr_eq(&queues.control, queue) => store.call_writer(),
-            false => store.writer(),
+            false => store.heartbeat_writer(),
         }
     });
     let writers: Vec<Box<dyn Writer>> = writers.collect::<StoreResult<_>>()?;

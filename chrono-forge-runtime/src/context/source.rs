@@ -16,8 +16,8 @@ use crate::record::Json;
 
 pub use iterator::{Iter, ViaIterator};
 pub use keyset::{
-    Connections, Keyset, KeysetQuery, KeysetRows, Named, Natural, NaturalKey, PrimaryKeyOf, RowKey,
-    ViaKeyset,
+    Columns, CompositeKey, CompositeKeyOf, Connections, Keyset, KeysetQuery, KeysetRows, Named,
+    Natural, NaturalKey, PrimaryKeyOf, RowKey, ViaKeyset,
 };
 pub use paging::{Fetch, PagedItems, Pages, ViaPages, pages};
 pub use streaming::{Open, StreamItems, Streamed, ViaStream, stream};

@@ -312,6 +312,10 @@ async fn child_of<T>(
         let place = place();
         return broken(pass, DefinitionError::MissingState { place, state }).await;
     }
+    if let Some(error) = pass.host.applications.foreign(invocation.definition) {
+        let (place, problem) = (place(), error.to_string());
+        return broken(pass, DefinitionError::OtherApplication { place, problem }).await;
+    }
     match invocation.args {
         Ok(args) => {
             if let Err(error) = pass.check_size(place, &args) {

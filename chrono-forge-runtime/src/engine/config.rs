@@ -13,6 +13,8 @@ pub struct Config {
     pub queues: Vec<(String, usize)>,
     pub worker: bool,
     pub worker_name: String,
+    /// Whose workflows are; without it, their packages'.
+    pub application: Option<String>,
     pub lease: Duration,
     pub heartbeat: Duration,
     pub poll_interval: Duration,
@@ -30,6 +32,7 @@ impl Default for Config {
             queues: vec![("default".to_owned(), SLOTS)],
             worker: true,
             worker_name: "worker".to_owned(),
+            application: None,
             lease: Duration::from_secs(10),
             heartbeat: Duration::from_millis(2_500),
             poll_interval: Duration::from_secs(1),
@@ -103,6 +106,12 @@ impl Config {
                     ),
                 );
             }
+        }
+        if let Some(name) = &self.application
+            && (name.is_empty() || has_nul(name))
+        {
+            let problem = "is empty or has a null character; use any other text";
+            return refuse("application", format!("{name:?} {problem}"));
         }
         if has_nul(&self.worker_name) {
             let problem = "contains a NUL, which no database keeps; any other text is a name";

@@ -13,10 +13,10 @@ use super::outcome::{Decision, Ending, FailedBody, decide};
 use super::panics;
 use super::pass::{Failure, History, Pass, Thrown};
 use super::report::{Ended, Fault};
-use crate::clock::{after, ceil_to_micros};
+use crate::clock::{after, ceil_to_micros, until};
 use crate::commit::Backlog;
 use crate::definition::{Definition, PassHandle};
-use crate::error::DefinitionError;
+use crate::error::{DefinitionError, PARAMETERS};
 use crate::record::{ClaimedRun, Due, ErrorRow, Json, Level, RetryCounts, RunEnd, RunState};
 use crate::retry::Tries;
 use crate::store::{StoreErrorKind, Writer};
@@ -30,6 +30,12 @@ const BACKLOG_MAX: usize = 4_000;
 
 /// The pause after a suspect could not be noted; the database may come back.
 const NOTE_PAUSE: Duration = Duration::from_millis(50);
+
+/// A run that is left to others is due again after one part in so many of its age, within these
+/// bounds.
+const GIVEN_BACK_PART: u32 = 4;
+const GIVEN_BACK_MIN: Duration = Duration::from_secs(1);
+const GIVEN_BACK_MAX: Duration = Duration::from_secs(60);
 
 /// One slot: executes runs until its queue has none left.
 pub async fn work_slot(host: Arc<Host>, queue: String) {
@@ -204,10 +210,32 @@ fn completed(pass: &Arc<Pass>, output: Json, now: Timestamp) {
 /// can: a deploy that is half way, or was taken back, costs no run anything.
 pub(super) fn broken(pass: &Arc<Pass>, error: &DefinitionError, now: Timestamp) {
     let failure = Failure::rule(error);
-    if let DefinitionError::Undecodable { place, .. } = error {
-        return unreadable(pass, place, &failure, now);
+    if let DefinitionError::Undecodable {
+        place, type_name, ..
+    } = error
+    {
+        return match *type_name == PARAMETERS && pass.is_untouched() {
+            true => give_back(pass, &failure, now),
+            false => unreadable(pass, place, &failure, now),
+        };
     }
     fail_for_good(pass, &failure, None, None, now);
+}
+
+/// Leaves a run whose arguments cannot be read to others: it may be another application's, which
+/// has a workflow of this name, or of a newer build, and nothing is recorded yet that would be this
+/// one's.
+fn give_back(pass: &Arc<Pass>, failure: &Failure, now: Timestamp) {
+    let pause = until(pass.run.created_at, now) / GIVEN_BACK_PART;
+    let next = after(now, pause.clamp(GIVEN_BACK_MIN, GIVEN_BACK_MAX));
+    pass.host
+        .report
+        .gave_back(&pass.run, &fault_of(failure), next);
+    let parked = RunEnd::Parked {
+        wake_at: Some(Due::At(next)),
+        dropped_foreign: false,
+    };
+    end(pass, parked, Vec::new(), None, None);
 }
 
 /// Stalls the run at what cannot be read; nothing of it is lost, and `retry` looks again.

@@ -12,12 +12,14 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use super::alarm::Alarm;
+use super::applications::Applications;
 use super::calls::Calls;
 use super::config::Config;
 use super::end::{End, Leave};
 use super::holdings::Holdings;
 use super::hub::Hub;
 use super::liveness::runtime::Ticks;
+use super::lookout::Lookout;
 use super::parts;
 use super::registry::{Registry, States};
 use super::report::Report;
@@ -45,8 +47,11 @@ pub struct Host {
     pub config: Config,
     pub registry: Registry,
     pub states: States,
+    pub applications: Applications,
     pub failpoints: Arc<Failpoints>,
     pub hub: Hub,
+    /// What was found of the runs that are waited for.
+    pub lookout: Lookout,
     /// Runs whose results are awaited under a clock of tests.
     pub awaited: Awaited,
     pub slots: Slots,
@@ -104,8 +109,8 @@ pub struct HostParts {
     pub config: Config,
     pub registry: Registry,
     pub states: States,
+    pub applications: Applications,
     pub failpoints: Arc<Failpoints>,
-    pub readers: u32,
     pub runtime: tokio::runtime::Handle,
     /// The database, as it is told.
     pub database: String,
@@ -120,10 +125,11 @@ impl Host {
         } else {
             Vec::new()
         };
+        let readers = parts.store.capabilities().readers.max(1);
         // An engine that executes nothing reads nothing of its own.
         let guests = match parts.config.worker {
-            true => parts.readers.saturating_sub(1).max(1),
-            false => parts.readers.max(1),
+            true => readers.saturating_sub(1).max(1),
+            false => readers,
         };
         let bulk = guests.saturating_sub(1).max(1);
         Arc::new(Self {
@@ -135,8 +141,10 @@ impl Host {
             config: parts.config,
             registry: parts.registry,
             states: parts.states,
+            applications: parts.applications,
             failpoints: parts.failpoints,
             hub: Hub::default(),
+            lookout: Lookout::default(),
             awaited: Awaited::default(),
             holdings: Holdings::default(),
             work: Notify::new(),
@@ -154,7 +162,7 @@ impl Host {
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,
-            reads: Semaphore::new(parts.readers.max(1) as usize),
+            reads: Semaphore::new(readers as usize),
             guests: Semaphore::new(guests as usize),
             doubts: Semaphore::new(1),
             bulk: Semaphore::new(bulk as usize),

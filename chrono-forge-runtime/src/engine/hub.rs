@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::record::{ClaimedRun, Json, RunId, RunState};
 
@@ -40,6 +40,8 @@ type Waiter = (Name, oneshot::Sender<Settled>);
 #[derive(Debug, Default)]
 pub struct Hub {
     waiters: Arc<Mutex<Waiters>>,
+    /// Somebody waits, and nobody did.
+    came: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -65,10 +67,14 @@ impl Hub {
     pub fn subscribe(&self, run: RunId, name: Name) -> Watch {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = lock(&self.waiters);
+        let is_first = waiters.by_run.is_empty();
         if !waiters.closed {
             waiters.by_run.entry(run).or_default().push((name, sender));
         }
         drop(waiters);
+        if is_first {
+            self.came.notify_one();
+        }
         Watch {
             run,
             receiver,
@@ -106,6 +112,13 @@ impl Hub {
     /// Runs that somebody waits for, or might.
     pub fn awaited(&self) -> Vec<RunId> {
         lock(&self.waiters).by_run.keys().copied().collect()
+    }
+
+    /// Waits until somebody waits.
+    pub async fn until_awaited(&self) {
+        while lock(&self.waiters).by_run.is_empty() {
+            self.came.notified().await;
+        }
     }
 
     /// The engine is over: nobody hears of a settled run any more.

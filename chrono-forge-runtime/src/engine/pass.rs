@@ -117,6 +117,19 @@ impl Pass {
         op.map_or_else(|| "the body".to_owned(), |op| op.place.to_string())
     }
 
+    /// Whether nothing of the run was ever recorded, nor is about to be.
+    pub fn is_untouched(&self) -> bool {
+        let ledger = self.ledger();
+        ledger.history.is_empty() && ledger.ops.is_empty()
+    }
+
+    /// The records of steps and ticks whose attempts are under way.
+    pub fn executing(&self) -> Vec<Arc<str>> {
+        let ledger = self.ledger();
+        let executing = ledger.ops.values().filter(|op| op.is_executing());
+        executing.map(|op| Arc::clone(&op.step_name)).collect()
+    }
+
     /// The instant that this pass takes for now. After a clock was set back it may be before its run was created:
     /// spans that begin now are measured by the clock that shows when they are over.
     #[must_use]

@@ -64,10 +64,7 @@ impl Scheduler {
     /// Runs until the host closes.
     pub async fn run(mut self) {
         while !self.host.closing.load(Ordering::Acquire) {
-            let overdue = self.host.slots.take_overdue(Instant::now());
-            if !overdue.is_empty() {
-                self.host.hand_back(&overdue);
-            }
+            self.hand_back_overdue();
             match self.claim().await {
                 Ok(taken) if taken > 0 => self.pause = FRUITLESS,
                 Ok(_) => self.rest().await,
@@ -79,6 +76,14 @@ impl Scheduler {
                     tokio::time::sleep(self.host.config.poll_interval.min(PAUSE_MAX)).await;
                 }
             }
+        }
+    }
+
+    /// What was claimed ahead and no slot has begun is left to others.
+    fn hand_back_overdue(&self) {
+        let overdue = self.host.slots.take_overdue(Instant::now());
+        if !overdue.is_empty() {
+            self.host.hand_back(&overdue);
         }
     }
 
@@ -135,11 +140,22 @@ impl Scheduler {
         self.host.committer().call("claim", claim).await
     }
 
-    /// Sleeps until the next known wake-up, a signal, or the poll interval.
+    /// Sleeps until the next known wake-up, or a signal. At each poll interval it looks for a
+    /// wake-up that nobody has told of: that takes one statement, and a claim that takes nothing
+    /// would be another two.
     async fn rest(&mut self) {
+        let mut has_claimed = true;
+        while self.rest_until_poll(has_claimed).await {
+            self.hand_back_overdue();
+            has_claimed = false;
+        }
+    }
+
+    /// Whether the poll interval is over, and nothing else.
+    async fn rest_until_poll(&mut self, has_claimed: bool) -> bool {
         let host = Arc::clone(&self.host);
         let poll = tokio::time::sleep(host.config.poll_interval);
-        let (mut sleep, mut poll) = (pin!(self.sleep()), pin!(poll));
+        let (mut sleep, mut poll) = (pin!(self.sleep(has_claimed)), pin!(poll));
         loop {
             let look = match host.slots.are_free() {
                 true => LOOK_AT_FREE_SLOTS,
@@ -147,20 +163,20 @@ impl Scheduler {
             };
             tokio::select! {
                 // Also while it looks: every reader may be at work for long.
-                () = host.work.notified() => return,
-                () = &mut sleep => return,
-                () = &mut poll => return,
+                () = host.work.notified() => return false,
+                () = &mut sleep => return false,
+                () = &mut poll => return true,
                 () = tokio::time::sleep(look) => {}
             }
             // Slots fill up, and room is kept, without anybody telling.
             let now = Instant::now();
             if host.slots.next_change().is_some_and(|at| at <= now) {
-                return;
+                return false;
             }
         }
     }
 
-    async fn sleep(&mut self) {
+    async fn sleep(&mut self, has_claimed: bool) {
         if self.host.slots.wanted().is_empty() {
             // No room: the next body that ends asks again.
             return pending().await;
@@ -177,7 +193,7 @@ impl Scheduler {
         self.look = None;
         // Already due, and yet the claim took nothing: another worker is at it, or a quarantined
         // run waits for its turn, which can take as long as the step of another one. Do not spin.
-        if next.is_some_and(|due| due.is_due(self.host.clock.now())) {
+        if has_claimed && next.is_some_and(|due| due.is_due(self.host.clock.now())) {
             let pause = self.pause;
             self.pause = (2 * pause).min(FRUITLESS_MAX);
             tokio::time::sleep(pause).await;

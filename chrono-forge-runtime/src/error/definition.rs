@@ -2,6 +2,9 @@
 
 use crate::record::keys::shown;
 
+/// What the arguments of a run are read as.
+pub(crate) const PARAMETERS: &str = "the workflow's parameters";
+
 /// A rule of the vocabulary was broken. The run fails at once with an error row that holds this
 /// text; user code cannot catch it, since the operation that found it never completes.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +130,10 @@ pub enum DefinitionError {
         "{place}: it takes State<{state}>, which the builder was not given, so `serving` left it out; add .state({state} {{ .. }})"
     )]
     MissingState { place: String, state: &'static str },
+
+    /// A child was spawned whose workflow is another application's in this database.
+    #[error("{place}: {problem}")]
+    OtherApplication { place: String, problem: String },
 
     /// The database refused this run's bytes for good.
     #[error("the database refused the data of this run: {problem}")]

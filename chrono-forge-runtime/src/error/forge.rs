@@ -26,6 +26,18 @@ pub enum Error {
         second: &'static str,
     },
 
+    /// The name of a workflow is another application's in this database.
+    #[error(
+        "in this database `{workflow}` belongs to the application `{owner}`, and here it is one of `{application}`, so each would fail the other's runs: give each application a schema (`?schema=..` in the URL) or a file of its own, or this workflow another name (#[workflow(name = \"..\")]); if it is one application under two names, open it with .application(\"{owner}\")"
+    )]
+    OtherApplication {
+        workflow: &'static str,
+        /// Whose it is.
+        owner: String,
+        /// Whose it would be.
+        application: String,
+    },
+
     /// A name that no linked workflow registered.
     #[error(
         "no workflow named `{name}` is registered; a crate that nobody names is not linked: write `use my_workflows as _;` in the binary"

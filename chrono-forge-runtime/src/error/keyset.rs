@@ -10,14 +10,14 @@ pub enum KeysetError {
     #[error(
         "a row holds NULL where its table declares none: if it is its primary key `{column}`, give it one or leave such rows out: `.filter({column}.is_not_null())`"
     )]
-    Null { column: &'static str },
+    Null { column: String },
 
     /// The key is not the same once it was stored as JSON, so reading would go on somewhere else.
     #[error(
         "key {key:?} of `{column}` cannot be a cursor: {problem}; read the column as a type that survives JSON: `Keyset::new(..).key::<Type>()`"
     )]
     Unstorable {
-        column: &'static str,
+        column: String,
         key: String,
         problem: String,
     },
@@ -27,11 +27,11 @@ pub enum KeysetError {
     #[error(
         "key {key:?} of `{column}` came back behind itself: the database does not order the column as it compares it with this key; read it as the type that it is stored as: `Keyset::new(..).key::<Type>()`, or give column and comparison one collation"
     )]
-    NotIncreasing { column: &'static str, key: String },
+    NotIncreasing { column: String, key: String },
 
     /// Two rows have the same key, or keys that display alike: they would share a child.
     #[error(
         "two rows have the key {key:?} of `{column}`: page over a column that is unique, or read it as a type whose values display differently: `Keyset::new(..).key::<Type>()`"
     )]
-    Doubled { column: &'static str, key: String },
+    Doubled { column: String, key: String },
 }

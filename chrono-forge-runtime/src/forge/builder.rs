@@ -9,6 +9,7 @@ use super::runtimes;
 use crate::clock::{Clock, SystemClock};
 use crate::context::invocation::Workflow;
 use crate::definition::Definition;
+use crate::engine::applications::Applications;
 use crate::engine::config::{Config, SLOTS};
 use crate::engine::parts::unopened;
 use crate::engine::registry::{Chosen, Registry, States};
@@ -19,7 +20,10 @@ use crate::failpoint::Failpoints;
 use crate::store::StoreError;
 use crate::store::opening::{self, OpenOptions};
 #[cfg(feature = "postgres")]
-use crate::store::postgres::DatabasePool;
+use crate::store::postgres::{DatabasePool, Lender, LentConnection};
+
+/// A server that is started beside its clients is up within this in most cases.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Settings of a [`Forge`]. Nothing is opened before [`Builder::open`].
 #[must_use = "a builder does nothing until it is opened"]
@@ -35,41 +39,80 @@ pub struct Builder {
     /// `None` for real time.
     clock: Option<Arc<dyn Clock>>,
     migrate: bool,
-    pub(super) readers: u32,
+    readers: Option<u32>,
+    writers: Option<u32>,
+    open_timeout: Duration,
     failpoints: Arc<Failpoints>,
     #[cfg(feature = "postgres")]
-    pool: Option<DatabasePool>,
+    lender: Option<Lender>,
 }
 
 impl Builder {
     pub(super) fn new(url: &str) -> Self {
+        let config = Config::default();
         Self {
             url: url.to_owned(),
-            config: Config::default(),
             queues_given: false,
             workflows: None,
             serving: Vec::new(),
             states: States::default(),
             clock: None,
             migrate: true,
-            readers: 4,
+            readers: None,
+            writers: None,
+            open_timeout: OPEN_TIMEOUT,
+            config,
             failpoints: Arc::new(default_failpoints()),
             #[cfg(feature = "postgres")]
-            pool: None,
+            lender: None,
         }
     }
 
     /// Works on connections of the application's own pool, whose settings are theirs again when they are given
-    /// back. Then nothing is connected to by the URL, and only the parameters that are this crate's count
-    /// (`schema`, `writers`): `Forge::builder("postgres://?schema=forge").database_pool(pool)`.
+    /// back. Of the URL only the parameters that are this crate's count (`schema`, `writers`, ..):
+    /// `Forge::builder("postgres://?schema=forge").database_pool(pool)`.
     ///
     /// The engine keeps what it borrows: `writers` (2) and two more that write, and up to
-    /// [`readers`](Self::readers) (4) that read. So the pool needs a `max_size` of 8 (6 where the worker is off) and
-    /// what the application itself needs; a smaller one is refused at [`open`](Self::open). Nobody listens on such a connection: other processes'
-    /// runs are seen at the poll interval.
+    /// [`readers`](Self::readers) (4) that read. So the pool needs a `max_size` of 8 (6 where the
+    /// worker is off) and what the application itself needs; a smaller one is refused at
+    /// [`open`](Self::open). To hear other processes it opens one connection of its own, if the URL
+    /// says where (`postgres://app@db/app?schema=forge`); otherwise their runs are seen at the poll
+    /// interval.
     #[cfg(feature = "postgres")]
     pub fn database_pool(mut self, pool: DatabasePool) -> Self {
-        self.pool = Some(pool);
+        self.lender = Some(Lender::of_pool(pool));
+        self
+    }
+
+    /// As [`database_pool`](Self::database_pool), for a pool of another kind whose connections are
+    /// Diesel's: `lend` gives one, which goes back when it is dropped, and waits for it on a thread
+    /// that may block; `most` is how many it lends.
+    ///
+    /// A pool of other connections (sqlx's, `tokio-postgres` in deadpool or bb8) cannot lend them
+    /// to this crate, which speaks through Diesel: give it the URL, as a neighbour with connections
+    /// of its own. What the two take of the server's `max_connections` adds up.
+    ///
+    /// [`open`](Self::open) refuses a `most` below what the engine keeps, with that number.
+    ///
+    /// ```
+    /// # use chrono_forge_runtime::forge::Forge;
+    /// use diesel::{Connection, PgConnection};
+    ///
+    /// let lend = || PgConnection::establish("postgres://app@db/app").map(Box::new);
+    /// let builder = Forge::builder("postgres://?schema=forge").database_connections(12, lend);
+    /// # drop(builder);
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn database_connections<C, E>(
+        mut self,
+        most: u32,
+        lend: impl Fn() -> Result<C, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: LentConnection,
+        E: std::fmt::Display,
+    {
+        self.lender = Some(Lender::new(most, lend));
         self
     }
 
@@ -136,7 +179,31 @@ impl Builder {
         self
     }
 
-    /// The worker's name, for operators; default `worker`.
+    /// The application that workflows of this process belong to; by default each belongs to the Cargo
+    /// package of its function.
+    ///
+    /// In one schema (PostgreSQL) or file (SQLite) a workflow's name belongs to the application that
+    /// served or started it first. Any other application is refused with
+    /// [`Error::OtherApplication`]: two functions that only share a name would fail each other's runs.
+    /// A package that was renamed says here what it was called.
+    ///
+    /// ```
+    /// # async fn example(url: &str) -> Result<(), chrono_forge_runtime::error::Error> {
+    /// // The package was called `shop` when its first runs were started.
+    /// let forge = chrono_forge_runtime::forge::Forge::builder(url).application("shop").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Builder::open`] refuses a name that is empty or has a null character.
+    pub fn application(mut self, name: &str) -> Self {
+        self.config.application = Some(name.to_owned());
+        self
+    }
+
+    /// The worker's name, for operators; default `worker`. Sessions with a server carry it, too
+    /// (`billing-7 heartbeat`), unless the URL says otherwise with `application_name`.
     pub fn worker_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.config.worker_name);
         self
@@ -201,9 +268,34 @@ impl Builder {
         self
     }
 
-    /// Connections that read, beside the one that writes; default 4. None at all counts as one.
+    /// The most connections that read at the same time, beside those that write; default 4. None at
+    /// all counts as one. It stands before a `readers` in the URL of a server.
     pub fn readers(mut self, readers: u32) -> Self {
-        self.readers = readers;
+        self.readers = Some(readers);
+        self
+    }
+
+    /// The most connections that commit to PostgreSQL at the same time; default 2, from 1 to 16:
+    /// less counts as 1, more as 16. It stands before a `writers` in the URL. Without meaning on
+    /// SQLite, where one writes.
+    pub fn writers(mut self, writers: u32) -> Self {
+        self.writers = Some(writers);
+        self
+    }
+
+    /// How long [`open`](Self::open) waits for a server that is not up yet, or has no room for
+    /// another connection; default 15 s. A warning says meanwhile what it waits for. With
+    /// `Duration::ZERO` it tries once. Once it is open an engine waits for its server for as long
+    /// as it takes.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use chrono_forge_runtime::forge::Forge;
+    /// let builder = Forge::builder("postgres://app@db/app").open_timeout(Duration::from_secs(60));
+    /// # drop(builder);
+    /// ```
+    pub fn open_timeout(mut self, timeout: Duration) -> Self {
+        self.open_timeout = timeout;
         self
     }
 
@@ -234,25 +326,18 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Config`] for a knob that cannot work, or for a runtime that cannot carry the engine; [`Error::DuplicateWorkflow`],
-    /// [`Error::UnregisteredWorkflow`] and [`Error::MissingState`] for the served workflows, checked
-    /// only where the worker is on; [`Error::Store`] when the database cannot be opened.
+    /// [`Error::UnregisteredWorkflow`], [`Error::MissingState`] and [`Error::OtherApplication`] for the
+    /// served workflows, checked only where the worker is on; [`Error::Store`] when the database cannot be opened.
     pub async fn open(mut self) -> Result<Forge, Error> {
         self.config.validate()?;
         let runtime = runtimes::current(self.config.worker)?;
         let registry = self.registry()?;
-        let readers = self.readers;
-        let options = OpenOptions {
-            migrate: self.migrate,
-            readers,
-            wal_bytes_max: self.config.wal_bytes_max,
-            lease: self.config.lease,
-            executes: self.config.worker,
-        };
+        let options = self.options();
         let url = self.url;
         let database = report::database_of(&url);
         #[cfg(feature = "postgres")]
-        let open = move || match self.pool {
-            Some(pool) => opening::open_pool(&url, options, pool),
+        let open = move || match self.lender {
+            Some(lender) => opening::open_lent(&url, options, lender),
             None => opening::open(&url, options),
         };
         #[cfg(not(feature = "postgres"))]
@@ -267,6 +352,7 @@ impl Builder {
             Some(clock) => Arc::clone(clock) as _,
             None => Arc::new(SystemClock),
         });
+        let applications = Applications::new(self.config.application.clone());
         let parts = crate::engine::host::HostParts {
             clock,
             database_clock,
@@ -274,8 +360,8 @@ impl Builder {
             config: self.config,
             registry,
             states: self.states,
+            applications,
             failpoints: self.failpoints,
-            readers,
             runtime,
             database,
         };
@@ -288,6 +374,21 @@ impl Builder {
 }
 
 impl Builder {
+    /// What the database is opened with.
+    pub(super) fn options(&self) -> OpenOptions {
+        let is_named = self.config.worker_name != Config::default().worker_name;
+        OpenOptions {
+            name: is_named.then(|| self.config.worker_name.clone()),
+            migrate: self.migrate,
+            readers: self.readers,
+            writers: self.writers,
+            timeout: self.open_timeout,
+            wal_bytes_max: self.config.wal_bytes_max,
+            lease: self.config.lease,
+            executes: self.config.worker,
+        }
+    }
+
     /// What this process serves; its queues are served, too, if it was chosen with what it spawns.
     fn registry(&mut self) -> Result<Registry, Error> {
         if !self.config.worker {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{Forge, Retry, Run, barrier};
 use crate::context::invocation::Workflow;
+use crate::definition::Definition;
+use crate::engine::applications;
 use crate::error::Error;
 use crate::record::keys::{NUL, is_storable};
 use crate::record::{RunId, RunState};
@@ -19,6 +21,8 @@ pub(super) struct Target {
     pub(super) key: String,
     /// `None`: the only one with this key.
     id: Option<RunId>,
+    /// `None` of a handle, whose run was found.
+    definition: Option<&'static Definition>,
 }
 
 impl Target {
@@ -27,6 +31,7 @@ impl Target {
             workflow: W::NAME,
             key: key.to_owned(),
             id: None,
+            definition: Some(W::DEFINITION),
         }
     }
 
@@ -35,6 +40,7 @@ impl Target {
             workflow: run.workflow,
             key: run.key.clone(),
             id: Some(run.id),
+            definition: None,
         }
     }
 
@@ -65,7 +71,7 @@ impl Forge {
         on_answer: impl FnOnce(&RunAnswer) + Send + 'static,
     ) -> Result<RunAnswer, Error> {
         if target.id.is_none() {
-            self.check_name(&target.key)?;
+            self.check_target(target).await?;
         }
         barrier().await;
         let call = RunCall {
@@ -84,6 +90,14 @@ impl Forge {
         }
     }
 
+    async fn check_target(&self, target: &Target) -> Result<(), Error> {
+        self.check_name(&target.key)?;
+        match target.definition {
+            Some(definition) => applications::look(self.host(), definition).await,
+            None => Ok(()),
+        }
+    }
+
     /// Whether the database can be asked for a run that has this name or is below one of it.
     pub(super) fn check_name(&self, name: &str) -> Result<(), Error> {
         let stores_nul = self.host().store.capabilities().stores_nul;
@@ -96,7 +110,7 @@ impl Forge {
     /// The only run with the key, if there is one.
     pub(super) async fn only(&self, target: &Target) -> Result<Option<RunId>, Error> {
         let Target { workflow, key, .. } = target.clone();
-        self.check_name(&key)?;
+        self.check_target(target).await?;
         let read = self
             .host()
             .read_for_user(move |store| store.namesakes(workflow, &key, NAMESAKES_MAX));

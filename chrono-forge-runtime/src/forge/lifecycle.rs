@@ -9,13 +9,14 @@ use std::sync::{Arc, Weak};
 use super::{reports, unserved};
 
 use crate::commit::Committer;
+use crate::definition::{Definition, registered};
 use crate::engine::audit::auditor::Auditor;
 use crate::engine::host::{Host, HostParts};
 use crate::engine::parts::unopened;
 use crate::engine::pass::Pass;
 use crate::engine::report::Opened;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::{calls, liveness, settling, timekeeping};
+use crate::engine::{applications, calls, liveness, lookout, settling, timekeeping};
 use crate::error::Error;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 use ending::Running;
@@ -141,10 +142,13 @@ impl Owner {
         self.running.keep_listener(listener);
         self.keep("the teller of calls", calls::send(Arc::clone(host)));
         self.keep("the timekeeper", timekeeping::keep(Arc::clone(host)));
+        self.keep("the lookout", lookout::keep(Arc::clone(host)));
         Ok(())
     }
 
     async fn work(&self) -> Result<(), Error> {
+        // Before this worker is known to others: it may be refused.
+        self.enter_workflows().await?;
         let (pulse, mut watch) = liveness::begin(Arc::clone(&self.host)).await?;
         // Before anything else: to recover what others held may take its time.
         let pulse = pulse
@@ -165,6 +169,21 @@ impl Owner {
         unserved::warn_queues(&self.host).await;
         self.keep("the reporter", reports::keep(Arc::clone(&self.host)));
         Ok(())
+    }
+
+    /// Claims the names of the served workflows for this application, and asks who owns the others
+    /// that are linked.
+    async fn enter_workflows(&self) -> Result<(), Error> {
+        let host = &self.host;
+        let names = host.registry.names();
+        let served: Vec<_> = names
+            .iter()
+            .filter_map(|it| host.registry.get(it))
+            .collect();
+        applications::enter(host, &served).await?;
+        let is_served = |it: &&Definition| host.registry.get(it.name).is_some();
+        let others: Vec<_> = registered().filter(|it| !is_served(it)).collect();
+        applications::look_at_others(host, &others).await
     }
 
     /// Runs a part of the engine, without which the engine stops.

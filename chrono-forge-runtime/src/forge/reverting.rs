@@ -21,14 +21,12 @@ impl Builder {
     /// # Errors
     /// [`Error::Store`] when the database cannot be opened, or holds what the older schema cannot.
     pub async fn revert_migrations(self, through: &str) -> Result<(), Error> {
-        let (url, through) = (self.url, through.to_owned());
         let options = OpenOptions {
             migrate: true,
-            readers: self.readers,
-            wal_bytes_max: self.config.wal_bytes_max,
-            lease: self.config.lease,
             executes: false,
+            ..self.options()
         };
+        let (url, through) = (self.url, through.to_owned());
         let revert = tokio::task::spawn_blocking(move || {
             let store = opening::open(&url, options)?;
             while store.newest_migration()?.as_deref() > Some(&*through) {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::{Forge, Run};
 use crate::context::invocation::Invocation;
 use crate::definition::Definition;
+use crate::engine::applications;
 use crate::engine::host::Host;
 use crate::engine::hub::{Name, Watch};
 use crate::engine::pass::Pass;
@@ -65,13 +66,16 @@ impl Forge {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BadKey`], [`Error::Arguments`], [`Error::TooLarge`] and [`Error::MissingState`] (of a
-    /// workflow that [`Builder::serving`](super::Builder::serving) has left out) before anything is
-    /// written; [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
+    /// [`Error::BadKey`], [`Error::Arguments`], [`Error::TooLarge`], [`Error::MissingState`] (of a
+    /// workflow that [`Builder::serving`](super::Builder::serving) has left out) and
+    /// [`Error::OtherApplication`] before anything is written; [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
         let Checked { definition, row } = self.start_of(key.to_owned(), invocation)?;
         let workflow = definition.name;
+        if !self.host().serves(workflow) {
+            applications::enter(self.host(), &[definition]).await?;
+        }
         barrier().await;
         let (id, met, watch) = self.insert(row).await?;
         if !self.host().executes(workflow, definition.queue) {
@@ -150,6 +154,8 @@ impl Forge {
             }
             barrier().await;
             let left = self.left_to_others(&batch);
+            let strangers: Vec<_> = left.iter().map(|(definition, _)| *definition).collect();
+            applications::enter(self.host(), &strangers).await?;
             let rows = batch.into_iter().map(|start| start.row).collect();
             self.insert_all(rows, &mut all).await?;
             for (definition, key) in left {

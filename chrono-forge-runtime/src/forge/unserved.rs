@@ -11,9 +11,9 @@ use crate::definition::Definition;
 use crate::engine::host::Host;
 use crate::engine::report::is_heard;
 use crate::error::Error;
+use crate::record::Unserved;
 use crate::record::unserved::missing;
-use crate::record::{RunRow, Unserved};
-use crate::store::{ServingRow, StoreResult, UnservedRow};
+use crate::store::{ServingRow, StoreResult};
 use crate::telemetry::TARGET;
 
 /// Rows of a report.
@@ -21,20 +21,6 @@ const REPORT_MAX: u32 = 20;
 
 /// A start waits no longer for the look at who executes it.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// Rows that a waiting caller looks through for its own run's.
-pub(super) const LOOK_MAX: u32 = 1_000;
-
-impl From<UnservedRow> for Unserved {
-    fn from(row: UnservedRow) -> Self {
-        Self {
-            workflow: row.workflow,
-            queue: row.queue,
-            due_since: row.due_since,
-            is_known: row.is_known,
-        }
-    }
-}
 
 impl Forge {
     /// Which due runs no live worker can execute, by workflow and queue, at most `limit` of them: their
@@ -62,15 +48,6 @@ impl Forge {
         let rows = host.read(move |store| store.unserved(now, limit)).await;
         let rows = rows.map_err(|error| host.explain(error))?;
         Ok(rows.into_iter().map(Unserved::from).collect())
-    }
-
-    /// Warns if this run waits for a worker that is not there.
-    pub(super) async fn warn_unserved(&self, run: &RunRow) {
-        let is_of_run = |row: &Unserved| row.workflow == run.workflow && row.queue == run.queue;
-        let rows = self.unserved(LOOK_MAX).await.unwrap_or_default();
-        if let Some(unserved) = rows.into_iter().find(is_of_run) {
-            self.host().report.awaited_unserved(&run.key, &unserved);
-        }
     }
 
     /// Warns, once a workflow, that a run was started which no live worker would execute.
@@ -144,6 +121,6 @@ impl Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        missing(f, self.workflow, self.queue, self.is_known)
+        missing(f, (self.workflow, None), self.queue, self.is_known)
     }
 }

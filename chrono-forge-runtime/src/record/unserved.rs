@@ -16,18 +16,21 @@ pub struct Unserved {
     pub due_since: Timestamp,
     /// A live worker knows the workflow, but none of those serves the queue.
     pub is_known: bool,
+    /// The application that the workflow belongs to, if any has served or started it.
+    pub application: Option<String>,
 }
 
 impl fmt::Display for Unserved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        missing(f, &self.workflow, &self.queue, self.is_known)
+        let application = self.application.as_deref();
+        missing(f, (&self.workflow, application), &self.queue, self.is_known)
     }
 }
 
 /// What is missing, and what helps.
 pub fn missing(
     f: &mut fmt::Formatter<'_>,
-    workflow: &str,
+    (workflow, application): (&str, Option<&str>),
     queue: &str,
     is_known: bool,
 ) -> fmt::Result {
@@ -37,9 +40,10 @@ pub fn missing(
             "no live worker that knows `{workflow}` serves queue `{queue}`: add .queue(\"{queue}\", slots) to one"
         );
     }
+    let of = application.map_or_else(String::new, |name| format!(" of application `{name}`"));
     write!(
         f,
-        "no live worker knows `{workflow}`: start one whose binary has it (a crate that nobody names is not \
+        "no live worker knows `{workflow}`{of}: start one whose binary has it (a crate that nobody names is not \
          linked: `use my_workflows as _;`)"
     )
 }

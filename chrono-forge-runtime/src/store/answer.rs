@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::record::{
-    ChildCount, ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, WorkerId,
+    ChildCount, ClaimedRun, Due, Epoch, PlanOutcome, RecordId, RunId, RunState, Unserved, WorkerId,
 };
 
 /// What [`Writer::apply`](super::Writer::apply) did beside the plans' own rows.
@@ -158,6 +158,31 @@ pub struct UnservedRow {
     pub due_since: Timestamp,
     /// A live worker knows the workflow, but none of those serves the queue.
     pub is_known: bool,
+    /// Whose the workflow is, if anybody has entered it.
+    pub application: Option<String>,
+}
+
+impl From<UnservedRow> for Unserved {
+    fn from(row: UnservedRow) -> Self {
+        Self {
+            workflow: row.workflow,
+            queue: row.queue,
+            due_since: row.due_since,
+            is_known: row.is_known,
+            application: row.application,
+        }
+    }
+}
+
+/// A run that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwaitedRow {
+    pub id: RunId,
+    pub key: String,
+    pub workflow: String,
+    pub queue: String,
+    pub state: RunState,
+    pub wake_at: Option<Due>,
 }
 
 /// A worker's row.

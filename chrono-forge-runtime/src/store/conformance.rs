@@ -14,6 +14,7 @@ mod contention;
 mod dispatch;
 mod due;
 pub(crate) mod fixture;
+pub(crate) mod later;
 mod liveness;
 mod races;
 mod reads;
@@ -22,6 +23,7 @@ mod releases;
 mod results;
 mod sharing;
 mod standstill;
+pub(crate) mod told;
 mod values;
 mod wakes;
 
@@ -218,11 +220,14 @@ macro_rules! conformance {
             sharing:
                 a_due_run_is_claimed_by_one_worker_only,
                 readers_see_whole_commits_while_the_writer_works,
-                many_may_open_a_new_database_at_once;
+                many_may_open_a_new_database_at_once,
+                a_name_belongs_to_the_application_that_entered_it_first;
             releases:
                 a_migration_that_only_adds_leaves_word_who_may_go_on,
                 a_migration_that_does_more_turns_older_binaries_away,
-                a_migration_of_a_later_binary_is_not_undone_by_this_one;
+                a_migration_of_a_later_binary_is_not_undone_by_this_one,
+                each_migration_stands_once_it_is_applied_whatever_becomes_of_the_next,
+                a_schema_that_was_changed_is_told_with_its_versions;
             capabilities:
                 what_is_declared_is_there,
                 a_call_reaches_those_who_listen_and_is_never_refused,

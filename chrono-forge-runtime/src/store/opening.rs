@@ -7,12 +7,18 @@ use super::address::{self, Kind};
 use super::{Store, StoreError, StoreErrorKind, StoreResult};
 
 /// What every store is opened with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
+    /// Whose sessions these are, for the operator of a server; the crate's, if nobody's.
+    pub name: Option<String>,
     /// Bring the schema up to date; otherwise an older one is refused.
     pub migrate: bool,
-    /// The most connections that read at the same time.
-    pub readers: u32,
+    /// The most connections that read at the same time, if that is not the URL's to say.
+    pub readers: Option<u32>,
+    /// The same of those that commit, where several can.
+    pub writers: Option<u32>,
+    /// How long a server is waited for that is not up yet.
+    pub timeout: Duration,
     /// A write-ahead log of SQLite beyond this is cut off as soon as nobody reads it.
     pub wal_bytes_max: u64,
     /// The workers' lease; a server is asked to cut off what lasts half as long.
@@ -35,13 +41,14 @@ fn sqlite(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
     use super::sqlite::{Location, SqliteOptions, SqliteStore};
     let parsed = Location::parse(url).map_err(|error| refused(&error.to_string()))?;
     let (location, synchronous) = parsed;
+    let defaults = SqliteOptions::new(location);
     let options = SqliteOptions {
         synchronous,
         migrate: options.migrate,
-        readers: options.readers,
+        readers: options.readers.unwrap_or(defaults.readers),
         wal_bytes_max: options.wal_bytes_max,
         executes: options.executes,
-        ..SqliteOptions::new(location)
+        ..defaults
     };
     Ok(Arc::new(SqliteStore::open(options)?))
 }
@@ -62,14 +69,14 @@ fn postgres(url: &str, options: OpenOptions) -> StoreResult<Arc<dyn Store>> {
 
 /// Opens the database that this pool's connections lead to; of the URL only our own parameters count.
 #[cfg(feature = "postgres")]
-pub fn open_pool(
+pub fn open_lent(
     url: &str,
     options: OpenOptions,
-    pool: super::postgres::DatabasePool,
+    lender: super::postgres::Lender,
 ) -> StoreResult<Arc<dyn Store>> {
-    let executes = options.executes;
-    let options = postgres_options(url, options)?;
-    let store = super::postgres::PostgresStore::open_pool(options, pool, executes)?;
+    let (_, url) = address::read(url).map_err(|error| refused(&error.to_string()))?;
+    let options = postgres_options(&url, options)?;
+    let store = super::postgres::PostgresStore::open_lent(options, lender)?;
     Ok(Arc::new(store))
 }
 
@@ -80,9 +87,14 @@ fn postgres_options(
 ) -> StoreResult<super::postgres::PostgresOptions> {
     let parsed = super::postgres::PostgresOptions::parse(url);
     let parsed = parsed.map_err(|error| refused(&error.to_string()))?;
+    let writers = options.writers.map(super::postgres::writers);
     Ok(super::postgres::PostgresOptions {
         migrate: options.migrate,
-        readers: options.readers,
+        readers: options.readers.unwrap_or(parsed.readers),
+        writers: writers.unwrap_or(parsed.writers),
+        open_timeout: options.timeout,
+        executes: options.executes,
+        name: options.name.unwrap_or(parsed.name),
         lease: options.lease,
         ..parsed
     })

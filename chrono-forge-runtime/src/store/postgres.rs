@@ -9,6 +9,8 @@
 //! Entries of a context are written under the lock of their run.
 //! Who cannot keep to it skips locked rows, or begins again.
 
+mod applications;
+mod arrival;
 mod audits;
 mod bind;
 mod claim;
@@ -27,6 +29,7 @@ mod queue;
 mod records;
 mod recovery;
 mod results;
+mod rooms;
 mod runs;
 mod schema;
 mod sequences;
@@ -42,7 +45,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -53,18 +56,18 @@ use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::shared::pool::Pool;
 use super::{
-    AuditWork, BranchLook, Capabilities, Listener, Outlook, ServingRow, Store, StoreResult,
-    UnservedRow, WorkerLocks, WorkerRow, Writer,
+    AuditWork, AwaitedRow, BranchLook, Capabilities, Listener, Outlook, ServingRow, Store,
+    StoreResult, UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::record::{
-    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
+    Belonging, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
     SpawnPath, Standstill,
 };
-pub use connection::DatabasePool;
+pub use connection::{DatabasePool, Lender, LentConnection};
 use connection::{Purpose, Session, Source};
-pub use location::{PostgresOptions, UrlError};
+pub use location::{PostgresOptions, UrlError, writers};
 #[cfg(test)]
 pub(super) use schema::upgrade;
 use writer::PostgresWriter;
@@ -76,6 +79,8 @@ pub struct PostgresStore {
     marks: Arc<claim::Marks>,
     arrivals: Arrivals,
     beats: Arc<Beats>,
+    /// The ends of the ears that were opened.
+    ears: Mutex<Vec<notify::End>>,
 }
 
 impl PostgresStore {
@@ -90,30 +95,27 @@ impl PostgresStore {
         Self::over(options, None)
     }
 
-    /// The same on connections that the application's pool lends: one for each writer and each reader, for as
-    /// long as they work. Of the options' URL nothing is used. A process that executes runs needs more of them.
-    pub fn open_pool(
-        options: PostgresOptions,
-        pool: DatabasePool,
-        executes: bool,
-    ) -> StoreResult<Self> {
-        let (most, needed) = (pool.max_size(), options.connections(executes));
+    /// The same on connections that the application's pool lends: one for each writer and each
+    /// reader, for as long as they work. To the options' URL only an ear is connected, if it names
+    /// a server. A process that executes runs needs more of them.
+    pub fn open_lent(options: PostgresOptions, lender: Lender) -> StoreResult<Self> {
+        let (most, needed) = (lender.most(), options.connections(options.executes));
         if most < needed {
             let message = format!(
                 "the pool lends {most} connections at most, and this engine keeps {needed} of them: give it \
                  a `max_size` of {needed} and what the application itself needs, or ask for fewer \
-                 (`.readers(..)`, `writers=` in the URL)"
+                 (`.readers(..)`, `.writers(..)`)"
             );
             return Err(StoreError::new("open", StoreErrorKind::Refused, message));
         }
-        Self::over(options, Some(pool))
+        Self::over(options, Some(lender))
     }
 
-    fn over(options: PostgresOptions, pool: Option<DatabasePool>) -> StoreResult<Self> {
+    fn over(options: PostgresOptions, lender: Option<Lender>) -> StoreResult<Self> {
         let readers = Pool::new(options.readers);
         let source = Source {
             options: Arc::new(options),
-            pool,
+            lender,
             servers: Arc::default(),
         };
         schema::ensure(&source)?;
@@ -123,8 +125,15 @@ impl PostgresStore {
             marks: Arc::default(),
             arrivals: Arrivals::default(),
             beats: Arc::default(),
+            ears: Mutex::default(),
         };
         doubts::tell(&store.read("open", doubts::find)?);
+        if store.source.lender.is_none() {
+            rooms::warn(
+                &store.read("open", rooms::find)?,
+                store.source.options.sessions(),
+            );
+        }
         sequences::mend(&store.source, &store.read("open", sequences::find)?)?;
         if let Some(latest) = store.read("open", queue::latest_arrival)? {
             store.arrivals.found(latest);
@@ -152,6 +161,7 @@ impl Store for PostgresStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             writers: self.source.options.writers,
+            readers: self.source.options.readers,
             parallel_writes: true,
             worker_locks: false,
             own_clock: true,
@@ -169,7 +179,11 @@ impl Store for PostgresStore {
         if !self.capabilities().hears {
             return Ok(None);
         }
-        let ear = notify::Ear::open(&self.source)?;
+        let (ear, end) = notify::Ear::open(&self.source)?;
+        self.ears
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(end);
         Ok(Some(Box::new(ear)))
     }
 
@@ -181,12 +195,21 @@ impl Store for PostgresStore {
         self.writer_for(Purpose::Batch)
     }
 
+    fn heartbeat_writer(&self) -> StoreResult<Box<dyn Writer>> {
+        self.writer_for(Purpose::Beat)
+    }
+
     fn call_writer(&self) -> StoreResult<Box<dyn Writer>> {
         self.writer_for(Purpose::Call)
     }
 
     fn worker_locks(&self) -> Option<Box<dyn WorkerLocks>> {
         None
+    }
+
+    fn end_listening(&self) {
+        let ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        ears.iter().for_each(notify::End::tell);
     }
 
     fn close(&self) {
@@ -376,6 +399,18 @@ impl Store for PostgresStore {
         self.read("unknown_due", |conn| {
             queue::unknown_due(conn, workflows, now, limit)
         })
+    }
+
+    fn awaited(&self, runs: &[RunId]) -> StoreResult<Vec<AwaitedRow>> {
+        self.read("awaited", |conn| runs::awaited(conn, runs))
+    }
+
+    fn any_blocked(&self) -> StoreResult<bool> {
+        self.read("any_blocked", runs::any_blocked)
+    }
+
+    fn applications(&self, workflows: &[String]) -> StoreResult<Vec<Belonging>> {
+        self.read("applications", |conn| applications::of(conn, workflows))
     }
 
     fn unserved(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>> {

@@ -6,6 +6,7 @@
 //! A database in memory has a single connection, which all take in turns.
 
 mod access;
+mod applications;
 mod audits;
 mod backup;
 mod bind;
@@ -24,6 +25,8 @@ mod log;
 mod mover;
 mod naming;
 mod opening;
+mod options;
+mod pace;
 mod pool;
 mod queue;
 mod records;
@@ -46,8 +49,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
@@ -55,12 +58,12 @@ use super::shared;
 use super::shared::arrivals::Arrivals;
 use super::shared::beats::Beats;
 use super::{
-    AuditWork, Capabilities, Listener, Outlook, ServingRow, Store, StoreError, StoreResult,
-    UnservedRow, WorkerLocks, WorkerRow, Writer,
+    AuditWork, AwaitedRow, Capabilities, Listener, Outlook, ServingRow, Store, StoreError,
+    StoreResult, UnservedRow, WorkerLocks, WorkerRow, Writer,
 };
 use crate::error::StoreErrorKind;
 use crate::record::{
-    BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
+    Belonging, BlockedChild, BranchCounters, BranchRow, BranchState, ChildCount, Due, FailurePage,
     FailurePlace, Json, Namesake, OutputRow, PendingRow, RecordId, RecordRow, RunId, RunRow,
     SpawnPath, Standstill,
 };
@@ -72,48 +75,12 @@ pub use location::{Location, LocationError, Synchronous};
 use locks::LockFiles;
 use log::Log;
 use mover::Mover;
+pub use options::SqliteOptions;
 use pool::Readers;
 #[cfg(test)]
 pub(super) use schema::upgrade;
 use turns::Company;
 use writer::{Shared, SqliteWriter};
-
-/// How to open a database.
-#[derive(Clone, Debug)]
-pub struct SqliteOptions {
-    pub location: Location,
-    /// What a commit survives.
-    pub synchronous: Synchronous,
-    /// Bring the schema up to date; otherwise an older one is refused.
-    pub migrate: bool,
-    /// The most connections that read at the same time.
-    pub readers: u32,
-    /// A write-ahead log beyond this is cut off as soon as nobody reads it.
-    pub wal_bytes_max: u64,
-    /// Whether a worker will write here; who only looks may do with less rights.
-    pub executes: bool,
-    /// How long a call waits for another process's transaction before it fails as transient.
-    pub busy_timeout: Duration,
-    /// How the lock of a file is taken.
-    pub try_lock: fn(&std::fs::File) -> Result<(), std::fs::TryLockError>,
-}
-
-impl SqliteOptions {
-    /// The defaults: synchronous, migrate, four readers, five seconds of patience.
-    #[must_use]
-    pub fn new(location: Location) -> Self {
-        Self {
-            location,
-            synchronous: Synchronous::default(),
-            migrate: true,
-            readers: 4,
-            wal_bytes_max: 64 << 20,
-            executes: true,
-            busy_timeout: Duration::from_secs(5),
-            try_lock: std::fs::File::try_lock,
-        }
-    }
-}
 
 /// A database file, or one in memory.
 pub struct SqliteStore {
@@ -169,6 +136,10 @@ impl SqliteStore {
         }
         let has_file = options.location != Location::Memory;
         let has_mover = has_file && library.counts_logs();
+        if has_mover {
+            let set = conn.batch_execute(log::COMMITS_MOVE_NOTHING);
+            set.map_err(|error| fault::statement("open", &error))?;
+        }
         let mover = has_mover.then(|| Mover::new(url, write, patience, identity.clone()));
         let readers = has_file.then(|| {
             let readers = Readers::new(url.to_owned(), options.readers, patience, identity.clone());
@@ -204,6 +175,10 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
+        // Closing the last connection moves the log. A write under way looks after its own commit.
+        if let Some(mut conn) = self.writing.try_lock() {
+            let _ = self.identity.verified("close", &mut conn, Ok(()));
+        }
         if self.identity.is_lost() {
             // The last connection that is closed writes its log into the file at this path, which is another one now.
             std::mem::forget(self.writing.clone());
@@ -247,6 +222,7 @@ impl Store for SqliteStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             writers: 1,
+            readers: self.options.readers,
             parallel_writes: false,
             worker_locks: self.options.location != Location::Memory,
             own_clock: false,
@@ -491,6 +467,18 @@ impl Store for SqliteStore {
         self.read("unknown_due", |conn| {
             queue::unknown_due(conn, workflows, now, limit)
         })
+    }
+
+    fn awaited(&self, runs: &[RunId]) -> StoreResult<Vec<AwaitedRow>> {
+        self.read("awaited", |conn| runs::awaited(conn, runs))
+    }
+
+    fn any_blocked(&self) -> StoreResult<bool> {
+        self.read("any_blocked", runs::any_blocked)
+    }
+
+    fn applications(&self, workflows: &[String]) -> StoreResult<Vec<Belonging>> {
+        self.read("applications", |conn| applications::of(conn, workflows))
     }
 
     fn unserved(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>> {

@@ -305,15 +305,16 @@
 //!
 //! A run that *hangs* shows in [`Run::operations`](crate::Run::operations) since when its step
 //! executes; [`Forge::unlock`](crate::Forge::unlock) takes it from the worker that it hangs on, and
-//! the step executes again, whether or not the first is still at work. A
-//! run that keeps killing its workers is failed as poison: deaths of workers that held it are
-//! counted, from the second one on it executes in quarantine, and with the fifth death there, the
-//! seventh of all, it fails, if it executed alone then. Whatever it records sets the count back to
-//! none, and so do a `retry` and [`Forge::reset_crashes`](crate::Forge::reset_crashes). A shutdown
-//! (Ctrl-C with [`Forge::serve`](crate::Forge::serve)) is no death; `kill -9` is: a step of an hour
-//! on machines that are taken away after minutes is cut into shorter ones, each of which is
-//! recorded. In quarantine the runs that died together are tried again half of them at a time, so
-//! two power failures do not cost the others their places.
+//! the step executes again, whether or not the first is still at work. A run that keeps killing its
+//! workers is failed as poison: deaths of workers that held it are counted, from the second one on
+//! it executes in quarantine, and with the fifth death there, the seventh of all, it fails, if it
+//! executed alone then. Whatever it records sets the count back to none, and so do a `retry` and
+//! [`Forge::reset_crashes`](crate::Forge::reset_crashes). A shutdown (Ctrl-C with
+//! [`Forge::serve`](crate::Forge::serve)) is no death; `kill -9` is: a step of an hour on machines
+//! that are taken away after minutes is cut into shorter ones, each of which is recorded. In
+//! quarantine a run executes beside few others that are suspected like it: the runs that died
+//! together are tried again half of them at a time, so that the one that kills is found, and two
+//! power failures do not cost the others their places.
 //!
 //! # Two processes, one file
 //!

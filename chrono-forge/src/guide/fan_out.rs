@@ -364,8 +364,13 @@
 //! ```
 //!
 //! Branches nest through child workflows, to any depth that keys of 8 KiB allow: a workflow that spawns
-//! itself without end fails there. Each child has the queue and the priority of its own workflow and the tier
-//! of its index in its own branch.
+//! itself without end fails there. Each child has the queue and the priority of its own workflow.
+//!
+//! Who goes first when more is due than there are slots: top-level runs before children; among
+//! children the first hundred of each branch before the next 9,900, and those before the rest, so
+//! that ten children do not wait behind somebody's million; among those alike `#[workflow(priority
+//! = high)]` before `normal` before `low`; then whoever became due first. What tries again after a
+//! failure comes last. Now and then the order is turned round, so that nobody starves.
 //!
 //! A child that failed or stalled keeps its parent parked until somebody recovers the child, and so all
 //! runs above it. Whoever waits for the [`result`](crate::Run::result) of one of these is told:

@@ -24,10 +24,26 @@
 //!
 //! | parameter | default | meaning |
 //! |---|---|---|
-//! | `schema` | `public` | where our tables live; created by the first process that may migrate |
-//! | `writers` | 2 | connections that commit at the same time |
+//! | `schema` | `chrono_forge` | where our tables live; created by the first process that may migrate |
+//! | `writers` | 2 | connections that commit at the same time; [`.writers(..)`](crate::Builder::writers) stands before it |
+//! | `readers` | 4 | connections that read at the same time; [`.readers(..)`](crate::Builder::readers) stands before it |
 //! | `notify` | `on` | call out to other processes with `NOTIFY`; `off` polls |
 //! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between (`session` is like `none`) |
+//!
+//! One schema an application: processes of one application (an API and its workers, an old and a
+//! new build) share a schema; two applications have two, in one database or in several. In one
+//! schema the name of a workflow belongs to one application, the one that served or started it
+//! first: the Cargo package of its function, or what
+//! [`.application(..)`](crate::Builder::application) says. Whoever else has a function of that name
+//! is refused with [`Error::OtherApplication`](crate::Error::OtherApplication), as a worker at
+//! `open`, otherwise where it starts or asks for a run; both names are told, and what to do. So two
+//! applications whose workflows have different names can share one, as can a package of workflows
+//! that several services link. Queues, operators' queries and `retry_all` know no applications: in
+//! a schema that is shared they are about all of it. `chrono_forge_applications` has the names; to
+//! give one away, delete its row while nobody who serves it is open.
+//!
+//! A worker that meets a run whose arguments it cannot read leaves it to others while nothing of it
+//! is recorded, and warns; from the first record on such a run stalls.
 //!
 //! # What is shared, and how
 //!
@@ -78,9 +94,11 @@
 //! errors are in a language other than English (below).
 //!
 //! An application that has a pool of its own can lend from it:
-//! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of `PgConnection`, keeps what it
-//! borrows (8 of the above; nobody listens), and says at `open` if the pool is too small. Nothing stays in a lent session: search
-//! path and time limits are set for one transaction at a time.
+//! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of
+//! `PgConnection`, keeps what it borrows (8 of the above), and says at `open` if the pool is too
+//! small. What it borrows is told our search path and time limits, and given back with what it had.
+//! Where the URL names a server (`postgres://app@db/app?schema=forge`) the engine opens one
+//! connection beside the pool, to hear other processes.
 //!
 //! TLS is libpq's: `sslmode=verify-full&sslrootcert=/etc/ssl/db.crt` in the URL trusts that authority only.
 //!
@@ -111,6 +129,9 @@
 //! engine lives on the runtime that it was opened on and ends with it
 //! ([`Error::RuntimeGone`](crate::Error::RuntimeGone)): one for each runtime.
 //!
+//! A migration keeps nobody from work: it waits for no lock longer than others can wait behind it,
+//! and tries again (the guide [`operating_postgres`](super::operating_postgres) says how).
+//!
 //! A binary refuses a database that is newer than it knows, unless the newer migrations say that
 //! they only add: then a worker of the release before that restarts in the middle of a deploy goes
 //! on. The order is: migrate, then deploy. The CHANGELOG names the migrations that older binaries
@@ -139,9 +160,12 @@
 //! # }
 //! ```
 //!
-//! A right that is lost while a worker works fails no run: the log says what to grant, every 10 seconds at most, `forge.start(..)`
-//! and `run.result()` give the same as `Error::Store`, and what waits is written once the right is back. So it is with a password
-//! that was changed. A server that is away, full or without room for another connection is waited for, with a warning.
+//! A right that is lost while a worker works fails no run: the log says what to grant, every 10
+//! seconds at most, `forge.start(..)` and `run.result()` give the same as `Error::Store`, and what
+//! waits is written once the right is back. So it is with a password that was changed. A server
+//! that is away, full or without room for another connection is waited for, with a warning, and at
+//! `open` too, for 15 s ([`open_timeout`](crate::Builder::open_timeout)), so that a service may be
+//! started before its server.
 //!
 //! # Autovacuum and the fill factor
 //!
@@ -213,7 +237,9 @@
 //!
 //! 1. Shut all workers of the old database down, and leave them down: from the export on its runs belong to the new one.
 //! 2. Export to a file, by a process that executes nothing.
-//! 3. Import it into an empty database (or schema), by a process that executes nothing.
+//! 3. Import it into an empty database (or schema), by a process that executes nothing. One that
+//!    has other runs takes them in, too. Nothing marks the old ones as moved: where both stay (two
+//!    schemas of one database), see that nobody works on the old one.
 //! 4. Give workers the new URL.
 //!
 //! ```standalone_crate

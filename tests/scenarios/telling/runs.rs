@@ -269,3 +269,38 @@ async fn an_engine_tells_when_it_comes_and_goes_and_what_it_serves(world: &World
     forge.shutdown().await;
     assert!(heard(&["INFO", "shut down"], gone + 1).await.len() > gone);
 }
+
+#[workflow]
+async fn told_slow(probe: State<Probe>) -> Result<()> {
+    step!("quick", { Ok(()) }).await?;
+    step!("upload", {
+        probe.note("upload");
+        std::future::pending::<()>().await;
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// Whoever ends a process sees what it did not wait for, and will run again.
+#[scenario]
+async fn a_step_that_a_shutdown_cuts_off_is_named(world: &World) {
+    listen();
+    let key = format!("cut {:?}", world.backend());
+    let builder = world.builder([told_slow::NAME]);
+    let forge = builder.shutdown_grace(Duration::from_millis(50));
+    let forge = forge.open().await.unwrap();
+    forge.start(&key, told_slow()).await.unwrap();
+    world.noted("upload", 1).await;
+    forge.shutdown().await;
+    let key = format!("key=\"{key}\"");
+    let lines = told(&[
+        "WARN",
+        "the shutdown cut a step off",
+        "step=\"upload\"",
+        &key,
+    ]);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains("shutdown_grace"), "{lines:#?}");
+    assert_eq!(told(&["cut a step off", "quick", &key]), [""; 0]);
+}

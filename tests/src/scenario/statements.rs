@@ -62,6 +62,8 @@ impl Drop for Waiting {
 pub struct Statement {
     /// Which of the connections ran it.
     pub connection: u32,
+    /// What a server is told that it is for.
+    pub intent: Option<String>,
     /// Its text, on one line.
     pub sql: String,
     /// Its values, as they are debugged.
@@ -200,9 +202,13 @@ impl Instrumentation for Listener {
                 };
                 let text = query.to_string();
                 let (sql, binds) = text.split_once(" -- binds: ").unwrap_or((&text, "[]"));
+                let told = sql.strip_prefix("/* chrono_forge ");
+                let told = told.and_then(|rest| rest.split_once(" */ "));
+                let (intent, sql) = told.map_or((None, sql), |(it, sql)| (Some(it), sql));
                 let words: Vec<&str> = sql.split_whitespace().collect();
                 recorder.run(Statement {
                     connection: *connection,
+                    intent: intent.map(ToOwned::to_owned),
                     sql: words.join(" "),
                     binds: binds.to_owned(),
                 });

@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 
 use crate::floor::server;
 
-/// The migrations of the shipped schema, but for that of the table of versions.
+/// The migrations of the shipped schema, but for those that speak of the table of versions.
 const SCHEMA: &str = concat!(
     include_str!(
         "../../../../migrations/postgres/2026-11-21-000001_create_runs_records_errors_workers/up.sql"
@@ -27,6 +27,9 @@ const SCHEMA: &str = concat!(
         "../../../../migrations/postgres/2026-12-01-000009_children_belong_to_runs/up.sql"
     ),
     include_str!("../../../../migrations/postgres/2026-12-01-000010_entries_of_contexts/up.sql"),
+    include_str!(
+        "../../../../migrations/postgres/2026-12-02-000011_applications_of_workflows/up.sql"
+    ),
 );
 
 /// What the store tells its writers.

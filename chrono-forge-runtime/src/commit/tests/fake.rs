@@ -231,6 +231,9 @@ impl Store for Fake {
         live_workers() -> StoreResult<Vec<WorkerRow>>;
         serving() -> StoreResult<Vec<ServingRow>>;
         unknown_due(workflows: &[String], now: Timestamp, limit: u32) -> StoreResult<Vec<String>>;
+        awaited(runs: &[RunId]) -> StoreResult<Vec<AwaitedRow>>;
+        any_blocked() -> StoreResult<bool>;
+        applications(workflows: &[String]) -> StoreResult<Vec<Belonging>>;
         unserved(now: Timestamp, limit: u32) -> StoreResult<Vec<UnservedRow>>;
     }
 }
@@ -287,6 +290,7 @@ impl Writer for FakeWriter {
         claim_audits(request: &AuditRequest<'_>, now: Timestamp) -> Vec<AuditClaim>;
         recount_branch(branch: RecordId, now: Timestamp) -> Option<Recount>;
         record_audits(findings: &[AuditFinding], now: Timestamp) -> Vec<RunId>;
+        enter_workflows(workflows: &[Belonging], now: Timestamp) -> Vec<Belonging>;
         register_worker(worker: &WorkerEntry<'_>, now: Timestamp) -> WorkerId;
         heartbeat(worker: WorkerId, held: &[(RunId, Epoch)], now: Timestamp) -> Heartbeat;
         release_orphans(worker: WorkerId, orphans: &[(RunId, Epoch)], now: Timestamp) -> u64;

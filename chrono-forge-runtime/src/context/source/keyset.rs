@@ -3,6 +3,7 @@
 //! This room names Diesel's traits, and no SQL of ours: it asks the user's database in the user's own
 //! query language. The engine's tables are none of its business.
 
+mod composite;
 mod key;
 mod pool;
 mod position;
@@ -12,14 +13,15 @@ mod rows;
 use std::fmt;
 use std::marker::PhantomData;
 
+use diesel::Table;
 use diesel::associations::HasTable;
-use diesel::{Column, Table};
 
+pub use composite::{Columns, CompositeKey, CompositeKeyOf};
 use key::KeyOf;
 pub use key::{Named, Natural, NaturalKey, RowKey};
 pub use pool::Connections;
+use query::{KeyColumns, ReadPage, Reader};
 pub use query::{KeysetQuery, PrimaryKeyOf};
-use query::{ReadPage, Reader};
 pub use rows::{KeysetRows, ViaKeyset};
 
 /// The columns of a query's table, which is what a [`Keyset`] selects unless it is told.
@@ -116,6 +118,56 @@ where
     }
 }
 
+impl<Q, PK> Keyset<Q, Columns<PK>, AllColumns<Q>>
+where
+    Q: KeysetQuery,
+    PK: CompositeKeyOf<Q::Table>,
+{
+    /// As [`Keyset::new`], for a primary key of two to four columns, which are given as a tuple in
+    /// their order. Children are keyed by all of them, as `17,3`.
+    ///
+    /// A page is `WHERE (a, b) > (?, ?) ORDER BY a, b`, so it costs what it reads on SQLite and
+    /// PostgreSQL; MySQL has an older optimizer for that comparison and may read more.
+    ///
+    /// ```
+    /// # mod chrono_forge { pub use chrono_forge_runtime::context::source::Keyset; }
+    /// use chrono_forge::Keyset;
+    /// use diesel::prelude::*;
+    /// use diesel::r2d2::{ConnectionManager, Pool};
+    ///
+    /// diesel::table! {
+    ///     lines (order_id, line_no) {
+    ///         order_id -> BigInt,
+    ///         line_no -> Integer,
+    ///         sku -> Text,
+    ///     }
+    /// }
+    ///
+    /// # fn example(pool: Pool<ConnectionManager<SqliteConnection>>) {
+    /// let key = (lines::order_id, lines::line_no);
+    /// let source = Keyset::composite(lines::table, key).select(lines::sku).pool::<_, _, String>(&pool);
+    /// // spawn_each!("line", source, |sku| reserve(sku))
+    /// # }
+    /// ```
+    pub fn composite(query: Q, primary_key: PK) -> Self {
+        Self {
+            query,
+            column: Columns(primary_key),
+            selection: <Q::Table as Table>::all_columns(),
+            is_snapshot: false,
+            _key: PhantomData,
+        }
+    }
+
+    /// As [`Keyset::composite`], read twice as [`Keyset::snapshot`] is.
+    pub fn composite_snapshot(query: Q, primary_key: PK) -> Self {
+        Self {
+            is_snapshot: true,
+            ..Self::composite(query, primary_key)
+        }
+    }
+}
+
 impl<Q, PK, S, K> Keyset<Q, PK, S, K> {
     /// What to select of each row, as `Customer::as_select()`; the columns of the table, unless told.
     pub fn select<T>(self, selection: T) -> Keyset<Q, PK, T, K> {
@@ -130,7 +182,7 @@ impl<Q, PK, S, K> Keyset<Q, PK, S, K> {
 
     /// The Rust type of the key, where it is not `i16`, `i32`, `i64` or `String`, as in
     /// `.key::<Uuid>()`. Different keys must display differently: what a key displays is the end of its
-    /// child's key.
+    /// child's key. Of several columns it is `.key::<CompositeKey<(Uuid, i32)>>()`.
     pub fn key<T: RowKey>(self) -> Keyset<Q, PK, S, Named<T>> {
         Keyset {
             query: self.query,
@@ -148,7 +200,7 @@ impl<Q, PK, S, K> Keyset<Q, PK, S, K> {
     pub fn pool<P, N, R>(self, pool: &P) -> KeysetRows<N, R>
     where
         P: Connections,
-        PK: Column,
+        PK: KeyColumns,
         K: KeyOf<PK, Key = N>,
         N: RowKey,
         Reader<Q, PK, S, P>: ReadPage<N, R> + 'static,
@@ -159,7 +211,7 @@ impl<Q, PK, S, K> Keyset<Q, PK, S, K> {
             selection: self.selection,
             pool: pool.clone(),
         };
-        KeysetRows::new(Box::new(reader), PK::NAME, self.is_snapshot)
+        KeysetRows::new(Box::new(reader), PK::named(), self.is_snapshot)
     }
 }
 
@@ -175,8 +227,8 @@ impl<Q: Clone, PK: Clone, S: Clone, K> Clone for Keyset<Q, PK, S, K> {
     }
 }
 
-impl<Q, PK: Column, S, K> fmt::Debug for Keyset<Q, PK, S, K> {
+impl<Q, PK: KeyColumns, S, K> fmt::Debug for Keyset<Q, PK, S, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyset(by {:?})", PK::NAME)
+        write!(f, "Keyset(by {:?})", PK::named())
     }
 }

@@ -256,6 +256,12 @@ impl Operation {
         std::mem::take(&mut self.context)
     }
 
+    /// Whether user code has begun whose end is not recorded yet.
+    pub(super) fn is_executing(&self) -> bool {
+        let has_effects = matches!(self.kind, Kind::Step { .. } | Kind::Repeat(_));
+        has_effects && matches!(&self.phase, Phase::Executing(run) if run.begun)
+    }
+
     /// When a poll or gate gives up.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.notes.timeout_at()

@@ -56,6 +56,15 @@ impl Report {
         tracing::debug!(target: TARGET, workflow, key, next, "a run waits");
     }
 
+    /// A run is left to who can read its arguments.
+    pub fn gave_back(&self, run: &ClaimedRun, fault: &Fault, next: Timestamp) {
+        let (workflow, key) = (&*run.workflow, &*run.key);
+        self.about(Kind::GaveBack, run, fault, || {
+            let Fault { error, .. } = fault;
+            tracing::warn!(target: TARGET, workflow, key, error, %next, "this worker cannot read the arguments of a run and leaves it to others: give each application a schema of its own (`schema=` in the URL), or the workflow another name; or deploy a build that reads them");
+        });
+    }
+
     /// A run is completed.
     pub fn completed(&self, run: &ClaimedRun) {
         tracing::debug!(target: TARGET, workflow = &*run.workflow, key = run.key, "a run is completed");

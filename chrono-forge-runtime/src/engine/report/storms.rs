@@ -22,6 +22,8 @@ pub(super) enum Kind {
     TickFailed,
     Skipped,
     Unclaimed,
+    CutOff,
+    GaveBack,
     LostPass,
     Stalled,
     Failed,
@@ -41,6 +43,8 @@ impl Kind {
             Self::TickFailed => "more ticks failed for good",
             Self::Skipped => "more stretches of ticks were skipped",
             Self::Unclaimed => "more records are asked for by nothing",
+            Self::CutOff => "more steps were cut off by the shutdown, and run again",
+            Self::GaveBack => "more times a run was left to who can read its arguments",
             Self::LostPass => "more times a run lost its pass",
             Self::Stalled => {
                 "more runs stalled: mend the cause, then forge.retry_all takes them up again"

@@ -42,6 +42,8 @@ pub enum Tiding {
     },
     /// Ticks came too late to begin.
     Skipped { step: Arc<str>, passed: Passed },
+    /// A shutdown waits for an attempt no longer.
+    CutOff { step: Arc<str> },
     /// An effect without a record begins, while this one is recorded and nothing has asked for it.
     Unclaimed { step: Arc<str>, recorded: String },
 }
@@ -61,6 +63,10 @@ impl Report {
                 let (step, attempt) = (step_of(&step), of_all(attempt, tries));
                 let Fault { class, error } = &fault;
                 tracing::warn!(target: TARGET, workflow, key, step, %attempt, class, error, %next, "an attempt failed and is tried again");
+            }),
+            Tiding::CutOff { step } => self.about(Kind::CutOff, run, &step.clone(), || {
+                let step = step_of(&step);
+                tracing::warn!(target: TARGET, workflow, key, step, "the shutdown cut a step off, which runs again elsewhere, or at the next start: a longer `shutdown_grace` lets it end");
             }),
             Tiding::GaveUp {
                 step,

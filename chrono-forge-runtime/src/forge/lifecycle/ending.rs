@@ -21,6 +21,7 @@ use tokio::task::JoinHandle as Task;
 use crate::engine::calls;
 use crate::engine::end::Leave;
 use crate::engine::host::Host;
+use crate::engine::report::Tiding;
 use crate::store::{StoreResult, Writer};
 use crate::telemetry::TARGET;
 
@@ -160,6 +161,7 @@ impl Running {
         let is_asked_for = !host.is_over();
         if !host.is_over() {
             self.drain().await;
+            self.tell_cut_off();
             host.lose_all();
         }
         // It may have been halted, or its last handle dropped, meanwhile.
@@ -198,6 +200,16 @@ impl Running {
                 pass.drain();
             }
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Tells of the steps that are not waited for any longer.
+    fn tell_cut_off(&self) {
+        let host = &self.host;
+        for pass in host.holdings.all_passes() {
+            for step in pass.executing() {
+                host.report.tell(&pass.run, Tiding::CutOff { step });
+            }
         }
     }
 

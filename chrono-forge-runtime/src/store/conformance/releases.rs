@@ -1,12 +1,9 @@
 //! Binaries of two releases on one database: what a migration leaves to those that do not know it.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use diesel_migrations::FileBasedMigrations;
-
 use super::backend::{Backend, Database};
 use super::fixture::*;
+use super::later::Later;
+use super::told::Told;
 use crate::error::StoreErrorKind;
 use crate::store::shared::schema::Additive;
 
@@ -19,38 +16,20 @@ const BETWEEN: &str = "29980101000000";
 /// The oldest version whose binaries it admits.
 const OLD: &str = "20261201000009";
 
-/// That migration, in a folder that goes with this.
-struct Folder(PathBuf);
+/// The folder that it is in.
+const A_TABLE: &str = "2999-01-01-000000_a_table";
 
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("chrono-forge-releases-{}-{nth}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        let later = folder.join("2999-01-01-000000_a_table");
-        std::fs::create_dir_all(&later).unwrap();
-        let up = "CREATE TABLE chrono_forge_later (n bigint)";
-        std::fs::write(later.join("up.sql"), up).unwrap();
-        let down = "DROP TABLE chrono_forge_later";
-        std::fs::write(later.join("down.sql"), down).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn later() -> Later {
+    let up = "CREATE TABLE chrono_forge_later (n bigint)";
+    Later::new().with(A_TABLE, up, "DROP TABLE chrono_forge_later")
 }
 
 /// Opens it as a later binary does.
 fn upgrade(database: &dyn Database, additive: Additive) {
-    let folder = Folder::new();
-    let later = FileBasedMigrations::from_path(&folder.0).unwrap();
-    database.upgrade(&later, additive).unwrap();
+    let later = later();
+    database.upgrade(&later.migrations(), additive).unwrap();
     // A second process of it finds everything done.
-    database.upgrade(&later, additive).unwrap();
+    database.upgrade(&later.migrations(), additive).unwrap();
     let rows = database.texts("SELECT 'yes' AS text FROM chrono_forge_later");
     assert!(rows.is_empty());
 }
@@ -105,5 +84,66 @@ pub(crate) fn a_migration_of_a_later_binary_is_not_undone_by_this_one(on: &dyn B
     assert_eq!(
         forge.store.newest_migration().unwrap().as_deref(),
         Some(LATER)
+    );
+}
+
+pub(crate) fn each_migration_stands_once_it_is_applied_whatever_becomes_of_the_next(
+    on: &dyn Backend,
+) {
+    let forge = Forge::on(on);
+    let versions = || {
+        let sql = "SELECT version AS text FROM chrono_forge_schema_migrations WHERE version > '2990' ORDER BY version";
+        forge.database.texts(sql)
+    };
+    let next = "2999-01-02-000000_another";
+    let up = "CREATE TABLE chrono_forge_another (n bigint);";
+    let broken = format!("{up} INSERT INTO chrono_forge_missing VALUES (1)");
+    let error = {
+        let broken = later().with(next, &broken, "SELECT 1");
+        let broken = broken.migrations();
+        forge.database.upgrade(&broken, &[]).unwrap_err()
+    };
+    assert!(error.message.contains("chrono_forge_missing"), "{error}");
+    assert_eq!(versions(), [LATER]);
+    let mended = later().with(next, up, "DROP TABLE chrono_forge_another");
+    forge.database.upgrade(&mended.migrations(), &[]).unwrap();
+    assert_eq!(versions(), [LATER, "29990102000000"]);
+}
+
+pub(crate) fn a_schema_that_was_changed_is_told_with_its_versions(on: &dyn Backend) {
+    let database = on.fresh();
+    let told = Told::default();
+    let later = later();
+    tracing::subscriber::with_default(told.clone(), || {
+        drop(database.open());
+        drop(database.open());
+        database.upgrade(&later.migrations(), &[]).unwrap();
+        database.upgrade(&later.migrations(), &[]).unwrap();
+    });
+    let newest =
+        "SELECT max(version) AS text FROM chrono_forge_schema_migrations WHERE version < '2999'";
+    let newest = &database.texts(newest)[0];
+    let lines = told.lines();
+    let lines: Vec<&String> = lines
+        .iter()
+        .filter(|it| it.contains("the schema was"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let [created, brought] = [lines[0], lines[1]];
+    assert!(
+        created.starts_with("INFO message=the schema was created"),
+        "{created}"
+    );
+    assert!(
+        created.contains(&format!("version=\"{newest}\"")),
+        "{created}"
+    );
+    assert!(
+        brought.starts_with("INFO message=the schema was brought up to date"),
+        "{brought}"
+    );
+    assert!(
+        brought.contains(&format!("from=\"{newest}\" to=\"{LATER}\"")),
+        "{brought}"
     );
 }

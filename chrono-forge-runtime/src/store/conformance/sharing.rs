@@ -92,3 +92,46 @@ pub(crate) fn many_may_open_a_new_database_at_once(on: &dyn Backend) {
         assert_eq!(database.open().live_workers().unwrap().len(), 6);
     }
 }
+
+pub(crate) fn a_name_belongs_to_the_application_that_entered_it_first(on: &dyn Backend) {
+    let forge = Forge::on(on);
+    let of = |workflow: &str, application: &str| {
+        Belonging::from((workflow.to_owned(), application.to_owned()))
+    };
+    let owners = |workflows: &[&str]| {
+        let mut owners = forge.store.applications(&names(workflows)).unwrap();
+        owners.sort();
+        owners
+    };
+    assert_eq!(owners(&["one", "two"]), []);
+    // Those who enter the same names at the same time agree.
+    let enter = |application: &str, workflows: [&str; 3]| {
+        let mut writer = forge.database.open().writer().unwrap();
+        let wanted = workflows.map(|workflow| of(workflow, application));
+        let mut answer = writer.enter_workflows(&wanted, at(1)).unwrap();
+        answer.sort();
+        answer
+    };
+    let (left, right) = std::thread::scope(|scope| {
+        let left = scope.spawn(|| enter("left", ["one", "two", "three"]));
+        let right = scope.spawn(|| enter("right", ["three", "two", "one"]));
+        (left.join().unwrap(), right.join().unwrap())
+    });
+    assert_eq!(left, right);
+    assert_eq!(left.len(), 3);
+    assert!(left.iter().all(|it| it.application == left[0].application));
+    // Whoever asks for a name that another one owns is told so, and gets none of the others.
+    let refused = enter("late", ["one", "four", "two"]);
+    assert_eq!(refused.len(), 2);
+    assert!(
+        refused
+            .iter()
+            .all(|it| it.application == left[0].application)
+    );
+    assert_eq!(owners(&["four"]), []);
+    // What is new is entered beside what one owns already.
+    let own = left[0].application.clone();
+    let more = enter(&own, ["one", "four", "two"]);
+    assert_eq!(more[0], of("four", &own));
+    assert_eq!(owners(&["four", "five"]), [of("four", &own)]);
+}

@@ -3,8 +3,12 @@
 //! A transaction that loses its connection before the commit is sent has done nothing, and is run again. Once
 //! the commit is sent nobody knows: the intents of a store are made so that the same call again settles it.
 
+mod lender;
+mod lent;
 mod line;
 mod settings;
+mod trial;
+mod wait;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +20,14 @@ use diesel::result::Error;
 
 use super::fault;
 use super::location::PostgresOptions;
-use super::sequences;
 use super::servers::Servers;
+use super::statement::are_for;
 use crate::error::{OUTCOME_UNKNOWN, StoreError, StoreErrorKind};
 use crate::store::StoreResult;
-pub use line::DatabasePool;
+pub use lender::{DatabasePool, Lender, LentConnection};
 use line::Line;
 pub(super) use settings::Purpose;
-use settings::{Setting, local, lock_patience, lock_wait, settings, statement_max};
+use settings::{Setting, local, lock_patience, lock_wait, settings};
 
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,28 +39,27 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// How often a transaction that lost against another one is run again before the caller hears of it.
-const TRIES: u32 = 5;
-
 /// Where connections come from.
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) options: Arc<PostgresOptions>,
     /// The application's pool, if it lends its connections.
-    pub(super) pool: Option<DatabasePool>,
+    pub(super) lender: Option<Lender>,
     /// Which server all sessions are with.
     pub(super) servers: Arc<Servers>,
 }
 
 impl Source {
     /// Whether a session is somebody else's after each transaction, so that nothing may be left in it.
-    fn is_shared(&self) -> bool {
-        self.options.pooler || self.pool.is_some()
+    pub(super) fn is_shared(&self) -> bool {
+        self.options.pooler
     }
 
-    /// Whether calls of other processes can be heard: for that a session must stay ours.
+    /// Whether calls of other processes can be heard: for that a session must be ours. Beside a
+    /// pool that lends them one is opened for it, if the URL says where.
     pub(super) fn hears(&self) -> bool {
-        self.options.notify && !self.is_shared()
+        let has_own = self.lender.is_none() || self.options.names_a_server;
+        self.options.notify && !self.is_shared() && has_own
     }
 
     pub(super) fn session(&self, purpose: Purpose) -> Session {
@@ -67,6 +70,7 @@ impl Source {
         };
         Session {
             source: self.clone(),
+            purpose,
             settings,
             begin,
             lock_wait: lock_wait(&self.options, purpose),
@@ -80,6 +84,7 @@ impl Source {
 /// One connection of ours over time: opened when it is needed, given up when it fails.
 pub(super) struct Session {
     source: Source,
+    purpose: Purpose,
     settings: Vec<Setting>,
     begin: String,
     /// How long it waits for a lock, and how long it goes on trying to get it.
@@ -103,13 +108,19 @@ enum Failure {
 }
 
 impl Session {
+    /// How long it waits for a lock.
+    pub(super) fn lock_wait(&self) -> Duration {
+        self.lock_wait
+    }
+
     /// Opens the connection if there is none.
     pub(super) fn connect(&mut self) -> StoreResult<&mut PgConnection> {
         if self.is_left() {
             self.disconnect();
         }
         if self.line.is_none() {
-            let (line, generation) = Line::open(&self.source, &self.settings)?;
+            let open = || Line::open(&self.source, &self.settings, self.purpose);
+            let (line, generation) = wait::told(&self.source, open)?;
             self.line = Some(line);
             self.generation = generation;
         }
@@ -182,88 +193,12 @@ impl Session {
         })
     }
 
-    fn again<T>(
-        &mut self,
-        operation: &'static str,
-        patience: Duration,
-        is_idempotent: bool,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, Failure>,
-    ) -> StoreResult<T> {
-        let begun = Instant::now();
-        let mut pause = PAUSE_MIN;
-        let mut tries = 0;
-        loop {
-            let was_open = self.line.is_some();
-            let tried = Instant::now();
-            let error = match attempt(self) {
-                Ok(value) => return Ok(value),
-                // No value is refused for a time limit, which may be told in any language.
-                Err(Failure::Told(error))
-                    if fault::is_unknown(&error) && tried.elapsed() >= self.lock_wait =>
-                {
-                    let is_slow = tried.elapsed() >= statement_max(&self.source.options);
-                    return Err(match is_slow {
-                        true => StoreError::new(operation, StoreErrorKind::Slow, error),
-                        false => fault::waited(operation, &error),
-                    });
-                }
-                // Batches wait less than a call may.
-                Err(Failure::Told(error))
-                    if fault::is_lock_timeout(&error)
-                        && begun.elapsed() < patience.min(self.lock_patience) =>
-                {
-                    fault::statement(operation, &error)
-                }
-                Err(Failure::Told(error))
-                    if tries < TRIES && sequences::behind(&error).is_some() =>
-                {
-                    tries += 1;
-                    self.advance(operation, &error)?;
-                    continue;
-                }
-                Err(Failure::Told(error)) => {
-                    tries += 1;
-                    if !fault::is_worth_another_try(&error) || tries >= TRIES {
-                        return Err(fault::statement(operation, &error));
-                    }
-                    fault::statement(operation, &error)
-                }
-                // An idle connection that was cut meanwhile costs no patience.
-                Err(Failure::Lost(_)) if was_open => continue,
-                Err(Failure::Unknown(error)) if !is_idempotent => return Err(error),
-                Err(Failure::Away(error)) if !error.is_transient() => return Err(error),
-                Err(Failure::Lost(error) | Failure::Unknown(error) | Failure::Away(error)) => {
-                    if begun.elapsed() >= patience {
-                        return Err(error);
-                    }
-                    error
-                }
-            };
-            tracing::debug!(target: crate::telemetry::TARGET, %error, "a transaction is run again");
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-    }
-
-    /// Brings the sequence up to its rows that gave out an id which is taken.
-    fn advance(&mut self, operation: &'static str, error: &Error) -> StoreResult<()> {
-        let Some(sequence) = sequences::behind(error) else {
-            return Ok(());
-        };
-        let advanced = self.attempt(operation, &mut |conn| sequence.advance(conn));
-        advanced.map_err(|failure| match failure {
-            Failure::Told(error) => {
-                sequence.refusal(operation, &fault::statement(operation, &error))
-            }
-            Failure::Lost(error) | Failure::Unknown(error) | Failure::Away(error) => error,
-        })
-    }
-
     fn attempt_single<T>(
         &mut self,
         operation: &'static str,
         work: &mut impl FnMut(&mut PgConnection) -> QueryResult<T>,
     ) -> Result<T, Failure> {
+        are_for(operation);
         self.connect().map_err(Failure::Away)?;
         let guard = Abandoned { session: self };
         let Some(line) = &mut guard.session.line else {
@@ -293,6 +228,7 @@ impl Session {
         operation: &'static str,
         work: &mut impl FnMut(&mut PgConnection) -> QueryResult<T>,
     ) -> Result<T, Failure> {
+        are_for(operation);
         let begin = self.begin.clone();
         let conn = self.connect().map_err(Failure::Away)?;
         if let Err(error) = AnsiTransactionManager::begin_transaction_sql(conn, &begin) {
@@ -353,6 +289,7 @@ impl Session {
         if self.is_left() {
             return Err(left(operation));
         }
+        are_for(operation);
         let line = self.line.as_mut();
         line.map(Line::conn).ok_or_else(|| lost_line(operation))
     }
@@ -377,6 +314,7 @@ impl Session {
         if self.source.is_shared() {
             return self.transaction(operation, PATIENCE, true, work);
         }
+        are_for(operation);
         let begun = Instant::now();
         let mut pause = PAUSE_MIN;
         let servers = Arc::clone(&self.source.servers);
@@ -388,7 +326,10 @@ impl Session {
                     Ok(_) if servers.generation() != generation => left(operation),
                     Ok(value) => return Ok(value),
                     // A server that still answers has said no.
-                    Err(error) if conn.batch_execute("SELECT 1").is_ok() => {
+                    Err(error)
+                        if !fault::is_of_session(&error)
+                            && conn.batch_execute("SELECT 1").is_ok() =>
+                    {
                         return Err(fault::statement(operation, &error));
                     }
                     Err(error) => {

@@ -13,11 +13,14 @@ use super::sequences;
 use crate::error::{STAYS_LOCKED, StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 28] = [
+const MESSAGES: [(&str, StoreErrorKind); 35] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Access),
     ("does not support SSL", StoreErrorKind::Access),
+    ("sslrootcert", StoreErrorKind::Access),
+    ("private key file", StoreErrorKind::Access),
     ("deadlock detected", StoreErrorKind::Transient),
+    ("tuple concurrently", StoreErrorKind::Transient),
     // Whatever the server itself fails at: a file that it cannot extend, read or open, a lock, an order of transactions.
     ("could not ", StoreErrorKind::Transient),
     // Of transactions that are about to wrap around, until a vacuum helps.
@@ -38,15 +41,22 @@ const MESSAGES: [(&str, StoreErrorKind); 28] = [
     ("cached plan", StoreErrorKind::Transient),
     ("password authentication failed", StoreErrorKind::Access),
     ("no pg_hba.conf entry", StoreErrorKind::Access),
+    ("pg_hba.conf rejects", StoreErrorKind::Access),
+    ("no password supplied", StoreErrorKind::Access),
+    ("definition of service", StoreErrorKind::Refused),
     ("permission denied", StoreErrorKind::Schema),
     ("row-level security", StoreErrorKind::Schema),
     // The database's encoding lacks a character, as one that was moved to another server may: no fault of the run's.
     ("has no equivalent in encoding", StoreErrorKind::Schema),
+    (INCOMPLETE, StoreErrorKind::Schema),
     ("does not exist", StoreErrorKind::Schema),
     ("no schema has been selected", StoreErrorKind::Schema),
     ("invalid byte sequence", StoreErrorKind::Refused),
     ("index row size", StoreErrorKind::Refused),
 ];
+
+/// What an insert says whose table lacks the index that it relies on.
+const INCOMPLETE: &str = "no unique or exclusion constraint matching";
 
 /// The store's error for a failed statement of this operation.
 pub(super) fn statement(operation: &'static str, error: &Error) -> StoreError {
@@ -114,6 +124,32 @@ pub(super) fn is_crowded(error: &ConnectionError) -> bool {
 /// Whether a failure says nothing that is known here.
 pub(super) fn is_unknown(error: &Error) -> bool {
     kind(error).is_none()
+}
+
+/// Whether it is the session's fault: on another one the same statement may succeed.
+pub(super) fn is_of_session(error: &Error) -> bool {
+    let Error::DatabaseError(DatabaseErrorKind::Unknown, info) = error else {
+        return false;
+    };
+    let known = ["prepared statement", "cached plan"];
+    known.iter().any(|known| info.message().contains(known))
+}
+
+/// Whether it lost against somebody who changes the same part of the schema.
+pub(super) fn is_race(error: &Error) -> bool {
+    let Error::DatabaseError(DatabaseErrorKind::Unknown, info) = error else {
+        return false;
+    };
+    let known = ["tuple concurrently", "deadlock detected"];
+    known.iter().any(|known| info.message().contains(known))
+}
+
+/// Whether a table has not got the constraint that a statement relies on.
+pub(super) fn is_incomplete(error: &Error) -> bool {
+    let Error::DatabaseError(DatabaseErrorKind::Unknown, info) = error else {
+        return false;
+    };
+    info.message().contains(INCOMPLETE)
 }
 
 /// Whether the session waited for somebody else's lock as long as it may.

@@ -24,7 +24,7 @@ WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = cu
     AND i.indisvalid AND starts_with(c.relname, 'chrono_forge_')";
 
 /// Indexes that belong to constraints, and one that only this database needs.
-const CONSTRAINTS: [&str; 11] = [
+const CONSTRAINTS: [&str; 12] = [
     "chrono_forge_workflows_pkey",
     "chrono_forge_workflows_long_identity",
     "chrono_forge_execution_logs_pkey",
@@ -36,6 +36,7 @@ const CONSTRAINTS: [&str; 11] = [
     "chrono_forge_audits_pkey",
     "chrono_forge_imports_pkey",
     "chrono_forge_context_pkey",
+    "chrono_forge_applications_pkey",
 ];
 
 /// Why the database cannot hold every text, if it cannot.

@@ -1,7 +1,10 @@
 //! Where a database lives and how to talk to it, from the address that the user wrote.
 
+mod defaults;
+mod hosts;
 mod line;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::store::address::shown;
@@ -26,6 +29,14 @@ pub struct PostgresOptions {
     pub pooler: bool,
     /// The workers' lease: no statement of ours that writes may last half as long.
     pub lease: Duration,
+    /// How long a server is waited for that is not up yet.
+    pub open_timeout: Duration,
+    /// Whether the address says where the server is, beside what only the environment says.
+    pub names_a_server: bool,
+    /// Whose sessions these are, for the server's operator.
+    pub name: String,
+    /// Whether this process executes runs, which takes more sessions.
+    pub executes: bool,
 }
 
 /// Why a text names no PostgreSQL database.
@@ -57,8 +68,16 @@ pub enum UrlError {
     },
 }
 
-/// The schema where the URL names none.
-const SCHEMA: &str = "public";
+/// The schema where the URL names none: ours alone, so that a dump of the application's is one of
+/// the application's.
+const SCHEMA: &str = "chrono_forge";
+
+/// How many of them may be asked for.
+const WRITERS: RangeInclusive<u32> = 1..=16;
+const READERS: RangeInclusive<u32> = 1..=1000;
+
+/// Whose sessions those of a process are that has no name.
+const NAME: &str = "chrono-forge";
 
 /// Writers of the engine beside those that commit batches: one for claims and operators, one for heartbeats.
 const WRITERS_BESIDE: u32 = 2;
@@ -69,20 +88,29 @@ const WRITERS_IDLE: u32 = 2;
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
-/// What libpq is told unless the URL says otherwise: to notice within a lease that the server is gone, and to leave
-/// alone one that takes no writes. After a failover a name may lead to the old primary for a while, and a session
-/// with it would last: it writes nothing, and what it reads is out of date.
-const DEFAULTS: [(&str, &str); 7] = [
-    ("application_name", "chrono-forge"),
-    ("connect_timeout", "5"),
-    ("keepalives_idle", "3"),
-    ("keepalives_interval", "1"),
-    ("keepalives_count", "3"),
-    ("tcp_user_timeout", "5000"),
-    ("target_session_attrs", "read-write"),
-];
-
 impl PostgresOptions {
+    /// The addresses to try, one after the other: all of its hosts in one, and each of them alone.
+    /// A session tells the server whose it is and what it is for, unless somebody has named it.
+    #[must_use]
+    pub fn addresses(&self, purpose: &str) -> Vec<String> {
+        let Ok(line) = Line::parse(&self.url) else {
+            return vec![self.url.clone()];
+        };
+        let name = format!("{} {purpose}", self.name);
+        let named = |mut line: Line| {
+            line.name(&name);
+            line.to_string()
+        };
+        let each = line.each_host();
+        std::iter::once(line).chain(each).map(named).collect()
+    }
+
+    /// The most sessions that this process has open at the same time.
+    pub(super) fn sessions(&self) -> u32 {
+        let ear = u32::from(self.notify);
+        self.connections(self.executes).saturating_add(ear)
+    }
+
     /// The most connections that a process has open at the same time, leaving aside the one that listens.
     #[must_use]
     pub fn connections(&self, executes: bool) -> u32 {
@@ -95,7 +123,7 @@ impl PostgresOptions {
 
     /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`, or libpq's
     /// other spelling, `host=.. dbname=.. ..`. The parameters `schema`, `notify=off`,
-    /// `pooler=transaction` and `writers` are ours, all others are libpq's (`sslmode`,
+    /// `pooler=transaction`, `writers` and `readers` are ours, all others are libpq's (`sslmode`,
     /// `sslrootcert`, `target_session_attrs`, ..).
     pub fn parse(address: &str) -> Result<Self, UrlError> {
         let line = Line::parse(address)?;
@@ -108,6 +136,10 @@ impl PostgresOptions {
             notify: true,
             pooler: false,
             lease: Duration::from_secs(10),
+            open_timeout: Duration::ZERO,
+            names_a_server: line.names_a_server(),
+            name: NAME.to_owned(),
+            executes: true,
         };
         let mut left = line.without_parameters();
         for (name, value) in line.parameters() {
@@ -115,11 +147,7 @@ impl PostgresOptions {
                 left.push(name, value);
             }
         }
-        for (name, value) in DEFAULTS {
-            if !left.has(name) {
-                left.push(name, value);
-            }
-        }
+        defaults::add(&mut left, &|name| std::env::var(name).ok());
         options.url = left.to_string();
         Ok(options)
     }
@@ -149,18 +177,14 @@ impl PostgresOptions {
                 self.notify &= !self.pooler;
             }
             "writers" => {
-                self.writers = value
-                    .parse()
-                    .ok()
-                    .filter(|writers| (1..=16).contains(writers))
-                    .ok_or_else(|| wrong("writers", value, "a number from 1 to 16"))?;
+                let writers = number(value, WRITERS);
+                self.writers =
+                    writers.ok_or_else(|| wrong("writers", value, "a number from 1 to 16"))?;
             }
             "readers" => {
-                return Err(wrong(
-                    "readers",
-                    value,
-                    "`.readers(..)` of the builder, and leave it out here",
-                ));
+                let readers = number(value, READERS);
+                self.readers =
+                    readers.ok_or_else(|| wrong("readers", value, "a number from 1 to 1000"))?;
             }
             "currentSchema" | "search_path" => {
                 return Err(wrong(
@@ -173,6 +197,16 @@ impl PostgresOptions {
         }
         Ok(true)
     }
+}
+
+/// As many writers as may be asked for.
+#[must_use]
+pub fn writers(wanted: u32) -> u32 {
+    wanted.clamp(*WRITERS.start(), *WRITERS.end())
+}
+
+fn number(value: &str, range: RangeInclusive<u32>) -> Option<u32> {
+    value.parse().ok().filter(|number| range.contains(number))
 }
 
 fn switch(value: &str) -> Option<bool> {
@@ -213,10 +247,10 @@ mod tests {
 
     #[test]
     fn our_parameters_are_taken_and_the_rest_is_libpqs() {
-        let url =
-            "postgres://me@db/app?sslmode=verify-full&schema=forge&writers=3&connect_timeout=9";
+        let url = "postgres://me@db/app?sslmode=verify-full&schema=forge&writers=3&readers=2&connect_timeout=9";
         let options = PostgresOptions::parse(url).unwrap();
-        assert_eq!((&*options.schema, options.writers), ("forge", 3));
+        assert_eq!((options.writers, options.readers), (3, 2));
+        assert_eq!(options.schema, "forge");
         assert!(options.notify && !options.pooler);
         assert!(
             options
@@ -231,7 +265,7 @@ mod tests {
         let url = "postgresql://db/app?pooler=transaction";
         let options = PostgresOptions::parse(url).unwrap();
         assert!(options.pooler && !options.notify);
-        assert_eq!(options.schema, "public");
+        assert_eq!(options.schema, "chrono_forge");
     }
 
     #[test]
@@ -246,7 +280,7 @@ mod tests {
         assert!(error("writers=0").contains("from 1 to 16"));
         assert!(error("notify=perhaps").contains("notify=off"));
         assert!(error("pooler=x").contains("pooler=transaction"));
-        assert!(error("readers=2").contains("`.readers(..)`"));
+        assert!(error("readers=0").contains("from 1 to 1000"));
         assert!(error("currentSchema=f").contains("`schema=`"));
         let other = PostgresOptions::parse("mysql://db").unwrap_err();
         assert!(other.to_string().contains("postgres://user@host/database"));

@@ -2,6 +2,8 @@
 //!
 //! Calls make waiting shorter and nothing else: whoever misses one finds the row at its next look.
 
+mod sleep;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -13,13 +15,21 @@ use diesel::result::Error;
 use super::connection::{Purpose, Session, Source};
 use super::fault;
 use super::statement::Stmt;
+use crate::error::StoreErrorKind;
 use crate::record::RunId;
 use crate::store::{Call, Listener, StoreError, StoreResult};
 use crate::telemetry::TARGET;
+pub(super) use sleep::End;
+use sleep::Sleep;
 
-/// How often the socket is looked at while the ear waits. libpq offers the socket's descriptor to wait on, but only to
-/// unsafe code; a look is a system call or two, some hundred of them a second cost a thousandth of a core.
-const LOOK_EVERY: Duration = Duration::from_millis(3);
+/// An ear that is told of its end may sleep for long.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// One that looks at its socket now and then wakes up anyhow.
+const LOOK_MAX: Duration = Duration::from_millis(50);
+
+/// For so long after a call another one is expected.
+const SOON: Duration = Duration::from_secs(1);
 
 /// After so much silence the server is asked whether it still hears us: to a socket nothing tells a peer
 /// that has gone without a word from one that has nothing to say.
@@ -79,32 +89,43 @@ fn parse(payload: &str) -> Option<Call> {
 /// Listens on a connection of its own.
 pub(super) struct Ear {
     session: Session,
+    sleep: Sleep,
     listen: String,
     is_open: bool,
     /// When the server was last heard of.
     heard: Instant,
+    /// When a call came last.
+    called: Instant,
     pause: Duration,
     /// When the connection may be opened anew.
     retry_at: Instant,
 }
 
 impl Ear {
-    /// An ear that listens already.
-    pub(super) fn open(source: &Source) -> StoreResult<Self> {
+    /// An ear that listens already, until its end.
+    pub(super) fn open(source: &Source) -> StoreResult<(Self, End)> {
         let now = Instant::now();
+        let asleep = Sleep::new();
+        let (sleep, end) =
+            asleep.map_err(|error| StoreError::new("listen", StoreErrorKind::Transient, error))?;
         let mut ear = Self {
-            session: source.session(Purpose::Read),
+            sleep,
+            session: source.session(Purpose::Listen),
             listen: format!("LISTEN \"{}\"", channel(&source.options.schema)),
             is_open: false,
             heard: now,
+            called: now,
             pause: PAUSE_MIN,
             retry_at: now,
         };
         ear.connect()?;
-        Ok(ear)
+        Ok((ear, end))
     }
 
     fn connect(&mut self) -> StoreResult<()> {
+        self.session.disconnect();
+        let session = &mut self.session;
+        self.sleep.connecting(|| session.connect().map(drop))?;
         let conn = self.session.connect()?;
         if let Err(error) = conn.batch_execute(&self.listen) {
             self.session.disconnect();
@@ -131,6 +152,9 @@ impl Ear {
             .map_err(told)?;
         if is_silent || !payloads.is_empty() {
             self.heard = Instant::now();
+        }
+        if !payloads.is_empty() {
+            self.called = Instant::now();
         }
         // Many processes may have told the same.
         let mut seen = BTreeSet::new();
@@ -164,6 +188,13 @@ impl Ear {
 }
 
 impl Listener for Ear {
+    fn wait_max(&self) -> Duration {
+        match self.sleep.is_told() {
+            true => WAIT_MAX,
+            false => LOOK_MAX,
+        }
+    }
+
     fn wait(
         &mut self,
         at_most: Duration,
@@ -191,7 +222,14 @@ impl Listener for Ear {
             if !calls.is_empty() || left.is_zero() {
                 return Ok(calls);
             }
-            std::thread::sleep(left.min(LOOK_EVERY));
+            let next = match self.is_open {
+                true => PROBE_AFTER.saturating_sub(self.heard.elapsed()),
+                false => self.retry_at.saturating_duration_since(Instant::now()),
+            };
+            let is_awaited = self.called.elapsed() < SOON || !awaited().is_empty();
+            if self.sleep.until_told(left.min(next), is_awaited) {
+                return Ok(Vec::new());
+            }
         }
     }
 }

@@ -147,7 +147,8 @@ SELECT f.workflow, f.queue,
         SELECT 1 FROM chrono_forge_workers AS w
         WHERE w.stopped_at IS NULL
             AND f.workflow IN (SELECT json_array_elements_text(w.workflows::json))
-    )
+    ),
+    (SELECT a.application FROM chrono_forge_applications AS a WHERE a.workflow = f.workflow)
 FROM front AS f
 WHERE f.wake_at <= ? AND NOT EXISTS (
     SELECT 1 FROM chrono_forge_workers AS w
@@ -234,11 +235,12 @@ pub(super) fn unserved(
     now: Timestamp,
     limit: u32,
 ) -> QueryResult<Vec<UnservedRow>> {
-    type Row = (String, String, PgTimestamp, bool);
+    type Row = (String, String, PgTimestamp, bool, Option<String>);
+    type Types = (Text, Text, Timestamptz, Bool, Nullable<Text>);
     let binds = [now.into(), limit.into()];
-    let rows: Vec<Row> =
-        Stmt::<(Text, Text, Timestamptz, Bool)>::new(UNSERVED, &binds).load(conn)?;
-    let row = |(workflow, queue, due_since, is_known)| UnservedRow {
+    let rows: Vec<Row> = Stmt::<Types>::new(UNSERVED, &binds).load(conn)?;
+    let row = |(workflow, queue, due_since, is_known, application)| UnservedRow {
+        application,
         workflow,
         queue,
         due_since: instant(due_since),

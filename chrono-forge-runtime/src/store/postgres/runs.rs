@@ -5,12 +5,12 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 
-use super::bind::{Bind, due_of, instant};
+use super::bind::{Bind, due_of, instant, ints};
 use super::statement::Stmt;
 use crate::record::{Epoch, Json, RecordId, RunId, RunRow};
-use crate::store::Found;
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
 use crate::store::shared::context::of_rows;
+use crate::store::{AwaitedRow, Found};
 
 /// The newest error of the run `w` as `e`. The sum keeps the planner from walking the primary key from its end
 /// until it meets a row of this run.
@@ -49,7 +49,7 @@ pub(super) const BY_ID: &str = select_run!("w.id = ?");
 
 /// For the tests of query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_ID, CONTEXT];
+pub(super) const STATEMENTS: &[&str] = &[BY_ID, CONTEXT, AWAITED, ANY_BLOCKED];
 
 type Columns = (
     (BigInt, Text, Text, Text, SmallInt),
@@ -132,6 +132,43 @@ fn run_row(row: Row) -> QueryResult<RunRow> {
         completed_at: completed_at.map(instant),
         last_error: class.zip(message),
     })
+}
+
+pub(super) const AWAITED: &str = "
+SELECT w.id, w.key, w.workflow, w.queue, w.state, w.wake_at
+FROM unnest(?) AS v (id)
+CROSS JOIN LATERAL (
+    SELECT r.id, r.key, r.workflow, r.queue, r.state, r.wake_at FROM chrono_forge_workflows AS r
+    WHERE r.id = v.id LIMIT 1
+) AS w";
+
+/// How these runs are; see [`Store::awaited`](crate::store::Store::awaited).
+pub(super) fn awaited(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<Vec<AwaitedRow>> {
+    type Columns = (BigInt, Text, Text, Text, SmallInt, Nullable<Timestamptz>);
+    type Row = (i64, String, String, String, i16, Option<PgTimestamp>);
+    let ids = ints(runs.iter().map(|run| run.0));
+    let rows: Vec<Row> = Stmt::<Columns>::new(AWAITED, &[ids]).load(conn)?;
+    let row = |(id, key, workflow, queue, code, wake_at): Row| {
+        Ok(AwaitedRow {
+            id: RunId(id),
+            key,
+            workflow,
+            queue,
+            state: state(code)?,
+            wake_at: wake_at.map(due_of),
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The largest is found without a walk.
+pub(super) const ANY_BLOCKED: &str =
+    "SELECT max(b.workflow_id) IS NOT NULL FROM chrono_forge_blocked AS b";
+
+/// Whether any run is blocked.
+pub(super) fn any_blocked(conn: &mut PgConnection) -> QueryResult<bool> {
+    let rows: Vec<(bool,)> = Stmt::<(Bool,)>::new(ANY_BLOCKED, &[]).load(conn)?;
+    Ok(rows == [(true,)])
 }
 
 pub(super) const CONTEXT: &str = "

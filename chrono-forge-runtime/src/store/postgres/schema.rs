@@ -3,35 +3,32 @@
 //! Applied versions are kept in a table of our own, not in Diesel's: the database may belong to an
 //! application whose own migrations Diesel tracks there.
 
+mod change;
+mod holders;
+mod rights;
+mod turns;
+
 #[cfg(test)]
 use std::sync::Arc;
 
-use diesel::connection::SimpleConnection;
-use diesel::migration::Migration;
 #[cfg(test)]
 use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Bool, Nullable, Text};
+use diesel::sql_types::{Nullable, Text};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use super::bind::Bind;
-use super::connection::{PATIENCE, Purpose, Source};
+use super::arrival;
+use super::connection::{PATIENCE, Purpose, Session, Source};
 use super::fitness;
-#[cfg(test)]
 use super::location::PostgresOptions;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 use crate::store::shared::schema::{self, Additive, Applied, Migrations};
+use rights::Rights;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
-
-const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS chrono_forge_schema_migrations (
-    version text PRIMARY KEY,
-    run_at timestamptz NOT NULL DEFAULT now()
-)";
 
 /// Columns of the table of versions; none when there is no such table.
 const COLUMNS: &str = "
@@ -47,37 +44,64 @@ pub(super) fn ensure(source: &Source) -> StoreResult<()> {
 
 /// The same for these migrations, of which some only add.
 fn ensure_these(source: &Source, known: &Migrations<Pg>, additive: Additive) -> StoreResult<()> {
-    let options = &source.options;
-    let purpose = match options.migrate {
+    let purpose = match source.options.migrate {
         true => Purpose::Migrate,
         false => Purpose::Read,
     };
     let mut session = source.session(purpose);
-    session.connect()?;
-    let verdict = session.transaction("open", PATIENCE, true, |conn| {
-        if let Some(refusal) = fitness::encoding(conn)? {
-            return Ok(Err(refusal));
-        }
-        let done = applied(conn)?;
-        if let Some(refusal) = schema::refusal(known, &done, options.migrate) {
-            return Ok(Err(refusal));
-        }
-        if schema::missing(known, &done).next().is_none() {
-            return fitness::tables(conn).map(fit);
-        }
-        prepare(conn, &options.schema)?;
-        // Another process may have been at it while this one waited for the lock.
-        let done = applied(conn)?;
-        for migration in schema::missing(known, &done) {
-            run(conn, migration, additive)?;
-        }
-        fitness::tables(conn).map(fit)
+    arrival::connect(&mut session, source.options.open_timeout)?;
+    let options = &source.options;
+    if let Some(found) = look(&mut session, known, options)? {
+        change::bring(&mut session, source, (known, additive), &found)?;
+        look(&mut session, known, options)?;
+    }
+    Ok(())
+}
+
+/// A schema that lacks some migrations.
+struct Found {
+    done: Vec<Applied>,
+    rights: Rights,
+}
+
+/// What is there, if something of these migrations lacks. A database that cannot be worked with, or
+/// brought up to date by this role, is refused.
+fn look(
+    session: &mut Session,
+    known: &Migrations<Pg>,
+    options: &PostgresOptions,
+) -> StoreResult<Option<Found>> {
+    let verdict = turns::in_turn(session, "to be looked at", |session| {
+        session.transaction("open", PATIENCE, true, |conn| judge(conn, known, options))
     })?;
     verdict.map_err(|message| StoreError::new("open", StoreErrorKind::Schema, message))
 }
 
-fn fit(refusal: Option<String>) -> Result<(), String> {
-    refusal.map_or(Ok(()), Err)
+fn judge(
+    conn: &mut PgConnection,
+    known: &Migrations<Pg>,
+    options: &PostgresOptions,
+) -> QueryResult<Result<Option<Found>, String>> {
+    if let Some(refusal) = fitness::encoding(conn)? {
+        return Ok(Err(refusal));
+    }
+    let done = applied(conn)?;
+    let Some(lacks) = schema::missing(known, &done).next() else {
+        let refusal = schema::refusal(known, &done, options.migrate);
+        let refusal = refusal.map_or_else(|| fitness::tables(conn), |refusal| Ok(Some(refusal)))?;
+        return Ok(refusal.map_or(Ok(None), Err));
+    };
+    let rights = rights::find(conn, &options.schema)?;
+    let lacks = schema::version(lacks);
+    let of_role = rights.refusal(&options.schema, &lacks, options.migrate);
+    let of_versions = schema::refusal(known, &done, options.migrate);
+    // Of a binary that is too old no role helps; where nothing may be changed, it is told first
+    // what is not there.
+    let refusal = match options.migrate {
+        true => of_versions.or(of_role),
+        false => of_role.or(of_versions),
+    };
+    Ok(refusal.map_or(Ok(Some(Found { done, rights })), Err))
 }
 
 /// The newest version that this database has.
@@ -108,43 +132,6 @@ pub(super) fn revert(source: &Source) -> StoreResult<Option<String>> {
     undone.map_err(|message| StoreError::new("revert", StoreErrorKind::Schema, message))
 }
 
-/// Makes the place for the versions and locks it, so that of two processes that open a new database at once one
-/// migrates and the other finds it done. Both may try to create it: who loses is told of a duplicate, and begins again.
-fn prepare(conn: &mut PgConnection, schema: &str) -> QueryResult<()> {
-    let found: Vec<(bool,)> = Stmt::<(Bool,)>::new(
-        "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ?)",
-        &[schema.into()],
-    )
-    .load(conn)?;
-    if found != [(true,)] {
-        conn.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))
-            .map_err(begin_again)?;
-    }
-    conn.batch_execute(VERSIONS).map_err(begin_again)?;
-    conn.batch_execute("LOCK TABLE chrono_forge_schema_migrations IN EXCLUSIVE MODE")
-}
-
-/// Who loses the race for a name sees it once it begins again.
-fn begin_again(error: Error) -> Error {
-    match error {
-        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, info)
-        }
-        error => error,
-    }
-}
-
-fn run(
-    conn: &mut PgConnection,
-    migration: &dyn Migration<Pg>,
-    additive: Additive,
-) -> QueryResult<()> {
-    migration.run(conn).map_err(schema::unboxed)?;
-    let (note, values) = schema::note(migration, additive);
-    let binds: Vec<Bind<'_>> = values.iter().map(Into::into).collect();
-    Stmt::<()>::new(note, &binds).execute(conn).map(drop)
-}
-
 /// Versions that this database has, oldest first.
 fn applied(conn: &mut PgConnection) -> QueryResult<Vec<Applied>> {
     let columns: Vec<(String,)> = Stmt::<(Text,)>::new(COLUMNS, &[]).load(conn)?;
@@ -164,7 +151,7 @@ pub(in crate::store) fn upgrade(
 ) -> StoreResult<()> {
     let source = Source {
         options: Arc::new(options),
-        pool: None,
+        lender: None,
         servers: Arc::default(),
     };
     let mut known = schema::migrations(&MIGRATIONS)?;

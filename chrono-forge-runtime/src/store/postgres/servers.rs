@@ -225,25 +225,6 @@ impl Servers {
     }
 }
 
-/// The hosts of a libpq URL, each in a URL of its own; none where it has one only.
-pub(super) fn each_host(url: &str) -> Vec<String> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Vec::new();
-    };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let (account, hosts) = match authority.rsplit_once('@') {
-        Some((account, hosts)) => (format!("{account}@"), hosts),
-        None => (String::new(), authority),
-    };
-    let hosts: Vec<&str> = hosts.split(',').collect();
-    if hosts.len() < 2 {
-        return Vec::new();
-    }
-    let alone = |host: &&str| format!("{scheme}://{account}{host}{path}");
-    hosts.iter().map(alone).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,19 +275,5 @@ mod tests {
         assert_eq!(seen(&servers), (3, 2));
         // One that does not say is believed.
         assert_eq!(servers.admit(None).ok(), Some(3));
-    }
-
-    #[test]
-    fn each_host_has_a_url_of_its_own() {
-        assert_eq!(
-            each_host("postgres://me:pw@a:1,b:2/db?x=1"),
-            ["postgres://me:pw@a:1/db?x=1", "postgres://me:pw@b:2/db?x=1"]
-        );
-        assert_eq!(
-            each_host("postgres://a,b"),
-            ["postgres://a", "postgres://b"]
-        );
-        assert!(each_host("postgres://me@a:1/db?x=1,2").is_empty());
-        assert!(each_host("postgres:///db?host=a,b").is_empty());
     }
 }

@@ -4,6 +4,7 @@
 //! each text is prepared once per connection. A batch is one statement whatever its size: its columns are
 //! bound as arrays and taken apart by `unnest`.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use diesel::pg::Pg;
@@ -12,6 +13,17 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
 use super::bind::Bind;
+
+thread_local! {
+    /// The intent of the store that this thread carries out.
+    static INTENT: Cell<&'static str> = const { Cell::new("open") };
+}
+
+/// From here on this thread's statements say that they are for this: each begins with a comment,
+/// which the server's log, `pg_stat_activity` and `pg_stat_statements` show.
+pub(super) fn are_for(intent: &'static str) {
+    INTENT.set(intent);
+}
 
 /// One SQL text with its values, which stand at its `?`; `ST` are the SQL types of the rows it answers.
 pub(super) struct Stmt<'a, ST = ()> {
@@ -48,7 +60,10 @@ impl<ST> QueryFragment<Pg> for Stmt<'_, ST> {
         #[cfg(test)]
         recorder::note(self.sql, self.binds);
         let mut binds = self.binds.iter();
-        for (place, piece) in self.sql.split('?').enumerate() {
+        out.push_sql("/* chrono_forge ");
+        out.push_sql(INTENT.get());
+        out.push_sql(" */ ");
+        for (place, piece) in self.sql.trim_start().split('?').enumerate() {
             if place > 0 {
                 let bind = binds.next().ok_or_else(|| unbalanced("lacks a value"))?;
                 push(bind, &mut out)?;

@@ -14,6 +14,7 @@ macro_rules! skip_without_server {
 mod calls;
 mod claims;
 mod deaths;
+mod deploys;
 mod locks;
 mod lost;
 mod parents;

@@ -10,8 +10,12 @@ use jiff::Timestamp;
 use super::commit::{Approach, Brief};
 use super::connection::{PATIENCE, Purpose, Session, Source};
 use super::servers::Servers;
-use super::{audits, claim, commit, notify, queue, recovery, servers, start, wake, worker};
-use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
+use super::{
+    applications, audits, claim, commit, notify, queue, recovery, servers, start, wake, worker,
+};
+use crate::record::{
+    AuditClaim, AuditFinding, Belonging, Epoch, Plan, RecordId, Recount, RunId, WorkerId,
+};
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
 use crate::store::{
@@ -301,6 +305,16 @@ impl Writer for PostgresWriter {
     ) -> StoreResult<Vec<RunId>> {
         let now = self.arrived(now)?;
         self.write("record_audits", |conn| audits::record(conn, findings, now))
+    }
+
+    fn enter_workflows(
+        &mut self,
+        workflows: &[Belonging],
+        now: Timestamp,
+    ) -> StoreResult<Vec<Belonging>> {
+        self.write("enter_workflows", |conn| {
+            applications::enter(conn, workflows, now)
+        })
     }
 
     fn register_worker(

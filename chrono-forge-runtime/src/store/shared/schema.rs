@@ -1,11 +1,17 @@
 //! Embedded migrations: which are known, which are missing, and when a database is refused.
 
+#[cfg(test)]
+mod rules;
+
+use std::time::Duration;
+
 use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::result::{DatabaseErrorKind, Error};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
+use crate::telemetry::TARGET;
 
 pub(in crate::store) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
 
@@ -38,7 +44,10 @@ pub(in crate::store) struct Applied {
 pub(in crate::store) type Additive = &'static [(&'static str, &'static str)];
 
 /// Those of this release.
-pub(in crate::store) const ADDITIVE: Additive = &[];
+pub(in crate::store) const ADDITIVE: Additive = &[
+    ("20261202000011", "20261201000010"),
+    ("20261202000012", "20261201000010"),
+];
 
 /// How to note that a migration was applied, and with what.
 pub(in crate::store) fn note<DB: Backend>(
@@ -106,10 +115,10 @@ pub(in crate::store) fn refusal<DB: Backend>(
 }
 
 /// The migrations that a database with these versions lacks.
-pub(in crate::store) fn missing<'a, DB: Backend>(
-    known: &'a Migrations<DB>,
-    applied: &'a [Applied],
-) -> impl Iterator<Item = &'a dyn Migration<DB>> {
+pub(in crate::store) fn missing<'known, DB: Backend>(
+    known: &'known Migrations<DB>,
+    applied: &[Applied],
+) -> impl Iterator<Item = &'known dyn Migration<DB>> {
     known
         .iter()
         .map(|migration| &**migration)
@@ -121,7 +130,27 @@ pub(in crate::store) fn not_to_undo(version: &str) -> String {
     format!("schema version {version} is undone by the binary that knows it, which is a newer one")
 }
 
-fn has(applied: &[Applied], version: &str) -> bool {
+/// Tells what was done to a schema that had these versions and has those now; nothing if that is
+/// nothing.
+pub(in crate::store) fn tell(
+    before: &[Applied],
+    after: &[Applied],
+    schema: Option<&str>,
+    took: Duration,
+) {
+    let [from, to] = [before, after].map(|versions| versions.last().map(|it| &*it.version));
+    match (from, to) {
+        (None, Some(version)) => {
+            tracing::info!(target: TARGET, schema, version, "the schema was created");
+        }
+        (Some(from), Some(to)) if from != to => {
+            tracing::info!(target: TARGET, schema, from, to, ?took, "the schema was brought up to date");
+        }
+        _ => {}
+    }
+}
+
+pub(in crate::store) fn has(applied: &[Applied], version: &str) -> bool {
     applied.iter().any(|applied| applied.version == version)
 }
 
@@ -149,7 +178,8 @@ pub(in crate::store) fn missing_indexes(missing: &[&str]) -> Option<String> {
     let names = missing.join("`, `");
     (!missing.is_empty()).then(|| {
         format!(
-            "this database lacks the index `{names}`, or the constraint of that name, or it is not valid: statements rely              on it; create it as the migration of this release does (REINDEX INDEX if it is there)"
+            "this database lacks the index `{names}`, or the constraint of that name, or it is not valid: statements rely \
+             on it; create it as the migration of this release does (REINDEX INDEX if it is there)"
         )
     })
 }

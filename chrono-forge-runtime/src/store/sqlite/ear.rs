@@ -48,6 +48,10 @@ const LOOK_SOON: Duration = Duration::from_millis(5);
 /// After the last write to the log the pauses between looks grow to this; then the ear sleeps.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// So much faster the pauses grow after a write of this process alone, which is no news to it: a
+/// heartbeat, every 2.5 s. Some looks are left for whoever began to write just after it.
+const OWN_PACE: u32 = 8;
+
 /// That something may be due is told so far apart, however often others write; the first time after
 /// a while at once. Each time costs a claim.
 const DUE_EVERY: Duration = Duration::from_millis(100);
@@ -68,6 +72,10 @@ pub(super) struct Ear {
     begun: Instant,
     /// The next look; `None` while nobody writes.
     next_look: Option<Instant>,
+    /// How much faster than the time since then the pauses grow.
+    pace: u32,
+    /// What this process has committed, as far as it is known here.
+    commits: u64,
     /// How many of the next looks take it that somebody has written.
     unasked: u32,
     /// Writes are not listened to before.
@@ -125,6 +133,8 @@ impl Ear {
             written: now,
             begun: now,
             next_look: Some(now),
+            pace: 1,
+            commits: 0,
             unasked: 0,
             deaf_until: now,
             due: News::none(now),
@@ -164,14 +174,17 @@ impl Ear {
                 self.begun = now;
             }
             self.written = now;
-            self.unasked = LOOKS_UNASKED;
+            let is_own = self.writing.has_written_since(&mut self.commits);
+            self.pace = if is_own { OWN_PACE } else { 1 };
+            let is_alone = is_own && now - self.begun < LOOK_EVERY;
+            self.unasked = if is_alone { 0 } else { LOOKS_UNASKED };
         } else if self.next_look.is_none_or(|next| now < next) {
             return Ok(());
         }
         let is_new = now - self.begun < LOOK_EVERY;
         let least = if is_new { LOOK_SOON } else { LOOK_EVERY };
         self.deaf_until = now + least;
-        let pause = least.max(now - self.written);
+        let pause = least.max((now - self.written) * self.pace);
         self.next_look = (pause <= PAUSE_MAX).then(|| now + pause);
         self.look()
     }

@@ -8,20 +8,24 @@
 //! what they did just before the file was replaced, and with one look each a step in sequence costs
 //! 6 % more.
 //!
-//! What a look sees, by what the file system says of the path (two calls, no descriptor: closing one would drop the
-//! locks that SQLite holds in this process):
+//! What a look sees, by what the file system says of the path (two calls, no descriptor: closing
+//! one would drop the locks that SQLite holds in this process):
 //!
 //! - the file or its log is missing, or is another one (device and inode);
 //! - the file is shorter than it was, or longer than the database, which SQLite never makes it.
 //!
-//! Only when the file's length or its instant of change differ, mostly after a checkpoint, is page
-//! 1 read as it is in the file. The schema's version there is that of the database, or an older one
-//! that the next checkpoint brings up to date; a copy that SQLite has made (`VACUUM INTO`,
-//! `.backup`) has another one. In the midst of a checkpoint, which may be another process's, the
-//! file is no whole database and cannot be read; only what stays so for long, and not because this
-//! process moves a large log into it, is none any more. Nobody sees a copy of the file's own bytes
-//! that has its length: either it is all the same, since the log has the rest, or the schema is of
-//! the same version.
+//! Only when the file's length or its instant of change differ, mostly after a checkpoint, or that
+//! instant was just now, is page 1 read as it is in the file. The schema's version there is that of
+//! the database, or an older one that the next checkpoint brings up to date; a copy that SQLite has
+//! made (`VACUUM INTO`, `.backup`) has another one. In the midst of a checkpoint, which may be
+//! another process's, the file is no whole database and cannot be read; only what stays so for
+//! long, and not because this process moves a large log into it, is none any more. Nobody sees a
+//! copy of the file's own bytes that has its length: either it is all the same, since the log has
+//! the rest, or the schema is of the same version.
+//!
+//! A checkpoint writes page 1 and restores the length, which would hide all of this. So those of an
+//! open engine come right after a look, and none is part of a commit (see `pace`; with a library
+//! that is too old for that, commits make them).
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -49,6 +53,9 @@ const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// A page that is being written may read torn, so what looks wrong is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
+/// File systems note changes to a tick of the kernel's clock, so two within one have one instant.
+const TICK_MAX: Duration = Duration::from_millis(10);
+
 /// Only page 1 is read for this. `SELECT .. FROM pragma_schema_version` makes a new connection
 /// parse the whole schema first; once per checkpoint, that was 2 % of steps in sequence.
 const SCHEMA_VERSION: &str = "PRAGMA schema_version";
@@ -72,6 +79,8 @@ struct Seen {
     log: Option<Place>,
     length: u64,
     changed: Option<SystemTime>,
+    /// It was seen so long after it had changed that another change would have another instant.
+    is_settled: bool,
     /// The schema's version on page 1 of the file.
     version: i64,
     looked: Instant,
@@ -107,6 +116,7 @@ impl Identity {
             log: place_of_log(&log),
             length: found.len(),
             changed: found.modified().ok(),
+            is_settled: false,
             version: version_in(path).unwrap_or(0),
             looked: Instant::now(),
             compared: Instant::now(),
@@ -263,7 +273,11 @@ impl Watched {
             seen.compared = seen.looked;
         }
         let conn = match conn {
-            Some(conn) if (found.len(), changed) != (seen.length, seen.changed) => conn,
+            Some(conn)
+                if !seen.is_settled || (found.len(), changed) != (seen.length, seen.changed) =>
+            {
+                conn
+            }
             _ => return None,
         };
         let mut wrong = self.content(conn, &mut seen);
@@ -303,6 +317,8 @@ impl Watched {
         }
         seen.length = length;
         seen.changed = found.modified().ok();
+        let age = seen.changed.and_then(|changed| changed.elapsed().ok());
+        seen.is_settled = age.is_some_and(|age| age >= TICK_MAX);
         seen.version = version;
         None
     }

@@ -10,10 +10,12 @@
 //! - a worker that leaves makes one, too;
 //! - once a second, a log beyond its bound is moved and truncated if nobody reads it. A reader that
 //!   is in the way for long is warned of;
-//! - where the library is new enough, the writing connection moves little by itself, neither so nor with its commits: what a reader
-//!   has kept from being moved goes through [`Mover`], which is in nobody's way, and is truncated
-//!   once little is left. An older one cannot tell how long the log is without moving it, and may lose
-//!   commits if another connection moves it just then: there the writing connection moves it all.
+//! - where the library is new enough, no commit moves the log: the writing connection does so
+//!   between two of them (see [`Pace`]), and only a little. What a reader has kept from being moved
+//!   goes through [`Mover`], which is in nobody's way, and is truncated once little is left. An
+//!   older library cannot tell how long the log is without moving it, and may lose commits if
+//!   another connection moves it just then: there the writing connection moves it all, as it
+//!   commits.
 //! - a long log is cut off in steps, since that takes the file system a while, too.
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::mover::{self, LITTLE, Mover};
+use super::pace::Pace;
 use super::writer::Shared;
 use crate::telemetry::TARGET;
 
@@ -53,16 +56,14 @@ const STEPS_FAIL_AFTER: Duration = Duration::from_secs(5);
 /// Moves everything; the next transaction begins the log anew if nobody reads it.
 const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
 
-/// Commits move the log once it has so many frames, as SQLite's own default has it.
-const COMMITS_MOVE: &str = "PRAGMA wal_autocheckpoint = 1000";
-
-/// Commits move nothing: each would move all that there is.
-const COMMITS_MOVE_NOTHING: &str = "PRAGMA wal_autocheckpoint = 0";
+/// From now on a commit on this connection leaves the log as it is.
+pub(super) const COMMITS_MOVE_NOTHING: &str = "PRAGMA wal_autocheckpoint = 0";
 
 /// See the module. In memory there is no log.
 pub(super) struct Log {
     path: Option<PathBuf>,
     mover: Option<Arc<Mover>>,
+    pace: Pace,
     bytes_max: u64,
     /// Something was written since the log was moved into the file.
     is_unmoved: bool,
@@ -97,6 +98,7 @@ impl Log {
         Self {
             path: file.map(path_of),
             mover,
+            pace: Pace::default(),
             bytes_max,
             is_unmoved: true,
             is_busy: true,
@@ -115,6 +117,7 @@ impl Log {
         let looked = self.looked.elapsed();
         looked >= LOOK_EVERY
             || self.steps.is_some() && looked >= STEP_EVERY
+            || self.is_paced() && self.pace.is_due()
             || self.is_large && self.mover().is_some_and(Mover::has_news)
     }
 
@@ -130,8 +133,14 @@ impl Log {
         self.mover.as_deref()
     }
 
+    /// Whether this connection moves a log of usual size between its commits.
+    fn is_paced(&self) -> bool {
+        self.mover.is_some() && !self.is_large
+    }
+
     /// A transaction was committed.
     pub(super) fn note(&mut self) {
+        self.pace.note_commit();
         self.is_unmoved = true;
         self.is_busy = true;
     }
@@ -139,8 +148,25 @@ impl Log {
     /// As [`Log::note`], on this connection, to a file that is still the one that was opened.
     pub(super) fn wrote(&mut self, conn: &mut SqliteConnection) {
         self.note();
+        if self.is_paced() && self.pace.is_due() {
+            self.move_some(conn);
+        }
         if self.is_due() {
             self.bound(conn);
+        }
+    }
+
+    /// Moves what SQLite would move within its commits. What a reader or another process keeps
+    /// from that is left for later; whether the log grows too long is looked at once a second.
+    fn move_some(&mut self, conn: &mut SqliteConnection) {
+        let unmoved = mover::left(conn).unwrap_or(0);
+        if unmoved > LITTLE {
+            self.is_large = true;
+            self.mover().map(Mover::start);
+        } else if self.pace.found(unmoved)
+            && let Ok(left) = mover::pass(conn)
+        {
+            self.pace.moved_but(left);
         }
     }
 
@@ -262,15 +288,7 @@ impl Log {
             Ok(left) => left > LITTLE,
             Err(_) => self.is_large,
         };
-        if is_large != self.is_large {
-            let set = match is_large {
-                true => COMMITS_MOVE_NOTHING,
-                false => COMMITS_MOVE,
-            };
-            if conn.batch_execute(set).is_ok() {
-                self.is_large = is_large;
-            }
-        }
+        self.is_large = is_large;
         is_large && mover.start()
     }
 }
@@ -295,10 +313,10 @@ fn limit(conn: &mut SqliteConnection, bytes: Option<u64>) {
 mod tests {
     use super::*;
     use crate::store::conformance::backend::sqlite::Scratch;
+    use crate::store::conformance::told::Told;
     use crate::store::sqlite::Synchronous;
     use crate::store::sqlite::connection::Purpose;
     use crate::store::sqlite::identity::Identity;
-    use crate::store::sqlite::tests::told::Told;
 
     fn log_of(file: &Path, bytes_max: u64) -> Log {
         let write = Purpose::Write(Synchronous::Full);

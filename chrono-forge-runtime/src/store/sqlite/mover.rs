@@ -257,9 +257,10 @@ pub(super) fn left(conn: &mut SqliteConnection) -> QueryResult<i64> {
     counts(conn).map(|counts| counts.left())
 }
 
-/// Moves what no reader needs, on a connection for which nobody waits.
-pub(super) fn pass(conn: &mut SqliteConnection) -> QueryResult<()> {
-    checkpoint(conn, PASS).map(drop)
+/// Moves what no reader needs; how many frames are not in the file afterwards.
+pub(super) fn pass(conn: &mut SqliteConnection) -> QueryResult<i64> {
+    let (_, frames, moved) = checkpoint(conn, PASS)?;
+    Ok(frames - moved)
 }
 
 /// Whether somebody was in the way, the frames in the log, and those of them that are in the file.

@@ -123,7 +123,8 @@ SELECT f.workflow, f.queue,
     EXISTS (
         SELECT 1 FROM chrono_forge_workers AS w
         WHERE w.stopped_at IS NULL AND f.workflow IN (SELECT value FROM json_each(w.workflows))
-    )
+    ),
+    (SELECT a.application FROM chrono_forge_applications AS a WHERE a.workflow = f.workflow)
 FROM front AS f
 WHERE f.wake_at <= ? AND NOT EXISTS (
     SELECT 1 FROM chrono_forge_workers AS w
@@ -199,10 +200,12 @@ pub(super) fn unserved(
     now: Timestamp,
     limit: u32,
 ) -> QueryResult<Vec<UnservedRow>> {
+    type Row = (String, String, i64, i64, Option<String>);
+    type Types = (Text, Text, BigInt, BigInt, Nullable<Text>);
     let binds = [now.into(), limit.into()];
-    let rows: Vec<(String, String, i64, i64)> =
-        Stmt::<(Text, Text, BigInt, BigInt)>::new(UNSERVED, &binds).load(conn)?;
-    let row = |(workflow, queue, due_since, is_known)| UnservedRow {
+    let rows: Vec<Row> = Stmt::<Types>::new(UNSERVED, &binds).load(conn)?;
+    let row = |(workflow, queue, due_since, is_known, application)| UnservedRow {
+        application,
         workflow,
         queue,
         due_since: instant(due_since),

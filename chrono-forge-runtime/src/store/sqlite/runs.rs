@@ -6,6 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::bind::{Bind, id_list, instant};
 use super::statement::Stmt;
 use crate::record::{Due, Epoch, Json, RecordId, RunId, RunRow};
+use crate::store::AwaitedRow;
 pub(super) use crate::store::shared::codes::{count, level, run_state as state};
 use crate::store::shared::context::of_rows;
 
@@ -71,6 +72,39 @@ pub(super) fn settled_of(conn: &mut SqliteConnection, runs: &[RunId]) -> QueryRe
     let ids = id_list(runs.iter().map(|run| run.0));
     let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(SETTLED_OF, &[ids.into()]).load(conn)?;
     Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+}
+
+pub(super) const AWAITED: &str =
+    "SELECT w.id, w.key, w.workflow, w.queue, w.state, w.wake_at FROM json_each(?) AS run
+CROSS JOIN chrono_forge_workflows AS w ON w.id = run.value";
+
+/// How these runs are; see [`Store::awaited`](crate::store::Store::awaited).
+pub(super) fn awaited(conn: &mut SqliteConnection, runs: &[RunId]) -> QueryResult<Vec<AwaitedRow>> {
+    type Columns = (BigInt, Text, Text, Text, BigInt, Nullable<BigInt>);
+    type Row = (i64, String, String, String, i64, Option<i64>);
+    let ids = id_list(runs.iter().map(|run| run.0));
+    let rows: Vec<Row> = Stmt::<Columns>::new(AWAITED, &[ids.into()]).load(conn)?;
+    let row = |(id, key, workflow, queue, code, wake_at): Row| {
+        Ok(AwaitedRow {
+            id: RunId(id),
+            key,
+            workflow,
+            queue,
+            state: state(code)?,
+            wake_at: wake_at.map(Due::of_micros),
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The largest is found without a walk.
+pub(super) const ANY_BLOCKED: &str =
+    "SELECT max(b.workflow_id) IS NOT NULL FROM chrono_forge_blocked AS b";
+
+/// Whether any run is blocked.
+pub(super) fn any_blocked(conn: &mut SqliteConnection) -> QueryResult<bool> {
+    let rows: Vec<(i64,)> = Stmt::<(BigInt,)>::new(ANY_BLOCKED, &[]).load(conn)?;
+    Ok(rows == [(1,)])
 }
 
 /// The run with this id.

@@ -3,7 +3,7 @@
 //! Applied versions are kept in a table of our own, not in Diesel's: the database may belong to an
 //! application whose own migrations Diesel tracks there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::Migration;
@@ -36,8 +36,9 @@ const COLUMNS: &str = "SELECT name FROM pragma_table_info('chrono_forge_schema_m
 
 /// Brings the schema up to date, or checks that it is when `migrate` is off.
 ///
-/// Either way one transaction that holds the write lock: it shows that the file can be written, and
-/// of two processes that open a new file at once one migrates and the other finds it done.
+/// Either way in a transaction that holds the write lock: it shows that the file can be written,
+/// and of two processes that open a new file at once one migrates and the other finds it done. Each
+/// migration has its own, so that others write between two of them.
 pub(super) fn ensure(
     conn: &mut SqliteConnection,
     migrate: bool,
@@ -54,22 +55,54 @@ fn ensure_these(
     migrate: bool,
     patience: Duration,
 ) -> StoreResult<()> {
-    let verdict = immediate(conn, patience, |conn| {
-        let applied = applied(conn)?;
-        if let Some(refusal) = schema::refusal(known, &applied, migrate) {
-            return Ok(Err(refusal));
+    let begun = Instant::now();
+    let mut found = None;
+    loop {
+        let step = immediate(conn, patience, |conn| step(conn, known, additive, migrate));
+        let verdict = step.map_err(|error| fault::statement("open", &error))?;
+        let Step { before, after } =
+            verdict.map_err(|message| StoreError::new("open", StoreErrorKind::Schema, message))?;
+        let from = &*found.get_or_insert(before);
+        if schema::missing(known, &after).next().is_some() {
+            continue;
         }
-        for migration in schema::missing(known, &applied) {
-            run(conn, migration, additive)?;
-        }
+        schema::tell(from, &after, None, begun.elapsed());
+        return Ok(());
+    }
+}
+
+/// The versions of a file before and after a migration.
+struct Step {
+    before: Vec<Applied>,
+    after: Vec<Applied>,
+}
+
+/// Applies the next migration, and to a new file all of them; answers what was there before and is
+/// now, or why this file cannot be used.
+fn step(
+    conn: &mut SqliteConnection,
+    known: &Migrations<Sqlite>,
+    additive: Additive,
+    migrate: bool,
+) -> QueryResult<Result<Step, String>> {
+    let before = applied(conn)?;
+    if let Some(refusal) = schema::refusal(known, &before, migrate) {
+        return Ok(Err(refusal));
+    }
+    let at_once = if before.is_empty() { usize::MAX } else { 1 };
+    for migration in schema::missing(known, &before).take(at_once) {
+        run(conn, migration, additive)?;
+    }
+    let after = applied(conn)?;
+    if schema::missing(known, &after).next().is_none() {
         let found: Vec<(String,)> = Stmt::<(Text,)>::new(FOUND_INDEXES, &[]).load(conn)?;
         let is_missing = |name: &&&str| !found.iter().any(|(found,)| found == **name);
         let missing: Vec<&str> = schema::INDEXES.iter().filter(is_missing).copied().collect();
-        Ok(schema::missing_indexes(&missing).map_or(Ok(()), Err))
-    });
-    verdict
-        .map_err(|error| fault::statement("open", &error))?
-        .map_err(|message| StoreError::new("open", StoreErrorKind::Schema, message))
+        if let Some(refusal) = schema::missing_indexes(&missing) {
+            return Ok(Err(refusal));
+        }
+    }
+    Ok(Ok(Step { before, after }))
 }
 
 /// The newest version that this database has.

@@ -1,5 +1,6 @@
 //! What only SQLite has: the file and its lock, the plans of its queries, the steps of its machine.
 
+mod deploys;
 mod ear;
 mod file;
 mod log;
@@ -8,7 +9,6 @@ mod pages;
 mod plans;
 mod sharing;
 mod steps;
-pub(super) mod told;
 
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::Forge;

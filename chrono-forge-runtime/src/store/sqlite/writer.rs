@@ -1,5 +1,6 @@
 //! The writing side: each intent is one transaction on the one connection that writes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use jiff::Timestamp;
 use super::identity::Identity;
 use super::log::Log;
 use super::turns::{Company, Turns};
-use super::{audits, claim, commit, connection, queue, recovery, start, worker};
-use crate::record::{AuditClaim, AuditFinding, Epoch, Plan, RecordId, Recount, RunId, WorkerId};
+use super::{applications, audits, claim, commit, connection, queue, recovery, start, worker};
+use crate::record::{
+    AuditClaim, AuditFinding, Belonging, Epoch, Plan, RecordId, Recount, RunId, WorkerId,
+};
 use crate::store::shared::arrivals::{Arrivals, Now};
 use crate::store::shared::beats::Beats;
 use crate::store::{
@@ -18,18 +21,29 @@ use crate::store::{
     Recovered, RetriedPage, RunAnswer, RunCall, Start, Started, StoreResult, WorkerEntry, Writer,
 };
 
-/// A connection that several hold, one at a time.
+/// A connection that several hold, one at a time, and how often it has committed.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<SqliteConnection>>);
+pub(super) struct Shared(Arc<Mutex<SqliteConnection>>, Arc<AtomicU64>);
 
 impl Shared {
     pub(super) fn new(conn: SqliteConnection) -> Self {
-        Self(Arc::new(Mutex::new(conn)))
+        Self(Arc::new(Mutex::new(conn)), Arc::default())
     }
 
     /// A panic elsewhere has rolled its transaction back: the connection is good to go on with.
     pub(super) fn lock(&self) -> MutexGuard<'_, SqliteConnection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_commit(&self) {
+        self.1.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether it is at work, or has committed since so many commits, which are brought up to date.
+    pub(super) fn has_written_since(&self, commits: &mut u64) -> bool {
+        let now = self.1.load(Ordering::Acquire);
+        let is_own = std::mem::replace(commits, now) != now;
+        is_own || self.try_lock().is_none()
     }
 
     /// The connection, unless it is at work.
@@ -90,6 +104,7 @@ impl SqliteWriter {
         let mut conn = self.conn.lock();
         let done = connection::immediate(&mut conn, self.patience, write);
         self.turns.note_commit();
+        self.conn.note_commit();
         self.identity.verified(operation, &mut conn, done)
     }
 }
@@ -122,6 +137,7 @@ impl Writer for SqliteWriter {
         let mut conn = self.conn.lock();
         let done = commit::apply(&mut conn, self.patience, plans, now);
         self.turns.note_commit();
+        self.conn.note_commit();
         // The log goes into no file that was not looked at.
         if !self.log.is_due() {
             self.log.note();
@@ -140,6 +156,7 @@ impl Writer for SqliteWriter {
         let mut conn = self.conn.lock();
         let done = start::start(&mut conn, self.patience, &mut self.starts, starts, now);
         self.turns.note_commit();
+        self.conn.note_commit();
         let started = self.identity.verified("start", &mut conn, done)?;
         self.log.wrote(&mut conn);
         Ok(started)
@@ -203,6 +220,16 @@ impl Writer for SqliteWriter {
     ) -> StoreResult<Vec<RunId>> {
         let now = self.arrived(now)?;
         self.write("record_audits", |conn| audits::record(conn, findings, now))
+    }
+
+    fn enter_workflows(
+        &mut self,
+        workflows: &[Belonging],
+        now: Timestamp,
+    ) -> StoreResult<Vec<Belonging>> {
+        self.write("enter_workflows", |conn| {
+            applications::enter(conn, workflows, now)
+        })
     }
 
     fn register_worker(

@@ -13,7 +13,7 @@ use crate::error::KeysetError;
 /// Where reading goes on.
 #[derive(Debug)]
 pub(super) struct Position<K> {
-    column: &'static str,
+    column: String,
     after: Option<K>,
     /// A key that was the cursor some pages ago. Brent's way to find a cycle: it moves ahead after 1, 2,
     /// 4, .. pages, so whatever the length of the cycle, the cursor meets it.
@@ -26,9 +26,9 @@ pub(super) struct Position<K> {
 
 impl<K: RowKey> Position<K> {
     /// Behind this key, or before the first row.
-    pub(super) fn new(column: &'static str, after: Option<K>) -> Self {
+    pub(super) fn new(column: impl Into<String>, after: Option<K>) -> Self {
         Self {
-            column,
+            column: column.into(),
             landmark: after.clone(),
             after,
             steps: 0,
@@ -125,7 +125,7 @@ impl<K: RowKey> Position<K> {
 
     fn unstorable(&self, key: &impl Display, problem: &str) -> KeysetError {
         KeysetError::Unstorable {
-            column: self.column,
+            column: self.column.clone(),
             key: key.to_string(),
             problem: problem.to_owned(),
         }
@@ -133,14 +133,14 @@ impl<K: RowKey> Position<K> {
 
     fn doubled(&self, key: &impl Display) -> KeysetError {
         KeysetError::Doubled {
-            column: self.column,
+            column: self.column.clone(),
             key: key.to_string(),
         }
     }
 
     fn came_back(&self, key: &impl Display) -> KeysetError {
         KeysetError::NotIncreasing {
-            column: self.column,
+            column: self.column.clone(),
             key: key.to_string(),
         }
     }

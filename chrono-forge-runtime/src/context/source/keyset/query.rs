@@ -27,7 +27,8 @@ impl<Q: IntoUpdateTarget + Clone + Send + 'static> KeysetQuery for Q {}
 /// The one column that is the primary key of `Tab`, so that it is unique and in order.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the one primary key column of `{Tab}`",
-    note = "a `Keyset` pages by the primary key, since no other column is known to be unique and never null"
+    note = "a `Keyset` pages by the primary key, since no other column is known to be unique and never null",
+    note = "a primary key of two to four columns is given as a tuple: `Keyset::composite(lines::table, (lines::order_id, lines::line_no))`"
 )]
 pub trait PrimaryKeyOf<Tab>:
     Column<SqlType: SingleValue> + ExpressionMethods + Clone + Send + 'static
@@ -43,6 +44,18 @@ where
         + Send
         + 'static,
 {
+}
+
+/// What a key is made of, by name.
+pub trait KeyColumns {
+    /// As errors tell it.
+    fn named() -> String;
+}
+
+impl<C: Column> KeyColumns for C {
+    fn named() -> String {
+        C::NAME.to_owned()
+    }
 }
 
 /// Rows, each with its key.
@@ -128,9 +141,10 @@ where
 }
 
 /// An error of a page. A null is told apart, since SQLite lets it into a key of text.
-fn told(error: Error, column: &'static str) -> anyhow::Error {
+pub(super) fn told(error: Error, column: &str) -> anyhow::Error {
     match error {
         Error::DeserializationError(cause) if cause.is::<UnexpectedNullError>() => {
+            let column = column.to_owned();
             KeysetError::Null { column }.into()
         }
         error => error.into(),

@@ -21,7 +21,7 @@ pub enum ViaKeyset {}
 /// The rows of a [`Keyset`](super::Keyset) that has a pool: a source.
 pub struct KeysetRows<K, R> {
     reader: Box<dyn ReadPage<K, R>>,
-    column: &'static str,
+    column: String,
     is_snapshot: bool,
     position: Position<K>,
     /// The second reading of a snapshot has begun.
@@ -43,16 +43,12 @@ struct Cursor<K> {
 }
 
 impl<K: RowKey, R> KeysetRows<K, R> {
-    pub(super) fn new(
-        reader: Box<dyn ReadPage<K, R>>,
-        column: &'static str,
-        is_snapshot: bool,
-    ) -> Self {
+    pub(super) fn new(reader: Box<dyn ReadPage<K, R>>, column: String, is_snapshot: bool) -> Self {
         Self {
             reader,
+            position: Position::new(column.clone(), None),
             column,
             is_snapshot,
-            position: Position::new(column, None),
             looks_again: false,
             answered: (Vec::new(), false),
         }
@@ -73,7 +69,7 @@ impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
 
     fn resume(&mut self, cursor: &str) -> Result<u64, BadCursor> {
         let Cursor { pk, n, again } = decode(cursor)?;
-        self.position = Position::new(self.column, pk);
+        self.position = Position::new(self.column.clone(), pk);
         self.looks_again = again;
         Ok(n)
     }
@@ -87,7 +83,7 @@ impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
         let looks_again = self.looks_again;
         self.answered = (self.position.take_passed(), looks_again);
         if is_whole && self.is_snapshot && !looks_again {
-            self.position = Position::new(self.column, None);
+            self.position = Position::new(self.column.clone(), None);
             self.looks_again = true;
         }
         Ok(Batch {
@@ -122,7 +118,7 @@ impl<K: RowKey, R: Send + 'static> Source for KeysetRows<K, R> {
 
 impl<K: RowKey, R> Clone for KeysetRows<K, R> {
     fn clone(&self) -> Self {
-        Self::new(self.reader.boxed(), self.column, self.is_snapshot)
+        Self::new(self.reader.boxed(), self.column.clone(), self.is_snapshot)
     }
 }
 

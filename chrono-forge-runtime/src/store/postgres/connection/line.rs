@@ -4,40 +4,45 @@ use diesel::ConnectionError;
 use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 
-use super::{Setting, Source};
+use super::lender::Lender;
+use super::lent::LentLine;
+use super::{Purpose, Setting, Source};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 use crate::store::postgres::{PostgresOptions, fault, servers};
 
-/// The application's own pool of connections.
-pub type DatabasePool = Pool<ConnectionManager<PgConnection>>;
-
 /// See the module. It closes, or goes back to its pool, when it is dropped.
 pub(super) enum Line {
     Own(Box<PgConnection>),
-    Lent(Box<PooledConnection<ConnectionManager<PgConnection>>>),
+    Lent(LentLine),
 }
 
 impl Line {
     /// Opens one to the server that the others are with, or to one that they go over to; answers which generation that
-    /// is. What is lent, or leads through a pooler, is told its settings in each transaction anew.
-    pub(super) fn open(source: &Source, settings: &[Setting]) -> StoreResult<(Self, u64)> {
-        if let Some(pool) = &source.pool {
-            return Self::lend(source, pool);
+    /// is. What leads through a pooler is told its settings in each transaction anew.
+    pub(super) fn open(
+        source: &Source,
+        settings: &[Setting],
+        purpose: Purpose,
+    ) -> StoreResult<(Self, u64)> {
+        if let Some(lender) = source
+            .lender
+            .as_ref()
+            .filter(|_| purpose != Purpose::Listen)
+        {
+            return Self::lend(source, lender, settings);
         }
-        let url = &source.options.url;
-        let refusal = match Self::admitted(source, settings, url) {
-            Err(refusal) if refusal.is_transient() => refusal,
-            done => return done,
+        let addresses = source.options.addresses(purpose.name());
+        let mut addresses = addresses.iter();
+        let mut open = |url: &String| Self::admitted(source, settings, url);
+        let refusal = match addresses.next().map(&mut open) {
+            Some(Err(refusal)) if refusal.is_transient() => refusal,
+            Some(done) => return done,
+            None => StoreError::new("open", StoreErrorKind::Refused, "no address"),
         };
         // The host that stands first may be the one that was left, or close the door on whoever comes.
-        let others = servers::each_host(url);
-        let mut others = others
-            .iter()
-            .map(|url| Self::admitted(source, settings, url));
-        others.find_map(Result::ok).ok_or(refusal)
+        addresses.map(open).find_map(Result::ok).ok_or(refusal)
     }
 
     fn admitted(source: &Source, settings: &[Setting], url: &str) -> StoreResult<(Self, u64)> {
@@ -46,16 +51,13 @@ impl Line {
         Ok((line, generation))
     }
 
-    fn lend(source: &Source, pool: &DatabasePool) -> StoreResult<(Self, u64)> {
-        let mut lent = pool
-            .get()
-            .map_err(|error| StoreError::new("open", StoreErrorKind::Transient, error))?;
+    fn lend(source: &Source, lender: &Lender, settings: &[Setting]) -> StoreResult<(Self, u64)> {
+        let mut lent = LentLine::borrow(source, lender, settings)?;
         let found = servers::ask(&mut lent);
         match source.servers.admit(found) {
-            Ok(generation) => Ok((Self::Lent(Box::new(lent)), generation)),
+            Ok(generation) => Ok((Self::Lent(lent), generation)),
             Err(refusal) => {
-                // The pool finds it broken, and opens another.
-                let _ = lent.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())");
+                lent.end();
                 Err(refusal)
             }
         }
@@ -99,7 +101,7 @@ fn refused(options: &PostgresOptions, error: &ConnectionError) -> StoreError {
         told.message += &format!(
             ": an engine keeps up to {working} connections ({idle} with `.worker(false)`){listening}: raise \
              `max_connections` of the server or the limit of the role or the database, end what nobody needs, or \
-             ask for fewer (`.readers(..)`, `writers=` in the URL)"
+             ask for fewer (`.readers(..)`, `.writers(..)`)"
         );
     }
     told

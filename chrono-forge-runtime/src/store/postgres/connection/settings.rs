@@ -10,6 +10,12 @@ const READ_MAX: Duration = Duration::from_secs(30);
 /// How long an export may wait for its file between two looks; until then nothing is vacuumed behind it.
 const EXPORT_IDLE_MAX: Duration = Duration::from_secs(600);
 
+/// How long a change of the schema waits for a lock: whoever comes behind it has to wait, too, a
+/// heartbeat among them, which waits somewhat longer before it gives up. Longer than the second
+/// after which a server takes the lock from a vacuum of its own (`deadlock_timeout`), unless the
+/// lease is short.
+const CHANGE_LOCK_MAX: Duration = Duration::from_millis(1500);
+
 /// How long a batch waits for a lock. A commit of somebody else who works holds one for a few milliseconds; who
 /// holds it for longer is left behind, and the others of the batch go on.
 const BATCH_LOCK_MIN: Duration = Duration::from_millis(20);
@@ -21,6 +27,8 @@ pub(super) type Setting = (&'static str, String);
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::postgres) enum Purpose {
+    /// As [`Write`](Self::Write), for heartbeats.
+    Beat,
     /// Writes: statements pinned to the indexes, each done well before half a lease.
     Write,
     /// The same for batches: a lock is waited for only so long that whoever shares the batch can wait, too.
@@ -28,10 +36,28 @@ pub(in crate::store::postgres) enum Purpose {
     /// The same for calls: whoever comes behind one can wait no longer than a batch does.
     Call,
     Read,
+    /// As [`Read`](Self::Read), to hear others.
+    Listen,
     /// Reads one state of everything, at the pace of whoever writes it down.
     Export,
-    /// Changes the schema: takes the time it takes.
+    /// Changes the schema: takes the time it takes, but for locks.
     Migrate,
+}
+
+impl Purpose {
+    /// In a word, for the server's operator.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Beat => "heartbeat",
+            Self::Write => "writes",
+            Self::Batch => "commits",
+            Self::Call => "claims",
+            Self::Read => "reads",
+            Self::Listen => "listens",
+            Self::Export => "exports",
+            Self::Migrate => "migrates",
+        }
+    }
 }
 
 /// Every statement walks indexes, from end to end. A plan is made once and may outlive the size that tables had
@@ -65,7 +91,7 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
         ));
     }
     match purpose {
-        Purpose::Write | Purpose::Batch | Purpose::Call => {
+        Purpose::Write | Purpose::Beat | Purpose::Batch | Purpose::Call => {
             let most = statement_max(options);
             settings.extend([
                 ("statement_timeout", millis(most)),
@@ -73,7 +99,7 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
                 ("lock_timeout", millis(lock_wait(options, purpose))),
             ]);
         }
-        Purpose::Read => settings.extend([
+        Purpose::Read | Purpose::Listen => settings.extend([
             ("statement_timeout", millis(READ_MAX)),
             ("idle_in_transaction_session_timeout", millis(READ_MAX)),
             ("default_transaction_read_only", "on".to_owned()),
@@ -95,12 +121,11 @@ pub(super) fn settings(options: &PostgresOptions, purpose: Purpose) -> Vec<Setti
         }
         Purpose::Migrate => {
             // What the role allows its queries is too short for an index over millions of rows.
-            let limits = [
-                "statement_timeout",
-                "lock_timeout",
-                "idle_in_transaction_session_timeout",
-            ];
-            settings.extend(limits.map(|limit| (limit, "0".to_owned())));
+            settings.extend([
+                ("statement_timeout", "0".to_owned()),
+                ("idle_in_transaction_session_timeout", "0".to_owned()),
+                ("lock_timeout", millis(lock_wait(options, purpose))),
+            ]);
             return settings;
         }
     }
@@ -119,15 +144,16 @@ pub(super) fn lock_wait(options: &PostgresOptions, purpose: Purpose) -> Duration
         Purpose::Batch | Purpose::Call => {
             (options.lease / 40).clamp(BATCH_LOCK_MIN, BATCH_LOCK_MAX)
         }
+        Purpose::Migrate => (lock_max(options) * 3 / 4).min(CHANGE_LOCK_MAX),
         _ => lock_max(options),
     }
 }
 
 /// How long a session goes on trying to get a lock. A call that waits longer is done again
-/// elsewhere.
+/// elsewhere, and a change of the schema once its way is free.
 pub(super) fn lock_patience(options: &PostgresOptions, purpose: Purpose) -> Duration {
     match purpose {
-        Purpose::Batch | Purpose::Call => Duration::ZERO,
+        Purpose::Batch | Purpose::Call | Purpose::Migrate => Duration::ZERO,
         _ => lock_max(options),
     }
 }

@@ -67,6 +67,40 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Whether it says where the server is.
+    pub(super) fn names_a_server(&self) -> bool {
+        let of_url = match self {
+            Self::Url(address, _) => {
+                let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+                !rest.trim_start_matches('/').is_empty()
+            }
+            Self::Keywords(_) => false,
+        };
+        let names = ["host", "hostaddr", "service", "dbname"];
+        of_url || names.iter().any(|name| self.has(name))
+    }
+
+    /// Tells the server this name, unless the address, the environment or a service has another.
+    pub(super) fn name(&mut self, name: &str) {
+        let escaped: String = match self {
+            Self::Url(..) => name.bytes().map(escaped).collect(),
+            Self::Keywords(_) => name.to_owned(),
+        };
+        self.push("fallback_application_name", &escaped);
+    }
+}
+
+/// A byte of a value, as a URL has it.
+fn escaped(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    }
+}
+
 /// As libpq reads it.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

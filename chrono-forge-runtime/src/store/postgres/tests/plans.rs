@@ -19,8 +19,8 @@ use diesel::pg::PgConnection;
 use crate::store::postgres::connection::Purpose;
 use crate::store::postgres::statement::recorder::Recorded;
 use crate::store::postgres::{
-    audits, claim, commit, failures, held, naming, notify, queue, records, recovery, results, runs,
-    standstill, start, transfer, wake, worker,
+    applications, audits, claim, commit, failures, held, naming, notify, queue, records, recovery,
+    results, runs, standstill, start, transfer, wake, worker,
 };
 use crowd::Crowd;
 use shape::{Access, accesses};
@@ -67,6 +67,7 @@ fn is_walk(access: &Access) -> bool {
 /// Every statement that a room tells of has been asked, so that its values have their types.
 fn nothing_was_left_out(writes: &Recorded, reads: &Recorded) {
     let told = [
+        applications::STATEMENTS,
         audits::STATEMENTS,
         &[claim::CLAIM, claim::IS_ALIVE],
         commit::STATEMENTS,

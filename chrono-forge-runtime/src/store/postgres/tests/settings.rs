@@ -6,7 +6,8 @@ use super::side::Side;
 use crate::record::*;
 use crate::store::conformance::backend::postgres::Schema;
 use crate::store::conformance::fixture::*;
-use crate::store::postgres::{PostgresOptions, PostgresStore};
+use crate::store::conformance::told::Told;
+use crate::store::postgres::{Lender, PostgresOptions, PostgresStore};
 use crate::store::{Store, StoreErrorKind, Writer};
 
 /// As if the role had this setting, on a session of our own and on one of a pooler.
@@ -115,4 +116,34 @@ fn a_migration_takes_its_time_whatever_the_limits_of_the_role() {
         opened.join().unwrap()
     });
     opened.unwrap();
+}
+
+/// As before a pooler whose sessions are all taken: whatever needs the session waits, too.
+#[test]
+fn a_session_that_is_waited_for_is_told_with_what_the_engine_keeps() {
+    skip_without_server!();
+    let schema = Schema::new();
+    let options = schema.options();
+    let url = options.url.clone();
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    let lend = move || {
+        if is_first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(2_300));
+        }
+        diesel::Connection::establish(&url).map(Box::<diesel::PgConnection>::new)
+    };
+    let needed = options.connections(true);
+    let told = Told::default();
+    tracing::subscriber::with_default(told.clone(), || {
+        let lender = Lender::new(needed, lend);
+        PostgresStore::open_lent(options, lender).map(drop).unwrap();
+    });
+    let lines = told.lines();
+    let waits: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("no session for 2 s"))
+        .collect();
+    assert_eq!(waits.len(), 1, "{lines:?}");
+    assert!(waits[0].starts_with("WARN"), "{waits:?}");
+    assert!(waits[0].contains(&format!("needed={needed}")), "{waits:?}");
 }

@@ -68,7 +68,16 @@ impl Side {
     }
 
     pub(super) fn run(&mut self, sql: &str) {
-        self.conn.batch_execute(sql).unwrap();
+        self.try_run(sql).unwrap();
+    }
+
+    pub(super) fn try_run(&mut self, sql: &str) -> QueryResult<()> {
+        self.conn.batch_execute(sql)
+    }
+
+    /// How the test's own sessions are opened.
+    pub(super) fn options(&self) -> &PostgresOptions {
+        &self.options
     }
 
     /// Locks this run's row, as its own commits do, until `COMMIT`.

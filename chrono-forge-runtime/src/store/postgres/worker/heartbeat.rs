@@ -58,6 +58,10 @@ pub(in crate::store::postgres) fn compare(
         });
     }
     let held = held::prune(conn, worker)?;
+    // Who holds nothing has nothing to be told of.
+    if memory.is_empty() {
+        return Ok(heartbeat(Vec::new(), held, memory));
+    }
     let binds = [
         worker.0.into(),
         ints(memory.iter().map(|(run, _)| run.0)),

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::open;
+use crate::error::StoreErrorKind;
 use crate::record::WorkerId;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
@@ -179,7 +180,6 @@ fn most_moved_in_a_call(mut call: impl FnMut(&mut dyn Writer, WorkerId)) -> u64 
 }
 
 /// Whether the library can tell how long a log is; where it cannot, nothing moves it beside the writing connection.
-#[cfg(target_os = "linux")]
 fn has_mover() -> bool {
     let scratch = Scratch::new();
     let store = SqliteStore::open(scratch.options()).unwrap();
@@ -244,4 +244,67 @@ fn without_another_word_the_bound_of_the_log_is_64_mib() {
         }
         assert_eq!(log_bytes(&large.scratch) < before, is_cut, "{before}");
     }
+}
+
+/// A commit of so much makes SQLite move the log by itself.
+const MUCH: usize = 8 << 20;
+
+#[test]
+fn a_file_that_was_written_over_is_told_however_much_the_next_commit_writes() {
+    if !has_mover() {
+        println!("skipped: SQLite before 3.51 moves the log as it commits");
+        return;
+    }
+    let changes: [fn(&Scratch); 2] = [
+        |scratch| {
+            let copy = scratch.path("copy.db");
+            std::fs::copy(copy, scratch.path("forge.db")).unwrap();
+        },
+        |scratch| {
+            std::fs::write(scratch.path("forge.db"), "").unwrap();
+        },
+    ];
+    for change in changes {
+        let (mut forge, scratch) = open();
+        forge.start_at("before", 1, at(1));
+        forge.writer.heartbeat(forge.worker, &[], at(2)).unwrap();
+        forge.writer.heartbeat(forge.worker, &[], at(3)).unwrap();
+        let copy = format!("VACUUM INTO '{}'", scratch.path("copy.db").display());
+        scratch.raw().batch_execute(&copy).unwrap();
+        change(&scratch);
+        let mut much = start("after", "flow", 1, None);
+        much.args = format!("\"{}\"", "x".repeat(MUCH)).into();
+        let told = forge.writer.start(&[much], at(4)).map(drop).unwrap_err();
+        assert_eq!(told.kind, StoreErrorKind::Replaced, "{told}");
+    }
+}
+
+/// Closing the last connection moves the log, too.
+#[test]
+fn a_file_that_was_written_over_is_left_as_it_is_when_it_is_closed() {
+    let (mut forge, scratch) = open();
+    forge.start_at("before", 1, at(1));
+    let (file, copy) = (scratch.path("forge.db"), scratch.path("copy.db"));
+    let made = format!("VACUUM INTO '{}'", copy.display());
+    scratch.raw().batch_execute(&made).unwrap();
+    forge.start_at("in the log", 1, at(1));
+    std::fs::copy(&copy, &file).unwrap();
+    drop(forge);
+    assert!(std::fs::read(&file).unwrap() == std::fs::read(&copy).unwrap());
+}
+
+#[test]
+fn the_log_is_moved_between_commits_before_it_is_long() {
+    if !has_mover() {
+        println!("skipped: SQLite before 3.51 moves the log as it commits");
+        return;
+    }
+    let (mut forge, scratch) = open();
+    let mut most = 0;
+    for n in 0..3_000 {
+        forge.start_at(&format!("k{n}"), 1, at(1));
+        most = most.max(log_bytes(&scratch));
+    }
+    let frames = most / 4_096;
+    assert!((1_000..2_000).contains(&frames), "{frames}");
 }

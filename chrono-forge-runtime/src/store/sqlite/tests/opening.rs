@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 
-use super::told::Told;
 use crate::error::StoreErrorKind;
 use crate::record::RunId;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
+use crate::store::conformance::told::Told;
 use crate::store::sqlite::connection::Purpose;
 use crate::store::sqlite::{SqliteStore, Synchronous, opening};
 use crate::store::*;

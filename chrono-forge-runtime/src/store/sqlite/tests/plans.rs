@@ -14,8 +14,8 @@ use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
 use crate::store::sqlite::library::Version;
 use crate::store::sqlite::{
-    SqliteStore, audits, claim, commit, failures, held, naming, queue, records, recovery, results,
-    runs, standstill, start, transfer, wake, worker,
+    SqliteStore, applications, audits, claim, commit, failures, held, naming, queue, records,
+    recovery, results, runs, standstill, start, transfer, wake, worker,
 };
 
 #[derive(QueryableByName)]
@@ -85,6 +85,8 @@ fn no_statement_walks_a_table_that_grows() {
         naming::NAMESAKES,
         naming::CHILD,
         runs::SETTLED_OF,
+        runs::AWAITED,
+        runs::ANY_BLOCKED,
     ];
     let reads = [queue::NEXT_WAKE, queue::OUTLOOK];
     let reads = reads.iter().chain(records::STATEMENTS);
@@ -92,7 +94,8 @@ fn no_statement_walks_a_table_that_grows() {
         .chain(results::STATEMENTS)
         .chain(failures::STATEMENTS)
         .chain(transfer::STATEMENTS)
-        .chain(standstill::STATEMENTS);
+        .chain(standstill::STATEMENTS)
+        .chain(applications::STATEMENTS);
     for sql in statements.iter().chain(&others).chain(reads) {
         let plan = plan(sql);
         for step in plan.lines() {

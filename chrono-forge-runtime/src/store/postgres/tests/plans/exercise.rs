@@ -30,6 +30,8 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         let run = store.find_run("flow", "parent").unwrap().unwrap();
         store.run(parent).unwrap();
         store.context(parent).unwrap();
+        store.awaited(&[parent]).unwrap();
+        store.any_blocked().unwrap();
         store
             .child(parent, "branch$b", "child", "parent$b$s$1")
             .unwrap();
@@ -60,6 +62,7 @@ pub(super) fn reads(crowd: &Crowd) -> Recorded {
         store.outlook(&queues, &served).unwrap();
         store.unknown_due(&served, now(), 10).unwrap();
         store.unserved(now(), 10).unwrap();
+        store.applications(&names(&["flow"])).unwrap();
         store.live_workers().unwrap();
         store.serving().unwrap();
         crowd.store.read("open", queue::latest_arrival).unwrap();
@@ -275,6 +278,8 @@ fn busy_parent(forge: &mut Forge, side: &mut Side) {
 }
 
 fn operators(forge: &mut Forge) {
+    let of = |application: &str| Belonging::from(("flow".to_owned(), application.to_owned()));
+    forge.writer.enter_workflows(&[of("shop")], now()).unwrap();
     let run = forge.running("x4");
     forge.apply(&Plan {
         records: vec![Record {

@@ -9,11 +9,11 @@ use tracing::{Event, Metadata, Subscriber};
 
 /// Keeps all events, each as `LEVEL field=value ..`.
 #[derive(Clone, Default)]
-pub(in crate::store::sqlite) struct Told(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Told(Arc<Mutex<Vec<String>>>);
 
 impl Told {
     /// What was told so far.
-    pub(in crate::store::sqlite) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }

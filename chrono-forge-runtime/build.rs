@@ -1,5 +1,0 @@
-//! Migrations are embedded at compile time; without this line a new folder goes unnoticed.
-
-fn main() {
-    println!("cargo::rerun-if-changed=migrations");
-}

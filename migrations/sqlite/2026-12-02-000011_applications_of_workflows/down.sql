@@ -1,0 +1,1 @@
+DROP TABLE chrono_forge_applications;

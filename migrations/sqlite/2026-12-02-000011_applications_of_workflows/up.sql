@@ -1,0 +1,7 @@
+-- One row for each name of a workflow: whose it is. A name belongs to the application that served or
+-- started it first, so that no other one reads its runs.
+CREATE TABLE chrono_forge_applications (
+    workflow TEXT PRIMARY KEY NOT NULL,
+    application TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
