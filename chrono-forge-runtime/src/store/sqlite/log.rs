@@ -159,14 +159,14 @@ impl Log {
     /// Moves what SQLite would move within its commits. What a reader or another process keeps
     /// from that is left for later; whether the log grows too long is looked at once a second.
     fn move_some(&mut self, conn: &mut SqliteConnection) {
-        let unmoved = mover::left(conn).unwrap_or(0);
-        if unmoved > LITTLE {
+        let Ok(counts) = mover::counts(conn) else {
+            return;
+        };
+        if counts.left() > LITTLE {
             self.is_large = true;
             self.mover().map(Mover::start);
-        } else if self.pace.found(unmoved)
-            && let Ok(left) = mover::pass(conn)
-        {
-            self.pace.moved_but(left);
+        } else if self.pace.found(&counts) {
+            mover::pass(conn);
         }
     }
 
@@ -189,7 +189,7 @@ impl Log {
         let mut conn = conn.lock();
         if self.length() > LITTLE_BYTES {
             // What it leaves, the truncation moves, which keeps other writers out.
-            let _ = mover::pass(&mut conn);
+            mover::pass(&mut conn);
         }
         self.move_all(&mut conn);
     }
@@ -284,8 +284,8 @@ impl Log {
         if is_small && !self.is_large {
             return false;
         }
-        let is_large = match mover::left(conn) {
-            Ok(left) => left > LITTLE,
+        let is_large = match mover::counts(conn) {
+            Ok(counts) => counts.left() > LITTLE,
             Err(_) => self.is_large,
         };
         self.is_large = is_large;

@@ -1,29 +1,51 @@
-//! When the writing connection moves its log into the file: every 1,000 frames or so, as SQLite
-//! does by itself, but between two commits, and right after a look at the file.
+//! When the writing connection moves its log into the file: once it has 1,000 frames, as SQLite does
+//! by itself, but between two commits, and right after a look at the file.
 //!
 //! SQLite would do it within a commit, into whatever is at the path by then. If the file was
 //! written over since the last look, the commit would replace page 1, which alone tells so, and a
 //! mixture of two databases would be served.
 //!
+//! A log that was moved whole is begun anew by the next transaction that finds nobody reading it.
+//! Where somebody does, it goes on to grow, so it is moved again soon: the sooner that transaction
+//! comes, the shorter the log stays.
+//!
 //! Only a statement tells how many frames there are. From how many each commit has added, the
-//! next time to ask is foreseen: a few times for each 1,000 frames, and not after each commit.
+//! next time to ask is foreseen: not after each commit, and soon enough for commits that grow.
+
+use super::mover::Counts;
 
 /// As SQLite's own default: a move syncs the disk twice.
 const FRAMES: i64 = 1_000;
 
-/// Later commits may be larger, and other processes may write: no more commits than this go by
-/// unasked.
-const COMMITS_MAX: i64 = 256;
+/// Between two moves of a log that has as many and was not begun anew. Each syncs the disk, and
+/// sorts all frames of the log.
+const FRAMES_AGAIN: i64 = 100;
 
-#[derive(Default)]
+/// Later commits may be larger by far, and other processes may write: no more commits than this go
+/// by unasked.
+const COMMITS_MAX: i64 = 16;
+
 pub(super) struct Pace {
     /// Since the last question.
     commits: i64,
     ask_at: i64,
-    /// How many frames were not in the file then.
-    unmoved: i64,
-    /// How many the last move had to leave behind, since somebody reads what is older.
-    left_behind: i64,
+    /// How many frames the log had then.
+    frames: i64,
+    frames_each: i64,
+    /// With so many it is moved.
+    move_at: i64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            commits: 0,
+            ask_at: 0,
+            frames: 0,
+            frames_each: 0,
+            move_at: FRAMES,
+        }
+    }
 }
 
 impl Pace {
@@ -32,28 +54,29 @@ impl Pace {
         self.commits += 1;
     }
 
-    /// Whether it is time to ask how many frames are not in the file.
+    /// Whether it is time to ask how many frames there are.
     pub(super) fn is_due(&self) -> bool {
         self.commits >= self.ask_at
     }
 
-    /// So many are not; whether it is time to move them.
-    pub(super) fn found(&mut self, unmoved: i64) -> bool {
-        let frames_each = (unmoved - self.unmoved) / self.commits.max(1);
-        self.left_behind = self.left_behind.min(unmoved);
-        let due_in = self.left_behind + FRAMES - unmoved;
-        let is_time = due_in <= 0;
-        let frames = if is_time { FRAMES } else { due_in };
-        self.ask_at = (frames / frames_each.max(1)).clamp(1, COMMITS_MAX);
+    /// There are so many; whether it is time to move them.
+    pub(super) fn found(&mut self, counts: &Counts) -> bool {
+        let frames = counts.frames;
+        if frames < self.frames {
+            // It was begun anew, nobody knows after which commit.
+            self.move_at = FRAMES;
+        } else {
+            self.frames_each = (frames - self.frames) / self.commits.max(1);
+        }
+        let is_time = frames >= self.move_at;
+        if is_time {
+            self.move_at = frames + FRAMES_AGAIN;
+        }
+        let due_in = (self.move_at - frames) / self.frames_each.max(1);
+        self.ask_at = due_in.clamp(1, COMMITS_MAX);
         self.commits = 0;
-        self.unmoved = unmoved;
-        is_time
-    }
-
-    /// They were moved but for so many. These are tried again once there are 1,000 more.
-    pub(super) fn moved_but(&mut self, unmoved: i64) {
-        self.unmoved = unmoved;
-        self.left_behind = unmoved;
+        self.frames = frames;
+        is_time && counts.left() > 0
     }
 }
 
@@ -62,89 +85,107 @@ mod tests {
     use super::*;
 
     /// A log, and how often it was asked about and moved.
-    #[derive(Default)]
     struct Moves {
         pace: Pace,
-        unmoved: i64,
+        counts: Counts,
         asked: i64,
         moved: i64,
-        unmoved_max: i64,
+        frames_max: i64,
+    }
+
+    /// Who reads the log.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Reader {
+        Nobody,
+        /// Always somebody, and never for long: all is moved, and the log is not begun anew.
+        Ever,
+        /// For long: nothing can be moved.
+        Stays,
     }
 
     impl Moves {
-        /// So many commits that add so many frames each, while the newest so many are the most
-        /// that a move can take.
-        fn commit(&mut self, commits: i64, frames: i64, held: bool) {
+        fn new() -> Self {
+            let counts = Counts {
+                frames: 0,
+                moved: 0,
+            };
+            Self {
+                pace: Pace::default(),
+                counts,
+                asked: 0,
+                moved: 0,
+                frames_max: 0,
+            }
+        }
+
+        /// So many commits that add so many frames each.
+        fn commit(&mut self, commits: i64, frames: i64, reader: Reader) {
             for _ in 0..commits {
-                self.unmoved += frames;
-                self.unmoved_max = self.unmoved_max.max(self.unmoved);
+                if reader == Reader::Nobody && self.counts.left() == 0 {
+                    self.counts.frames = 0;
+                    self.counts.moved = 0;
+                }
+                self.counts.frames += frames;
+                self.frames_max = self.frames_max.max(self.counts.frames);
                 self.pace.note_commit();
                 if !self.pace.is_due() {
                     continue;
                 }
                 self.asked += 1;
-                if self.pace.found(self.unmoved) {
+                if self.pace.found(&self.counts) {
                     self.moved += 1;
-                    self.unmoved = if held { self.unmoved } else { 0 };
-                    self.pace.moved_but(self.unmoved);
+                    if reader != Reader::Stays {
+                        self.counts.moved = self.counts.frames;
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn a_log_is_moved_every_thousand_frames_and_asked_about_a_few_times_between() {
+    fn a_log_is_moved_every_thousand_frames_and_asked_about_between_as_little_as_can_be() {
         for frames in [1, 3, 4, 7, 40, 300, 999] {
-            let mut log = Moves::default();
-            log.commit(10_000, frames, false);
+            let mut log = Moves::new();
+            log.commit(10_000, frames, Reader::Nobody);
             let whole = 10_000 * frames / FRAMES;
-            assert!(
-                (whole / 3..=whole).contains(&log.moved),
-                "{frames}: {}",
-                log.moved
-            );
-            assert!(log.unmoved_max <= FRAMES + frames * 2, "{frames}");
-            let often = log.moved * 3 + 10_000 / COMMITS_MAX + 8;
-            assert!(log.asked <= often, "{frames}: {}", log.asked);
+            let (asked, moved) = (log.asked, log.moved);
+            assert!((whole / 3..=whole).contains(&moved), "{frames}: {moved}");
+            assert!(log.frames_max <= FRAMES + frames * 2, "{frames}");
+            let often = moved * 3 + 10_000 / COMMITS_MAX + 8;
+            assert!(asked <= often, "{frames}: {asked}");
         }
     }
 
     #[test]
     fn commits_that_grow_are_found_out_soon() {
-        let mut log = Moves::default();
-        log.commit(1_000, 1, false);
-        log.commit(1_000, 50, false);
-        assert!(log.unmoved_max <= FRAMES + 50 * COMMITS_MAX);
-    }
-
-    /// Each attempt sorts all frames of the log.
-    #[test]
-    fn a_log_that_somebody_reads_is_not_tried_with_each_commit() {
-        let mut log = Moves::default();
-        log.commit(10_000, 4, true);
-        assert!(
-            (log.moved, log.asked) <= (40, 160),
-            "{} {}",
-            log.moved,
-            log.asked
-        );
-        assert!(log.moved >= 13, "{}", log.moved);
-        // Once nobody does, it is moved within as many frames as ever.
-        log.commit(FRAMES, 4, false);
-        assert!(log.unmoved <= FRAMES + 8, "{}", log.unmoved);
+        let mut log = Moves::new();
+        log.commit(1_000, 1, Reader::Nobody);
+        log.commit(1_000, 200, Reader::Nobody);
+        assert!(log.frames_max <= FRAMES + 200 * COMMITS_MAX);
     }
 
     #[test]
-    fn what_another_process_has_moved_is_no_reason_to_wait_longer() {
-        let mut log = Moves::default();
-        log.commit(2_000, 4, true);
-        log.unmoved = 0;
-        log.unmoved_max = 0;
-        log.commit(2_000, 4, false);
-        assert!(
-            log.unmoved_max <= FRAMES + 4 * COMMITS_MAX,
-            "{}",
-            log.unmoved_max
-        );
+    fn a_log_that_is_not_begun_anew_is_moved_soon_again_but_not_with_each_commit() {
+        for reader in [Reader::Ever, Reader::Stays] {
+            let mut log = Moves::new();
+            log.commit(10_000, 4, reader);
+            let often = 40_000 / FRAMES_AGAIN;
+            assert!(log.moved <= often, "{}", log.moved);
+            assert!(log.moved >= often * 9 / 10, "{}", log.moved);
+            let asked_max = often * 2 + FRAMES / 4;
+            assert!(log.asked <= asked_max, "{}", log.asked);
+            // Once nobody reads, it is begun anew within as many frames.
+            let commits = FRAMES_AGAIN / 4 + 1;
+            log.commit(commits, 4, Reader::Nobody);
+            assert!(log.counts.frames <= FRAMES_AGAIN + 4, "{:?}", log.counts);
+        }
+    }
+
+    #[test]
+    fn what_another_process_has_moved_is_not_moved_again() {
+        let mut log = Moves::new();
+        log.commit(1_000, 4, Reader::Ever);
+        log.counts.moved = log.counts.frames;
+        assert!(!log.pace.found(&log.counts));
     }
 }
