@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::mover::{self, LITTLE, Mover};
+use super::mover::{self, LITTLE, Mover, RESTART};
 use super::pace::Pace;
 use super::writer::Shared;
 use crate::telemetry::TARGET;
@@ -52,9 +52,6 @@ const STEP_EVERY: Duration = Duration::from_millis(50);
 
 /// If no step has made the log shorter for so long (readers come and go), it is cut off at once.
 const STEPS_FAIL_AFTER: Duration = Duration::from_secs(5);
-
-/// Moves everything; the next transaction begins the log anew if nobody reads it.
-const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
 
 /// From now on a commit on this connection leaves the log as it is.
 pub(super) const COMMITS_MOVE_NOTHING: &str = "PRAGMA wal_autocheckpoint = 0";
@@ -165,8 +162,10 @@ impl Log {
         if counts.left() > LITTLE {
             self.is_large = true;
             self.mover().map(Mover::start);
-        } else if self.pace.found(&counts) {
-            mover::pass(conn);
+        } else if self.pace.found(&counts)
+            && let Ok(0) = mover::pass(conn)
+        {
+            mover::await_readers(conn);
         }
     }
 
@@ -189,7 +188,7 @@ impl Log {
         let mut conn = conn.lock();
         if self.length() > LITTLE_BYTES {
             // What it leaves, the truncation moves, which keeps other writers out.
-            mover::pass(&mut conn);
+            let _ = mover::pass(&mut conn);
         }
         self.move_all(&mut conn);
     }

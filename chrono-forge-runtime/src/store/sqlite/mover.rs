@@ -38,8 +38,16 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Moves what no reader needs, in nobody's way.
 const PASS: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
+/// Moves everything, and tells whether the next transaction can begin the log anew: at once, also
+/// where somebody reads or writes.
+pub(super) const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+
 /// Moves nothing, and tells how much there is.
 const COUNT: &str = "PRAGMA wal_checkpoint(NOOP)";
+
+/// Whoever reads for longer than five milliseconds is not waited for.
+const AWAITED_MAX: u32 = 5;
+const AWAITED_EVERY: Duration = Duration::from_millis(1);
 
 /// Moves the log of one file, for all of its writers.
 pub(super) struct Mover {
@@ -255,10 +263,22 @@ pub(super) fn counts(conn: &mut SqliteConnection) -> QueryResult<Counts> {
     Ok(Counts { frames, moved })
 }
 
-/// Moves what no reader needs.
-pub(super) fn pass(conn: &mut SqliteConnection) {
-    // What it could not move, the next one does.
-    let _ = checkpoint(conn, PASS);
+/// Moves what no reader needs; how many frames are not in the file afterwards.
+pub(super) fn pass(conn: &mut SqliteConnection) -> QueryResult<i64> {
+    let (_, frames, moved) = checkpoint(conn, PASS)?;
+    Ok(frames - moved)
+}
+
+/// Of a log that was moved whole: waits for those who read it, so that the next transaction begins
+/// it anew. Who comes meanwhile reads the file alone and is not in the way, but without the wait
+/// that transaction would often meet somebody, and the log go on to grow.
+pub(super) fn await_readers(conn: &mut SqliteConnection) {
+    for _ in 0..AWAITED_MAX {
+        match checkpoint(conn, RESTART) {
+            Ok((0, ..)) => return,
+            _ => std::thread::sleep(AWAITED_EVERY),
+        }
+    }
 }
 
 /// Whether somebody was in the way, the frames in the log, and those of them that are in the file.
