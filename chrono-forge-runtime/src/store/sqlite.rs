@@ -16,6 +16,8 @@ mod connection;
 mod ear;
 mod failures;
 mod fault;
+mod frames;
+mod header;
 mod held;
 mod identity;
 mod library;

@@ -8,36 +8,33 @@
 //! what they did just before the file was replaced, and with one look each a step in sequence costs
 //! 6 % more.
 //!
-//! What a look sees, by what the file system says of the path (two calls, no descriptor: closing
-//! one would drop the locks that SQLite holds in this process):
+//! What a look sees, by what the file system says of the path:
 //!
 //! - the file or its log is missing, or is another one (device and inode);
 //! - the file is shorter than it was, or longer than the database, which SQLite never makes it.
 //!
 //! Only when the file's length or its instant of change differ, mostly after a checkpoint, or that
-//! instant was just now, is page 1 read as it is in the file. The schema's version there is that of
-//! the database, or an older one that the next checkpoint brings up to date; a copy that SQLite has
-//! made (`VACUUM INTO`, `.backup`) has another one. In the midst of a checkpoint, which may be
-//! another process's, the file is no whole database and cannot be read; only what stays so for
-//! long, and not because this process moves a large log into it, is none any more. Nobody sees a
-//! copy of the file's own bytes that has its length: either it is all the same, since the log has
-//! the rest, or the schema is of the same version.
+//! instant was just now, is its header read (see [`Header`]). It counts on with each transaction
+//! that writes page 1; the schema's version there is that of the database, or an older one that the
+//! next checkpoint brings up to date. What SQLite says of the database is not enough: while page 1
+//! is not in the log, it says what the file says, whatever file that is. Nobody sees a copy of the
+//! file's own bytes with its length and its page 1.
 //!
 //! A checkpoint writes page 1 and restores the length, which would hide all of this. So those of an
 //! open engine come right after a look, and none is part of a commit (see `pace`; with a library
 //! that is too old for that, commits make them).
 
-use std::fs::Metadata;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::header::{self, Header, Place, place};
 use super::statement::Stmt;
-use super::{access, connection, fault, log};
+use super::{access, fault, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 
@@ -47,16 +44,13 @@ const LOOK_HOLDS: Duration = Duration::from_millis(5);
 /// Who only reads looks at the file this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A file that is no whole database for longer than a checkpoint takes is none any more.
-const UNREAD_MAX: Duration = Duration::from_secs(30);
-
 /// A page that is being written may read torn, so what looks wrong is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
 /// File systems note changes to a tick of the kernel's clock, so two within one have one instant.
 const TICK_MAX: Duration = Duration::from_millis(10);
 
-/// Only page 1 is read for this. `SELECT .. FROM pragma_schema_version` makes a new connection
+/// At most page 1 is read for this. `SELECT .. FROM pragma_schema_version` makes a new connection
 /// parse the whole schema first; once per checkpoint, that was 2 % of steps in sequence.
 const SCHEMA_VERSION: &str = "PRAGMA schema_version";
 
@@ -67,9 +61,8 @@ pub(super) struct Identity(Option<Arc<Watched>>);
 struct Watched {
     path: PathBuf,
     log: PathBuf,
+    file: Arc<File>,
     seen: Mutex<Seen>,
-    /// How many checkpoints of this process are under way beside its writes.
-    moving: AtomicU32,
     /// Set once and for good.
     lost: OnceLock<String>,
 }
@@ -81,17 +74,11 @@ struct Seen {
     changed: Option<SystemTime>,
     /// It was seen so long after it had changed that another change would have another instant.
     is_settled: bool,
-    /// The schema's version on page 1 of the file.
-    version: i64,
+    header: Header,
     looked: Instant,
     /// The same of a look that compared the file with what SQLite knows.
     compared: Instant,
-    /// Since when no look could read page 1.
-    unread_since: Option<Instant>,
 }
-
-/// What tells a file from another.
-type Place = (u64, u64);
 
 impl Identity {
     /// Nothing is looked at.
@@ -109,7 +96,11 @@ impl Identity {
         let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
         let _ =
             Stmt::<(BigInt, BigInt, BigInt)>::new(checkpoint, &[]).load::<(i64, i64, i64)>(conn);
-        let found = std::fs::metadata(path).map_err(failed)?;
+        let file = header::keep(path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        let Some(header) = Header::of(&file) else {
+            return Err(failed(std::io::ErrorKind::InvalidData.into()));
+        };
         let log = log::path_of(path);
         let seen = Seen {
             file: place(&found),
@@ -117,16 +108,15 @@ impl Identity {
             length: found.len(),
             changed: found.modified().ok(),
             is_settled: false,
-            version: version_in(path).unwrap_or(0),
+            header,
             looked: Instant::now(),
             compared: Instant::now(),
-            unread_since: None,
         };
         Ok(Self(Some(Arc::new(Watched {
             path: path.to_owned(),
             log,
+            file,
             seen: Mutex::new(seen),
-            moving: AtomicU32::new(0),
             lost: OnceLock::new(),
         }))))
     }
@@ -178,15 +168,6 @@ impl Identity {
         }
     }
 
-    /// A checkpoint is under way until this is dropped: for so long the file may be no whole
-    /// database, and that says nothing about it.
-    pub(super) fn moving(&self) -> Moving {
-        if let Some(watched) = &self.0 {
-            watched.moving.fetch_add(1, Ordering::AcqRel);
-        }
-        Moving(self.clone())
-    }
-
     /// Before a connection is opened, which might create the file anew.
     pub(super) fn look(&self, operation: &'static str) -> StoreResult<()> {
         match &self.0 {
@@ -209,17 +190,6 @@ impl Identity {
         match is_due {
             true => self.look(operation),
             false => Ok(()),
-        }
-    }
-}
-
-/// See [`Identity::moving`].
-pub(super) struct Moving(Identity);
-
-impl Drop for Moving {
-    fn drop(&mut self) {
-        if let Some(watched) = &self.0.0 {
-            watched.moving.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -248,7 +218,7 @@ impl Watched {
         }
     }
 
-    fn difference(&self, conn: Option<&mut SqliteConnection>) -> Option<String> {
+    fn difference(&self, mut conn: Option<&mut SqliteConnection>) -> Option<String> {
         let found = match std::fs::metadata(&self.path) {
             Ok(found) => found,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -272,66 +242,53 @@ impl Watched {
         if conn.is_some() {
             seen.compared = seen.looked;
         }
-        let conn = match conn {
-            Some(conn)
-                if !seen.is_settled || (found.len(), changed) != (seen.length, seen.changed) =>
-            {
-                conn
-            }
-            _ => return None,
-        };
-        let mut wrong = self.content(conn, &mut seen);
-        if wrong.is_some() {
-            std::thread::sleep(SECOND_LOOK);
-            wrong = self.content(conn, &mut seen);
+        if seen.is_settled && (found.len(), changed) == (seen.length, seen.changed) {
+            return None;
         }
-        wrong
+        // What was in the midst of a change may look wrong.
+        self.content(conn.as_deref_mut(), &mut seen)?;
+        std::thread::sleep(SECOND_LOOK);
+        self.content(conn, &mut seen).map(str::to_owned)
     }
 
-    /// Compares what the file holds with what SQLite knows, which looked first: a file that others write grows only
-    /// after the database did.
-    fn content(&self, conn: &mut SqliteConnection, seen: &mut Seen) -> Option<String> {
+    /// Compares what the file holds with what it held, and with what SQLite knows, which others may bring forward
+    /// meanwhile.
+    fn content(
+        &self,
+        conn: Option<&mut SqliteConnection>,
+        seen: &mut Seen,
+    ) -> Option<&'static str> {
         let found = std::fs::metadata(&self.path).ok()?;
+        let length = found.len();
+        let Some(header) = Header::of(&self.file) else {
+            return Some("something else was written over it, or it was cut short");
+        };
+        if !header.follows(&seen.header) || header.schema < seen.header.schema {
+            return Some("a copy was written over it");
+        }
+        let conn = conn?;
         let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
         let size = numbers(conn, sql);
         let ours = numbers(conn, SCHEMA_VERSION);
-        let length = found.len();
         // Where SQLite cannot read it either, a file that has shrunk was not made so by it.
         let size = size.map_or(seen.length, i64::cast_unsigned);
         if length < seen.length && size >= seen.length || length > seen.length && length > size {
-            return Some("it was cut short or written over".to_owned());
+            return Some("it was cut short or written over");
         }
-        let ours = ours?;
-        let Some(version) = version_in(&self.path) else {
-            if self.moving.load(Ordering::Acquire) > 0 {
-                seen.unread_since = None;
-                return None;
-            }
-            let since = *seen.unread_since.get_or_insert_with(Instant::now);
-            let is_over = since.elapsed() >= UNREAD_MAX;
-            return is_over.then(|| "something else was written over it".to_owned());
-        };
-        seen.unread_since = None;
-        if !(seen.version..=ours).contains(&version) {
-            return Some("a copy was written over it".to_owned());
+        if header.schema > ours? {
+            return Some("a copy was written over it");
         }
         seen.length = length;
         seen.changed = found.modified().ok();
         let age = seen.changed.and_then(|changed| changed.elapsed().ok());
         seen.is_settled = age.is_some_and(|age| age >= TICK_MAX);
-        seen.version = version;
+        seen.header = header;
         None
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[cfg(unix)]
-fn place(file: &Metadata) -> Place {
-    use std::os::unix::fs::MetadataExt;
-    (file.dev(), file.ino())
 }
 
 /// Where the log is, without asking when it was changed: a file system that is asked that notes the next write to the
@@ -349,22 +306,8 @@ fn place_of_log(path: &Path) -> Option<Place> {
     std::fs::metadata(path).ok().as_ref().map(place)
 }
 
-/// Elsewhere a file that is open cannot be replaced.
-#[cfg(not(unix))]
-fn place(_: &Metadata) -> Place {
-    (0, 0)
-}
-
 fn refusal(operation: &'static str, lost: &str) -> StoreError {
     StoreError::new(operation, StoreErrorKind::Replaced, lost)
-}
-
-/// The schema's version as page 1 of the file has it, whatever the log says. Through SQLite: it keeps the locks that
-/// this process has on the file when such a connection is closed.
-pub(super) fn version_in(path: &Path) -> Option<i64> {
-    let url = connection::read_only(path, "&immutable=1")?;
-    let mut conn = SqliteConnection::establish(&url).ok()?;
-    numbers(&mut conn, SCHEMA_VERSION)
 }
 
 fn numbers(conn: &mut SqliteConnection, sql: &'static str) -> Option<i64> {
@@ -381,8 +324,8 @@ mod tests {
     use super::*;
     use crate::store::conformance::backend::sqlite::Scratch;
 
-    /// A file whose page 1 cannot be read, as amid a checkpoint, while SQLite reads it in the log.
-    fn unread() -> (Scratch, SqliteConnection, Identity) {
+    /// A file of which SQLite reads page 1 in the log.
+    fn logged() -> (Scratch, SqliteConnection, Identity) {
         let scratch = Scratch::new();
         let mut conn = scratch.raw();
         let create =
@@ -391,57 +334,58 @@ mod tests {
         let identity = Identity::of(&scratch.path("forge.db"), &mut conn).unwrap();
         conn.batch_execute("CREATE TABLE b (n)").unwrap();
         identity.verified("test", &mut conn, Ok(())).unwrap();
-        let path = scratch.path("forge.db");
-        let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-        file.write_all(&[b'x'; 100]).unwrap();
         (scratch, conn, identity)
     }
 
-    fn age(identity: &Identity) {
-        let watched = identity.0.as_ref().unwrap();
-        let since = Instant::now().checked_sub(UNREAD_MAX);
-        watched.seen().unread_since = since;
-    }
-
     #[test]
-    fn a_page_that_cannot_be_read_for_long_is_a_loss_unless_the_log_is_being_moved() {
-        let (_scratch, mut conn, identity) = unread();
-        let mut look = || identity.verified("test", &mut conn, Ok(()));
-        look().unwrap();
-        let moving = [identity.moving(), identity.moving()];
-        age(&identity);
-        look().unwrap();
-        // One of two movers is at its end; the time begins anew with the last one.
-        let [first, second] = moving;
-        drop(first);
-        age(&identity);
-        look().unwrap();
-        drop(second);
-        look().unwrap();
-        age(&identity);
-        let error = look().unwrap_err();
+    fn a_file_that_begins_with_something_else_is_lost_at_once() {
+        let (scratch, mut conn, identity) = logged();
+        let path = scratch.path("forge.db");
+        let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(&[b'x'; 100]).unwrap();
+        // Also for who only reads, and has no connection to compare it with.
+        let error = identity.look("test").unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Replaced);
         assert!(error.message.contains("something else was written over it"));
+        let error = identity.verified("test", &mut conn, Ok(())).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Replaced);
+    }
+
+    /// Then SQLite takes the copy's page 1 for the database's.
+    #[test]
+    fn a_copy_that_was_written_over_the_file_is_told_where_page_1_is_not_in_the_log() {
+        let (scratch, mut conn, identity) = logged();
+        let insert = "INSERT INTO a VALUES (1)";
+        let (path, copy) = (scratch.path("forge.db"), scratch.path("copy.db"));
+        let made = format!("{insert}; VACUUM INTO '{}'; {insert}", copy.display());
+        conn.batch_execute(&made).unwrap();
+        let moved = format!("PRAGMA wal_checkpoint(TRUNCATE); {insert}");
+        conn.batch_execute(&moved).unwrap();
+        identity.verified("test", &mut conn, Ok(())).unwrap();
+        std::fs::copy(&copy, &path).unwrap();
+        scratch.raw().batch_execute(insert).unwrap();
+        let error = identity.verified("test", &mut conn, Ok(())).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Replaced);
+        assert!(error.message.contains("a copy was written over it"));
         assert!(identity.is_lost());
     }
 
     #[test]
-    fn a_page_that_is_whole_again_was_amid_a_checkpoint() {
-        let (_scratch, mut conn, identity) = unread();
-        identity.verified("test", &mut conn, Ok(())).unwrap();
-        conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")
-            .unwrap();
-        age(&identity);
-        identity.verified("test", &mut conn, Ok(())).unwrap();
-        assert!(identity.0.as_ref().unwrap().seen().unread_since.is_none());
-    }
-
-    #[test]
-    fn a_log_that_is_being_moved_hides_no_other_loss() {
-        let (scratch, mut conn, identity) = unread();
-        let _moving = identity.moving();
-        std::fs::remove_file(scratch.path("forge.db")).unwrap();
-        let error = identity.verified("test", &mut conn, Ok(())).unwrap_err();
-        assert_eq!(error.kind, StoreErrorKind::Replaced);
+    fn a_schema_that_changes_and_a_database_that_shrinks_are_no_loss() {
+        let (scratch, mut conn, identity) = logged();
+        let moved = "PRAGMA wal_checkpoint(TRUNCATE)";
+        for sql in [
+            "CREATE TABLE c (n)",
+            "INSERT INTO c VALUES (randomblob(99999))",
+            "DELETE FROM c",
+            "VACUUM",
+            "DROP TABLE c",
+        ] {
+            for sql in [sql, moved] {
+                scratch.raw().batch_execute(sql).unwrap();
+                identity.verified("test", &mut conn, Ok(())).unwrap();
+                identity.look("test").unwrap();
+            }
+        }
     }
 }

@@ -156,16 +156,14 @@ impl Log {
     /// Moves what SQLite would move within its commits. What a reader or another process keeps
     /// from that is left for later; whether the log grows too long is looked at once a second.
     fn move_some(&mut self, conn: &mut SqliteConnection) {
-        let Ok(counts) = mover::counts(conn) else {
+        let (Ok(counts), Some(mover)) = (mover::counts(conn), &self.mover) else {
             return;
         };
         if counts.left() > LITTLE {
             self.is_large = true;
-            self.mover().map(Mover::start);
-        } else if self.pace.found(&counts)
-            && let Ok(0) = mover::pass(conn)
-        {
-            mover::await_readers(conn);
+            mover.start();
+        } else if self.pace.found(&counts) {
+            mover.move_some(conn);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Whoever did not close it has left a log. SQLite takes that for the log of whatever file is beside
 //! it now: it writes it into another file, and takes it away from an empty one.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -11,9 +12,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::connection::{self, Purpose, patiently};
-use super::identity::version_in;
+use super::header::{self, Header};
 use super::statement::Stmt;
-use super::{fault, log};
+use super::{fault, frames, log};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 use crate::telemetry::TARGET;
@@ -46,13 +47,14 @@ pub(super) fn open(
 /// log that may be another file's into this one, and take it away.
 fn look_beside_log(path: &Path, patience: Duration) -> StoreResult<()> {
     has_file(path)?;
-    let version = version_in(path);
+    let file = header::keep(path).ok();
+    let header = file.as_ref().and_then(|file| Header::of(file));
     let Some(url) = connection::read_only(path, "") else {
         return Ok(());
     };
     let mut conn = connection::open(&url, Purpose::Read, patience)?;
-    if let Some(version) = version {
-        has_its_own_log(&mut conn, path, version, patience)?;
+    if let (Some(file), Some(header)) = (file, header) {
+        has_its_own_log(&mut conn, path, (&file, header), patience)?;
     }
     let size = size_of(path);
     if size > LOOKED_THROUGH_MAX {
@@ -132,11 +134,12 @@ fn has_file(path: &Path) -> StoreResult<()> {
 
 /// The schema in a log is that of its file, or a later one. A copy that SQLite has made (`VACUUM
 /// INTO`) has a later one than its original, and than the log of that, once the file has grown since
-/// the log was begun. The file was looked at before the log, since others may write.
+/// the log was begun; until then, it mostly has another size. The file was looked at before the log,
+/// since others may write.
 fn has_its_own_log(
     conn: &mut SqliteConnection,
     path: &Path,
-    version: i64,
+    (file, header): (&File, Header),
     patience: Duration,
 ) -> StoreResult<()> {
     let logged = patiently(patience, || {
@@ -144,7 +147,11 @@ fn has_its_own_log(
     });
     // What cannot be read is told of below.
     let logged = logged.ok().and_then(|rows| rows.first().copied());
-    if logged.is_none_or(|(logged,)| version <= logged) {
+    let is_newer = logged.is_some_and(|(logged,)| header.schema > logged);
+    let pages = frames::pages_of(&log::path_of(path));
+    let has_another_size = pages.is_some() && header.pages.is_some() && pages != header.pages;
+    let has_another_size = has_another_size && Header::of(file) == Some(header);
+    if !is_newer && !has_another_size {
         return Ok(());
     }
     let message = format!(
