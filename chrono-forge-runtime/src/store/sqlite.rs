@@ -129,7 +129,10 @@ impl SqliteStore {
         schema::ensure(&mut conn, options.migrate, patience)?;
         let identity = match identity {
             None => Identity::none(),
-            Some(path) => Identity::of(path, &mut conn)?,
+            Some(path) => {
+                header::count_on(path, (url, write), patience)?;
+                Identity::of(path, &mut conn)?
+            }
         };
         let arrivals = Arrivals::default();
         let latest = queue::latest_arrival(&mut conn);

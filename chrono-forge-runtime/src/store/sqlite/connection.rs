@@ -35,7 +35,7 @@ pub(super) fn open(url: &str, purpose: Purpose, busy: Duration) -> StoreResult<S
 }
 
 /// The URL of a connection that writes nothing to this file, not even its log when it is closed.
-pub(super) fn read_only(file: &Path, and: &str) -> Option<String> {
+pub(super) fn read_only(file: &Path) -> Option<String> {
     let mut url = "file:".to_owned();
     for character in file.to_str()?.chars() {
         match character {
@@ -45,7 +45,7 @@ pub(super) fn read_only(file: &Path, and: &str) -> Option<String> {
             other => url.push(other),
         }
     }
-    Some(url + "?mode=ro" + and)
+    Some(url + "?mode=ro")
 }
 
 /// Sets what every connection needs: references are not enforced (the store keeps them by

@@ -8,8 +8,16 @@
 use std::fs::{File, Metadata};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::lock;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::connection::{self, Purpose};
+use super::statement::Stmt;
+use super::{fault, lock};
+use crate::store::StoreResult;
 
 /// What tells a file from another.
 pub(super) type Place = (u64, u64);
@@ -18,12 +26,16 @@ pub(super) type Place = (u64, u64);
 static KEPT: Mutex<Vec<(Place, Arc<File>)>> = Mutex::new(Vec::new());
 
 const SIZE: usize = 100;
+
+/// A copy that SQLite makes counts to two.
+const COPIED: u32 = 2;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
-    /// Counts transactions that wrote page 1. A copy that SQLite makes (`VACUUM INTO`, `.backup`)
-    /// begins to count anew, and one of the file's own bytes stays behind.
+    /// Counts transactions that wrote page 1, at least those that followed one of another connection.
+    /// A copy that SQLite makes (`VACUUM INTO`, `.backup`) begins to count anew, and one of the file's
+    /// own bytes stays behind.
     changes: u32,
     /// The size of the database, which only a transaction that writes page 1 changes. None where an
     /// old library has written last.
@@ -56,6 +68,26 @@ impl Header {
     pub(super) fn follows(&self, before: &Self) -> bool {
         self.changes.wrapping_sub(before.changes).cast_signed() >= 0
     }
+}
+
+/// Has a file that is as new as a copy count further, so that it is told from one. Only a connection
+/// that has read what another one counted does so; what it writes is what was there.
+pub(super) fn count_on(
+    path: &Path,
+    (url, write): (&str, Purpose),
+    patience: Duration,
+) -> StoreResult<()> {
+    let header = keep(path).ok().and_then(|file| Header::of(&file));
+    if header.is_none_or(|header| header.changes > COPIED) {
+        return Ok(());
+    }
+    let mut conn = connection::open(url, write, patience)?;
+    let written = connection::immediate(&mut conn, patience, |conn| {
+        let versions = Stmt::<(BigInt,)>::new("PRAGMA user_version", &[]).load::<(i64,)>(conn)?;
+        let (version,) = versions.first().copied().unwrap_or_default();
+        conn.batch_execute(&format!("PRAGMA user_version = {version}"))
+    });
+    written.map_err(|error| fault::statement("open", &error))
 }
 
 /// The file at this path, to read its header from.
@@ -111,8 +143,6 @@ pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
-
     use super::*;
     use crate::store::conformance::backend::sqlite::Scratch;
 
@@ -124,7 +154,7 @@ mod tests {
     fn a_file_counts_on_whatever_is_done_to_it_and_a_copy_does_not() {
         let scratch = Scratch::new();
         let mut conn = scratch.raw();
-        let ask = |conn: &mut diesel::SqliteConnection, sql: &str| conn.batch_execute(sql).unwrap();
+        let ask = |conn: &mut SqliteConnection, sql: &str| conn.batch_execute(sql).unwrap();
         let create = "PRAGMA journal_mode = WAL; CREATE TABLE a (n); INSERT INTO a VALUES (1);";
         ask(&mut conn, create);
         let mut before = header(&scratch, "forge.db");

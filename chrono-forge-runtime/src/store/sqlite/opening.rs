@@ -49,7 +49,7 @@ fn look_beside_log(path: &Path, patience: Duration) -> StoreResult<()> {
     has_file(path)?;
     let file = header::keep(path).ok();
     let header = file.as_ref().and_then(|file| Header::of(file));
-    let Some(url) = connection::read_only(path, "") else {
+    let Some(url) = connection::read_only(path) else {
         return Ok(());
     };
     let mut conn = connection::open(&url, Purpose::Read, patience)?;

@@ -12,6 +12,7 @@ use crate::error::StoreErrorKind;
 use crate::record::WorkerId;
 use crate::store::conformance::backend::sqlite::Scratch;
 use crate::store::conformance::fixture::*;
+use crate::store::sqlite::header::{self, Header};
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use crate::store::*;
 
@@ -277,6 +278,23 @@ fn a_file_that_was_written_over_is_told_however_much_the_next_commit_writes() {
         let told = forge.writer.start(&[much], at(4)).map(drop).unwrap_err();
         assert_eq!(told.kind, StoreErrorKind::Replaced, "{told}");
     }
+}
+
+/// A copy that SQLite makes of a new file has counted as far as that by itself.
+#[test]
+fn a_new_file_has_counted_further_than_a_copy_of_it() {
+    let (forge, scratch) = open();
+    let made = format!("VACUUM INTO '{}'", scratch.path("copy.db").display());
+    scratch.raw().batch_execute(&made).unwrap();
+    let header = |name| Header::of(&header::keep(&scratch.path(name)).unwrap()).unwrap();
+    assert!(!header("copy.db").follows(&header("forge.db")));
+    // As in the file at the time of the last look, since nothing was moved.
+    let (file, copy) = (scratch.path("forge.db"), scratch.path("copy.db"));
+    std::fs::copy(copy, file).unwrap();
+    let mut forge = forge;
+    let one = start("after", "flow", 1, None);
+    let told = forge.writer.start(&[one], at(4)).map(drop).unwrap_err();
+    assert_eq!(told.kind, StoreErrorKind::Replaced, "{told}");
 }
 
 /// Closing the last connection moves the log, too.
