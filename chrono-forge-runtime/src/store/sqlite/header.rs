@@ -33,9 +33,9 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
-    /// Counts transactions that wrote page 1, at least those that followed one of another connection.
-    /// A copy that SQLite makes (`VACUUM INTO`, `.backup`) begins to count anew, and one of the file's
-    /// own bytes stays behind.
+    /// Counts transactions that wrote page 1, at least those that followed one of another
+    /// connection. A copy that SQLite makes (`VACUUM INTO`, `.backup`) begins to count anew, and one
+    /// of the file's own bytes stays behind.
     changes: u32,
     /// The size of the database, which only a transaction that writes page 1 changes. None where an
     /// old library has written last.
@@ -70,8 +70,8 @@ impl Header {
     }
 }
 
-/// Has a file that is as new as a copy count further, so that it is told from one. Only a connection
-/// that has read what another one counted does so; what it writes is what was there.
+/// Has a file that is as new as a copy count further, so that it is told from one. Only a
+/// connection that has read what another one counted does so; what it writes is what was there.
 pub(super) fn count_on(
     path: &Path,
     (url, write): (&str, Purpose),

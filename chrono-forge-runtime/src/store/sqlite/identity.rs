@@ -224,7 +224,8 @@ impl Watched {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Some("it was removed or renamed".to_owned());
             }
-            // A directory that cannot be searched, a network that is away: says nothing about the file.
+            // A directory that cannot be searched, a network that is away: says nothing about the
+            // file.
             Err(_) => return None,
         };
         let mut seen = self.seen();
@@ -251,8 +252,8 @@ impl Watched {
         self.content(conn, &mut seen).map(str::to_owned)
     }
 
-    /// Compares what the file holds with what it held, and with what SQLite knows, which others may bring forward
-    /// meanwhile.
+    /// Compares what the file holds with what it held, and with what SQLite knows, which others may
+    /// bring forward meanwhile.
     fn content(
         &self,
         conn: Option<&mut SqliteConnection>,

@@ -133,9 +133,9 @@ fn has_file(path: &Path) -> StoreResult<()> {
 }
 
 /// The schema in a log is that of its file, or a later one. A copy that SQLite has made (`VACUUM
-/// INTO`) has a later one than its original, and than the log of that, once the file has grown since
-/// the log was begun; until then, it mostly has another size. The file was looked at before the log,
-/// since others may write.
+/// INTO`) has a later one than its original, and than the log of that, once the file has grown
+/// since the log was begun; until then, it mostly has another size. The file was looked at before
+/// the log, since others may write.
 fn has_its_own_log(
     conn: &mut SqliteConnection,
     path: &Path,

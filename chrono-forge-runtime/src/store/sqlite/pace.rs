@@ -1,5 +1,5 @@
-//! When the writing connection moves its log into the file: once it has 1,000 frames, as SQLite does
-//! by itself, but between two commits, and right after a look at the file.
+//! When the writing connection moves its log into the file: once 1,000 frames are not in it, about
+//! as SQLite does by itself, but between two commits, and right after a look at the file.
 //!
 //! SQLite would do it within a commit, into whatever is at the path by then. If the file was
 //! written over since the last look, the commit would replace page 1, which alone tells so, and a
@@ -10,8 +10,8 @@
 
 use super::mover::Counts;
 
-/// As SQLite's own default: a move syncs the disk twice, and what is written over the file meanwhile
-/// is not noticed.
+/// As SQLite's own default: a move syncs the disk twice, and what is written over the file in its
+/// midst may not be noticed.
 const FRAMES: i64 = 1_000;
 
 /// Later commits may be larger by far, and other processes may write: no more commits than this go

@@ -157,6 +157,31 @@ fn a_log_that_is_not_that_of_the_file_is_told_however_large_the_file_is() {
     }
 }
 
+/// Then SQLite reads page 1 from the file, whatever file that is.
+#[test]
+fn a_log_without_page_1_that_is_not_that_of_the_file_is_told_by_the_size() {
+    let (living, left) = (Scratch::new(), Scratch::new());
+    let store = SqliteStore::open(living.options()).unwrap();
+    let run = start("k", "flow", 1, None);
+    store.writer().unwrap().start(&[run], at(1)).unwrap();
+    let copy = left.path("copy.db");
+    let ask = |sql: &str| living.raw().batch_execute(sql).unwrap();
+    ask("CREATE TABLE spare AS SELECT randomblob(99999) AS n; DROP TABLE spare;");
+    ask("PRAGMA wal_checkpoint(TRUNCATE)");
+    ask("UPDATE chrono_forge_workflows SET queue = 'other'");
+    let (file, log) = (left.path("forge.db"), left.path("forge.db-wal"));
+    fs::copy(living.path("forge.db"), &file).unwrap();
+    fs::copy(living.path("forge.db-wal"), &log).unwrap();
+    ask(&format!("VACUUM INTO '{}'", copy.display()));
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, fs::read(&copy).unwrap()).unwrap();
+    let error = refused(&left);
+    assert!(error.message.contains("another file"), "{error}");
+    fs::write(&file, whole).unwrap();
+    let store = SqliteStore::open(left.options()).unwrap();
+    assert!(store.run(RunId(1)).unwrap().is_some());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_read_at_all_is_told_with_the_remedy_too() {
