@@ -44,7 +44,7 @@ const LOOK_HOLDS: Duration = Duration::from_millis(5);
 /// Who only reads looks at the file this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A page that is being written may read torn, so what looks wrong is looked at again.
+/// What SQLite knows and the file may be read amid a checkpoint, so what differs is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
 /// File systems note changes to a tick of the kernel's clock, so two within one have one instant.
@@ -218,7 +218,7 @@ impl Watched {
         }
     }
 
-    fn difference(&self, mut conn: Option<&mut SqliteConnection>) -> Option<String> {
+    fn difference(&self, conn: Option<&mut SqliteConnection>) -> Option<String> {
         let found = match std::fs::metadata(&self.path) {
             Ok(found) => found,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -246,28 +246,35 @@ impl Watched {
         if seen.is_settled && (found.len(), changed) == (seen.length, seen.changed) {
             return None;
         }
-        // What was in the midst of a change may look wrong.
-        self.content(conn.as_deref_mut(), &mut seen)?;
+        if let Err(wrong) = self.header(&seen) {
+            return Some(wrong.to_owned());
+        }
+        let conn = conn?;
+        self.content(conn, &mut seen)?;
         std::thread::sleep(SECOND_LOOK);
         self.content(conn, &mut seen).map(str::to_owned)
     }
 
-    /// Compares what the file holds with what it held, and with what SQLite knows, which others may
-    /// bring forward meanwhile.
-    fn content(
-        &self,
-        conn: Option<&mut SqliteConnection>,
-        seen: &mut Seen,
-    ) -> Option<&'static str> {
+    /// What the file holds, if that follows what it held.
+    fn header(&self, seen: &Seen) -> Result<Header, &'static str> {
+        let Some(header) = Header::of(&self.file) else {
+            return Err("something else was written over it, or it was cut short");
+        };
+        match header.follows(&seen.header) && header.schema >= seen.header.schema {
+            true => Ok(header),
+            false => Err("a copy was written over it"),
+        }
+    }
+
+    /// Compares what the file holds with what SQLite knows, which looks after it: others may bring
+    /// both forward meanwhile.
+    fn content(&self, conn: &mut SqliteConnection, seen: &mut Seen) -> Option<&'static str> {
         let found = std::fs::metadata(&self.path).ok()?;
         let length = found.len();
-        let Some(header) = Header::of(&self.file) else {
-            return Some("something else was written over it, or it was cut short");
+        let header = match self.header(seen) {
+            Ok(header) => header,
+            Err(wrong) => return Some(wrong),
         };
-        if !header.follows(&seen.header) || header.schema < seen.header.schema {
-            return Some("a copy was written over it");
-        }
-        let conn = conn?;
         let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
         let size = numbers(conn, sql);
         let ours = numbers(conn, SCHEMA_VERSION);
