@@ -363,8 +363,8 @@ pub trait Writer: transfer::Imports + Send {
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
 
-    /// Claims names of workflows for the application that is named with each, and answers the owners.
-    /// Writes nothing when all have owners already, or when one of them has another owner.
+    /// Claims names of workflows for the application that is named with each, and answers the
+    /// owners. Writes nothing when all have owners already, or when one of them has another owner.
     fn enter_workflows(
         &mut self,
         workflows: &[Belonging],

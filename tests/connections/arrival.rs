@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use chrono_forge::StoreErrorKind;
 use chrono_forge_tests::server::Stop;
 
-use crate::world::{bounded, connect, engine, execute, prove, refusal, server, text};
+use tokio::task::JoinSet;
+
+use crate::world::{bounded, connect, engine, execute, family, prove, refusal, server, text};
 
 /// Longer than any of these tests may take.
 const LONG: Duration = Duration::from_secs(600);
@@ -171,31 +173,51 @@ fn tables_go_to_a_schema_of_their_own_unless_told_otherwise() {
 }
 
 #[test]
-fn a_number_of_connections_is_set_in_the_url_or_at_the_builder_which_stands_before_it() {
-    let test = "a_number_of_connections_is_set_in_the_url_or_at_the_builder_which_stands_before_it";
+fn a_number_of_connections_is_set_in_the_url_or_at_the_builder_which_overrides_it() {
+    let test = "a_number_of_connections_is_set_in_the_url_or_at_the_builder_which_overrides_it";
     let Some(server) = server(test) else {
         return;
     };
     let mut conn = connect(&server.url("application_name=other"));
+    let mut locks = connect(&server.url("application_name=other"));
     let committing = "SELECT count(*)::text AS text FROM pg_stat_activity
         WHERE application_name = 'chrono-forge commits'";
+    let waiting = "SELECT count(*)::text AS text FROM pg_stat_activity
+        WHERE application_name = 'chrono-forge reads' AND wait_event_type = 'Lock'";
     bounded(async {
         for (nth, (url, builder, expected)) in [
-            ("writers=3&readers=1", None, "3"),
-            ("writers=3&readers=1", Some(1), "1"),
-            ("", Some(4), "4"),
+            ("writers=3&readers=2", None, ("3", "2")),
+            ("writers=3&readers=2", Some((1, 3)), ("1", "3")),
+            ("", Some((4, 1)), ("4", "1")),
         ]
         .into_iter()
         .enumerate()
         {
             let url = server.url(&format!("{url}&schema=s{nth}"));
             let mut engine = engine(&url);
-            if let Some(writers) = builder {
-                engine = engine.writers(writers);
+            if let Some((writers, readers)) = builder {
+                engine = engine.writers(writers).readers(readers);
             }
             let forge = engine.open().await.unwrap();
             prove(&forge, "a").await;
-            assert_eq!(text(&mut conn, committing), expected, "{url}");
+            assert_eq!(text(&mut conn, committing), expected.0, "{url}");
+            // More than are allowed want to read, and each waits with its connection.
+            execute(
+                &mut locks,
+                &format!("BEGIN; LOCK TABLE s{nth}.chrono_forge_workflows"),
+            );
+            let mut crowd = JoinSet::new();
+            for _ in 0..8 {
+                let forge = forge.clone();
+                crowd.spawn(async move { forge.get::<family>("a").await.is_ok() });
+            }
+            while text(&mut conn, waiting) != expected.1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert_eq!(text(&mut conn, waiting), expected.1, "{url}");
+            execute(&mut locks, "COMMIT");
+            assert!(crowd.join_all().await.into_iter().all(|read| read));
             forge.shutdown().await;
         }
     });

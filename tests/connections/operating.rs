@@ -44,6 +44,24 @@ fn plan(conn: &mut PgConnection, query: &str) -> String {
     lines.join("\n")
 }
 
+/// The row that a question shows of what there is.
+const SHOWN: [(&str, &str); 5] = [
+    (
+        "stalled_by",
+        "workflow = 'order' AND error = 'card declined' AND count = 1",
+    ),
+    ("lag DESC", "workflow = 'nobodys' AND due = 1"),
+    (
+        "NOT EXISTS (\n    SELECT 1 FROM chrono_forge_workers",
+        "workflow = 'nobodys'",
+    ),
+    (
+        "lease_seconds",
+        "silent_for < interval '10 s' AND stuck IS NULL",
+    ),
+    ("key = 'order-17'", "state = 'stalled'"),
+];
+
 /// What runs, waits and is stuck; a crowd beside it that is over.
 fn furnish(conn: &mut PgConnection) {
     execute(
@@ -51,6 +69,12 @@ fn furnish(conn: &mut PgConnection) {
         "INSERT INTO chrono_forge_workflows (workflow, key, queue, priority, state, args, created_at, updated_at, completed_at)
         SELECT 'old', 'old-' || n, 'default', 1, 2, '[]', now() - interval '40 days', now() - interval '40 days',
             now() - interval '40 days' FROM generate_series(1, 20000) AS n;
+        INSERT INTO chrono_forge_execution_logs (workflow_id, step_name, state)
+        SELECT id, 'step$pay', 1 FROM chrono_forge_workflows WHERE key LIKE 'old-%';
+        INSERT INTO chrono_forge_error_logs (workflow_id, attempt, created_at, error_class, error_message)
+        SELECT id, 1, now(), 'Declined', 'card declined' FROM chrono_forge_workflows WHERE key LIKE 'old-%';
+        INSERT INTO chrono_forge_context (workflow_id, key, value)
+        SELECT id, 'paid', 'true' FROM chrono_forge_workflows WHERE key LIKE 'old-%';
         INSERT INTO chrono_forge_workflows (workflow, key, queue, priority, state, args, created_at, updated_at)
         VALUES ('order', 'order-17', 'default', 1, 4, '[]', now(), now());
         INSERT INTO chrono_forge_blocked (workflow_id, since, state)
@@ -84,6 +108,12 @@ fn the_queries_of_the_guide_answer_and_read_no_more_than_they_show() {
             }
             conn.batch_execute(&format!("BEGIN; {query}; ROLLBACK"))
                 .unwrap_or_else(|error| panic!("{error}: {query}"));
+            if let Some((_, shown)) = SHOWN.iter().find(|(asked, _)| query.contains(asked)) {
+                let query = query.trim_end().trim_end_matches(';');
+                let shown =
+                    format!("SELECT count(*)::text AS text FROM ({query}) AS q WHERE {shown}");
+                assert_eq!(text(&mut conn, &shown), "1", "{query}");
+            }
             let plan = plan(&mut conn, query);
             // What deletes the old has to walk them.
             if !query.contains("DELETE") {
@@ -137,12 +167,18 @@ fn views_tell_states_as_words_and_how_long_it_has_been() {
         run.result().await.unwrap();
         forge.shutdown().await;
     });
-    let undocumented = "SELECT coalesce(string_agg(c.relname, ' '), '') AS text FROM pg_class AS c
-        WHERE c.relnamespace = 'forge'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid) IS NULL";
+    let undocumented =
+        "SELECT coalesce(string_agg(concat_ws('.', c.relname, a.attname), ' '), '') AS text
+        FROM pg_class AS c
+        LEFT JOIN pg_attribute AS a
+            ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
+        WHERE c.relnamespace = 'forge'::regnamespace AND c.relkind IN ('r', 'v')
+            AND (obj_description(c.oid) IS NULL
+                OR a.attnum IS NOT NULL AND col_description(c.oid, a.attnum) IS NULL)";
     assert_eq!(
         text(&mut conn, undocumented),
         "",
-        "each table and view says what it is"
+        "each table, view and column of a table says what it is"
     );
 }
 
@@ -165,18 +201,30 @@ fn what_the_guide_deletes_is_whole_and_over() {
             &mut conn,
             "UPDATE chrono_forge_workflows SET completed_at = now() - interval '40 days' WHERE key = 'kept'",
         );
-        let young = forge.start("young", family(0)).await.unwrap();
-        young.result().await.unwrap();
+        for key in ["young", "again"] {
+            let run = forge.start(key, family(0)).await.unwrap();
+            run.result().await.unwrap();
+        }
+        execute(
+            &mut conn,
+            "UPDATE chrono_forge_workflows SET completed_at = now() - interval '40 days' WHERE key = 'again'",
+        );
         furnish(&mut conn);
         for _ in 0..21 {
             execute(&mut conn, delete);
         }
         let left = "SELECT string_agg(key, ' ' ORDER BY key) AS text FROM chrono_forge_workflows WHERE parent_execution_log_id IS NULL";
         assert_eq!(text(&mut conn, left), "due kept later order-17 young");
-        let orphans = "SELECT count(*)::text AS text FROM chrono_forge_execution_logs AS l
-            WHERE NOT EXISTS (SELECT 1 FROM chrono_forge_workflows AS w WHERE w.id = l.workflow_id)";
-        assert_eq!(text(&mut conn, orphans), "0");
-        prove(&forge, "old-1").await;
+        for table in ["execution_logs", "error_logs", "context"] {
+            let orphans = format!(
+                "SELECT count(*)::text AS text FROM chrono_forge_{table} AS l
+                WHERE NOT EXISTS (SELECT 1 FROM chrono_forge_workflows AS w WHERE w.id = l.workflow_id)"
+            );
+            assert_eq!(text(&mut conn, &orphans), "0", "{table}");
+        }
+        let again = forge.start("again", family(0)).await.unwrap();
+        assert!(again.is_new());
+        again.result().await.unwrap();
         forge.shutdown().await;
     });
 }

@@ -101,7 +101,8 @@ async fn a_file_that_was_removed_halts_the_engine(world: &World) {
     halts(world, true, |file, _| fs::remove_file(file).unwrap()).await;
 }
 
-/// File systems note the time of a change in ticks of some milliseconds, so a change may leave it as it was.
+/// File systems note the time of a change in ticks of some milliseconds, so a change may leave it
+/// as it was.
 #[scenario(sqlite_only = "a server guards its files")]
 async fn a_file_that_was_written_over_and_looks_unchanged_halts_the_engine(world: &World) {
     let forge = builder(world).open().await.unwrap();
@@ -110,7 +111,8 @@ async fn a_file_that_was_written_over_and_looks_unchanged_halts_the_engine(world
     let file = world.file();
     checkpoint(&file);
     let copy = copy(world);
-    // As long as the file, and changed at an instant that has not passed: so it cannot be an old one.
+    // Both have the same length and the same time of change, an hour from now, so that neither
+    // tells the copy from the file.
     let length = fs::metadata(&file).unwrap().len();
     let instant = SystemTime::now() + Duration::from_secs(3_600);
     let changed_then = |path: &Path| {

@@ -3,6 +3,7 @@
 
 use chrono_forge::prelude::*;
 use chrono_forge::{Error, StoreErrorKind};
+use chrono_forge_tests::backend::Backend;
 use chrono_forge_tests::scenario::{COMPLETED, Probe, World, scenario};
 
 /// The versions that an older binary may have left, newest first; one more with each release.
@@ -182,8 +183,17 @@ async fn views_show_what_is_stuck_due_waiting_and_held(world: &World) {
     drop((forge, run));
     let client = world.client().await;
     client.start("due", parcel(0)).await.unwrap();
-    assert!(
-        count("chrono_forge_queue WHERE workflow = 'parcel' AND due = 1 AND due_since IS NOT NULL")
-            == 1
+    let due = format!(
+        "chrono_forge_queue WHERE workflow = 'parcel' AND due = 1 AND waiting = 0 AND {}",
+        match world.backend() {
+            Backend::Sqlite =>
+                "lag BETWEEN 0 AND 60 AND due_since BETWEEN datetime('now', '-60 seconds')
+                    AND datetime('now', '+1 second')",
+            Backend::Postgres =>
+                "lag BETWEEN interval '0' AND interval '60 s' AND due_since > now() - interval '60 s'",
+        }
     );
+    assert_eq!(count(&due), 1);
+    let owned = "chrono_forge_runs WHERE application = 'chrono-forge-tests'";
+    assert_eq!(count(owned), count("chrono_forge_runs"));
 }

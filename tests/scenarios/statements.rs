@@ -336,15 +336,43 @@ async fn a_retry_by_hand_takes_as_many_steps_for_any_number_of_repetitions(backe
     assert!(few.iter().zip(many).all(alike), "{costs:?}");
 }
 
+/// For who reads `pg_stat_activity`.
+#[scenario(threads = 2, postgres_only = "a server's operators read them")]
+async fn every_statement_begins_with_what_it_is_for(world: &World) {
+    let statements = world.statements();
+    let batches = dispatched(world, &statements, 200, 100).await;
+    let forge = world
+        .forge([takes_steps::NAME, stalls_after_a_repeat::NAME])
+        .await;
+    let run = forge.start("s", takes_steps(3)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 3);
+    run.operations().await.unwrap();
+    forge.wake::<takes_steps>("s").await.unwrap();
+    forge.unserved(10).await.unwrap();
+    forge.retry_all(RetryFilter::new()).await.unwrap();
+    forge.shutdown().await;
+    let mut taken = statements.take();
+    taken.extend(batches.into_iter().flatten());
+    assert!(taken.len() > 30, "{}", taken.len());
+    let ends = ["BEGIN", "COMMIT", "ROLLBACK", "SET ", "LISTEN "];
+    let unnamed = taken.iter().filter(|it| it.intent.is_none());
+    let unnamed: Vec<_> = unnamed
+        .filter(|it| !ends.iter().any(|end| it.sql.starts_with(end)))
+        .collect();
+    assert!(unnamed.is_empty(), "{unnamed:#?}");
+}
+
 #[workflow]
 async fn sleeps_long() -> Result<()> {
     wait!("long", Duration::from_secs(3_600)).await;
     Ok(())
 }
 
-/// What only the look at runs that are waited for says, and what only that at one run's whole row.
+/// What only these looks say: at all that is blocked, at one run's whole row, at the runs that are
+/// waited for.
 const OF_ALL: &str = "SELECT max(b.workflow_id) IS NOT NULL FROM chrono_forge_blocked";
 const OF_ONE: &str = "w.started_at, w.completed_at, e.error_class";
+const OF_THESE: &str = "SELECT w.id, w.key, w.workflow, w.queue, w.state, w.wake_at FROM";
 
 /// However many wait, a process looks once for all of them, and reads no row of a run that has not
 /// settled.
@@ -376,11 +404,14 @@ async fn all_who_wait_for_results_share_one_look(world: &World) {
     }
     let of = |what: &str| taken.iter().filter(|it| it.sql.contains(what)).count();
     assert_eq!(of(OF_ONE), 0, "a run's own row");
-    // SQLite reads them from a list, PostgreSQL from an array.
-    let awaited = of("FROM json_each(?) AS run") + of("AS v (id)");
-    assert!(awaited <= looks(&taken), "{awaited} of {}", looks(&taken));
+    let awaited = of(OF_THESE);
+    assert!((1..=looks(&taken)).contains(&awaited), "{awaited}");
     waiting.shutdown().await;
     let _ = statements.take();
     tokio::time::sleep(every * 5).await;
     assert!(looks(&statements.take()) <= 1, "nobody waits any more");
+    let run = forge.get::<sleeps_long>("s0").await.unwrap().unwrap();
+    assert_eq!(run.state().await.unwrap(), RunState::Idle);
+    let one = |taken: Vec<Statement>| taken.iter().any(|it| it.sql.contains(OF_ONE));
+    assert!(one(statements.take()), "a run's own row is asked for so");
 }

@@ -6,8 +6,8 @@ use crate::cargo;
 use crate::server::{self, Server};
 use crate::step::{Outcome, Step};
 
-/// Threads of a test binary. Most tests wait for a disk, a lease or a process more than they compute,
-/// so one more than CI's two cores keeps both at work.
+/// Threads of a test binary. Most tests wait for a disk, a lease or a process more than they
+/// compute, so one more than CI's two cores keeps both at work.
 const SUITE_THREADS: &str = "3";
 
 pub(crate) fn steps() -> Vec<Step> {

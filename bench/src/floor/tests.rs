@@ -12,8 +12,8 @@ use crate::place::Place;
 
 const CHILDREN: u64 = 50;
 
-/// Rows of each table, and of each column those that are not null. Without the table of applications:
-/// the engine fills it when it is opened, and no run writes to it.
+/// Rows of each table, and of each column those that are not null. Without the table of
+/// applications: the engine fills it when it is opened, and no run writes to it.
 type Counts = BTreeMap<String, i64>;
 
 fn counts(path: &Path) -> Counts {

@@ -1,6 +1,6 @@
 //! Which application a workflow belongs to. In one database a workflow's name belongs to a single
-//! application: the one that served or started it first. A process of another application that has a
-//! function of that name would claim its runs and fail them for good.
+//! application: the one that served or started it first. A process of another application that has
+//! a function of that name would claim its runs and fail them for good.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +20,8 @@ pub struct Applications {
     /// The owner of each name in this database, as far as it was asked. Owners do not change while
     /// the database is open.
     known: Mutex<HashMap<String, String>>,
-    /// Some linked workflow belongs to another application. As a rule none does, and spawning a child
-    /// then takes no lock.
+    /// Some linked workflow belongs to another application. As a rule none does, and spawning a
+    /// child then takes no lock.
     has_foreign: AtomicBool,
 }
 

@@ -179,18 +179,19 @@ impl Builder {
         self
     }
 
-    /// The application that workflows of this process belong to; by default each belongs to the Cargo
-    /// package of its function.
+    /// The application that workflows of this process belong to; by default each belongs to the
+    /// Cargo package of its function.
     ///
-    /// In one schema (PostgreSQL) or file (SQLite) a workflow's name belongs to the application that
-    /// served or started it first. Any other application is refused with
-    /// [`Error::OtherApplication`]: two functions that only share a name would fail each other's runs.
-    /// A package that was renamed says here what it was called.
+    /// In one schema (PostgreSQL) or file (SQLite) a workflow's name belongs to the application
+    /// that served or started it first. Any other application is refused with
+    /// [`Error::OtherApplication`]: two functions that only share a name would fail each other's
+    /// runs. A package that was renamed says here what it was called.
     ///
     /// ```
     /// # async fn example(url: &str) -> Result<(), chrono_forge_runtime::error::Error> {
     /// // The package was called `shop` when its first runs were started.
-    /// let forge = chrono_forge_runtime::forge::Forge::builder(url).application("shop").open().await?;
+    /// let forge = chrono_forge_runtime::forge::Forge::builder(url);
+    /// let forge = forge.application("shop").open().await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -269,15 +270,15 @@ impl Builder {
     }
 
     /// The most connections that read at the same time, beside those that write; default 4. None at
-    /// all counts as one. It stands before a `readers` in the URL of a server.
+    /// all counts as one. It overrides a `readers` in the URL of a server.
     pub fn readers(mut self, readers: u32) -> Self {
         self.readers = Some(readers);
         self
     }
 
     /// The most connections that commit to PostgreSQL at the same time; default 2, from 1 to 16:
-    /// less counts as 1, more as 16. It stands before a `writers` in the URL. Without meaning on
-    /// SQLite, where one writes.
+    /// less counts as 1, more as 16. It overrides a `writers` in the URL. Without meaning on SQLite,
+    /// where one writes.
     pub fn writers(mut self, writers: u32) -> Self {
         self.writers = Some(writers);
         self
@@ -325,9 +326,10 @@ impl Builder {
     /// (no `start_paused`), and ends with it: open one `Forge` for each runtime.
     ///
     /// # Errors
-    /// [`Error::Config`] for a knob that cannot work, or for a runtime that cannot carry the engine; [`Error::DuplicateWorkflow`],
-    /// [`Error::UnregisteredWorkflow`], [`Error::MissingState`] and [`Error::OtherApplication`] for the
-    /// served workflows, checked only where the worker is on; [`Error::Store`] when the database cannot be opened.
+    /// [`Error::Config`] for a knob that cannot work, or for a runtime that cannot carry the
+    /// engine; [`Error::DuplicateWorkflow`], [`Error::UnregisteredWorkflow`],
+    /// [`Error::MissingState`] and [`Error::OtherApplication`] for the served workflows, checked
+    /// only where the worker is on; [`Error::Store`] when the database cannot be opened.
     pub async fn open(mut self) -> Result<Forge, Error> {
         self.config.validate()?;
         let runtime = runtimes::current(self.config.worker)?;

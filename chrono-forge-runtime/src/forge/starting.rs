@@ -68,8 +68,9 @@ impl Forge {
     /// # Errors
     /// [`Error::BadKey`], [`Error::Arguments`], [`Error::TooLarge`], [`Error::MissingState`] (of a
     /// workflow that [`Builder::serving`](super::Builder::serving) has left out) and
-    /// [`Error::OtherApplication`] before anything is written; [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
-    /// [`Error::RuntimeGone`] once the engine is over.
+    /// [`Error::OtherApplication`] before anything is written; [`Error::Store`] when the database
+    /// cannot; [`Error::Closed`], [`Error::Stopped`] or [`Error::RuntimeGone`] once the engine is
+    /// over.
     pub async fn start<T>(&self, key: &str, invocation: Invocation<T>) -> Result<Run<T>, Error> {
         let Checked { definition, row } = self.start_of(key.to_owned(), invocation)?;
         let workflow = definition.name;

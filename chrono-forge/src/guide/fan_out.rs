@@ -104,6 +104,10 @@
 //! # }
 //! ```
 //!
+//! A primary key of two to four columns is given as a tuple, `Keyset::composite(lines::table,
+//! (lines::order_id, lines::line_no))`; children are keyed by all of it, `17,2`
+//! ([`Keyset::composite`](crate::Keyset::composite) has an example).
+//!
 //! Tables change while they are read. Every row that is there from before the dispatch begins until it
 //! passes has a child. One that enters meanwhile has a child if its key is above the cursor and is missed
 //! if it is below; one that leaves after its child was dispatched keeps it. Where keys do not grow with

@@ -2,8 +2,8 @@
 //!
 //! The engine tells what it does as [`tracing`](https://docs.rs/tracing) events with the target
 //! `chrono_forge`; any subscriber shows them. At `info` a healthy hour is a handful of lines: that
-//! an engine was opened, and that it was shut down. Whatever else is there says that something
-//! waits, and until when, or for whom.
+//! an engine was opened, and that it was shut down. Whatever else is there says that the schema was
+//! changed, or that something waits, and until when, or for whom.
 //!
 //! ```text
 //! INFO  opened version="0.1.0" database="sqlite://shop.db" worker=1 name="worker" queues="default (64 slots)" workflows="order"
@@ -23,6 +23,13 @@
 //! |---|---|---|
 //! | INFO | `opened`: version, database (without its password), worker, queues, workflows; `shut down` | |
 //! | INFO | what failed for a while succeeds `again`: commits, claims, heartbeats, reads | |
+//! | INFO | the schema was created, or brought up to date: from which version to which | |
+//! | WARN | the schema waits until those who use it are done: who they are | end their transactions (a console that was left open) |
+//! | WARN | a schema is created in a database where others hold runs | see that `schema=` names the one that is meant |
+//! | WARN | the database is not up yet, and `open` waits for it | |
+//! | WARN | too few connections: at `open`, by the limits of server, role or database; or one was waited for for 2 s | fewer `writers` and `readers`, or a larger limit |
+//! | WARN | this worker cannot read the arguments of a run, and leaves it to others | deploy a build that reads them; two applications belong into two schemas |
+//! | WARN | the shutdown cut a step off, which runs again | a longer `shutdown_grace`, if it should end |
 //! | WARN | an attempt of a step, a condition, a tick or a dispatch failed and is tried again | nothing yet |
 //! | WARN | the body failed and runs again, ten times within 4 to 9 minutes unless its policy says otherwise; the run waits | see the error |
 //! | WARN | a tick failed for good, and its repeat goes on with the next one | see the error |
@@ -40,7 +47,7 @@
 //! | WARN | due runs wait long for a worker while this one is there; told after 1, 2, 4, 8, .. minutes | a fan-out that takes its time: nothing; else more slots where bodies wait, another worker where they compute |
 //! | WARN | something of the database fails, told every ten seconds while it lasts | |
 //! | ERROR | the same, where it does not pass by itself | the remedy in the line |
-//! | ERROR | a run stalled at a step that gave up, or at a value that this build cannot read | mend the cause, then [`forge.retry`](crate::Forge::retry) |
+//! | ERROR | a run stalled at a step that gave up, or at a value that this build cannot read (arguments: once something is recorded) | mend the cause, then [`forge.retry`](crate::Forge::retry) |
 //! | ERROR | a run failed: its body for good, or by a broken rule | mend the cause, then `forge.retry` |
 //! | ERROR | a run goes on in quarantine, since workers died that held it; or failed as poison | find what kills the process |
 //! | DEBUG | a run begins, goes on, waits, is completed; a step gave up and the body received its error | |

@@ -96,7 +96,7 @@
 //! | ends in an error that carries it, after other outcomes | **failed**, since a replay would end the same |
 //! | ends in another error | replays by the body's policy, then **failed** |
 //! | breaks a rule (a [`DefinitionError`](crate::DefinitionError)) | **failed** at once; no policy covers it |
-//! | asks for a stored value that this build cannot read | **stalled** at that value; a build that reads it goes on with `retry` |
+//! | asks for a stored value that this build cannot read | **stalled** at that value; a build that reads it goes on with `retry` (arguments, while nothing is recorded: left to other workers) |
 //!
 //! # Outcomes that are business
 //!

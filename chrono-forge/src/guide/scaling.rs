@@ -25,22 +25,23 @@
 //! | parameter | default | meaning |
 //! |---|---|---|
 //! | `schema` | `chrono_forge` | where our tables live; created by the first process that may migrate |
-//! | `writers` | 2 | connections that commit at the same time; [`.writers(..)`](crate::Builder::writers) stands before it |
-//! | `readers` | 4 | connections that read at the same time; [`.readers(..)`](crate::Builder::readers) stands before it |
+//! | `writers` | 2 | connections that commit at the same time; [`.writers(..)`](crate::Builder::writers) overrides it |
+//! | `readers` | 4 | connections that read at the same time; [`.readers(..)`](crate::Builder::readers) overrides it |
 //! | `notify` | `on` | call out to other processes with `NOTIFY`; `off` polls |
 //! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between (`session` is like `none`) |
 //!
-//! One schema an application: processes of one application (an API and its workers, an old and a
+//! Each application has a schema of its own: processes of one application (an API and its workers, an old and a
 //! new build) share a schema; two applications have two, in one database or in several. In one
 //! schema the name of a workflow belongs to one application, the one that served or started it
 //! first: the Cargo package of its function, or what
 //! [`.application(..)`](crate::Builder::application) says. Whoever else has a function of that name
 //! is refused with [`Error::OtherApplication`](crate::Error::OtherApplication), as a worker at
-//! `open`, otherwise where it starts or asks for a run; both names are told, and what to do. So two
+//! `open`, otherwise where it starts or asks for a run; both names are told, and what to do. A run
+//! that spawns such a child fails, if the name had its owner when the process was opened. So two
 //! applications whose workflows have different names can share one, as can a package of workflows
 //! that several services link. Queues, operators' queries and `retry_all` know no applications: in
 //! a schema that is shared they are about all of it. `chrono_forge_applications` has the names; to
-//! give one away, delete its row while nobody who serves it is open.
+//! give one away, delete its row while no process that serves or starts it is open.
 //!
 //! A worker that meets a run whose arguments it cannot read leaves it to others while nothing of it
 //! is recorded, and warns; from the first record on such a run stalls.
@@ -112,7 +113,8 @@
 //!
 //! While two builds run beside each other, or after one was taken back, a run may meet a value that
 //! the build at hand cannot read: an enum's new variant, say. It then **stalls** with the text, the
-//! place and the type, and nothing is lost; once a build is out that reads it,
+//! place and the type (a run that has recorded nothing yet is left to other workers, see above),
+//! and nothing is lost; once a build is out that reads it,
 //! [`Forge::retry_all`](crate::Forge::retry_all) sends such runs on. To avoid it, deploy what reads
 //! a new form before what writes it.
 //!
@@ -237,9 +239,9 @@
 //!
 //! 1. Shut all workers of the old database down, and leave them down: from the export on its runs belong to the new one.
 //! 2. Export to a file, by a process that executes nothing.
-//! 3. Import it into an empty database (or schema), by a process that executes nothing. One that
-//!    has other runs takes them in, too. Nothing marks the old ones as moved: where both stay (two
-//!    schemas of one database), see that nobody works on the old one.
+//! 3. Import it into an empty database (or schema), by a process that executes nothing. A database
+//!    that has runs already takes the imported ones in, too. Nothing marks the exported runs as
+//!    moved: where both stay (two schemas of one database), see that nobody works on the old one.
 //! 4. Give workers the new URL.
 //!
 //! ```standalone_crate

@@ -28,6 +28,7 @@ COMMENT ON COLUMN chrono_forge_workflows.output IS 'JSON: what its body returned
 COMMENT ON COLUMN chrono_forge_workflows.context IS 'JSON: entries of its context from before chrono_forge_context, which stands before them.';
 
 COMMENT ON TABLE chrono_forge_execution_logs IS 'One row for each step, wait, branch, repeat or condition of a run: what is recorded and not done again.';
+COMMENT ON COLUMN chrono_forge_execution_logs.id IS 'The record; children of a branch name it as their parent_execution_log_id.';
 COMMENT ON COLUMN chrono_forge_execution_logs.workflow_id IS 'Its run: chrono_forge_workflows.id.';
 COMMENT ON COLUMN chrono_forge_execution_logs.step_name IS 'Kind and key, as step$charge. Unique in its run.';
 COMMENT ON COLUMN chrono_forge_execution_logs.seq IS 'Its place in the order in which the body received outcomes.';
@@ -46,6 +47,8 @@ COMMENT ON COLUMN chrono_forge_execution_logs.context_delta IS 'JSON: what it wr
 COMMENT ON COLUMN chrono_forge_execution_logs.result IS 'JSON: what it returned.';
 
 COMMENT ON TABLE chrono_forge_error_logs IS 'One row for each failed attempt, kept after the run has gone on.';
+COMMENT ON COLUMN chrono_forge_error_logs.id IS 'Errors of one run are in this order.';
+COMMENT ON COLUMN chrono_forge_error_logs.created_at IS 'When the attempt failed.';
 COMMENT ON COLUMN chrono_forge_error_logs.workflow_id IS 'Its run: chrono_forge_workflows.id.';
 COMMENT ON COLUMN chrono_forge_error_logs.step_name IS 'Its record; null: the body''s own error.';
 COMMENT ON COLUMN chrono_forge_error_logs.attempt IS 'The number of the attempt, from 1.';
@@ -55,7 +58,10 @@ COMMENT ON COLUMN chrono_forge_error_logs.backtrace IS 'Where it came from, if i
 COMMENT ON COLUMN chrono_forge_error_logs.context IS 'JSON: what else was known of it.';
 
 COMMENT ON TABLE chrono_forge_workers IS 'One row for each life of a worker process. Rows stay; the live ones have no stopped_at.';
-COMMENT ON COLUMN chrono_forge_workers.name IS 'Builder::worker_name. Its sessions have it in application_name of pg_stat_activity.';
+COMMENT ON COLUMN chrono_forge_workers.id IS 'This life of the process; a new one has a new id.';
+COMMENT ON COLUMN chrono_forge_workers.host IS 'The host that it runs on.';
+COMMENT ON COLUMN chrono_forge_workers.started_at IS 'When it was opened.';
+COMMENT ON COLUMN chrono_forge_workers.name IS 'Builder::worker_name. Its sessions have it in application_name of pg_stat_activity, if one was given.';
 COMMENT ON COLUMN chrono_forge_workers.pid IS 'The process on its host; no process of this server.';
 COMMENT ON COLUMN chrono_forge_workers.heartbeat_at IS 'When it renewed its lease last, by the database''s clock.';
 COMMENT ON COLUMN chrono_forge_workers.stopped_at IS 'When it shut down or was declared dead.';
@@ -68,14 +74,41 @@ COMMENT ON COLUMN chrono_forge_workers.incarnation IS 'A random number that tell
 COMMENT ON COLUMN chrono_forge_workers.beats IS 'How often it renewed its lease.';
 
 COMMENT ON TABLE chrono_forge_blocked IS 'One row for each run that is failed, stalled or canceled. Read it through chrono_forge_stuck.';
+COMMENT ON COLUMN chrono_forge_blocked.workflow_id IS 'The run: chrono_forge_workflows.id.';
+COMMENT ON COLUMN chrono_forge_blocked.parent_execution_log_id IS 'The branch that it keeps from its end: chrono_forge_execution_logs.id. Null for a top-level run.';
+COMMENT ON COLUMN chrono_forge_blocked.since IS 'When it failed, stalled or was canceled.';
 COMMENT ON COLUMN chrono_forge_blocked.state IS '3 failed, 4 stalled, 5 canceled.';
 COMMENT ON TABLE chrono_forge_claims IS 'What live workers hold, a row for each batch of claims. Read it through chrono_forge_running.';
+COMMENT ON COLUMN chrono_forge_claims.id IS 'The batch.';
+COMMENT ON COLUMN chrono_forge_claims.worker_id IS 'Who holds it: chrono_forge_workers.id.';
+COMMENT ON COLUMN chrono_forge_claims.run_ids IS 'What was claimed; chrono_forge_workflows.locked_by says which of these it still holds.';
 COMMENT ON TABLE chrono_forge_audits IS 'One row for each branch that is open for longer than a moment: when its counters are checked next.';
+COMMENT ON COLUMN chrono_forge_audits.execution_log_id IS 'The branch: chrono_forge_execution_logs.id.';
+COMMENT ON COLUMN chrono_forge_audits.round IS 'How often somebody has taken it up; what an audit finds counts for its own round only.';
+COMMENT ON COLUMN chrono_forge_audits.spawned IS 'Children dispatched by sampled_at.';
+COMMENT ON COLUMN chrono_forge_audits.pending IS 'Children that had not completed by sampled_at.';
+COMMENT ON COLUMN chrono_forge_audits.sampled_at IS 'When these two were noted; rates are measured from there.';
+COMMENT ON COLUMN chrono_forge_audits.never_started IS 'Children that no worker had taken at the last audit. Null before the first one.';
+COMMENT ON COLUMN chrono_forge_audits.rate_micros IS 'Children completed in a million seconds. Null while unknown.';
+COMMENT ON COLUMN chrono_forge_audits.repairs IS 'How often its counter was wrong and was set right.';
+COMMENT ON COLUMN chrono_forge_audits.next_at IS 'When it is audited next. Null: the branch is over, and the row stays for its repairs.';
+COMMENT ON COLUMN chrono_forge_audits.audited_at IS 'When it was audited last. Null before the first time.';
 COMMENT ON TABLE chrono_forge_context IS 'One row for each entry of a run''s context that was written. A null value: removed.';
+COMMENT ON COLUMN chrono_forge_context.workflow_id IS 'The run: chrono_forge_workflows.id.';
+COMMENT ON COLUMN chrono_forge_context.key IS 'The name of the entry.';
+COMMENT ON COLUMN chrono_forge_context.value IS 'JSON. Null: removed.';
 COMMENT ON TABLE chrono_forge_imports IS 'One row for each imported file. No worker begins while one is unfinished.';
+COMMENT ON COLUMN chrono_forge_imports.id IS 'The export that the file is of.';
+COMMENT ON COLUMN chrono_forge_imports.started_at IS 'When its import began.';
+COMMENT ON COLUMN chrono_forge_imports.finished_at IS 'When it was complete. Null until then.';
 COMMENT ON TABLE chrono_forge_applications IS 'One row for each name of a workflow: the application that it belongs to, which is the Cargo package of its function unless Builder::application says otherwise. No other application works under that name here.';
+COMMENT ON COLUMN chrono_forge_applications.workflow IS 'The name.';
+COMMENT ON COLUMN chrono_forge_applications.application IS 'Whose it is.';
 COMMENT ON COLUMN chrono_forge_applications.since IS 'When that application served or started it first.';
-COMMENT ON TABLE chrono_forge_schema_migrations IS 'The versions of this schema. oldest: the oldest release that may work beside that version.';
+COMMENT ON TABLE chrono_forge_schema_migrations IS 'The versions of this schema.';
+COMMENT ON COLUMN chrono_forge_schema_migrations.version IS 'The migration.';
+COMMENT ON COLUMN chrono_forge_schema_migrations.run_at IS 'When it was applied.';
+COMMENT ON COLUMN chrono_forge_schema_migrations.oldest IS 'The oldest version whose binaries may still work beside it; null: none but those that know it.';
 
 CREATE VIEW chrono_forge_runs AS
 SELECT w.id, w.workflow, w.key, w.queue,
@@ -134,7 +167,7 @@ CROSS JOIN LATERAL (
 JOIN chrono_forge_workflows AS w ON w.id = held.id AND w.locked_by = k.id
 WHERE k.stopped_at IS NULL;
 
-COMMENT ON VIEW chrono_forge_runs IS 'Every run, with its state in a word and its worker by name. Ask it for an id, a key or a parent: asked for a state it reads all runs.';
+COMMENT ON VIEW chrono_forge_runs IS 'Every run, with its state in a word and its worker by name. Ask it for an id, a parent, or a workflow and key with octet_length(key) <= 1024: otherwise it reads all runs.';
 COMMENT ON VIEW chrono_forge_stuck IS 'Runs that only a person moves on, each with its last error. Reads those alone.';
 COMMENT ON VIEW chrono_forge_queue IS 'How many runs are due or wait for an instant, by queue and workflow, and for how long the oldest has been due. Reads those alone.';
 COMMENT ON VIEW chrono_forge_running IS 'What live workers hold just now, and for how long. Reads that alone.';

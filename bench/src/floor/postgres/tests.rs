@@ -35,8 +35,8 @@ fn lines(place: &Place, sql: &str) -> Vec<String> {
     lines.into_iter().map(|row| row.line).collect()
 }
 
-/// Rows of each table, and of each column those that are not null. Without the table of applications:
-/// the engine fills it when it is opened, and no run writes to it.
+/// Rows of each table, and of each column those that are not null. Without the table of
+/// applications: the engine fills it when it is opened, and no run writes to it.
 fn counts(place: &Place) -> Vec<String> {
     let columns = "SELECT table_name || ' ' || column_name AS line
         FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)

@@ -145,7 +145,8 @@ where
     ///
     /// # fn example(pool: Pool<ConnectionManager<SqliteConnection>>) {
     /// let key = (lines::order_id, lines::line_no);
-    /// let source = Keyset::composite(lines::table, key).select(lines::sku).pool::<_, _, String>(&pool);
+    /// let source = Keyset::composite(lines::table, key).select(lines::sku);
+    /// let source = source.pool::<_, _, String>(&pool);
     /// // spawn_each!("line", source, |sku| reserve(sku))
     /// # }
     /// ```

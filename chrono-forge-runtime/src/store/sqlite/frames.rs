@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::header::read_at;
+use super::header::{number, read_at};
 
 /// Of the log, and of each frame.
 const HEADER: usize = 32;
@@ -60,12 +60,6 @@ fn pages_since(file: &File, header: &[u8; HEADER]) -> Option<u32> {
         }
     }
     None
-}
-
-fn number(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4]
-        .iter()
-        .fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 /// The sum over all frames up to one, in the order of bytes of the machine that began the log.

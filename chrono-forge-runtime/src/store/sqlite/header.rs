@@ -27,15 +27,18 @@ static KEPT: Mutex<Vec<(Place, Arc<File>)>> = Mutex::new(Vec::new());
 
 const SIZE: usize = 100;
 
-/// A copy that SQLite makes counts to two.
-const COPIED: u32 = 2;
+/// How each database begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
+/// A copy that SQLite makes counts to two.
+const COPIED: u32 = 2;
+
+/// What is read of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
     /// Counts transactions that wrote page 1, at least those that followed one of another
-    /// connection. A copy that SQLite makes (`VACUUM INTO`, `.backup`) begins to count anew, and one
-    /// of the file's own bytes stays behind.
+    /// connection. A new file that SQLite copies to (`VACUUM INTO`, `.backup`) begins to count anew,
+    /// and a copy of the file's own bytes stays behind.
     changes: u32,
     /// The size of the database, which only a transaction that writes page 1 changes. None where an
     /// old library has written last.
@@ -51,23 +54,25 @@ impl Header {
         if !bytes.starts_with(MAGIC) {
             return None;
         }
-        let at = |at| {
-            bytes[at..at + 4]
-                .iter()
-                .fold(0, |it, byte| it << 8 | u32::from(*byte))
-        };
-        let changes = at(24);
+        let changes = number(&bytes, 24);
         Some(Self {
             changes,
-            pages: Some(at(28)).filter(|_| at(92) == changes),
-            schema: at(40).into(),
+            pages: Some(number(&bytes, 28)).filter(|_| number(&bytes, 92) == changes),
+            schema: number(&bytes, 40).into(),
         })
     }
 
-    /// Whether this file had that header before. The count may begin anew after 4 billions.
+    /// Whether a file that had that header may have this one now. After 4 billion transactions the
+    /// count begins anew.
     pub(super) fn follows(&self, before: &Self) -> bool {
         self.changes.wrapping_sub(before.changes).cast_signed() >= 0
     }
+}
+
+/// As SQLite writes all of its numbers.
+pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
+    let bytes = bytes[at..at + 4].iter();
+    bytes.fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 /// Has a file that is as new as a copy count further, so that it is told from one. Only a
@@ -182,7 +187,14 @@ mod tests {
         }
         let copy = format!("VACUUM INTO '{}'", scratch.path("copy.db").display());
         ask(&mut conn, &copy);
-        assert!(!header(&scratch, "copy.db").follows(&before));
+        let file = rusqlite::Connection::open(scratch.path("forge.db")).unwrap();
+        file.backup("main", scratch.path("backup.db"), None)
+            .unwrap();
+        for copy in ["copy.db", "backup.db"] {
+            let copied = header(&scratch, copy);
+            assert!(!copied.follows(&before), "{copied:?}");
+            assert!(copied.changes <= COPIED, "{copied:?}");
+        }
     }
 
     #[test]

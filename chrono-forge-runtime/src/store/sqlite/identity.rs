@@ -17,8 +17,10 @@
 //! instant was just now, is its header read (see [`Header`]). It counts on with each transaction
 //! that writes page 1; the schema's version there is that of the database, or an older one that the
 //! next checkpoint brings up to date. What SQLite says of the database is not enough: while page 1
-//! is not in the log, it says what the file says, whatever file that is. Nobody sees a copy of the
-//! file's own bytes with its length and its page 1.
+//! is not in the log, it says what the file says, whatever file that is.
+//!
+//! What nobody sees: a copy of the file's own bytes with its length and its page 1; and, while page 1
+//! is not in the log, a database that has counted further, as one that was in use longer.
 //!
 //! A checkpoint writes page 1 and restores the length, which would hide all of this. So those of an
 //! open engine come right after a look, and none is part of a commit (see `pace`; with a library
@@ -44,7 +46,8 @@ const LOOK_HOLDS: Duration = Duration::from_millis(5);
 /// Who only reads looks at the file this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What SQLite knows and the file may be read amid a checkpoint, so what differs is looked at again.
+/// What SQLite knows and the file may be read amid a checkpoint, so what differs is looked at
+/// again.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
 /// File systems note changes to a tick of the kernel's clock, so two within one have one instant.
