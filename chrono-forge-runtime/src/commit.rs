@@ -288,6 +288,13 @@ impl Committer {
     }
 }
 
+/// An `open` that was given up while the threads connected leaves them to nobody.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
 /// A call, and where its answer comes.
 fn call<T: Send + 'static>(
     name: &'static str,

@@ -32,14 +32,18 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// It failed: tells what, if it is time to. What does not pass by itself is told as an error.
+    /// It failed: tells what, if it is time to.
     pub fn tell(&mut self, error: &StoreError, what: &str) {
-        if !error.needs_mending() {
-            if self.is_worth_telling() {
-                tracing::warn!(target: TARGET, %error, "{what}");
-            }
-        } else if self.is_worth_mending() {
-            tracing::error!(target: TARGET, %error, "{what}; it goes on once this is mended");
+        if self.is_time_to_tell(error) {
+            tell(error, what);
+        }
+    }
+
+    /// It failed; whether to [`tell`].
+    pub fn is_time_to_tell(&mut self, error: &StoreError) -> bool {
+        match error.needs_mending() {
+            true => self.is_worth_mending(),
+            false => self.is_worth_telling(),
         }
     }
 
@@ -76,6 +80,16 @@ impl Trouble {
             tracing::info!(target: TARGET, outage = ?since.elapsed(), "{what}");
         }
         true
+    }
+}
+
+/// Tells what failed. What does not pass by itself is told as an error.
+pub fn tell(error: &StoreError, what: &str) {
+    match error.needs_mending() {
+        true => {
+            tracing::error!(target: TARGET, %error, "{what}; it goes on once this is mended");
+        }
+        false => tracing::warn!(target: TARGET, %error, "{what}"),
     }
 }
 

@@ -138,6 +138,43 @@ async fn a_child_of_another_application_s_workflow_is_refused_by_name(world: &Wo
     drop(shop);
 }
 
+/// What a run's body spawns; `billing` serves it nowhere.
+async fn mails_of(billing: &Forge) -> RunError {
+    let run = billing.start("spring", app_mails()).await.unwrap();
+    run.result().await.unwrap_err()
+}
+
+#[scenario]
+async fn a_name_is_the_application_s_that_spawned_it_first(world: &World) {
+    let billing = world.builder([app_mails::NAME]).application("billing");
+    let billing = billing.open().await.unwrap();
+    let unserved = mails_of(&billing).await;
+    assert!(matches!(unserved, RunError::Unserved { .. }), "{unserved}");
+    let shop = world.builder([app_greets::NAME]).application("shop");
+    let refused = shop.open().await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::OtherApplication { workflow: "app_greets", owner, .. }
+            if owner == "billing"),
+        "{refused:?}"
+    );
+}
+
+#[scenario]
+async fn a_child_is_refused_also_where_its_name_got_its_owner_after_the_open(world: &World) {
+    let billing = world.builder([app_mails::NAME]).application("billing");
+    let billing = billing.open().await.unwrap();
+    let shop = world.builder([app_greets::NAME]).application("shop");
+    let shop = shop.open().await.unwrap();
+    let refused = mails_of(&billing).await;
+    assert!(
+        matches!(&refused, RunError::Failed { message, .. }
+            if message.contains("`app_greets` belongs to the application `shop`")),
+        "{refused:?}"
+    );
+    assert_eq!(world.probe.count("greet"), 0);
+    drop(shop);
+}
+
 #[scenario]
 async fn a_workflow_is_its_package_s_unless_the_builder_says_otherwise(world: &World) {
     let forge = world.forge([app_bills::NAME]).await;

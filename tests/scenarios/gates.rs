@@ -249,3 +249,24 @@ async fn start_and_wake_may_be_called_inside_a_body(world: &World) {
     other.result().await.unwrap();
     slot.clear();
 }
+
+/// A handler whose client hangs up gives its call up just then.
+#[scenario(threads = 2)]
+async fn a_wake_up_whose_caller_is_gone_once_it_is_written_is_heard(world: &World) {
+    let statements = world.statements();
+    let builder = world.builder([gate::NAME]);
+    let forge = builder.poll_interval(hours(10)).open().await.unwrap();
+    let run = forge.start("k", gate()).await.unwrap();
+    world.parked("k").await;
+    world.probe.set("approved", 1);
+    let written = statements.hold("waits_to_retry");
+    let waker = tokio::spawn({
+        let forge = forge.clone();
+        async move { forge.wake::<gate>("k").await }
+    });
+    world.until(|| written.count() > 0).await;
+    waker.abort();
+    assert!(waker.await.unwrap_err().is_cancelled());
+    drop(written);
+    run.result().await.unwrap();
+}

@@ -169,3 +169,37 @@ async fn a_runtime_that_polls_nothing_is_seen_in_the_row_of_its_worker(world: &W
     let told = "SELECT count(*) FROM chrono_forge_workers WHERE stuck IS NOT NULL";
     world.until(|| world.rows().number(told) == 0).await;
 }
+
+/// Begun, it waits for good.
+#[workflow]
+async fn left_behind(probe: State<Probe>, name: String) -> Result<()> {
+    step!("wait", {
+        probe.note(name.clone());
+        probe.raised(&name).await;
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[scenario(threads = 2, postgres_only = "a file is locked as a whole")]
+async fn a_dead_worker_whose_run_is_locked_keeps_nobody_from_the_runs_of_others(world: &World) {
+    for name in ["first", "second"] {
+        let builder = world.builder([left_behind::NAME]).lease(LEASE * 3);
+        let forge = builder.heartbeat(LEASE).open().await.unwrap();
+        forge.start(name, left_behind(name.into())).await.unwrap();
+        world.noted(name, 1).await;
+        forge.crash();
+    }
+    world.bury();
+    let locked = world.hold_rows("chrono_forge_workflows", "key = 'first'");
+    world.probe.set("first", 1);
+    world.probe.set("second", 1);
+    let heir = world.builder([left_behind::NAME]).lease(LEASE);
+    let heir = heir.heartbeat(LEASE / 9).open().await.unwrap();
+    let second = heir.get::<left_behind>("second").await.unwrap().unwrap();
+    second.result().await.unwrap();
+    drop(locked);
+    let first = heir.get::<left_behind>("first").await.unwrap().unwrap();
+    first.result().await.unwrap();
+}

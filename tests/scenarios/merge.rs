@@ -222,3 +222,37 @@ async fn a_merge_may_wait_for_a_branch_that_is_still_being_dispatched(world: &Wo
     world.probe.set("go", 1);
     run.result().await.unwrap();
 }
+
+/// The join is reached once somebody says so, while the step is under way.
+#[workflow]
+async fn calls_beside_a_join(probe: State<Probe>) -> Result<u64> {
+    let one = branch!("one", { spawn!("x", add(1, 0)) }).await?;
+    let call = step!("call", {
+        probe.note("begun");
+        probe.raised("answer").await;
+        probe.note("answered");
+        Ok(2_u64)
+    });
+    let joined = async {
+        probe.raised("join").await;
+        probe.note("joins");
+        Ok::<_, anyhow::Error>(merge!(one).await?.output().await?)
+    };
+    let (call, joined) = futures::join!(call, joined);
+    Ok(call? + joined?)
+}
+
+/// Otherwise its peer hangs up, and its time limit passes, because a database is away.
+#[scenario(threads = 2)]
+async fn a_step_beside_a_join_goes_on_while_the_database_takes_no_writes(world: &World) {
+    let forge = world.forge([calls_beside_a_join::NAME, add::NAME]).await;
+    let run = forge.start("p", calls_beside_a_join()).await.unwrap();
+    world.noted("begun", 1).await;
+    let held = world.hold_writes();
+    world.probe.set("join", 1);
+    world.noted("joins", 1).await;
+    world.probe.set("answer", 1);
+    world.noted("answered", 1).await;
+    drop(held);
+    assert_eq!(run.result().await.unwrap(), 3);
+}

@@ -76,3 +76,32 @@ async fn reads_that_take_long_hold_up_neither_the_scheduler_nor_calls(world: &Wo
         assert_eq!(run.result().await.unwrap(), 10);
     }
 }
+
+/// Only who asks for one run's whole row says this.
+const ROW: &str = "w.started_at, w.completed_at, e.error_class";
+
+/// A handler whose client hangs up gives its call up; the thread that reads for it stays where it is.
+#[scenario(threads = 2)]
+async fn calls_that_are_given_up_take_no_more_places_than_those_that_are_not(world: &World) {
+    let statements = world.statements();
+    let forge = world.forge([read_leaf::NAME, rests::NAME]).await;
+    let run = forge.start("asked", read_leaf(1)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 1);
+    let reading = statements.hold(ROW);
+    for _ in 0..READERS * 3 {
+        let call = world.soon(run.state()).await;
+        assert!(call.is_none(), "nobody was answered");
+    }
+    assert!(
+        (1..READERS).contains(&reading.count()),
+        "{}",
+        reading.count()
+    );
+    // The engine's own reads have a place beside them.
+    let rests_on = forge.start("rests", rests()).await.unwrap();
+    world.parked("rests").await;
+    world.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(rests_on.result().await.unwrap(), 3);
+    drop(reading);
+    assert_eq!(run.state().await.unwrap(), RunState::Completed);
+}

@@ -218,8 +218,9 @@ impl Aside {
     /// A plan that was taken is written; what follows it is due.
     pub(super) fn written(&self, fence: Fence) {
         let mut state = self.lock();
-        self.plans.fetch_sub(1, Ordering::Relaxed);
+        // A halt may have come before, and has counted everything.
         if let Some(chain) = state.chains.get_mut(&fence) {
+            self.plans.fetch_sub(1, Ordering::Relaxed);
             chain.is_tried = false;
             chain.is_alone = false;
             chain.due = Instant::now();

@@ -57,18 +57,8 @@ impl Bench {
     fn within(limits: BatchLimits, writers: u32, executes: bool) -> Self {
         let store = Fake::new(writers);
         let gate = Arc::clone(&store.gate);
-        let store: Arc<dyn Store> = Arc::new(store);
         let (teller, told) = channel();
-        let (committer, threads) = Committer::open(
-            &store,
-            executes,
-            limits,
-            Arc::new(SystemClock),
-            Arc::new(Nobody),
-            Arc::default(),
-            &tokio::runtime::Handle::current(),
-        )
-        .unwrap();
+        let (committer, threads) = opened(store, limits, executes);
         Self {
             gate,
             committer,
@@ -130,6 +120,20 @@ impl Drop for Bench {
             thread.join().unwrap();
         }
     }
+}
+
+fn opened(store: Fake, limits: BatchLimits, executes: bool) -> (Committer, Vec<JoinHandle<()>>) {
+    let store: Arc<dyn Store> = Arc::new(store);
+    Committer::open(
+        &store,
+        executes,
+        limits,
+        Arc::new(SystemClock),
+        Arc::new(Nobody),
+        Arc::default(),
+        &tokio::runtime::Handle::current(),
+    )
+    .unwrap()
 }
 
 fn start(n: u32) -> Start {
@@ -497,4 +501,14 @@ async fn a_batch_that_is_stuck_keeps_its_pause_while_the_pipeline_closes() {
     bench.gate.fail("apply", &[]);
     assert!(tries < 30, "{tries} tries in less than a second");
     assert_eq!(bench.await_settled(), (RunId(1), 1));
+}
+
+/// As where `open` is given up while they connect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threads_that_nobody_submits_to_any_more_end() {
+    let (committer, threads) = opened(Fake::new(2), BatchLimits::default(), true);
+    drop(committer);
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }

@@ -14,9 +14,10 @@ use super::children::{Child, Children};
 use super::invocation::Invocation;
 use super::source::{BadCursor, IntoSource, Source};
 use super::{Context, Key};
+use crate::definition::Definition;
 use crate::engine::pass::{self, OpId, Pass, Place};
 use crate::engine::reading::Reading;
-use crate::error::DefinitionError;
+use crate::error::{DefinitionError, Error};
 use crate::record::Json;
 use crate::record::keys::{CHILD_KEY_BYTES_MAX, shown};
 
@@ -140,7 +141,7 @@ where
             let numbered = || numbered(&key, index);
             let suffix = suffix.map_or_else(numbered, |of_item| suffix_of(&key, &of_item));
             let child = child_of(pass, &key, (above, suffix), invocation).await;
-            bytes += child.args.len();
+            bytes += above + child.key_suffix.len() + child.args.len();
             children.push(child);
             index += 1;
             left = all - place - 1;
@@ -312,7 +313,7 @@ async fn child_of<T>(
         let place = place();
         return broken(pass, DefinitionError::MissingState { place, state }).await;
     }
-    if let Some(error) = pass.host.applications.foreign(invocation.definition) {
+    if let Some(error) = foreign(pass, invocation.definition).await {
         let (place, problem) = (place(), error.to_string());
         return broken(pass, DefinitionError::OtherApplication { place, problem }).await;
     }
@@ -336,6 +337,19 @@ async fn child_of<T>(
             broken(pass, error).await
         }
     }
+}
+
+/// Why this workflow may not be spawned: its name is another application's. A name that was
+/// nobody's is this application's from now on.
+async fn foreign(pass: &Arc<Pass>, definition: &'static Definition) -> Option<Error> {
+    let applications = &pass.host.applications;
+    if !applications.has_strangers() {
+        return None;
+    }
+    if applications.check(definition).is_none() {
+        Reading::claim(pass, definition).await;
+    }
+    applications.check(definition)?.err()
 }
 
 /// Ends the run; the block never goes on.

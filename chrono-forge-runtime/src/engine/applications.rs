@@ -1,5 +1,5 @@
 //! Which application a workflow belongs to. In one database a workflow's name belongs to a single
-//! application: the one that served or started it first. A process of another application that has
+//! application: the one that served, started or spawned it first. A process of another application that has
 //! a function of that name would claim its runs and fail them for good.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use super::host::Host;
 use crate::definition::Definition;
 use crate::error::Error;
 use crate::record::Belonging;
-use crate::store::Writer;
+use crate::store::{StoreResult, Writer};
 
 /// What this process knows of the owners of workflow names.
 #[derive(Debug, Default)]
@@ -20,9 +20,9 @@ pub struct Applications {
     /// The owner of each name in this database, as far as it was asked. Owners do not change while
     /// the database is open.
     known: Mutex<HashMap<String, String>>,
-    /// Some linked workflow belongs to another application. As a rule none does, and spawning a
-    /// child then takes no lock.
-    has_foreign: AtomicBool,
+    /// Some linked workflow is not known to be this application's. As a rule all are, and spawning
+    /// a child then takes no lock.
+    has_strangers: AtomicBool,
 }
 
 impl Applications {
@@ -32,7 +32,7 @@ impl Applications {
         Self {
             own,
             known: Mutex::default(),
-            has_foreign: AtomicBool::new(false),
+            has_strangers: AtomicBool::new(false),
         }
     }
 
@@ -47,23 +47,17 @@ impl Applications {
         let application = self.of(definition);
         Some(match owner == application {
             true => Ok(()),
-            false => {
-                self.has_foreign.store(true, Ordering::Release);
-                Err(Error::OtherApplication {
-                    workflow: definition.name,
-                    owner: owner.clone(),
-                    application: application.to_owned(),
-                })
-            }
+            false => Err(Error::OtherApplication {
+                workflow: definition.name,
+                owner: owner.clone(),
+                application: application.to_owned(),
+            }),
         })
     }
 
-    /// Why this workflow may not be spawned here, if it was found to be another application's.
-    pub fn foreign(&self, definition: &'static Definition) -> Option<Error> {
-        match self.has_foreign.load(Ordering::Acquire) {
-            true => self.check(definition)?.err(),
-            false => None,
-        }
+    /// Whether a workflow that is spawned has to be looked at by [`check`](Self::check).
+    pub fn has_strangers(&self) -> bool {
+        self.has_strangers.load(Ordering::Acquire)
     }
 
     fn note(&self, owners: Vec<Belonging>) {
@@ -76,6 +70,14 @@ impl Applications {
 /// Claims the names of these workflows for this process's application, each unless it has an owner.
 /// One of another application is refused, and then no name is claimed.
 pub async fn enter(host: &Arc<Host>, definitions: &[&'static Definition]) -> Result<(), Error> {
+    let claimed = claim(host, definitions).await;
+    claimed.map_err(|error| host.explain(error))?;
+    let mut checks = definitions.iter().map(|it| host.applications.check(it));
+    checks.find_map(|check| check?.err()).map_or(Ok(()), Err)
+}
+
+/// As [`enter`]; [`Applications::check`] tells of each what came of it.
+pub async fn claim(host: &Arc<Host>, definitions: &[&'static Definition]) -> StoreResult<()> {
     let belonging = |definition: &&'static Definition| Belonging {
         workflow: definition.name.to_owned(),
         application: host.applications.of(definition).to_owned(),
@@ -86,11 +88,9 @@ pub async fn enter(host: &Arc<Host>, definitions: &[&'static Definition]) -> Res
         let now = host.real_now();
         let enter = move |writer: &mut dyn Writer| writer.enter_workflows(&new, now);
         let owners = host.committer().call("enter_workflows", enter).await;
-        host.applications
-            .note(owners.map_err(|error| host.explain(error))?);
+        host.applications.note(owners?);
     }
-    let mut checks = definitions.iter().map(|it| host.applications.check(it));
-    checks.find_map(|check| check?.err()).map_or(Ok(()), Err)
+    Ok(())
 }
 
 /// Refuses a workflow of another application. One without an owner passes: nothing of it is there.
@@ -102,16 +102,17 @@ pub async fn look(host: &Arc<Host>, definition: &'static Definition) -> Result<(
 }
 
 /// Asks the database for the owners of these names, of linked workflows that are not served: a body
-/// may spawn them.
+/// may spawn them. One without an owner is claimed by whoever spawns it first, not by all who have
+/// it linked.
 pub async fn look_at_others(host: &Arc<Host>, others: &[&'static Definition]) -> Result<(), Error> {
     if others.is_empty() {
         return Ok(());
     }
     find_owners(host, others.iter().map(|it| it.name.to_owned()).collect()).await?;
-    for definition in others {
-        // What is foreign among them matters once it is spawned.
-        let _ = host.applications.check(definition);
-    }
+    let is_ours = |it: &&'static Definition| matches!(host.applications.check(it), Some(Ok(())));
+    let has_strangers = !others.iter().all(is_ours);
+    let place = &host.applications.has_strangers;
+    place.store(has_strangers, Ordering::Release);
     Ok(())
 }
 

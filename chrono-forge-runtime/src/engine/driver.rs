@@ -1,5 +1,7 @@
 //! The driver: polls one body and carries out what its ledger decides.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -7,10 +9,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::task::coop::consume_budget;
 
+use super::applications;
 use super::outcome::Ending;
 use super::panics;
 use super::pass::{Move, OpId, Pass, Sight, Thrown};
-use crate::definition::BodyFuture;
+use crate::definition::{BodyFuture, Definition};
 use crate::error::DefinitionError;
 use crate::record::RecordId;
 use crate::store::{Store, StoreError, StoreErrorKind, StoreResult};
@@ -27,6 +30,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
     let mut quiet_since = None;
     let mut poll = true;
     let mut spins = 0;
+    let mut asked = None;
     loop {
         consume_budget().await;
         if pass.root.take_poll_wanted() || poll {
@@ -74,7 +78,7 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
         poll = matches!(next, Move::Poll);
         match next {
             Move::Poll => {}
-            Move::Wait { until, real } => wait(pass, until, real).await,
+            Move::Wait { until, real } => wait(pass, until, real, &mut asked).await,
             Move::Park {
                 wake_at,
                 to_retry,
@@ -86,8 +90,12 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
                     dropped_foreign,
                 };
             }
-            Move::LoadResult(id, record) => load_result(pass, id, record).await,
-            Move::CheckMerge(id, names) => check_merge(pass, id, names).await,
+            Move::LoadResult(id, record) => {
+                asked = Some(holding(pass, load_result(Arc::clone(pass), id, record)));
+            }
+            Move::CheckMerge(id, names) => {
+                asked = Some(holding(pass, check_merge(Arc::clone(pass), id, names)));
+            }
         }
     }
 }
@@ -101,10 +109,35 @@ fn interrupted(pass: &Pass) -> Option<Ending> {
     ledger.broken_rule().map(Ending::Broken)
 }
 
-async fn wait(pass: &Arc<Pass>, until: Option<Timestamp>, real: Option<Instant>) {
+/// What the ledger needs from the database before anything else is released. The body is polled
+/// meanwhile, because attempts that are under way go on however long the database takes.
+type Asked = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn holding(pass: &Arc<Pass>, asking: impl Future<Output = ()> + Send + 'static) -> Asked {
+    let hold = pass.hold();
+    Box::pin(async move {
+        asking.await;
+        drop(hold);
+    })
+}
+
+async fn wait(
+    pass: &Arc<Pass>,
+    until: Option<Timestamp>,
+    real: Option<Instant>,
+    asked: &mut Option<Asked>,
+) {
     pass.host.failpoints.reach("flush");
     pass.flush();
     let signaled = pass.root.signaled();
+    if let Some(asking) = asked {
+        // The pass is held, so there is no instant to wait for.
+        tokio::select! {
+            () = signaled => {}
+            () = asking => *asked = None,
+        }
+        return;
+    }
     match (until, real) {
         (None, None) => signaled.await,
         (until, real) => {
@@ -131,26 +164,28 @@ async fn sleep_real(until: Option<Instant>) {
     }
 }
 
-async fn load_result(pass: &Arc<Pass>, id: OpId, record: RecordId) {
+async fn load_result(pass: Arc<Pass>, id: OpId, record: RecordId) {
     let run = pass.run.id;
-    match read(pass, move |store| store.result(run, record)).await {
+    match read(&pass, move |store| store.result(run, record)).await {
         None => {}
-        Some(None) => unseen(pass, &format!("the result of record {}", record.0)),
+        Some(None) => unseen(&pass, &format!("the result of record {}", record.0)),
         Some(result) => pass.ledger().result_loaded(id, result),
     }
 }
 
-async fn check_merge(pass: &Arc<Pass>, id: OpId, names: Vec<String>) {
+async fn check_merge(pass: Arc<Pass>, id: OpId, names: Vec<String>) {
     // What this pass has dispatched and sealed must be in the rows that are read.
     let number = {
         let mut ledger = pass.ledger();
         pass.flush_now(&mut ledger)
     };
-    while !pass.ledger().is_acked(number) && interrupted(pass).is_none() {
-        pass.root.signaled().await;
-    }
+    poll_fn(|cx| match pass.poll_acked(number, cx) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
     let run = pass.run.id;
-    if let Some(rows) = read(pass, move |store| store.branches(run, &names)).await {
+    if let Some(rows) = read(&pass, move |store| store.branches(run, &names)).await {
         let now = pass.now();
         pass.ledger().merge_checked(id, &rows, now);
     }
@@ -169,13 +204,12 @@ fn unseen(pass: &Pass, what: &str) {
     pass.lose();
 }
 
-/// Reads until it succeeds or the pass is over: a database that is away is never an error of the
-/// workflow.
+/// Reads until it succeeds or the pass is over.
 pub async fn read<T: Send + 'static>(
     pass: &Arc<Pass>,
     read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
 ) -> Option<T> {
-    read_as(pass, false, read).await
+    answered(pass, move || pass.host.read(read.clone())).await
 }
 
 /// As [`read`], for what a body asks for of its children, which may take long.
@@ -183,20 +217,23 @@ pub async fn read_in_bulk<T: Send + 'static>(
     pass: &Arc<Pass>,
     read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
 ) -> Option<T> {
-    read_as(pass, true, read).await
+    answered(pass, move || pass.host.read_in_bulk(read.clone())).await
 }
 
-async fn read_as<T: Send + 'static>(
-    pass: &Arc<Pass>,
-    in_bulk: bool,
-    read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
-) -> Option<T> {
+/// Claims the name of a workflow that is about to be spawned, unless somebody has it already.
+pub async fn claim_name(pass: &Arc<Pass>, definition: &'static Definition) -> Option<()> {
+    let names = [definition];
+    answered(pass, || applications::claim(&pass.host, &names)).await
+}
+
+/// Asks until there is an answer or the pass is over: a database that is away is never an error of
+/// the workflow.
+async fn answered<T, A>(pass: &Arc<Pass>, mut ask: impl FnMut() -> A) -> Option<T>
+where
+    A: Future<Output = StoreResult<T>>,
+{
     loop {
-        let found = match in_bulk {
-            true => pass.host.read_in_bulk(read.clone()).await,
-            false => pass.host.read(read.clone()).await,
-        };
-        match found {
+        match ask().await {
             Ok(value) => return Some(value),
             Err(error) => {
                 pass.host.tell_read(&error, pass.run.id);

@@ -52,7 +52,7 @@ pub async fn work_slot(host: Arc<Host>, queue: String) {
         if host.slots.finished(&queue, returned) {
             host.work.notify_one();
         }
-        while is_behind(&host, &queue) {
+        while is_behind(&host, &queue) && !host.is_over() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::task::coop::consume_budget().await;
@@ -444,6 +444,7 @@ fn level_after(pass: &Pass, returns: bool) -> Option<Level> {
 /// Nothing of this pass counts any more: its room goes back, its run is somebody else's.
 fn abandon(pass: &Arc<Pass>) {
     let reserved = pass.ledger().take_reservations(u64::MAX);
+    pass.forget_waiters();
     pass.host.accept_children(reserved, Vec::new());
     pass.host.pass_ended(&pass.run, false);
     let name = format!("{} `{}`", pass.run.workflow, pass.run.key);

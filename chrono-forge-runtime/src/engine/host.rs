@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::failpoint::Failpoints;
 use crate::record::{ClaimedRun, Plan, RunId, RunState, WorkerId};
 use crate::store::{Applied, Store, StoreError, StoreErrorKind, StoreResult, Suspects, Writer};
-use crate::telemetry::{Seldom, TARGET, Trouble};
+use crate::telemetry::{self, Seldom, TARGET, Trouble};
 
 /// Runs that one statement hands back.
 const HAND_BACK_PAGE: usize = 1_000;
@@ -83,14 +83,14 @@ pub struct Host {
     committer: OnceLock<Committer>,
     runtime: tokio::runtime::Handle,
     /// A place for each connection that reads.
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
     /// The places that reads for users may have: one fewer, so that long ones never stop the engine.
-    guests: Semaphore,
+    guests: Arc<Semaphore>,
     /// Whoever looks whether a run that is waited for stands still has it: many may wait.
     pub doubts: Semaphore,
     /// The places that reads of a body may have, which take as long as there are children: fewer
     /// still, so that somebody who looks a run up need not wait for millions of results.
-    bulk: Semaphore,
+    bulk: Arc<Semaphore>,
     /// Reads that fail, told together.
     reading: Mutex<Trouble>,
     /// The newest row of this process among the workers, known on the thread that wrote it.
@@ -162,10 +162,10 @@ impl Host {
             claiming: AtomicUsize::new(0),
             committer: OnceLock::new(),
             runtime: parts.runtime,
-            reads: Semaphore::new(readers as usize),
-            guests: Semaphore::new(guests as usize),
+            reads: Arc::new(Semaphore::new(readers as usize)),
+            guests: Arc::new(Semaphore::new(guests as usize)),
             doubts: Semaphore::new(1),
-            bulk: Semaphore::new(bulk as usize),
+            bulk: Arc::new(Semaphore::new(bulk as usize)),
             reading: Mutex::default(),
             registered: Mutex::new(None),
             renewed: SharedMoment::none(),
@@ -374,8 +374,8 @@ impl Host {
         self: &Arc<Self>,
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let _bulk = self.bulk.acquire().await;
-        self.read_for_user(read).await
+        let place = Arc::clone(&self.bulk).acquire_owned().await;
+        self.read_for_user(keeping(place, read)).await
     }
 
     /// As [`Host::read`], for what a user asks for, which may take long: the engine always has a
@@ -384,18 +384,20 @@ impl Host {
         self: &Arc<Self>,
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let _guest = self.guests.acquire().await;
-        self.read(read).await
+        let place = Arc::clone(&self.guests).acquire_owned().await;
+        self.read(keeping(place, read)).await
     }
 
     /// Reads from the store on a blocking thread. Who finds every connection lent waits as a task:
-    /// waiting in a thread, a crowd of retries costs hundreds of threads and their stacks.
+    /// waiting in a thread, a crowd of retries costs hundreds of threads and their stacks. A caller
+    /// that is gone does not end the read, which keeps its place until it is over.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         // Never closed, so there is always a place in the end.
-        let _place = self.reads.acquire().await;
+        let place = Arc::clone(&self.reads).acquire_owned().await;
+        let read = keeping(place, read);
         let store = Arc::clone(&self.store);
         let joined = self
             .runtime
@@ -428,7 +430,12 @@ impl Host {
     /// Tells of a read that failed, now and then: while a database is away, every pass fails to read.
     pub fn tell_read(&self, error: &StoreError, run: RunId) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.tell(error, &format!("a read for run {run} failed"));
+        let is_time = reading.is_time_to_tell(error);
+        // A subscriber may be slow.
+        drop(reading);
+        if is_time {
+            telemetry::tell(error, &format!("a read for run {run} failed"));
+        }
     }
 
     /// Why this process writes nothing more of a run until somebody has mended it: of one that it executes,
@@ -436,6 +443,17 @@ impl Host {
     pub fn obstacle(&self, run: RunId) -> Option<StoreError> {
         let is_held = !self.holdings.passes(&[run]).is_empty();
         self.committer().obstacle(is_held.then_some(run))
+    }
+}
+
+/// The read, which gives its place back once it is over.
+fn keeping<P: Send + 'static, T>(
+    place: P,
+    read: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
+) -> impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static {
+    move |store| {
+        let _place = place;
+        read(store)
     }
 }
 

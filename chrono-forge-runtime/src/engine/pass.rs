@@ -220,8 +220,15 @@ impl Pass {
         if ledger.acked >= number {
             return true;
         }
-        ledger.ack_waiters.push(cx.waker().clone());
+        ledger.await_ack(cx);
         false
+    }
+
+    /// Nobody waits for a plan of this pass any more. Such a waker may keep the pass itself, which
+    /// would then keep each other for good.
+    pub fn forget_waiters(&self) {
+        let waiters = std::mem::take(&mut self.ledger().ack_waiters);
+        drop(waiters);
     }
 
     /// Keeps the pass from releasing outcomes while a read of the engine's own is under way, and lets it
@@ -335,8 +342,9 @@ impl PlanSink for Pass {
         }
         self.root.signal();
         if let Some(error) = untold {
-            for pass in self.host.holdings.passes(&[self.run.id]) {
-                executor::broken(&pass, &error, self.now());
+            let held = self.host.holdings.passes(&[self.run.id]);
+            for pass in held.iter().filter(|pass| pass.run.epoch == self.run.epoch) {
+                executor::broken(pass, &error, self.now());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A read of the engine's own that a body waits for.
+//! A read, or a claim of a name, of the engine's own that a body waits for.
 //!
 //! It stands in no record, so it has no place in the order. What makes it replay-safe is that nothing
 //! is released while it is under way, and that the body is polled once more before anything is: whoever
@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::driver;
 use super::pass::Pass;
+use crate::definition::Definition;
 use crate::store::{Store, StoreResult};
 
 /// A read that has begun; its output is what it found. Never ready when the pass is over.
@@ -31,11 +32,18 @@ impl<T: Send + 'static> Reading<T> {
         pass: &Arc<Pass>,
         read: impl Fn(&dyn Store) -> StoreResult<T> + Clone + Send + 'static,
     ) -> Self {
+        let reader = Arc::clone(pass);
+        Self::of(
+            pass,
+            async move { driver::read_in_bulk(&reader, read).await },
+        )
+    }
+
+    fn of(pass: &Arc<Pass>, asked: impl Future<Output = Option<T>> + Send + 'static) -> Self {
         let answer = Arc::new(Mutex::new(Answer::Awaited(None)));
         let (hold, place) = (pass.hold(), Arc::clone(&answer));
-        let reader = Arc::clone(pass);
         pass.host.spawn("a reader", async move {
-            if let Some(found) = driver::read_in_bulk(&reader, read).await {
+            if let Some(found) = asked.await {
                 let before = std::mem::replace(&mut *lock(&place), Answer::Here(found));
                 if let Answer::Awaited(Some(waker)) = before {
                     waker.wake();
@@ -45,6 +53,16 @@ impl<T: Send + 'static> Reading<T> {
             drop(hold);
         });
         Self { answer }
+    }
+}
+
+impl Reading<()> {
+    /// Begins to claim the name of a workflow; see [`driver::claim_name`].
+    pub fn claim(pass: &Arc<Pass>, definition: &'static Definition) -> Self {
+        let claimant = Arc::clone(pass);
+        Self::of(pass, async move {
+            driver::claim_name(&claimant, definition).await
+        })
     }
 }
 

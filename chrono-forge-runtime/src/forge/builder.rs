@@ -183,7 +183,7 @@ impl Builder {
     /// Cargo package of its function.
     ///
     /// In one schema (PostgreSQL) or file (SQLite) a workflow's name belongs to the application
-    /// that served or started it first. Any other application is refused with
+    /// that served, started or spawned it first. Any other application is refused with
     /// [`Error::OtherApplication`]: two functions that only share a name would fail each other's
     /// runs. A package that was renamed says here what it was called.
     ///

@@ -128,16 +128,20 @@ impl Forge {
     }
 
     pub(super) async fn wake_target(&self, target: &Target) -> Result<(), Error> {
-        let answer = self.call(target, RunAsks::Wake, |_| {}).await?;
-        let RunAnswer::Woken(woken) = answer else {
-            return Err(Error::Closed);
+        let host = Arc::clone(self.host());
+        let on_answer = move |answer: &RunAnswer| {
+            let RunAnswer::Woken(woken) = answer else {
+                return;
+            };
+            for pass in host.holdings.passes(&[woken.run]) {
+                pass.wake();
+            }
+            host.announce_due();
         };
-        let host = self.host();
-        for pass in host.holdings.passes(&[woken.run]) {
-            pass.wake();
+        match self.call(target, RunAsks::Wake, on_answer).await? {
+            RunAnswer::Woken(_) => Ok(()),
+            _ => Err(Error::Closed),
         }
-        host.announce_due();
-        Ok(())
     }
 
     pub(super) async fn unlock_target(&self, target: &Target) -> Result<(), Error> {

@@ -45,7 +45,9 @@ impl Forge {
     pub async fn unserved(&self, limit: u32) -> Result<Vec<Unserved>, Error> {
         let host = self.host();
         let now = host.clock.now();
-        let rows = host.read(move |store| store.unserved(now, limit)).await;
+        let rows = host
+            .read_for_user(move |store| store.unserved(now, limit))
+            .await;
         let rows = rows.map_err(|error| host.explain(error))?;
         Ok(rows.into_iter().map(Unserved::from).collect())
     }

@@ -16,7 +16,7 @@ pub struct Unserved {
     pub due_since: Timestamp,
     /// A live worker knows the workflow, but none of those serves the queue.
     pub is_known: bool,
-    /// The application that the workflow belongs to, if any has served or started it.
+    /// The application that the workflow belongs to, if any has served, started or spawned it.
     pub application: Option<String>,
 }
 

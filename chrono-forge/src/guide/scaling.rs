@@ -30,18 +30,18 @@
 //! | `notify` | `on` | call out to other processes with `NOTIFY`; `off` polls |
 //! | `pooler` | `none` | `transaction` where a pooler in transaction mode is in between (`session` is like `none`) |
 //!
-//! Each application has a schema of its own: processes of one application (an API and its workers, an old and a
-//! new build) share a schema; two applications have two, in one database or in several. In one
-//! schema the name of a workflow belongs to one application, the one that served or started it
-//! first: the Cargo package of its function, or what
+//! Each application has a schema of its own: processes of one application (an API and its workers,
+//! an old and a new build) share a schema; two applications have two, in one database or in
+//! several. In one schema the name of a workflow belongs to one application, the one that served,
+//! started or spawned it first: the Cargo package of its function, or what
 //! [`.application(..)`](crate::Builder::application) says. Whoever else has a function of that name
 //! is refused with [`Error::OtherApplication`](crate::Error::OtherApplication), as a worker at
 //! `open`, otherwise where it starts or asks for a run; both names are told, and what to do. A run
-//! that spawns such a child fails, if the name had its owner when the process was opened. So two
-//! applications whose workflows have different names can share one, as can a package of workflows
-//! that several services link. Queues, operators' queries and `retry_all` know no applications: in
-//! a schema that is shared they are about all of it. `chrono_forge_applications` has the names; to
-//! give one away, delete its row while no process that serves or starts it is open.
+//! that spawns such a child fails. So two applications whose workflows have different names can
+//! share one, as can a package of workflows that several services link. Queues, operators' queries
+//! and `retry_all` know no applications: in a schema that is shared they are about all of it.
+//! `chrono_forge_applications` has the names; to give one away, delete its row while no process
+//! that serves, starts or spawns it is open.
 //!
 //! A worker that meets a run whose arguments it cannot read leaves it to others while nothing of it
 //! is recorded, and warns; from the first record on such a run stalls.

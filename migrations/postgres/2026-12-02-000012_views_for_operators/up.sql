@@ -104,7 +104,7 @@ COMMENT ON COLUMN chrono_forge_imports.finished_at IS 'When it was complete. Nul
 COMMENT ON TABLE chrono_forge_applications IS 'One row for each name of a workflow: the application that it belongs to, which is the Cargo package of its function unless Builder::application says otherwise. No other application works under that name here.';
 COMMENT ON COLUMN chrono_forge_applications.workflow IS 'The name.';
 COMMENT ON COLUMN chrono_forge_applications.application IS 'Whose it is.';
-COMMENT ON COLUMN chrono_forge_applications.since IS 'When that application served or started it first.';
+COMMENT ON COLUMN chrono_forge_applications.since IS 'When that application served, started or spawned it first.';
 COMMENT ON TABLE chrono_forge_schema_migrations IS 'The versions of this schema.';
 COMMENT ON COLUMN chrono_forge_schema_migrations.version IS 'The migration.';
 COMMENT ON COLUMN chrono_forge_schema_migrations.run_at IS 'When it was applied.';

@@ -116,3 +116,17 @@ fn of_a_refused_pass_only_its_failure_is_written() {
     };
     assert_eq!(aside.admit(vec![failure, submission(1, 5)]).len(), 2);
 }
+
+/// The thread that tries it is told of the halt once it has come back from the database.
+#[test]
+fn a_plan_that_is_written_while_all_are_dropped_is_not_counted_twice() {
+    let aside = Aside::new(Duration::from_secs(5));
+    aside.set_aside(single(1, 1));
+    aside.set_aside(single(2, 1));
+    let batch = take(&aside).unwrap();
+    aside.halt();
+    for fence in batch.fences() {
+        aside.written(fence);
+    }
+    assert_eq!(aside.waiting(), 0);
+}

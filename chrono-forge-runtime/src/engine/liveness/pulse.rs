@@ -35,6 +35,8 @@ pub struct Pulse {
     uncounted: Vec<(RunId, Epoch)>,
     /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
     unused: Option<WorkerId>,
+    /// Its row stands in what the database was set back or moved to, and holds the runs of a life that is over.
+    left: Option<WorkerId>,
 }
 
 impl Pulse {
@@ -46,6 +48,7 @@ impl Pulse {
             taken: Vec::new(),
             uncounted: Vec::new(),
             unused: None,
+            left: None,
         }
     }
 
@@ -247,7 +250,7 @@ impl Pulse {
         self.host().leave();
         match fate {
             // All that the row of the old life holds there, also what memory does not know of.
-            Fate::Moved | Fate::SetBack => self.retire(worker)?,
+            Fate::Moved | Fate::SetBack => self.left = Some(worker),
             // Nobody else recovers what was held under a row that is not there. Runs that the database knows
             // under these very locks were claimed before the copy was made.
             _ if !held.is_empty() => self.release(worker, held),
@@ -257,6 +260,10 @@ impl Pulse {
     }
 
     fn enter_again(&mut self) -> Result<(), Error> {
+        if let Some(worker) = self.left {
+            self.retire(worker)?;
+            self.left = None;
+        }
         if self.host().closing.load(Ordering::Acquire) {
             // It was about to leave anyhow.
             return Ok(());

@@ -154,23 +154,32 @@ impl Watch {
         let is_first = self.sightings.looked.is_none();
         let outages = self.vitals.outages.load(Ordering::Acquire);
         self.sightings.begin(asked, self.pause_max(), outages);
+        let mut recovered = Ok(());
         for other in &others {
             let silence = self.sightings.silence(other, (asked, answered));
             let is_silent = match is_first {
                 true => self.was_silent_before(other),
                 false => self.is_silent(other, silence),
             };
-            if self.has_freed(other.id) {
-                self.declare_dead(other.id, None).await?;
-            } else if is_silent && !self.hangs(other) {
-                self.declare_dead(other.id, Some(other.heartbeat_at))
-                    .await?;
+            let watched = match self.has_freed(other.id) {
+                true => None,
+                false if is_silent && !self.hangs(other) => Some(other.heartbeat_at),
+                false => continue,
+            };
+            match self.declare_dead(other.id, watched).await {
+                Ok(()) => {}
+                // Somebody keeps a row of this one's locked, which is no reason to leave the others.
+                Err(error) if error.is_locked() => recovered = recovered.and(Err(error)),
+                Err(error) => {
+                    recovered = Err(error);
+                    break;
+                }
             }
         }
         self.sightings.end(&others, answered);
         let is_there = |id: &WorkerId| others.iter().any(|other| other.id == *id);
         self.hanging.retain(is_there);
-        Ok(())
+        recovered
     }
 
     /// A pause between two looks that is longer hides what happened in between.

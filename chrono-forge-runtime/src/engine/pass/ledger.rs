@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context as TaskContext, Waker};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -336,10 +336,13 @@ impl Ledger {
         self.broken_rule().filter(|_| self.refused)
     }
 
-    /// Whether a submission is settled.
-    #[must_use]
-    pub fn is_acked(&self, number: u64) -> bool {
-        self.acked >= number
+    /// Has this task woken by the next plan that settles.
+    pub(super) fn await_ack(&mut self, cx: &TaskContext<'_>) {
+        let waiters = &mut self.ack_waiters;
+        // A body that something else wakes often asks as often.
+        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
     }
 
     /// Whether every outcome that the body has seen is durable.

@@ -135,7 +135,7 @@ impl Pass {
         let mut ledger = self.ledger();
         // Under the ledger's lock, so that a renewal that comes now finds the waker.
         if !self.host.is_trusted() {
-            ledger.ack_waiters.push(cx.waker().clone());
+            ledger.await_ack(cx);
             return Poll::Pending;
         }
         if ledger.caught_up && !ledger.barrier_is_clear() {
@@ -144,7 +144,7 @@ impl Pass {
         if ledger.caught_up && ledger.barrier_is_clear() {
             return Poll::Ready(());
         }
-        ledger.ack_waiters.push(cx.waker().clone());
+        ledger.await_ack(cx);
         Poll::Pending
     }
 
@@ -168,10 +168,11 @@ impl Pass {
         let mut rows = Vec::with_capacity(children.len());
         let mut bytes = 0;
         for child in children {
-            bytes += child.args.len();
             let (workflow, queue) = names_of(child.definition, rows.last());
+            let key = [&*prefix, &*child.key_suffix].concat();
+            bytes += key.len() + child.args.len();
             rows.push(ChildRow {
-                key: [&*prefix, &*child.key_suffix].concat(),
+                key,
                 workflow,
                 queue,
                 level: Level::child(child.definition.priority, scope.index),

@@ -67,7 +67,7 @@ impl Import<'_> {
 
     async fn check_workers(&self) -> Result<(), ImportError> {
         let host = self.forge.host();
-        let workers = host.read(liveness::alive).await?;
+        let workers = host.read_for_user(liveness::alive).await?;
         match workers.is_empty() {
             true => Ok(()),
             false => Err(ImportError::WorkersAlive { workers }),
@@ -114,7 +114,7 @@ impl Import<'_> {
         if runs.is_empty() {
             return Ok(known);
         }
-        let compared = self.forge.host().read(move |store| {
+        let compared = self.forge.host().read_for_user(move |store| {
             let conflict = known.compare(store, runs)?;
             Ok((conflict, known))
         });
@@ -151,7 +151,7 @@ impl Import<'_> {
     /// what is half imported, and does not begin anew before the import is finished.
     async fn stop_silent_workers(&self) -> StoreResult<()> {
         let host = self.forge.host();
-        let workers = host.read(liveness::silent).await?;
+        let workers = host.read_for_user(liveness::silent).await?;
         let limits = host.config.crashes;
         for worker in workers {
             let now = host.real_now();
