@@ -235,6 +235,8 @@ async fn calls_beside_a_join(probe: State<Probe>) -> Result<u64> {
     });
     let joined = async {
         probe.raised("join").await;
+        // The join reads rows once this is written.
+        step!("before", { Ok(()) }).await?;
         probe.note("joins");
         Ok::<_, anyhow::Error>(merge!(one).await?.output().await?)
     };
