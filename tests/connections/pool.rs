@@ -38,7 +38,7 @@ fn lent_connections_come_back_as_they_were() {
     let Some(server) = server("lent_connections_come_back_as_they_were") else {
         return;
     };
-    let pool = pool(&server.url(""), 9);
+    let pool = pool(&server.url(""), 11);
     execute(&mut connect(&server.url("")), "CREATE SCHEMA shop");
     let before = text(&mut pool.get().unwrap(), SETTINGS);
     bounded(async {
@@ -72,12 +72,12 @@ fn a_pool_that_is_too_small_is_refused_with_the_number_that_is_needed() {
         return;
     };
     bounded(async {
-        let small = pool(&server.url(""), 7);
+        let small = pool(&server.url(""), 9);
         let builder = engine("postgres://").database_pool(small.clone());
         let (kind, text) = refusal(builder).await;
         assert_eq!(kind, StoreErrorKind::Refused);
         assert!(
-            text.contains("lends 7") && text.contains("keeps 8"),
+            text.contains("lends 9") && text.contains("keeps 8"),
             "{text}"
         );
         let idle = engine("postgres://").database_pool(small.clone());
@@ -96,7 +96,7 @@ fn a_pool_serves_postgresql_only() {
         return;
     };
     bounded(async {
-        let pool = pool(&server.url(""), 9);
+        let pool = pool(&server.url(""), 11);
         let (kind, text) = refusal(engine("sqlite::memory:").database_pool(pool)).await;
         assert_eq!(kind, StoreErrorKind::Refused);
         assert!(text.contains("is not a PostgreSQL URL"), "{text}");
@@ -110,7 +110,7 @@ fn other_processes_are_heard_beside_a_pool_if_the_url_names_the_server() {
     let Some(server) = server(test) else {
         return;
     };
-    let pool = pool(&server.url(""), 9);
+    let pool = pool(&server.url(""), 11);
     let ears = "SELECT count(*)::text AS text FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
     let mut conn = connect(&server.url(""));
     bounded(async {
@@ -152,17 +152,17 @@ fn whatever_lends_connections_of_diesels_may_lend_them_to_an_engine() {
         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
     let mut conn = connect(&server.url(""));
     bounded(async {
-        let too_few = engine("postgres://?schema=forge").database_connections(7, lend.clone());
+        let too_few = engine("postgres://?schema=forge").database_connections(9, lend.clone());
         let (kind, told) = refusal(too_few).await;
         assert_eq!(kind, StoreErrorKind::Refused, "{told}");
-        assert!(told.contains("lends 7"), "{told}");
-        let builder = engine("postgres://?schema=forge").database_connections(8, lend.clone());
+        assert!(told.contains("lends 9"), "{told}");
+        let builder = engine("postgres://?schema=forge").database_connections(10, lend.clone());
         let forge = builder.open().await.unwrap();
         prove(&forge, "a").await;
         assert_eq!(text(&mut conn, names), "shop");
         forge.shutdown().await;
         let nowhere = || Err::<Box<PgConnection>, _>("the pool is closed");
-        let closed = engine("postgres://?schema=forge").database_connections(8, nowhere);
+        let closed = engine("postgres://?schema=forge").database_connections(10, nowhere);
         let (_, told) = refusal(closed.open_timeout(std::time::Duration::ZERO)).await;
         assert!(
             told.contains("the pool is closed") && told.contains("keeps up to 8"),
@@ -182,7 +182,7 @@ fn nothing_is_prepared_in_a_lent_session_behind_a_pooler_in_transaction_mode() {
         WHERE name LIKE '\\_\\_diesel%' AND statement LIKE '/* chrono_forge %'";
     bounded(async {
         for (pooler, expected) in [("none", "true"), ("transaction", "false")] {
-            let pool = pool(&server.url(""), 9);
+            let pool = pool(&server.url(""), 11);
             let url = format!("postgres://?schema=forge&pooler={pooler}");
             let forge = engine(&url)
                 .database_pool(pool.clone())

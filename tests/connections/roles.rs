@@ -63,6 +63,32 @@ fn a_role_without_the_right_to_create_runs_what_another_migrated() {
     assert_eq!(text(&mut conn, owners), "postgres");
 }
 
+/// As a dashboard has it.
+#[test]
+fn a_role_that_may_only_read_reads_and_is_told_what_it_lacks_to_start() {
+    let test = "a_role_that_may_only_read_reads_and_is_told_what_it_lacks_to_start";
+    let Some(server) = server(test) else {
+        return;
+    };
+    let url = server.url("schema=forge");
+    let mut conn = connect(&server.url(""));
+    bounded(async {
+        let forge = engine(&url).open().await.unwrap();
+        prove(&forge, "a").await;
+        forge.shutdown().await;
+        let rights = "CREATE ROLE dashboard LOGIN; GRANT USAGE ON SCHEMA forge TO dashboard;
+            GRANT SELECT ON ALL TABLES IN SCHEMA forge TO dashboard";
+        execute(&mut conn, rights);
+        let reads = engine(&url.replace("postgres@", "dashboard@"));
+        let reads = reads.worker(false).open().await.unwrap();
+        let run = reads.get::<family>("a").await.unwrap().unwrap();
+        assert_eq!(run.state().await.unwrap(), RunState::Completed);
+        let refused = reads.start("b", family(1)).await.map(drop).unwrap_err();
+        assert_told(&refused);
+        reads.shutdown().await;
+    });
+}
+
 /// What the role needs to execute runs.
 const RIGHTS: &str = "GRANT USAGE ON SCHEMA forge TO runtime;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA forge TO runtime;

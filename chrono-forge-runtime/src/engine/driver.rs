@@ -90,12 +90,8 @@ pub async fn drive(pass: &Arc<Pass>, body: &mut BodyFuture) -> Ending {
                     dropped_foreign,
                 };
             }
-            Move::LoadResult(id, record) => {
-                asked = Some(holding(pass, load_result(Arc::clone(pass), id, record)));
-            }
-            Move::CheckMerge(id, names) => {
-                asked = Some(holding(pass, check_merge(Arc::clone(pass), id, names)));
-            }
+            Move::LoadResult(id, record) => asked = Some(load_result(pass, id, record)),
+            Move::CheckMerge(id, names) => asked = Some(check_merge(pass, id, names)),
         }
     }
 }
@@ -164,31 +160,35 @@ async fn sleep_real(until: Option<Instant>) {
     }
 }
 
-async fn load_result(pass: Arc<Pass>, id: OpId, record: RecordId) {
-    let run = pass.run.id;
-    match read(&pass, move |store| store.result(run, record)).await {
-        None => {}
-        Some(None) => unseen(&pass, &format!("the result of record {}", record.0)),
-        Some(result) => pass.ledger().result_loaded(id, result),
-    }
+fn load_result(pass: &Arc<Pass>, id: OpId, record: RecordId) -> Asked {
+    let reader = Arc::clone(pass);
+    holding(pass, async move {
+        let run = reader.run.id;
+        match read(&reader, move |store| store.result(run, record)).await {
+            None => {}
+            Some(None) => unseen(&reader, &format!("the result of record {}", record.0)),
+            Some(result) => reader.ledger().result_loaded(id, result),
+        }
+    })
 }
 
-async fn check_merge(pass: Arc<Pass>, id: OpId, names: Vec<String>) {
-    // What this pass has dispatched and sealed must be in the rows that are read.
-    let number = {
-        let mut ledger = pass.ledger();
-        pass.flush_now(&mut ledger)
-    };
-    poll_fn(|cx| match pass.poll_acked(number, cx) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
+fn check_merge(pass: &Arc<Pass>, id: OpId, names: Vec<String>) -> Asked {
+    let checker = Arc::clone(pass);
+    holding(pass, async move {
+        // What this pass has dispatched and sealed must be in the rows that are read.
+        let number = checker.flush_now(&mut checker.ledger());
+        poll_fn(|cx| match checker.poll_acked(number, cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        let run = checker.run.id;
+        let rows = read(&checker, move |store| store.branches(run, &names)).await;
+        if let Some(rows) = rows {
+            let now = checker.now();
+            checker.ledger().merge_checked(id, &rows, now);
+        }
     })
-    .await;
-    let run = pass.run.id;
-    if let Some(rows) = read(&pass, move |store| store.branches(run, &names)).await {
-        let now = pass.now();
-        pass.ledger().merge_checked(id, &rows, now);
-    }
 }
 
 /// What the engine wrote is not there: no fault of the run's, which waits until it can be seen again.

@@ -73,9 +73,9 @@ impl Builder {
     /// `Forge::builder("postgres://?schema=forge").database_pool(pool)`.
     ///
     /// The engine keeps what it borrows: `writers` (2) and two more that write, and up to
-    /// [`readers`](Self::readers) (4) that read. So the pool needs a `max_size` of 8 (6 where the
-    /// worker is off) and what the application itself needs; a smaller one is refused at
-    /// [`open`](Self::open). To hear other processes it opens one connection of its own, if the URL
+    /// [`readers`](Self::readers) (4) that read; while somebody keeps a row locked, it borrows two
+    /// more. So the pool needs a `max_size` of 10 (7 where the worker is off) and what the
+    /// application itself needs; a smaller one is refused at [`open`](Self::open). To hear other processes it opens one connection of its own, if the URL
     /// says where (`postgres://app@db/app?schema=forge`); otherwise their runs are seen at the poll
     /// interval.
     #[cfg(feature = "postgres")]

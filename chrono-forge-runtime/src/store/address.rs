@@ -138,16 +138,32 @@ pub(crate) fn shown(text: &str) -> String {
             None => shown.push_str(user),
         }
     }
-    shown.push_str(&without_parameters(rest));
-    shown
+    shown.push_str(rest);
+    // Also of what is before an `@`, which a secret may have in it.
+    without_parameters(&shown)
 }
+
+/// Parameters that are secrets, and `sslpassword`.
+const SECRETS: [&str; 4] = [
+    "password",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+];
 
 /// The same for `password=..`, of a URL and of libpq's keywords.
 fn without_parameters(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("password") {
-        shown.extend([before, "password"]);
+    let secret = |text: &str| {
+        let found = SECRETS
+            .iter()
+            .filter_map(|name| Some((text.find(name)?, name)));
+        found.min().map(|(at, name)| at + name.len())
+    };
+    while let Some(end) = secret(rest) {
+        let (before, after) = rest.split_at(end);
+        shown.push_str(before);
         // libpq allows blanks on both sides.
         rest = match after.trim_start().strip_prefix('=') {
             Some(value) => {
@@ -157,9 +173,21 @@ fn without_parameters(text: &str) -> String {
             }
             None => after,
         };
+        // A secret that has a blank in it, and no quotes: who knows where it ends.
+        if after.trim_start().starts_with('=') && !goes_on(rest) {
+            return shown;
+        }
     }
     shown.push_str(rest);
     shown
+}
+
+/// Whether another parameter follows, or nothing.
+fn goes_on(rest: &str) -> bool {
+    let next = rest.trim_start();
+    let name_end = next.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let is_named = name_end.is_some_and(|end| end > 0 && next[end..].trim_start().starts_with('='));
+    next.is_empty() || rest.starts_with('&') || next.len() < rest.len() && is_named
 }
 
 /// How long the value is that this begins with.
@@ -270,6 +298,29 @@ mod tests {
             ),
             (r"password=a\ b host=db", "password=*** host=db"),
             ("password='open", "password=***"),
+            (
+                "host=db password=p@s3cret dbname=app",
+                "host=db password=*** dbname=app",
+            ),
+            (
+                "host=db password=a:s3@cret dbname=app",
+                "host=db password=*** dbname=app",
+            ),
+            (
+                "postgres://db/app?password=p@s3cret&schema=s",
+                "postgres://db/app?password=***&schema=s",
+            ),
+            // Not quoted, or badly: who knows where it ends.
+            (
+                "host=db password=s3 cret dbname=app",
+                "host=db password=***",
+            ),
+            ("password='it's s3cret' host=db", "password=***"),
+            ("password='it' s3cret' host=db", "password=***"),
+            (
+                "host=db oauth_client_secret=s3cret user=me",
+                "host=db oauth_client_secret=*** user=me",
+            ),
             ("password = s3 host=password", "password=*** host=password"),
             ("pässword@ü", "pässword@ü"),
         ] {
@@ -284,6 +335,13 @@ mod tests {
             let _ = (read(&text), shown(&text));
             let url = format!("pgsql://me:{secret}@db/app");
             proptest::prop_assert!(!error(&url).contains(&secret), "{}", error(&url));
+            for text in [
+                format!("host=db password={secret} dbname=app"),
+                format!("host=db password=x {secret}y dbname=app"),
+                format!("postgres://db/app?sslpassword={secret}&schema=s"),
+            ] {
+                proptest::prop_assert!(!shown(&text).contains(&secret), "{}", shown(&text));
+            }
         }
     }
 }

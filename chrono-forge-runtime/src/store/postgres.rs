@@ -99,12 +99,14 @@ impl PostgresStore {
     /// reader, for as long as they work. To the options' URL only an ear is connected, if it names
     /// a server. A process that executes runs needs more of them.
     pub fn open_lent(options: PostgresOptions, lender: Lender) -> StoreResult<Self> {
-        let (most, needed) = (lender.most(), options.connections(options.executes));
+        let (most, kept) = (lender.most(), options.connections(options.executes));
+        let needed = kept.saturating_add(options.connections_for_locks());
         if most < needed {
             let message = format!(
-                "the pool lends {most} connections at most, and this engine keeps {needed} of them: give it \
-                 a `max_size` of {needed} and what the application itself needs, or ask for fewer \
-                 (`.readers(..)`, `.writers(..)`)"
+                "the pool lends {most} connections at most, and this engine keeps {kept} of them, and takes \
+                 {} more while somebody keeps a row locked: give it a `max_size` of {needed} and what the \
+                 application itself needs, or ask for fewer (`.readers(..)`, `.writers(..)`)",
+                needed - kept
             );
             return Err(StoreError::new("open", StoreErrorKind::Refused, message));
         }
@@ -128,7 +130,8 @@ impl PostgresStore {
             ears: Mutex::default(),
         };
         doubts::tell(&store.read("open", doubts::find)?);
-        if store.source.lender.is_none() {
+        // A pooler has sessions for all of its own.
+        if store.source.lender.is_none() && !store.source.options.pooler {
             rooms::warn(
                 &store.read("open", rooms::find)?,
                 store.source.options.sessions(),

@@ -77,8 +77,8 @@
 //!
 //! A process opens `writers` + `readers` (4) connections as it needs them, one for claims and the calls of operators, one
 //! for heartbeats, and one that listens: 9 with the defaults, 8 with `notify=off`. `.readers(1)` and `writers=1` give 5. A process
-//! that only starts and reads keeps two that write and none for heartbeats: 7. `shutdown()` closes all of them. A worker opens one
-//! more for as long as something is set aside (below). So the 100
+//! that only starts and reads keeps two that write and none for heartbeats: 7. `shutdown()` closes all of them. While somebody keeps
+//! a row locked (below) a process opens one more for calls that wait for it, and a worker another for what it sets aside. So the 100
 //! connections that PostgreSQL allows by default do for ten processes. More slots in one process (`.queue("default", 64)`) cost no
 //! connection; more processes want a larger `max_connections`, fewer readers, or a pooler.
 //!
@@ -96,8 +96,8 @@
 //!
 //! An application that has a pool of its own can lend from it:
 //! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of
-//! `PgConnection`, keeps what it borrows (8 of the above), and says at `open` if the pool is too
-//! small. What it borrows is told our search path and time limits, and given back with what it had.
+//! `PgConnection`, keeps what it borrows (8 of the above, and 2 more while a row is locked), and
+//! says at `open` if the pool is too small. What it borrows is told our search path and time limits, and given back with what it had.
 //! Where the URL names a server (`postgres://app@db/app?schema=forge`) the engine opens one
 //! connection beside the pool, to hear other processes.
 //!

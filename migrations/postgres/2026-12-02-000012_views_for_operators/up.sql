@@ -140,7 +140,7 @@ JOIN chrono_forge_workflows AS w ON w.id = b.workflow_id
 LEFT JOIN chrono_forge_execution_logs AS p ON p.id = w.parent_execution_log_id
 LEFT JOIN LATERAL (
     SELECT l.attempt, l.error_class, l.error_message FROM chrono_forge_error_logs AS l
-    WHERE l.workflow_id = b.workflow_id ORDER BY l.id DESC LIMIT 1
+    WHERE l.workflow_id = b.workflow_id ORDER BY l.id + 0 DESC LIMIT 1
 ) AS e ON true;
 
 CREATE VIEW chrono_forge_queue AS

@@ -115,8 +115,10 @@ impl Session {
 
     /// Opens the connection if there is none.
     pub(super) fn connect(&mut self) -> StoreResult<&mut PgConnection> {
-        if self.is_left() {
-            self.disconnect();
+        if self.is_left()
+            && let Some(line) = self.line.take()
+        {
+            line.leave();
         }
         if self.line.is_none() {
             let open = || Line::open(&self.source, &self.settings, self.purpose);
@@ -139,9 +141,17 @@ impl Session {
         self.line.is_some() && self.generation != self.source.servers.generation()
     }
 
-    /// Gives the connection up; the next use opens another.
+    /// Gives the connection up, as it is; the next use opens another.
     pub(super) fn disconnect(&mut self) {
         self.line = None;
+    }
+
+    /// As [`disconnect`](Self::disconnect), amid something: whoever lends it gets it back with
+    /// nothing begun.
+    fn abandon(&mut self) {
+        if let Some(line) = self.line.take() {
+            line.end();
+        }
     }
 
     /// Runs `work` in one transaction (READ COMMITTED), again if it lost against another one or its
@@ -232,7 +242,7 @@ impl Session {
         let begin = self.begin.clone();
         let conn = self.connect().map_err(Failure::Away)?;
         if let Err(error) = AnsiTransactionManager::begin_transaction_sql(conn, &begin) {
-            self.disconnect();
+            self.abandon();
             return Err(Failure::Lost(fault::lost(operation, &error)));
         }
         let guard = Abandoned { session: self };
@@ -301,7 +311,7 @@ impl Session {
             None => true,
         };
         if !ended {
-            self.disconnect();
+            self.abandon();
         }
     }
 
@@ -356,7 +366,7 @@ struct Abandoned<'a> {
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        self.session.disconnect();
+        self.session.abandon();
     }
 }
 

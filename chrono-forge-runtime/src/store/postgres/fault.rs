@@ -13,7 +13,7 @@ use super::sequences;
 use crate::error::{STAYS_LOCKED, StoreError, StoreErrorKind};
 
 /// Parts of messages, each with its meaning.
-const MESSAGES: [(&str, StoreErrorKind); 35] = [
+const MESSAGES: [(&str, StoreErrorKind); 43] = [
     // Before what they may be part of: a root certificate that does not exist is not a missing table.
     ("certificate", StoreErrorKind::Access),
     ("does not support SSL", StoreErrorKind::Access),
@@ -40,10 +40,20 @@ const MESSAGES: [(&str, StoreErrorKind); 35] = [
     ("prepared statement", StoreErrorKind::Transient),
     ("cached plan", StoreErrorKind::Transient),
     ("password authentication failed", StoreErrorKind::Access),
+    // Of the system's user, of LDAP, PAM, GSSAPI, ..
+    ("authentication failed", StoreErrorKind::Access),
+    ("not permitted to log in", StoreErrorKind::Access),
     ("no pg_hba.conf entry", StoreErrorKind::Access),
     ("pg_hba.conf rejects", StoreErrorKind::Access),
     ("no password supplied", StoreErrorKind::Access),
     ("definition of service", StoreErrorKind::Refused),
+    // Of a table or an index that is damaged, which no run is to blame for.
+    ("invalid page in block", StoreErrorKind::Corrupt),
+    ("missing chunk number", StoreErrorKind::Corrupt),
+    ("unexpected chunk number", StoreErrorKind::Corrupt),
+    ("unexpected zero page", StoreErrorKind::Corrupt),
+    ("failed to re-find parent key", StoreErrorKind::Corrupt),
+    ("temp_file_limit", StoreErrorKind::Transient),
     ("permission denied", StoreErrorKind::Schema),
     ("row-level security", StoreErrorKind::Schema),
     // The database's encoding lacks a character, as one that was moved to another server may: no fault of the run's.
@@ -119,6 +129,12 @@ pub(super) fn is_crowded(error: &ConnectionError) -> bool {
         "connection slots",
     ];
     known.iter().any(|known| message.contains(known))
+}
+
+/// Whether it passes by itself, or with the connection.
+pub(super) fn is_passing(error: &Error) -> bool {
+    let passing = [StoreErrorKind::Transient, StoreErrorKind::Slow];
+    kind(error).is_some_and(|kind| passing.contains(&kind))
 }
 
 /// Whether a failure says nothing that is known here.
@@ -225,6 +241,13 @@ mod tests {
         ] {
             assert_eq!(kind_of(trouble), StoreErrorKind::Transient, "{trouble}");
         }
+        for damage in [
+            "invalid page in block 7 of relation base/5/16385",
+            "missing chunk number 0 for toast value 16400 in pg_toast_16385",
+            "index \"chrono_forge_workflows_pkey\" contains unexpected zero page at block 3",
+        ] {
+            assert_eq!(kind_of(damage), StoreErrorKind::Corrupt, "{damage}");
+        }
         assert_eq!(kind_of("deadlock detected"), StoreErrorKind::Transient);
         assert_eq!(
             kind_of("canceling statement due to lock timeout"),
@@ -238,6 +261,32 @@ mod tests {
             kind_of("invalid byte sequence for encoding \"UTF8\": 0x00"),
             StoreErrorKind::Refused
         );
+    }
+
+    #[test]
+    fn who_may_not_log_in_is_told_at_once_and_what_to_do() {
+        for (message, remedy) in [
+            (
+                "FATAL:  Peer authentication failed for user \"app\"",
+                "127.0.0.1",
+            ),
+            (
+                "FATAL:  LDAP authentication failed for user \"app\"",
+                "pg_hba.conf",
+            ),
+            (
+                "FATAL:  role \"app\" is not permitted to log in",
+                "ALTER ROLE",
+            ),
+            (
+                "FATAL:  password authentication failed for user \"app\"",
+                "the password",
+            ),
+        ] {
+            let told = connection("open", &ConnectionError::BadConnection(message.to_owned()));
+            assert_eq!(told.kind, StoreErrorKind::Access, "{told}");
+            assert!(told.message.contains(remedy), "{told}");
+        }
     }
 
     #[test]

@@ -85,6 +85,9 @@ const WRITERS_BESIDE: u32 = 2;
 /// Writers where nothing is executed.
 const WRITERS_IDLE: u32 = 2;
 
+/// Parameters of an address that are ours.
+const OURS: [&str; 5] = ["schema", "notify", "pooler", "writers", "readers"];
+
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
@@ -121,6 +124,12 @@ impl PostgresOptions {
         writers.saturating_add(self.readers)
     }
 
+    /// How many more it opens while somebody keeps a row locked: one for calls that wait for it,
+    /// and where runs are executed one for what is set aside.
+    pub(super) fn connections_for_locks(&self) -> u32 {
+        1 + u32::from(self.executes)
+    }
+
     /// Reads `postgres://[user[:password]@]host[:port][,..]/database[?parameters]`, or libpq's
     /// other spelling, `host=.. dbname=.. ..`. The parameters `schema`, `notify=off`,
     /// `pooler=transaction`, `writers` and `readers` are ours, all others are libpq's (`sslmode`,
@@ -147,6 +156,14 @@ impl PostgresOptions {
                 left.push(name, value);
             }
         }
+        for name in OURS {
+            let mut given = line.parameters().iter().filter(|(given, _)| given == name);
+            if let (Some(_), Some((_, value))) = (given.next(), given.next()) {
+                return Err(wrong(name, value, "it once, since it is there twice"));
+            }
+        }
+        // A pooler in transaction mode forgets who listens.
+        options.notify &= !options.pooler;
         defaults::add(&mut left, &|name| std::env::var(name).ok());
         options.url = left.to_string();
         Ok(options)
@@ -173,8 +190,6 @@ impl PostgresOptions {
                         ));
                     }
                 };
-                // A pooler in transaction mode forgets who listens.
-                self.notify &= !self.pooler;
             }
             "writers" => {
                 let writers = number(value, WRITERS);
@@ -244,6 +259,28 @@ fn wrong(parameter: &'static str, value: &str, remedy: &'static str) -> UrlError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_mean_the_same_in_any_order_and_are_there_once() {
+        for address in [
+            "postgres://db/app?notify=on&pooler=transaction",
+            "postgres://db/app?pooler=transaction&notify=on",
+        ] {
+            let options = PostgresOptions::parse(address).unwrap();
+            assert!(options.pooler && !options.notify, "{address}");
+        }
+        for name in OURS {
+            let value = match name {
+                "notify" => "on",
+                "pooler" => "none",
+                "schema" => "a",
+                _ => "1",
+            };
+            let twice = format!("postgres://db/app?{name}={value}&{name}={value}");
+            let error = PostgresOptions::parse(&twice).unwrap_err().to_string();
+            assert!(error.contains("twice") && error.contains(name), "{error}");
+        }
+    }
 
     #[test]
     fn our_parameters_are_taken_and_the_rest_is_libpqs() {

@@ -141,7 +141,8 @@ impl Ear {
     fn drain(&mut self) -> StoreResult<Vec<Call>> {
         let told = |error: Error| fault::lost("listen", &error);
         let is_silent = self.heard.elapsed() >= PROBE_AFTER;
-        let conn = self.session.connect()?;
+        // Another one would not listen.
+        let conn = self.session.connected("listen")?;
         if is_silent {
             conn.batch_execute("SELECT 1").map_err(told)?;
         }

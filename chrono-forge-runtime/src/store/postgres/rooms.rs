@@ -10,7 +10,8 @@ use crate::telemetry::TARGET;
 
 /// A limit of -1 is none. Of the sessions of others anybody sees that they are there.
 const ROOMS: &str = "
-SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,
+SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
+        - coalesce(current_setting('reserved_connections', true)::bigint, 0),
     count(*), r.rolconnlimit::bigint, count(*) FILTER (WHERE a.usesysid = r.oid),
     d.datconnlimit::bigint, count(*) FILTER (WHERE a.datid = d.oid), r.rolname::text, d.datname::text
 FROM pg_roles AS r

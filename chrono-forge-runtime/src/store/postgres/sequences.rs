@@ -15,8 +15,9 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
 use crate::telemetry::TARGET;
 
-/// A table whose ids come from a sequence, and what brings that up to the rows; never down, where others take ids from
-/// it just now.
+/// A table whose ids come from a sequence, and what brings that up to the rows: not below what it
+/// had given out when it was asked. Of what others take just then it may give some out again, which
+/// the next insert finds and mends in the same way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sequence {
     key: &'static str,
@@ -36,11 +37,13 @@ macro_rules! sequences {
             ),
         }),*];
 
-        /// Those that are behind, by name.
+        /// Those that are behind, by name. Who only reads may not be allowed to know.
         const BEHIND: &str = concat!("SELECT name FROM (", $("
             SELECT 'chrono_forge_", $table, "_id_seq' AS name
             FROM (SELECT max(id) AS last FROM chrono_forge_", $table, ") AS rows
-            WHERE rows.last > coalesce(pg_sequence_last_value('chrono_forge_", $table, "_id_seq'), 0)
+            WHERE rows.last > CASE
+                WHEN has_sequence_privilege('chrono_forge_", $table, "_id_seq', 'USAGE, SELECT')
+                THEN coalesce(pg_sequence_last_value('chrono_forge_", $table, "_id_seq'), 0) END
             UNION ALL ",)* "SELECT NULL) AS s WHERE name IS NOT NULL");
     };
 }

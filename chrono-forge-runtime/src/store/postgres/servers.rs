@@ -22,6 +22,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
+use super::fault;
 use super::statement::Stmt;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::StoreResult;
@@ -65,28 +66,33 @@ impl std::fmt::Display for Server {
 }
 
 /// The server that this connection is with; `None` where it may not be asked.
-pub(super) fn ask(conn: &mut PgConnection) -> Option<Server> {
+pub(super) fn ask(conn: &mut PgConnection) -> StoreResult<Option<Server>> {
     type Columns = (BigInt, BigInt, BigInt, BigInt, Bool, Text);
     type Row = (i64, i64, i64, i64, bool, String);
     let rows: QueryResult<Vec<Row>> = Stmt::<Columns>::new(WHO, &[]).load(conn);
     let (system, timeline, started, database, is_replica, address) = match rows {
-        Ok(rows) => rows.into_iter().next()?,
+        Ok(rows) => match rows.into_iter().next() {
+            Some(row) => row,
+            None => return Ok(None),
+        },
+        // A server that does not answer now may be one that was left.
+        Err(error) if fault::is_passing(&error) => return Err(fault::lost("open", &error)),
         Err(error) => {
             static TOLD: AtomicBool = AtomicBool::new(false);
             if !TOLD.swap(true, Ordering::Relaxed) {
                 tracing::warn!(target: TARGET, %error, "the server does not say which one it is, so that nobody notices if two stand behind one URL; this role needs EXECUTE on pg_control_system, pg_control_checkpoint and pg_walfile_name");
             }
-            return None;
+            return Ok(None);
         }
     };
-    Some(Server {
+    Ok(Some(Server {
         system,
         timeline,
         started,
         database,
         is_replica,
         address,
-    })
+    }))
 }
 
 /// See the module.
@@ -108,6 +114,8 @@ struct State {
     told: HashSet<(String, i64)>,
     /// Since when one is turned away that may be the same data elsewhere, by a clock that is behind.
     turned_away: Option<Instant>,
+    /// Databases that were left for others: each was dropped, or is not the one that is meant.
+    left: HashSet<i64>,
 }
 
 /// What a server is to the one that the store is with.
@@ -190,6 +198,9 @@ impl Servers {
         } else if relation != Relation::Stranger {
             state.turned_away = None;
         }
+        if relation == Relation::Forked && state.left.contains(&found.database) {
+            relation = Relation::Earlier;
+        }
         match relation {
             Relation::Same => {}
             Relation::Later | Relation::Forked => {
@@ -200,6 +211,9 @@ impl Servers {
                     tracing::info!(target: TARGET, from = %current, to = %found, "the server was started anew, here or elsewhere");
                 }
                 self.generation.fetch_add(1, Ordering::AcqRel);
+                if found.database != current.database {
+                    state.left.insert(current.database);
+                }
                 state.current = Some(found);
             }
             Relation::Earlier | Relation::Stranger => {
@@ -218,6 +232,30 @@ impl Servers {
             }
         }
         Ok(self.generation())
+    }
+
+    /// As [`admit`](Self::admit), of a session beside those that are lent: where they lead is for
+    /// the pool to say.
+    pub(super) fn admit_beside_lent(&self, found: Option<Server>) -> StoreResult<u64> {
+        let state = self.state();
+        if let (Some(found), Some(current)) = (&found, &state.current)
+            && (found.system, found.timeline) == (current.system, current.timeline)
+            && found.database != current.database
+        {
+            let message = format!(
+                "the URL leads to another database of {current} than the pool's connections: name the \
+                 same one in both, since calls of other processes are heard where the runs are"
+            );
+            return Err(StoreError::new("listen", StoreErrorKind::Refused, message));
+        }
+        drop(state);
+        self.admit(found)
+    }
+
+    /// As where another session has gone over to a server.
+    #[cfg(test)]
+    pub(super) fn leave(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -271,9 +309,35 @@ mod tests {
             database: 6,
             ..server(2, 5)
         };
-        assert_eq!(servers.admit(Some(anew)).ok(), Some(3));
+        assert_eq!(servers.admit(Some(anew.clone())).ok(), Some(3));
         assert_eq!(seen(&servers), (3, 2));
+        // The database that was there before is none to go back to, on any timeline.
+        assert!(servers.admit(Some(server(2, 5))).is_err());
+        assert!(servers.admit(Some(server(3, 5))).is_err());
+        assert_eq!(servers.admit(Some(anew)).ok(), Some(3));
         // One that does not say is believed.
         assert_eq!(servers.admit(None).ok(), Some(3));
+    }
+
+    #[test]
+    fn where_connections_are_lent_the_pool_says_which_database_it_is() {
+        let servers = Servers::default();
+        assert_eq!(servers.admit(Some(server(1, 10))).ok(), Some(0));
+        let other = || Server {
+            database: 6,
+            ..server(1, 10)
+        };
+        let error = servers.admit_beside_lent(Some(other())).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
+        assert_eq!((servers.generation(), servers.life()), (0, 0));
+        // It was made anew, and those that are lent have gone over.
+        assert_eq!(servers.admit(Some(other())).ok(), Some(1));
+        assert_eq!(servers.admit_beside_lent(Some(other())).ok(), Some(1));
+        // A standby was promoted.
+        let promoted = Server {
+            timeline: 2,
+            ..other()
+        };
+        assert_eq!(servers.admit_beside_lent(Some(promoted)).ok(), Some(2));
     }
 }

@@ -15,6 +15,7 @@ mod calls;
 mod claims;
 mod deaths;
 mod deploys;
+mod lent;
 mod locks;
 mod lost;
 mod parents;

@@ -111,7 +111,7 @@ impl PostgresWriter {
         let found = self
             .session
             .single("heartbeat", PATIENCE, |conn| Ok(servers::ask(conn)))?;
-        self.servers.admit(found).map(drop)
+        self.servers.admit(found?).map(drop)
     }
 
     /// What this write makes due at once arrives now.

@@ -3,7 +3,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use diesel::connection::{CacheSize, SimpleConnection};
+use diesel::connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Nullable, Text};
@@ -78,10 +78,26 @@ impl LentLine {
         Ok(())
     }
 
-    /// Makes it one that the pool finds broken, and replaces.
+    /// Makes it one that the pool finds broken, and replaces; what was begun on it is rolled back,
+    /// also where the pool does not look.
     pub(super) fn end(&mut self) {
         self.before = (Vec::new(), Vec::new());
-        let _ = self.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())");
+        let end = ["ROLLBACK", "SELECT pg_terminate_backend(pg_backend_pid())"];
+        for sql in end {
+            let _ = self.batch_execute(sql);
+        }
+        self.mark_broken();
+    }
+
+    /// As [`end`](Self::end), without waiting for the server: it may be one that is gone.
+    pub(super) fn leave(mut self) {
+        self.before = (Vec::new(), Vec::new());
+        self.mark_broken();
+    }
+
+    /// Diesel's own pool, and those that ask Diesel, replace such a connection.
+    fn mark_broken(&mut self) {
+        AnsiTransactionManager::transaction_manager_status_mut(&mut **self).set_in_error();
     }
 }
 
@@ -107,8 +123,6 @@ impl Drop for LentLine {
         }
         let binds = [names(&told), names(&before)];
         let restored = Stmt::<()>::new(RESTORE, &binds).execute(&mut *self.conn);
-        // In a transaction that was left open it is not for good, and the pool gives such a
-        // connection up itself.
         if restored.is_err() {
             self.end();
         }

@@ -35,26 +35,36 @@ impl Line {
         }
         let addresses = source.options.addresses(purpose.name());
         let mut addresses = addresses.iter();
-        let mut open = |url: &String| Self::admitted(source, settings, url);
+        let mut open = |url: &String| Self::admitted(source, settings, purpose, url);
         let refusal = match addresses.next().map(&mut open) {
-            Some(Err(refusal)) if refusal.is_transient() => refusal,
+            Some(Err(refusal)) if refusal.kind != StoreErrorKind::Refused => refusal,
             Some(done) => return done,
             None => StoreError::new("open", StoreErrorKind::Refused, "no address"),
         };
-        // The host that stands first may be the one that was left, or close the door on whoever comes.
+        // The host that stands first may be the one that was left, or close the door on whoever
+        // comes, where libpq tries no other.
         addresses.map(open).find_map(Result::ok).ok_or(refusal)
     }
 
-    fn admitted(source: &Source, settings: &[Setting], url: &str) -> StoreResult<(Self, u64)> {
+    fn admitted(
+        source: &Source,
+        settings: &[Setting],
+        purpose: Purpose,
+        url: &str,
+    ) -> StoreResult<(Self, u64)> {
         let mut line = Self::establish(source, settings, url)?;
-        let generation = source.servers.admit(servers::ask(line.conn()))?;
+        let found = servers::ask(line.conn())?;
+        let generation = match source.lender.is_some() && purpose == Purpose::Listen {
+            true => source.servers.admit_beside_lent(found)?,
+            false => source.servers.admit(found)?,
+        };
         Ok((line, generation))
     }
 
     fn lend(source: &Source, lender: &Lender, settings: &[Setting]) -> StoreResult<(Self, u64)> {
         let mut lent = LentLine::borrow(source, lender, settings)?;
         let found = servers::ask(&mut lent);
-        match source.servers.admit(found) {
+        match found.and_then(|found| source.servers.admit(found)) {
             Ok(generation) => Ok((Self::Lent(lent), generation)),
             Err(refusal) => {
                 lent.end();
@@ -78,6 +88,20 @@ impl Line {
                 .map_err(|error| fault::statement("open", &error))?;
         }
         Ok(Self::Own(Box::new(conn)))
+    }
+
+    /// Gives it up without a word to a server that may not answer.
+    pub(super) fn leave(self) {
+        if let Self::Lent(lent) = self {
+            lent.leave();
+        }
+    }
+
+    /// Gives it up with whatever was begun on it.
+    pub(super) fn end(self) {
+        if let Self::Lent(mut lent) = self {
+            lent.end();
+        }
     }
 
     pub(super) fn conn(&mut self) -> &mut PgConnection {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::error::STAYS_LOCKED;
 
 /// Parts of messages, each with what helps; the first that fits.
-const REMEDIES: [(&str, &str); 27] = [
+const REMEDIES: [(&str, &str); 30] = [
     // Before what they may be part of: a file that does not exist is no table.
     (
         "root certificate file",
@@ -63,6 +63,19 @@ const REMEDIES: [(&str, &str); 27] = [
     (
         "password authentication failed",
         "correct the user and the password in the URL",
+    ),
+    (
+        "Peer authentication failed",
+        "on its socket this server takes only the system's user of that name: write a host and a password \
+         (`postgres://user:password@127.0.0.1/database`), or let that user run this process",
+    ),
+    (
+        "authentication failed",
+        "correct the user in the URL, or how the server's pg_hba.conf lets it in",
+    ),
+    (
+        "not permitted to log in",
+        "let the role log in (ALTER ROLE .. LOGIN), or correct the URL",
     ),
     (
         "no password supplied",

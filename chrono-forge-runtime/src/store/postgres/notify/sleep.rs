@@ -59,10 +59,14 @@ impl Sleep {
 
     /// Of a connection that is made anew by this. A socket that was known is closed, and with it
     /// forgotten.
-    pub(super) fn connecting<T>(&mut self, connect: impl FnOnce() -> T) -> T {
+    pub(super) fn connecting<T, E>(
+        &mut self,
+        connect: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         self.socket = None;
         let before = sockets::open();
-        let connected = connect();
+        // Without a connection what is new is somebody else's.
+        let connected = connect()?;
         let mut new = sockets::open();
         new.retain(|number, _| !before.contains_key(number));
         let mut new = new.into_values();
@@ -70,7 +74,7 @@ impl Sleep {
             let is_known = sockets::register(&self.poll, socket, SOCKET);
             self.socket = is_known.then_some(socket);
         }
-        connected
+        Ok(connected)
     }
 
     /// Sleeps for so long at most; while somebody is `awaited`, a socket that is not known is
@@ -232,15 +236,15 @@ mod tests {
         let (mut sleep, _end) = Sleep::new().unwrap();
         // Another test may open one just then: then none is taken, and never a wrong one.
         let is_found = (0..1_000).any(|_| {
-            let made = sleep.connecting(|| UnixDatagram::unbound().unwrap());
+            let made = sleep.connecting(UnixDatagram::unbound).unwrap();
             assert!(sleep.socket.is_none_or(|socket| socket == made.as_raw_fd()));
             sleep.is_told()
         });
         assert!(is_found);
-        let _two = sleep.connecting(|| UnixStream::pair().unwrap());
+        let _two = sleep.connecting(UnixStream::pair).unwrap();
         assert!(!sleep.is_told());
         let old = UnixDatagram::unbound().unwrap();
-        let _same = sleep.connecting(|| old.try_clone().unwrap());
+        let _same = sleep.connecting(|| old.try_clone()).unwrap();
         assert!(!sleep.is_told());
     }
 }

@@ -133,9 +133,10 @@ fn a_session_that_is_waited_for_is_told_with_what_the_engine_keeps() {
         diesel::Connection::establish(&url).map(Box::<diesel::PgConnection>::new)
     };
     let needed = options.connections(true);
+    let most = needed + options.connections_for_locks();
     let told = Told::default();
     tracing::subscriber::with_default(told.clone(), || {
-        let lender = Lender::new(needed, lend);
+        let lender = Lender::new(most, lend);
         PostgresStore::open_lent(options, lender).map(drop).unwrap();
     });
     let lines = told.lines();
