@@ -9,10 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::*;
-use crate::clock::SystemClock;
 use crate::record::{Level, Priority, RunId};
 use crate::store::conformance::fixture::ByKey as _;
-use bench::{Bench, Nobody, opened};
+use bench::{Bench, opened};
 use fake::Fake;
 
 const HANGS: Duration = Duration::from_secs(30);
@@ -345,19 +344,9 @@ async fn a_heartbeat_passes_by_the_calls_that_wait() {
 #[cfg(feature = "testing")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_in_one_thread_stops_all() {
-    let store: Arc<dyn Store> = Arc::new(Fake::new(2));
     let failpoints = Arc::new(Failpoints::default());
     failpoints.arm("commit.before.wake", 1);
-    let (committer, threads) = Committer::open(
-        &store,
-        true,
-        BatchLimits::default(),
-        Arc::new(SystemClock),
-        Arc::new(Nobody),
-        failpoints,
-        &tokio::runtime::Handle::current(),
-    )
-    .unwrap();
+    let (committer, threads) = opened(Fake::new(2), BatchLimits::default(), true, failpoints);
     assert!(
         committer
             .call("wake", |w| w.wake("w", "k", now()))
@@ -387,7 +376,7 @@ async fn a_batch_that_is_stuck_keeps_its_pause_while_the_pipeline_closes() {
 /// As where `open` is given up while they connect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn threads_that_nobody_submits_to_any_more_end() {
-    let (committer, threads) = opened(Fake::new(2), BatchLimits::default(), true);
+    let (committer, threads) = opened(Fake::new(2), BatchLimits::default(), true, Arc::default());
     drop(committer);
     for thread in threads {
         thread.join().unwrap();

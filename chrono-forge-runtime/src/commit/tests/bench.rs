@@ -9,7 +9,7 @@ use crate::commit::*;
 use crate::record::{Epoch, Fence, Incarnation, RunId, WorkerId};
 use crate::store::conformance::fixture::ByKey as _;
 
-pub(super) struct Nobody;
+struct Nobody;
 
 impl CommitObserver for Nobody {
     fn died(&self, _panic: Box<dyn std::any::Any + Send>) {}
@@ -51,7 +51,7 @@ impl Bench {
         let store = Fake::new(writers);
         let gate = Arc::clone(&store.gate);
         let (teller, told) = channel();
-        let (committer, threads) = opened(store, limits, executes);
+        let (committer, threads) = opened(store, limits, executes, Arc::default());
         Self {
             gate,
             committer,
@@ -119,6 +119,7 @@ pub(super) fn opened(
     store: Fake,
     limits: BatchLimits,
     executes: bool,
+    failpoints: Arc<Failpoints>,
 ) -> (Committer, Vec<JoinHandle<()>>) {
     let store: Arc<dyn Store> = Arc::new(store);
     Committer::open(
@@ -127,7 +128,7 @@ pub(super) fn opened(
         limits,
         Arc::new(SystemClock),
         Arc::new(Nobody),
-        Arc::default(),
+        failpoints,
         &tokio::runtime::Handle::current(),
     )
     .unwrap()
