@@ -41,11 +41,12 @@ use starting::barrier;
 
 /// An open engine. Clones are cheap and stand for the same one.
 ///
-/// When the last clone is dropped the engine stops at once, as a crash would stop it, and the thread
-/// that drops it waits until its connections are closed, for a quarter of a second at most; use
-/// [`Forge::shutdown`] to let passes reach a durable point first. One that is shutting down just then cuts its grace
-/// off and hands its runs back. What [`Context::forge`](crate::context::Context::forge) gives, and clones of it, do
-/// not count: they keep no engine alive.
+/// When the last clone is dropped the engine stops at once, as a crash would stop it, and the
+/// thread that drops it waits until its connections are closed, for a quarter of a second at most;
+/// use [`Forge::shutdown`] to let passes reach a durable point first. One that is shutting down
+/// just then cuts its grace off and hands its runs back. What
+/// [`Context::forge`](crate::context::Context::forge) gives, and clones of it, do not count: they
+/// keep no engine alive.
 #[derive(Clone)]
 pub struct Forge {
     lifecycle: Arc<Lifecycle>,

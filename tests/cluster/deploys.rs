@@ -1,6 +1,6 @@
 //! A release with a newer schema is deployed beside workers, a reader and a dump: nobody waits for
-//! it, no step runs twice, and a deploy that is killed leaves nothing half done. Its migrations lock
-//! nothing that workers use; one that does is in the store's tests of deploys.
+//! it, no step runs twice, and a deploy that is killed leaves nothing half done. Its migrations
+//! lock nothing that workers use; one that does is in the store's tests of deploys.
 
 use std::path::Path;
 use std::process::Child;

@@ -80,7 +80,8 @@ async fn reads_that_take_long_hold_up_neither_the_scheduler_nor_calls(world: &Wo
 /// Only who asks for one run's whole row says this.
 const ROW: &str = "w.started_at, w.completed_at, e.error_class";
 
-/// A handler whose client hangs up gives its call up; the thread that reads for it stays where it is.
+/// A handler whose client hangs up gives its call up; the thread that reads for it stays where it
+/// is.
 #[scenario(threads = 2)]
 async fn calls_that_are_given_up_take_no_more_places_than_those_that_are_not(world: &World) {
     let statements = world.statements();

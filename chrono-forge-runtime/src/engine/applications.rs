@@ -1,6 +1,6 @@
 //! Which application a workflow belongs to. In one database a workflow's name belongs to a single
-//! application: the one that served, started or spawned it first. A process of another application that has
-//! a function of that name would claim its runs and fail them for good.
+//! application: the one that served, started or spawned it first. A process of another application
+//! that has a function of that name would claim its runs and fail them for good.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -49,12 +49,12 @@ impl<T> Run<T> {
     /// # Errors
     /// [`RunError::Failed`], [`RunError::Stalled`] and [`RunError::Canceled`] instead of an endless
     /// wait, [`RunError::Blocked`] while the same has become of a run that this one waits for,
-    /// [`RunError::Unserved`] when this run or one that it waits for has been due for a lease without a live worker
-    /// that serves it, and [`Error::Store`] while the database refuses what this process writes for a reason that does not
-    /// pass by itself (a right that was lost): the run waits, and goes on once that is mended. The same when the
-    /// database cannot be read as the wait begins; one that is away later is waited for.
-    /// [`RunError::Undecodable`] when the output does not read as `T`. Awaiting it inside a workflow
-    /// fails that workflow's run.
+    /// [`RunError::Unserved`] when this run or one that it waits for has been due for a lease
+    /// without a live worker that serves it, and [`Error::Store`] while the database refuses what
+    /// this process writes for a reason that does not pass by itself (a right that was lost): the
+    /// run waits, and goes on once that is mended. The same when the database cannot be read as the
+    /// wait begins; one that is away later is waited for. [`RunError::Undecodable`] when the output
+    /// does not read as `T`. Awaiting it inside a workflow fails that workflow's run.
     pub async fn result(&self) -> Result<T, RunError>
     where
         T: DeserializeOwned,

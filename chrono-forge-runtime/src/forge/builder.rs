@@ -75,9 +75,9 @@ impl Builder {
     /// The engine keeps what it borrows: `writers` (2) and two more that write, and up to
     /// [`readers`](Self::readers) (4) that read; while somebody keeps a row locked, it borrows two
     /// more. So the pool needs a `max_size` of 10 (7 where the worker is off) and what the
-    /// application itself needs; a smaller one is refused at [`open`](Self::open). To hear other processes it opens one connection of its own, if the URL
-    /// says where (`postgres://app@db/app?schema=forge`); otherwise their runs are seen at the poll
-    /// interval.
+    /// application itself needs; a smaller one is refused at [`open`](Self::open). To hear other
+    /// processes it opens one connection of its own, if the URL says where
+    /// (`postgres://app@db/app?schema=forge`); otherwise their runs are seen at the poll interval.
     #[cfg(feature = "postgres")]
     pub fn database_pool(mut self, pool: DatabasePool) -> Self {
         self.lender = Some(Lender::of_pool(pool));
@@ -277,8 +277,8 @@ impl Builder {
     }
 
     /// The most connections that commit to PostgreSQL at the same time; default 2, from 1 to 16:
-    /// less counts as 1, more as 16. It overrides a `writers` in the URL. Without meaning on SQLite,
-    /// where one writes.
+    /// less counts as 1, more as 16. It overrides a `writers` in the URL. Without meaning on
+    /// SQLite, where one writes.
     pub fn writers(mut self, writers: u32) -> Self {
         self.writers = Some(writers);
         self

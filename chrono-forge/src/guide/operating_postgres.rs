@@ -48,7 +48,8 @@
 //! ```
 //!
 //! **3. Is there a worker for it?** A row is a workflow that a deploy left out, a queue that nobody
-//! serves, or all workers are dead. Be woken by any row that is there for longer than a deploy takes.
+//! serves, or all workers are dead. Be woken by any row that is there for longer than a deploy
+//! takes.
 //!
 //! ```sql
 //! SELECT q.queue, q.workflow, q.due, q.due_since FROM chrono_forge_queue AS q
@@ -96,8 +97,9 @@
 //! **7. Whose session is this, and who is in whose way?** A session is named by its worker and what
 //! it is for (`billing-7 heartbeat`; `chrono-forge heartbeat` without
 //! [`worker_name`](crate::Builder::worker_name); connections that you lend keep their name), a
-//! statement begins with its intent (`/* chrono_forge claim_due */`). Be woken by a session that has been idle in a transaction for longer than a
-//! lease, or by a lock that is waited for longer than that.
+//! statement begins with its intent (`/* chrono_forge claim_due */`). Be woken by a session that
+//! has been idle in a transaction for longer than a lease, or by a lock that is waited for longer
+//! than that.
 //!
 //! ```sql
 //! SELECT a.pid, a.application_name, a.state, now() - a.xact_start AS age,
@@ -172,7 +174,8 @@
 //! behind it. So it waits 1.5 s at most (less with a lease below 10 s), steps back, warns who is in
 //! the way (``pid 4711 `pg_dump` of backup uses chrono_forge_workflows since 11:02:03 UTC``), and
 //! tries again once they are gone, every 10 s at the latest; workers work on meanwhile. After ten
-//! minutes `open` fails and names them. Once it is done it says so: `the schema was brought up to date`, with the versions.
+//! minutes `open` fails and names them. Once it is done it says so: `the schema was brought up to
+//! date`, with the versions.
 //!
 //! # Which PostgreSQL
 //!

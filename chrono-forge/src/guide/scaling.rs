@@ -75,12 +75,14 @@
 //!
 //! # Connections
 //!
-//! A process opens `writers` + `readers` (4) connections as it needs them, one for claims and the calls of operators, one
-//! for heartbeats, and one that listens: 9 with the defaults, 8 with `notify=off`. `.readers(1)` and `writers=1` give 5. A process
-//! that only starts and reads keeps two that write and none for heartbeats: 7. `shutdown()` closes all of them. While somebody keeps
-//! a row locked (below) a process opens one more for calls that wait for it, and a worker another for what it sets aside. So the 100
-//! connections that PostgreSQL allows by default do for ten processes. More slots in one process (`.queue("default", 64)`) cost no
-//! connection; more processes want a larger `max_connections`, fewer readers, or a pooler.
+//! A process opens `writers` + `readers` (4) connections as it needs them, one for claims and the
+//! calls of operators, one for heartbeats, and one that listens: 9 with the defaults, 8 with
+//! `notify=off`. `.readers(1)` and `writers=1` give 5. A process that only starts and reads keeps
+//! two that write and none for heartbeats: 7. `shutdown()` closes all of them. While somebody keeps
+//! a row locked (below) a process opens one more for calls that wait for it, and a worker another
+//! for what it sets aside. So the 100 connections that PostgreSQL allows by default do for ten
+//! processes. More slots in one process (`.queue("default", 64)`) cost no connection; more
+//! processes want a larger `max_connections`, fewer readers, or a pooler.
 //!
 //! Every statement that writes has a time limit: none of them, and no pause between two, lasts half as long as a lease (a
 //! migration may take its time). So the server rolls back what a frozen or cut-off worker left open. A lost connection is opened again, with pauses that grow to a quarter of a second;
@@ -97,9 +99,10 @@
 //! An application that has a pool of its own can lend from it:
 //! `Forge::builder("postgres://?schema=forge").database_pool(pool)` takes Diesel's r2d2 pool of
 //! `PgConnection`, keeps what it borrows (8 of the above, and 2 more while a row is locked), and
-//! says at `open` if the pool is too small. What it borrows is told our search path and time limits, and given back with what it had.
-//! Where the URL names a server (`postgres://app@db/app?schema=forge`) the engine opens one
-//! connection beside the pool, to hear other processes.
+//! says at `open` if the pool is too small. What it borrows is told our search path and time
+//! limits, and given back with what it had. Where the URL names a server
+//! (`postgres://app@db/app?schema=forge`) the engine opens one connection beside the pool, to hear
+//! other processes.
 //!
 //! TLS is libpq's: `sslmode=verify-full&sslrootcert=/etc/ssl/db.crt` in the URL trusts that authority only.
 //!

@@ -35,7 +35,8 @@ pub struct Pulse {
     uncounted: Vec<(RunId, Epoch)>,
     /// A row that was registered and not entered: something failed in between, and it is tried again with the same.
     unused: Option<WorkerId>,
-    /// Its row stands in what the database was set back or moved to, and holds the runs of a life that is over.
+    /// Its row stands in what the database was set back or moved to, and holds the runs of a life
+    /// that is over.
     left: Option<WorkerId>,
 }
 

@@ -168,7 +168,8 @@ impl Watch {
             };
             match self.declare_dead(other.id, watched).await {
                 Ok(()) => {}
-                // Somebody keeps a row of this one's locked, which is no reason to leave the others.
+                // Somebody keeps a row of this one's locked, which is no reason to leave the
+                // others.
                 Err(error) if error.is_locked() => recovered = recovered.and(Err(error)),
                 Err(error) => {
                     recovered = Err(error);

@@ -37,8 +37,8 @@ const COPIED: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
     /// Counts transactions that wrote page 1, at least those that followed one of another
-    /// connection. A new file that SQLite copies to (`VACUUM INTO`, `.backup`) begins to count anew,
-    /// and a copy of the file's own bytes stays behind.
+    /// connection. A new file that SQLite copies to (`VACUUM INTO`, `.backup`) begins to count
+    /// anew, and a copy of the file's own bytes stays behind.
     changes: u32,
     /// The size of the database, which only a transaction that writes page 1 changes. None where an
     /// old library has written last.

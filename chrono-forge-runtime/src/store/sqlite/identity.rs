@@ -19,8 +19,8 @@
 //! next checkpoint brings up to date. What SQLite says of the database is not enough: while page 1
 //! is not in the log, it says what the file says, whatever file that is.
 //!
-//! What nobody sees: a copy of the file's own bytes with its length and its page 1; and, while page 1
-//! is not in the log, a database that has counted further, as one that was in use longer.
+//! What nobody sees: a copy of the file's own bytes with its length and its page 1; and, while page
+//! 1 is not in the log, a database that has counted further, as one that was in use longer.
 //!
 //! A checkpoint writes page 1 and restores the length, which would hide all of this. So those of an
 //! open engine come right after a look, and none is part of a commit (see `pace`; with a library
