@@ -1,5 +1,6 @@
 //! The runtime surface: open a database, start runs, wait for their results.
 
+mod any_run;
 mod awaiting;
 mod backup;
 mod branches;

@@ -69,6 +69,30 @@ async fn a_closed_gate_parks_without_a_timer_and_looks_once_per_wake_up(world: &
     );
 }
 
+/// Who calls cannot know that it has: a webhook that comes twice, or late.
+#[scenario]
+async fn a_wake_up_of_a_run_that_has_ended_does_nothing(world: &World) {
+    let forge = world.forge([gate::NAME, doomed_gate::NAME]).await;
+    world.probe.set("approved", 1);
+    forge.start("k", gate()).await.unwrap();
+    forge.start("failed", doomed_gate()).await.unwrap();
+    for key in ["k", "failed"] {
+        world.settle(key).await;
+    }
+    let rows = || format!("{:?}", world.rows().runs());
+    let (before, looked) = (rows(), world.probe.count("looked"));
+    forge.wake::<gate>("k").await.unwrap();
+    forge.wake::<doomed_gate>("failed").await.unwrap();
+    world.quiet().await;
+    assert_eq!(rows(), before);
+    assert_eq!(world.probe.count("looked"), looked);
+}
+
+#[workflow(retry = RetryPolicy::none())]
+async fn doomed_gate() -> Result<()> {
+    anyhow::bail!("for good")
+}
+
 #[workflow]
 async fn slow_gate(probe: State<Probe>) -> Result<()> {
     continue_if!("approved", async {

@@ -6,12 +6,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
+use super::any_run::{self, AnyRun};
 use super::{Run, Unserved};
 use crate::engine::hub::Settled;
 use crate::engine::lookout;
 use crate::engine::pass::Pass;
 use crate::error::{DefinitionError, Error, RunError};
-use crate::record::{RunRow, RunState, Standstill};
+use crate::record::{Json, RunRow, RunState, Standstill};
 use crate::store::StoreResult;
 
 /// Looks for a standstill take no more than one part in so many of the time of who waits.
@@ -59,6 +60,13 @@ impl<T> Run<T> {
     where
         T: DeserializeOwned,
     {
+        self.decode(&self.any.output().await?)
+    }
+}
+
+impl AnyRun {
+    /// As [`Run::result`], as it is stored.
+    async fn output(&self) -> Result<Json, RunError> {
         if let Some(pass) = Pass::current() {
             pass.break_rule(DefinitionError::AwaitedRun {
                 key: self.key.clone(),
@@ -79,15 +87,15 @@ impl<T> Run<T> {
             let receiver = match watch.take() {
                 Some(receiver) => receiver,
                 None => {
-                    let receiver = self.forge.host().hub.subscribe(self.id, self.name());
+                    let receiver = self.host().hub.subscribe(self.id, self.name());
                     let row = self.row().await?;
                     if row.state.is_settled() {
-                        return self.settled(row);
+                        return any_run::output(row);
                     }
                     if self.host().is_over() {
                         return Err(self.host().why_over().into());
                     }
-                    if let Some(obstacle) = self.forge.host().obstacle(self.id) {
+                    if let Some(obstacle) = self.host().obstacle(self.id) {
                         return Err(Error::Store(obstacle).into());
                     }
                     if let Some(reason) = doubts.look(self, row).await {
@@ -100,9 +108,7 @@ impl<T> Run<T> {
                 Some(Settled {
                     state: RunState::Completed,
                     output: Some(output),
-                }) => {
-                    return self.decode(&output);
-                }
+                }) => return Ok(output),
                 None if self.host().is_over() => return Err(self.host().why_over().into()),
                 // It has settled otherwise or elsewhere, or its row is worth a look.
                 _ => {}
@@ -120,7 +126,7 @@ struct Doubts {
 
 impl Doubts {
     /// Looks whether the run of this row stands still. A database that cannot be read is no reason to doubt.
-    async fn look<T>(&mut self, run: &Run<T>, row: RunRow) -> Option<RunError> {
+    async fn look(&mut self, run: &AnyRun, row: RunRow) -> Option<RunError> {
         if row.state != RunState::Idle {
             return None;
         }
@@ -151,8 +157,8 @@ impl Doubts {
 }
 
 /// The run is due: whether nobody would take it.
-async fn unserved_itself<T>(
-    run: &Run<T>,
+async fn unserved_itself(
+    run: &AnyRun,
     row: RunRow,
     lasting: Vec<Unserved>,
 ) -> StoreResult<Option<RunError>> {
@@ -176,8 +182,8 @@ async fn unserved_itself<T>(
 }
 
 /// The run is parked: whether it waits for joins alone that are in vain.
-async fn standstill<T>(
-    run: &Run<T>,
+async fn standstill(
+    run: &AnyRun,
     row: RunRow,
     lasting: Vec<Unserved>,
     now: Timestamp,

@@ -37,7 +37,7 @@ impl<T> Run<T> {
         let states = self.branch_states().await?;
         if states.is_empty() {
             // Either it has none or there is no such run any more.
-            self.row().await?;
+            self.any.row().await?;
         }
         Ok(states.into_iter().map(|(_, state)| state).collect())
     }
@@ -65,7 +65,7 @@ impl<T> Run<T> {
     /// until then stays so.
     pub async fn audit(&self) -> Result<Vec<BranchState>, RunError> {
         barrier().await;
-        let host = self.host();
+        let host = self.any.host();
         let explain = |error| host.explain(error);
         let branches: Vec<RecordId> = self
             .branch_states()
@@ -94,11 +94,12 @@ impl<T> Run<T> {
     }
 
     async fn branch_states(&self) -> Result<Vec<(RecordId, BranchState)>, RunError> {
-        let id = self.row_id();
+        let id = self.any.id;
         let read = self
+            .any
             .host()
             .read_for_user(move |store| store.branch_states(id, BRANCHES_MAX));
-        Ok(read.await.map_err(|error| self.host().explain(error))?)
+        Ok(read.await.map_err(|error| self.any.host().explain(error))?)
     }
 }
 

@@ -37,9 +37,9 @@ impl Target {
 
     pub(super) fn of<T>(run: &Run<T>) -> Self {
         Self {
-            workflow: run.workflow,
-            key: run.key.clone(),
-            id: Some(run.id),
+            workflow: run.any.workflow,
+            key: run.any.key.clone(),
+            id: Some(run.any.id),
             definition: None,
         }
     }
@@ -210,7 +210,7 @@ impl<T> Run<T> {
     /// [`Error::NotFound`] when its row is gone; [`Error::Store`] when the database cannot;
     /// [`Error::Closed`], [`Error::Stopped`] or [`Error::RuntimeGone`] once the engine is over.
     pub async fn wake(&self) -> Result<(), Error> {
-        self.forge.wake_target(&Target::of(self)).await
+        self.any.forge.wake_target(&Target::of(self)).await
     }
 
     /// As [`Forge::retry`], of this run, whatever others have its key: one that is failed or stalled
@@ -233,7 +233,7 @@ impl<T> Run<T> {
     /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over. Nothing is changed then.
     pub fn retry(&self) -> Retry {
-        Retry::of(&self.forge, Target::of(self))
+        Retry::of(&self.any.forge, Target::of(self))
     }
 
     /// As [`Forge::unlock`], of this run, whatever others have its key: it is taken from the worker
@@ -257,7 +257,7 @@ impl<T> Run<T> {
     /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over. Nothing is changed then.
     pub async fn unlock(&self) -> Result<(), Error> {
-        self.forge.unlock_target(&Target::of(self)).await
+        self.any.forge.unlock_target(&Target::of(self)).await
     }
 
     /// As [`Forge::reset_crashes`], of this run, whatever others have its key: it leaves quarantine,
@@ -279,6 +279,6 @@ impl<T> Run<T> {
     /// [`Error::Store`] when the database cannot; [`Error::Closed`], [`Error::Stopped`] or
     /// [`Error::RuntimeGone`] once the engine is over. Nothing is changed then.
     pub async fn reset_crashes(&self) -> Result<(), Error> {
-        self.forge.reset_crashes_of(&Target::of(self)).await
+        self.any.forge.reset_crashes_of(&Target::of(self)).await
     }
 }

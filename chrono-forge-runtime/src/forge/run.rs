@@ -1,33 +1,28 @@
 //! A started run, seen from outside.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use serde::de::DeserializeOwned;
 
+use super::any_run::AnyRun;
 use super::calls::bad_name;
 use super::starting::Met;
 use super::{Forge, Operation, operations};
 use crate::context::codec;
 use crate::context::invocation::Workflow;
-use crate::engine::host::Host;
-use crate::engine::hub::{Name, Watch};
+use crate::engine::hub::Watch;
 use crate::error::RunError;
 use crate::record::keys::{is_storable, short_name};
-use crate::record::{BRANCH, BlockedChild, Json, RunId, RunRow, RunState};
+use crate::record::{BRANCH, BlockedChild, RunId, RunState};
 
 /// The most runs that [`Run::blocked_children`] and [`Run::blocked_descendants`] tell of.
 const BLOCKED_CHILDREN_MAX: u32 = 1_000;
 
 /// A run: one row, wherever it executes.
 pub struct Run<T> {
-    pub(super) forge: Forge,
-    pub(super) id: RunId,
-    pub(super) workflow: &'static str,
-    pub(super) key: String,
+    pub(super) any: AnyRun,
     met: Met,
-    /// Subscribed before the run could settle, for a run that this process has just started.
-    pub(super) watch: Mutex<Option<Watch>>,
     _output: PhantomData<fn() -> T>,
 }
 
@@ -39,14 +34,16 @@ impl<T> Run<T> {
         key: String,
         watch: Option<Watch>,
     ) -> Self {
-        let watch = Mutex::new(watch);
-        Self {
+        let any = AnyRun {
             forge,
             id,
             workflow,
             key,
+            watch: Mutex::new(watch),
+        };
+        Self {
+            any,
             met: Met::default(),
-            watch,
             _output: PhantomData,
         }
     }
@@ -73,19 +70,19 @@ impl<T> Run<T> {
     /// The key that the run was started with.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        &self.any.key
     }
 
     /// The registered name of its workflow.
     #[must_use]
     pub fn workflow(&self) -> &str {
-        self.workflow
+        self.any.workflow
     }
 
     /// The id of its row.
     #[must_use]
     pub fn id(&self) -> i64 {
-        self.id.0
+        self.any.id.0
     }
 
     /// Where the run stands.
@@ -93,7 +90,7 @@ impl<T> Run<T> {
     /// # Errors
     /// [`RunError::Missing`] when its row is gone; [`RunError::Forge`] when it cannot be read.
     pub async fn state(&self) -> Result<RunState, RunError> {
-        Ok(self.row().await?.state)
+        Ok(self.any.row().await?.state)
     }
 
     /// The run's context as last written, for operators; a JSON object.
@@ -102,16 +99,16 @@ impl<T> Run<T> {
     /// As [`Run::state`].
     pub async fn context(&self) -> Result<serde_json::Value, RunError> {
         // Its id may be another run's by now.
-        self.row().await?;
-        let id = self.id;
+        self.any.row().await?;
+        let id = self.any.id;
         let read = self
-            .forge
+            .any
             .host()
             .read_for_user(move |store| store.context(id));
-        let context = read.await.map_err(|error| self.host().explain(error))?;
+        let context = read.await.map_err(|error| self.any.host().explain(error))?;
         let context = context.unwrap_or_else(|| "{}".into());
         codec::decode(&context).map_err(|problem| RunError::Undecodable {
-            key: self.key.clone(),
+            key: self.any.key.clone(),
             type_name: "a JSON object",
             problem,
         })
@@ -141,10 +138,10 @@ impl<T> Run<T> {
     /// # Errors
     /// As [`Run::state`].
     pub async fn operations(&self) -> Result<Vec<Operation>, RunError> {
-        let operations = operations::of_run(&self.forge, self.id).await?;
+        let operations = operations::of_run(&self.any.forge, self.any.id).await?;
         if operations.is_empty() {
             // Either nothing is under way or there is no such run any more.
-            self.row().await?;
+            self.any.row().await?;
         }
         Ok(operations)
     }
@@ -170,15 +167,15 @@ impl<T> Run<T> {
     /// # Errors
     /// As [`Run::state`].
     pub async fn blocked_children(&self) -> Result<Vec<BlockedChild>, RunError> {
-        let id = self.id;
+        let id = self.any.id;
         let read = self
-            .forge
+            .any
             .host()
             .read_for_user(move |store| store.blocked_children(id, BLOCKED_CHILDREN_MAX));
-        let children = read.await.map_err(|error| self.host().explain(error))?;
+        let children = read.await.map_err(|error| self.any.host().explain(error))?;
         if children.is_empty() {
             // Either nothing is blocked or there is no such run any more.
-            self.row().await?;
+            self.any.row().await?;
         }
         Ok(children)
     }
@@ -202,12 +199,12 @@ impl<T> Run<T> {
     /// # Errors
     /// As [`Run::state`].
     pub async fn blocked_descendants(&self) -> Result<Vec<BlockedChild>, RunError> {
-        let row = self.row().await?;
+        let row = self.any.row().await?;
         let read = self
-            .forge
+            .any
             .host()
             .read_for_user(move |store| store.blocked_descendants(&row, BLOCKED_CHILDREN_MAX));
-        Ok(read.await.map_err(|error| self.host().explain(error))?)
+        Ok(read.await.map_err(|error| self.any.host().explain(error))?)
     }
 
     /// The child of this workflow that a branch of the run spawned, if there is one: `spawn` is
@@ -233,87 +230,30 @@ impl<T> Run<T> {
         branch: &str,
         spawn: &str,
     ) -> Result<Option<Run<W::Output>>, RunError> {
-        self.forge.check_name(branch)?;
-        self.forge.check_name(spawn)?;
-        let key = format!("{}${branch}${spawn}", self.key);
+        self.any.forge.check_name(branch)?;
+        self.any.forge.check_name(spawn)?;
+        let key = format!("{}${branch}${spawn}", self.any.key);
         let record = format!("{BRANCH}{branch}");
         let short = short_name(&record);
         // A long name is that of a row from before, or in a digest.
         let mut child = None;
         for record in [Some(record), short].into_iter().flatten() {
-            let (parent, wanted) = (self.id, key.clone());
+            let (parent, wanted) = (self.any.id, key.clone());
             let read = self
-                .forge
+                .any
                 .host()
                 .read_for_user(move |store| store.child(parent, &record, W::NAME, &wanted));
-            let found = read.await.map_err(|error| self.host().explain(error))?;
+            let found = read.await.map_err(|error| self.any.host().explain(error))?;
             child = child.or(found);
         }
         if child.is_none() {
             // Either there is none or the run itself is gone.
-            self.row().await?;
+            self.any.row().await?;
             if let Some(name) = [branch, spawn].into_iter().find(|name| !is_storable(name)) {
                 return Err(bad_name(name).into());
             }
         }
-        Ok(child.map(|child| Run::new(self.forge.clone(), child, W::NAME, key, None)))
-    }
-
-    pub(super) fn row_id(&self) -> RunId {
-        self.id
-    }
-
-    pub(super) fn host(&self) -> &Arc<Host> {
-        self.forge.host()
-    }
-
-    pub(super) async fn row(&self) -> Result<RunRow, RunError> {
-        let id = self.id;
-        let row = self
-            .forge
-            .host()
-            .read_for_user(move |store| store.run(id))
-            .await;
-        // The id may be another run's by now: a database that was set back to an older copy gives ids out again.
-        let ours = row
-            .map_err(|error| self.host().explain(error))?
-            .filter(|row| row.key == self.key && row.workflow == self.workflow);
-        ours.ok_or_else(|| RunError::Missing {
-            workflow: self.workflow.to_owned(),
-            key: self.key.clone(),
-        })
-    }
-
-    pub(super) fn name(&self) -> Name {
-        Name::of(self.workflow, &self.key)
-    }
-
-    pub(super) fn settled(&self, row: RunRow) -> Result<T, RunError>
-    where
-        T: DeserializeOwned,
-    {
-        let (class, message) = row.last_error.unwrap_or_default();
-        let (workflow, key) = (row.workflow, row.key);
-        match row.state {
-            RunState::Failed => Err(RunError::Failed {
-                workflow,
-                key,
-                class,
-                message,
-            }),
-            RunState::Stalled => {
-                let step = row.stalled_by.unwrap_or_default();
-                Err(RunError::Stalled {
-                    workflow,
-                    key,
-                    step,
-                    class,
-                    message,
-                })
-            }
-            RunState::Canceled => Err(RunError::Canceled { workflow, key }),
-            _ => self.decode(&row.output.unwrap_or_else(|| Json::from("null"))),
-        }
+        Ok(child.map(|child| Run::new(self.any.forge.clone(), child, W::NAME, key, None)))
     }
 
     pub(super) fn decode(&self, output: &str) -> Result<T, RunError>
@@ -321,7 +261,7 @@ impl<T> Run<T> {
         T: DeserializeOwned,
     {
         codec::decode(output).map_err(|problem| RunError::Undecodable {
-            key: self.key.clone(),
+            key: self.any.key.clone(),
             type_name: std::any::type_name::<T>(),
             problem,
         })
@@ -330,6 +270,6 @@ impl<T> Run<T> {
 
 impl<T> std::fmt::Debug for Run<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Run({}/{})", self.workflow, self.key)
+        write!(f, "Run({}/{})", self.any.workflow, self.any.key)
     }
 }

@@ -9,6 +9,7 @@ mod line;
 mod settings;
 mod trial;
 mod wait;
+mod work;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ pub use lender::{DatabasePool, Lender, LentConnection};
 use line::Line;
 pub(super) use settings::Purpose;
 use settings::{Setting, local, lock_patience, lock_wait, settings};
+use work::Work;
 
 /// How long a call goes on trying while the server is away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -162,10 +164,12 @@ impl Session {
         operation: &'static str,
         patience: Duration,
         is_idempotent: bool,
-        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+        work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
-        self.again(operation, patience, is_idempotent, |session| {
-            session.attempt(operation, &mut work)
+        work::run(operation, work, |work| {
+            self.again(operation, patience, is_idempotent, &mut |session| {
+                session.attempt(operation, work)
+            })
         })
     }
 
@@ -193,21 +197,22 @@ impl Session {
         &mut self,
         operation: &'static str,
         patience: Duration,
-        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+        work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
-        if self.source.is_shared() {
-            return self.transaction(operation, patience, true, work);
-        }
-        self.again(operation, patience, true, |session| {
-            session.attempt_single(operation, &mut work)
+        let is_shared = self.source.is_shared();
+        work::run(operation, work, |work| {
+            self.again(operation, patience, true, &mut |session| match is_shared {
+                true => session.attempt(operation, work),
+                false => session.attempt_single(operation, work),
+            })
         })
     }
 
-    fn attempt_single<T>(
+    fn attempt_single(
         &mut self,
         operation: &'static str,
-        work: &mut impl FnMut(&mut PgConnection) -> QueryResult<T>,
-    ) -> Result<T, Failure> {
+        work: &mut Work<'_>,
+    ) -> Result<(), Failure> {
         are_for(operation);
         self.connect().map_err(Failure::Away)?;
         let guard = Abandoned { session: self };
@@ -217,10 +222,10 @@ impl Session {
         let conn = line.conn();
         let (servers, generation) = (&guard.session.source.servers, guard.session.generation);
         let failure = match work(conn) {
-            Ok(_) if servers.generation() != generation => Failure::Lost(left(operation)),
-            Ok(value) => {
+            Ok(()) if servers.generation() != generation => Failure::Lost(left(operation)),
+            Ok(()) => {
                 std::mem::forget(guard);
-                return Ok(value);
+                return Ok(());
             }
             // A server that still answers has said no.
             Err(error) if conn.batch_execute("SELECT 1").is_ok() => {
@@ -233,11 +238,7 @@ impl Session {
         Err(failure)
     }
 
-    fn attempt<T>(
-        &mut self,
-        operation: &'static str,
-        work: &mut impl FnMut(&mut PgConnection) -> QueryResult<T>,
-    ) -> Result<T, Failure> {
+    fn attempt(&mut self, operation: &'static str, work: &mut Work<'_>) -> Result<(), Failure> {
         are_for(operation);
         let begin = self.begin.clone();
         let conn = self.connect().map_err(Failure::Away)?;
@@ -253,13 +254,13 @@ impl Session {
         let (servers, generation) = (&guard.session.source.servers, guard.session.generation);
         let is_left = || servers.generation() != generation;
         let failure = match work(conn) {
-            Ok(_) if is_left() => Failure::Lost(left(operation)),
-            Ok(value) => match AnsiTransactionManager::commit_transaction(conn) {
+            Ok(()) if is_left() => Failure::Lost(left(operation)),
+            Ok(()) => match AnsiTransactionManager::commit_transaction(conn) {
                 // Committed where nobody will look for it.
                 Ok(()) if is_left() => Failure::Unknown(left(operation)),
                 Ok(()) => {
                     std::mem::forget(guard);
-                    return Ok(value);
+                    return Ok(());
                 }
                 Err(error) => {
                     // Whether the server refused or the line broke: a session in doubt is closed.
@@ -319,11 +320,15 @@ impl Session {
     pub(super) fn read<T>(
         &mut self,
         operation: &'static str,
-        mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+        work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
     ) -> StoreResult<T> {
         if self.source.is_shared() {
             return self.transaction(operation, PATIENCE, true, work);
         }
+        work::run(operation, work, |work| self.look(operation, work))
+    }
+
+    fn look(&mut self, operation: &'static str, work: &mut Work<'_>) -> StoreResult<()> {
         are_for(operation);
         let begun = Instant::now();
         let mut pause = PAUSE_MIN;
@@ -333,8 +338,8 @@ impl Session {
             let error = match self.connect() {
                 Ok(conn) => match work(conn) {
                     // Of the server that was left, or of the one that this very connection made it leave.
-                    Ok(_) if servers.generation() != generation => left(operation),
-                    Ok(value) => return Ok(value),
+                    Ok(()) if servers.generation() != generation => left(operation),
+                    Ok(()) => return Ok(()),
                     // A server that still answers has said no.
                     Err(error)
                         if !fault::is_of_session(&error)

@@ -37,13 +37,13 @@ enum Next {
 
 impl Session {
     /// Tries until it succeeds, or until a failure is the caller's to know.
-    pub(super) fn again<T>(
+    pub(super) fn again(
         &mut self,
         operation: &'static str,
         patience: Duration,
         is_idempotent: bool,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, Failure>,
-    ) -> StoreResult<T> {
+        attempt: &mut dyn FnMut(&mut Self) -> Result<(), Failure>,
+    ) -> StoreResult<()> {
         let begun = Instant::now();
         let mut trial = Trial {
             operation,
@@ -57,7 +57,7 @@ impl Session {
             let was_open = self.line.is_some();
             trial.tried = Instant::now();
             let next = match attempt(self) {
-                Ok(value) => return Ok(value),
+                Ok(()) => return Ok(()),
                 Err(Failure::Told(error)) => self.told(&mut trial, error)?,
                 // An idle connection that was cut meanwhile costs no patience.
                 Err(Failure::Lost(_)) if was_open => Next::AtOnce,

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{
+    AnsiTransactionManager, InstrumentationEvent, SimpleConnection, TransactionManager,
+};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -97,6 +99,62 @@ fn what_was_begun_is_rolled_back_before_it_goes_back() {
         let mut back = shelf.lock().unwrap().pop().unwrap();
         assert!(is_marked(&mut back), "a pool of Diesel's replaces it");
         assert_eq!(number(&mut beside, LOCKED), 0);
+    }
+}
+
+/// What is sent for one look and one transaction of one statement.
+fn sent(session: &mut Session) -> Vec<String> {
+    let sent = Arc::<Mutex<Vec<String>>>::default();
+    let heard = Arc::clone(&sent);
+    session
+        .connect()
+        .unwrap()
+        .set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                heard.lock().unwrap().push(query.to_string());
+            }
+        });
+    let one = |conn: &mut PgConnection| conn.batch_execute("SELECT 1");
+    session.single("test", Duration::ZERO, one).unwrap();
+    session
+        .transaction("test", Duration::ZERO, true, one)
+        .unwrap();
+    std::mem::take(&mut *sent.lock().unwrap())
+}
+
+#[test]
+fn a_lent_connection_is_sent_what_an_own_one_is() {
+    skip_without_server!();
+    let schema = Schema::new();
+    let options = schema.options();
+    let own = Source {
+        options: Arc::new(options.clone()),
+        lender: None,
+        servers: Arc::default(),
+    };
+    let begun = ["BEGIN", "SELECT 1", "COMMIT"];
+    assert_eq!(sent(&mut own.session(Purpose::Write))[1..], begun);
+    for purpose in [Purpose::Write, Purpose::Beat, Purpose::Call, Purpose::Read] {
+        let (lender, _) = lender(&options.url);
+        let lent = Source {
+            lender: Some(lender),
+            ..own.clone()
+        };
+        let (of_own, of_lent) = (own.session(purpose), lent.session(purpose));
+        let [of_own, of_lent] = [of_own, of_lent].map(|mut session| sent(&mut session));
+        assert_eq!(of_lent, of_own, "{purpose:?}");
+    }
+    // Before a pooler each transaction is told its settings, with the words that begin it.
+    for is_lent in [false, true] {
+        let (lent, mut before, _) = session(&options, true);
+        before.lender = before.lender.filter(|_| is_lent);
+        drop(lent);
+        let sent = sent(&mut before.session(Purpose::Write));
+        assert_eq!(sent.len(), 6, "{sent:#?}");
+        for transaction in sent.chunks(3) {
+            assert!(transaction[0].starts_with("BEGIN; SET LOCAL "), "{sent:#?}");
+            assert_eq!(transaction[1..], ["SELECT 1", "COMMIT"]);
+        }
     }
 }
 
