@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono_forge::StoreErrorKind;
 use chrono_forge_tests::server::Stop;
+use chrono_forge_tests::telling;
 
 use tokio::task::JoinSet;
 
@@ -145,6 +146,33 @@ fn a_schema_that_cannot_be_used_is_told_with_the_statement_that_helps() {
     assert_eq!(text(&mut conn, schemas), "forge");
 }
 
+/// It may be one letter too many, by whoever may create what is not there.
+#[test]
+fn a_schema_that_is_made_beside_one_that_holds_runs_is_warned_of() {
+    let Some(server) = server("a_schema_that_is_made_beside_one_that_holds_runs_is_warned_of")
+    else {
+        return;
+    };
+    telling::listen();
+    let warned = || telling::told(&["WARN", "a schema is created"]);
+    bounded(async {
+        // The second time it is there, and the third name has a letter too many.
+        for (schema, warnings) in [("forge", 0), ("forge", 0), ("forgee", 1)] {
+            let url = server.url(&format!("schema={schema}"));
+            engine(&url).open().await.unwrap().shutdown().await;
+            assert_eq!(warned().len(), warnings, "{:#?}", warned());
+        }
+        let told = warned().concat();
+        for word in [
+            "schema=\"forgee\"",
+            "others=\"forge\"",
+            "`schema=` in the URL",
+        ] {
+            assert!(told.contains(word), "no {word}: {told}");
+        }
+    });
+}
+
 /// What an engine makes stands apart from what is the application's.
 #[test]
 fn tables_go_to_a_schema_of_their_own_unless_told_otherwise() {
@@ -253,6 +281,43 @@ fn sessions_and_statements_say_whose_they_are_and_what_for() {
         let own = server.url("application_name=mine");
         let forge = engine(&own).worker_name("billing-7").open().await.unwrap();
         assert_eq!(text(&mut conn, names), "mine");
+        forge.shutdown().await;
+    });
+}
+
+/// As `psql` would be called here.
+#[test]
+fn a_name_that_the_environment_or_a_service_gives_is_kept() {
+    const ALONE: &str = "CHRONO_FORGE_TEST_ALONE";
+    let test = "a_name_that_the_environment_or_a_service_gives_is_kept";
+    let Ok(url) = std::env::var(ALONE) else {
+        let Some(server) = server(test) else {
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let services = folder.path().join("services.conf");
+        std::fs::write(&services, "[shop]\napplication_name=of-service\n").unwrap();
+        for (variable, value, parameters, name) in [
+            ("PGAPPNAME", "of-environment", "", "of-environment"),
+            ("PGSERVICE", "shop", "", "of-service"),
+            ("PGUSER", "postgres", "service=shop", "of-service"),
+        ] {
+            let url = server.url(parameters);
+            let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+            alone.args(["--exact", &format!("arrival::{test}")]);
+            alone.env(ALONE, format!("{name} {url}"));
+            alone.env("PGSERVICEFILE", &services).env(variable, value);
+            assert!(alone.status().unwrap().success(), "{variable}");
+        }
+        return;
+    };
+    let (name, url) = url.split_once(' ').unwrap();
+    let names = "SELECT string_agg(DISTINCT application_name, ', ') AS text FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    bounded(async {
+        let forge = engine(url).worker_name("billing-7").open().await.unwrap();
+        prove(&forge, "a").await;
+        assert_eq!(text(&mut connect(url), names), name);
         forge.shutdown().await;
     });
 }

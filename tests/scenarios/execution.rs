@@ -67,6 +67,29 @@ async fn a_run_leaves_one_row_per_operation_in_the_order_of_delivery(world: &Wor
 }
 
 #[workflow]
+async fn two_waits() -> Result<()> {
+    tokio::join!(wait!("late", secs(2)), wait!("early", secs(1)));
+    Ok(())
+}
+
+/// Who reads the table orders by `seq`.
+#[scenario]
+async fn what_was_received_first_is_told_by_seq_and_not_by_id(world: &World) {
+    let forge = world.forge([two_waits::NAME]).await;
+    forge.start("k", two_waits()).await.unwrap();
+    for _ in 0..2 {
+        world.parked("k").await;
+        world.clock.advance(secs(1));
+        world.quiet().await;
+    }
+    assert_eq!(world.settle("k").await.state, COMPLETED);
+    assert_eq!(world.rows().order("k"), ["wait$early", "wait$late"]);
+    let records = world.rows().records("k");
+    let by_id: Vec<_> = records.iter().map(|it| it.step_name.as_str()).collect();
+    assert_eq!(by_id, ["wait$late", "wait$early"]);
+}
+
+#[workflow]
 async fn two_steps(probe: State<Probe>) -> Result<u32> {
     probe.note("body");
     let one = step!("one", {

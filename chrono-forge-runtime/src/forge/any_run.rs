@@ -1,5 +1,5 @@
-//! A run, whatever its output is: what every [`Run`](super::Run) asks of it, compiled once instead
-//! of once for each type of output.
+//! What every [`Run`](super::Run) has, whatever the type of its output, so that waiting for one is
+//! compiled once and not for each type.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use crate::engine::hub::{Name, Watch};
 use crate::error::RunError;
 use crate::record::{Json, RunId, RunRow, RunState};
 
+/// A run without the type of its output.
 pub(super) struct AnyRun {
     pub(super) forge: Forge,
     pub(super) id: RunId,
@@ -27,10 +28,15 @@ impl AnyRun {
         Name::of(self.workflow, &self.key)
     }
 
+    /// Its row as it is now.
+    ///
+    /// # Errors
+    /// [`RunError::Missing`] when it is gone; [`RunError::Forge`] when it cannot be read.
     pub(super) async fn row(&self) -> Result<RunRow, RunError> {
         let id = self.id;
         let row = self.host().read_for_user(move |store| store.run(id)).await;
-        // The id may be another run's by now: a database that was set back to an older copy gives ids out again.
+        // The id may be another run's by now: a database that was set back to an older copy gives
+        // ids out again.
         let ours = row
             .map_err(|error| self.host().explain(error))?
             .filter(|row| row.key == self.key && row.workflow == self.workflow);

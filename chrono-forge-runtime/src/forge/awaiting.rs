@@ -65,7 +65,7 @@ impl<T> Run<T> {
 }
 
 impl AnyRun {
-    /// As [`Run::result`], as it is stored.
+    /// As [`Run::result`]: the output as it is stored.
     async fn output(&self) -> Result<Json, RunError> {
         if let Some(pass) = Pass::current() {
             pass.break_rule(DefinitionError::AwaitedRun {

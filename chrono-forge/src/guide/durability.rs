@@ -341,6 +341,6 @@
 //!
 //! The tables are ordinary ones, and short reads disturb nobody; change nothing there. Nothing is
 //! deleted by itself, and a key that was used stays used. Arguments, results, context and errors
-//! are plain JSON and text: store a token, not the card. Of a run's
-//! records (`chrono_forge_execution_logs`) `seq` tells in which order the body received them. `id`
-//! does not: rows that one commit inserts are numbered by their names.
+//! are plain JSON and text: store a token, not the card. Of a run's records
+//! (`chrono_forge_execution_logs`) `seq` tells in which order the body received them. `id` does not:
+//! a row that waits or is tried again is inserted before its outcome is known.

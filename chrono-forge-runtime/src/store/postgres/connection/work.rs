@@ -1,15 +1,18 @@
-//! What runs on a connection, whatever it gives: the ways to run it are compiled once, and not for
-//! each kind of value.
+//! Closures that run on a connection, without the type of what they return: retries and
+//! transactions around them are compiled once, and not for each type.
 
 use diesel::QueryResult;
 use diesel::pg::PgConnection;
 
 use crate::store::StoreResult;
 
-/// Something that runs on a connection, and keeps what it gave.
+/// A closure that keeps what it returns to itself.
 pub(super) type Work<'a> = dyn FnMut(&mut PgConnection) -> QueryResult<()> + 'a;
 
-/// What `work` gave at the last time that `run` ran it.
+/// Lets `run` run `work`, as often as it has to, and returns what `work` returned the last time.
+///
+/// # Errors
+/// Those of `run`.
 pub(super) fn run<T>(
     operation: &'static str,
     mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
@@ -20,6 +23,6 @@ pub(super) fn run<T>(
         value = Some(work(conn)?);
         Ok(())
     })?;
-    // Nothing succeeds without it.
+    // `run` succeeds only after `work` has.
     value.ok_or_else(|| super::lost_line(operation))
 }

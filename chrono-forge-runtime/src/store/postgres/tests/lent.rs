@@ -102,7 +102,7 @@ fn what_was_begun_is_rolled_back_before_it_goes_back() {
     }
 }
 
-/// What is sent for one look and one transaction of one statement.
+/// The statements that are sent for one look without a transaction, and for one in a transaction.
 fn sent(session: &mut Session) -> Vec<String> {
     let sent = Arc::<Mutex<Vec<String>>>::default();
     let heard = Arc::clone(&sent);
