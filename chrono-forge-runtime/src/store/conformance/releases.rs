@@ -114,7 +114,7 @@ pub(crate) fn a_schema_that_was_changed_is_told_with_its_versions(on: &dyn Backe
     let database = on.fresh();
     let told = Told::default();
     let later = later();
-    tracing::subscriber::with_default(told.clone(), || {
+    told.hear(|| {
         drop(database.open());
         drop(database.open());
         database.upgrade(&later.migrations(), &[]).unwrap();

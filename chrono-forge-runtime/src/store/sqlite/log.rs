@@ -361,7 +361,7 @@ mod tests {
         conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
         let mut log = log_of(&file, 0);
         let told = Told::default();
-        tracing::subscriber::with_default(told.clone(), || {
+        told.hear(|| {
             log.beat(&mut conn);
             assert_eq!(told.lines().len(), 0, "not for long yet");
             log.held_since = Instant::now().checked_sub(HELD_MAX);
@@ -388,7 +388,7 @@ mod tests {
         conn.batch_execute("INSERT INTO t VALUES (1)").unwrap();
         let mut log = log_of(&file, 0);
         let told = Told::default();
-        tracing::subscriber::with_default(told.clone(), || {
+        told.hear(|| {
             log.beat(&mut conn);
             log.held_since = Instant::now().checked_sub(HELD_MAX * 12);
             log.beat(&mut conn);

@@ -6,12 +6,14 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::store::conformance::told;
+
 /// Does something and fails if one of its transactions was ended because two waited for each other, or because
 /// it waited for ever.
 pub(crate) fn without_deadlocks<T>(work: impl FnOnce() -> T) -> T {
     let ear = Ear::default();
     let deadlocks = Arc::clone(&ear.0);
-    let answer = tracing::subscriber::with_default(ear, work);
+    let answer = told::listening(ear, work);
     let heard = deadlocks.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(heard.is_empty(), "{heard:?}");
     drop(heard);

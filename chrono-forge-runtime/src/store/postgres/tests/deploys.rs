@@ -80,7 +80,7 @@ fn a_deploy_beside_a_reader_keeps_no_heartbeat_waiting() {
     let changed_early = std::thread::scope(|scope| {
         let deploy = scope.spawn(|| {
             let bring = || bring(&options, &a_column());
-            tracing::subscriber::with_default(told.clone(), bring)
+            told.hear(bring)
         });
         side.until_it_waits(&deploy);
         // It tries again and again meanwhile.

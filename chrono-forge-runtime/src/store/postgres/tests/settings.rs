@@ -135,7 +135,7 @@ fn a_session_that_is_waited_for_is_told_with_what_the_engine_keeps() {
     let needed = options.connections(true);
     let most = needed + options.connections_for_locks();
     let told = Told::default();
-    tracing::subscriber::with_default(told.clone(), || {
+    told.hear(|| {
         let lender = Lender::new(most, lend);
         PostgresStore::open_lent(options, lender).map(drop).unwrap();
     });

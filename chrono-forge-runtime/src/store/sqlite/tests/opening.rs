@@ -45,7 +45,7 @@ fn open(scratch: &Scratch) -> (StoreResult<()>, Vec<String>) {
     let file = scratch.path("forge.db");
     let write = Purpose::Write(Synchronous::Full);
     let told = Told::default();
-    let opened = tracing::subscriber::with_default(told.clone(), || {
+    let opened = told.hear(|| {
         let url = file.to_str().unwrap();
         opening::open(&file, (url, write), Duration::from_secs(5)).map(drop)
     });
