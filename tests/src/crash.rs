@@ -104,22 +104,15 @@ impl Site {
         failpoints: &Arc<Failpoints>,
         invocation: impl FnOnce() -> Invocation<W::Output>,
     ) -> Driven {
-        let driven = tokio::time::timeout(2 * HANGS, self.drive_on::<W>(failpoints, invocation));
-        driven.await.expect("the engine hangs")
-    }
-
-    async fn drive_on<W: Workflow>(
-        &self,
-        failpoints: &Arc<Failpoints>,
-        invocation: impl FnOnce() -> Invocation<W::Output>,
-    ) -> Driven {
-        let Some(forge) = self.open(failpoints).await else {
+        let Some(forge) = self.within("open", self.open(failpoints)).await else {
             return Driven::Crashed;
         };
         let settle = async {
-            if forge.get::<W>("root").await.is_ok_and(|run| run.is_none()) {
+            let found = self.within("get", forge.get::<W>("root")).await;
+            if found.is_ok_and(|run| run.is_none()) {
+                let started = self.within("start", forge.start("root", invocation()));
                 // A crash at this very commit: the next drive starts it again.
-                let _ = forge.start("root", invocation()).await;
+                let _ = started.await;
             }
             self.settle::<W>(&forge).await;
         };
@@ -128,10 +121,23 @@ impl Site {
             () = forge.crashed() => Driven::Crashed,
         };
         match driven {
-            Driven::Settled => forge.shutdown().await,
+            Driven::Settled => self.within("shutdown", forge.shutdown()).await,
             Driven::Crashed => self.database.bury_all(),
         }
         driven
+    }
+
+    /// What a call of the engine's comes to, which is named if it hangs.
+    async fn within<T>(&self, call: &str, answer: impl Future<Output = T>) -> T {
+        match tokio::time::timeout(HANGS, answer).await {
+            Ok(answer) => answer,
+            Err(_) => self.hangs(call),
+        }
+    }
+
+    fn hangs(&self, call: &str) -> ! {
+        let rows = rows::dump(&self.look());
+        panic!("{call}: nothing moves any more\n{}", rows.join("\n"))
     }
 
     async fn settle<W: Workflow>(&self, forge: &Forge) {
@@ -141,7 +147,7 @@ impl Site {
         loop {
             tokio::time::sleep(Duration::from_micros(500)).await;
             if begun.elapsed() > HANGS {
-                panic!("nothing moves any more\n{}", rows::dump(&rows).join("\n"));
+                self.hangs("settle");
             }
             let commits = forge.commits();
             if commits != seen.0 {
@@ -160,7 +166,7 @@ impl Site {
                 Standing::Parked | Standing::Sleeping(_) => {
                     self.probe.knock();
                     // A crash in here ends the drive; so does a failure to wake.
-                    let _ = forge.wake::<W>("root").await;
+                    let _ = self.within("wake", forge.wake::<W>("root")).await;
                 }
             }
         }
