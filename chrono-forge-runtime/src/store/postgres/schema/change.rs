@@ -137,7 +137,8 @@ fn beside(
     built.map_err(|error| fault::statement("open", &error))?;
     session.transaction("open", PATIENCE, true, |conn| {
         if !schema::has(&applied(conn)?, &schema::version(migration)) {
-            note(conn, migration, additive)?;
+            // Who built it at the same time may note it first.
+            note(conn, migration, additive).map_err(begin_again)?;
         }
         applied(conn)
     })
@@ -163,7 +164,7 @@ fn note(
     Stmt::<()>::new(note, &binds).execute(conn).map(drop)
 }
 
-/// Who loses the race for a name sees it once it begins again.
+/// Who loses the race for a name or a version sees it once it begins again.
 fn begin_again(error: Error) -> Error {
     match error {
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
