@@ -11,6 +11,7 @@
 
 pub(crate) mod address;
 mod answer;
+pub mod caller;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod opening;

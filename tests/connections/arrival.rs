@@ -31,6 +31,22 @@ fn an_engine_may_be_opened_before_its_server_is_up() {
     });
 }
 
+/// A runtime waits for what it has been given to do: this test hangs if `open` goes on.
+#[test]
+fn an_open_that_is_given_up_waits_no_longer() {
+    let Some(server) = server("an_open_that_is_given_up_waits_no_longer") else {
+        return;
+    };
+    server.stop(Stop::Fast);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let opening = engine(&server.url("")).open_timeout(LONG).open();
+        let given_up = tokio::time::timeout(Duration::from_millis(300), opening);
+        assert!(given_up.await.is_err(), "it waited for nothing");
+    });
+    drop(runtime);
+}
+
 #[test]
 fn an_engine_that_waited_in_vain_says_for_how_long() {
     let Some(server) = server("an_engine_that_waited_in_vain_says_for_how_long") else {

@@ -33,7 +33,7 @@ use storms::{Count, Kind, Storms};
 
 pub use ends::Ended;
 pub use fault::Fault;
-pub use service::{Opened, database_of};
+pub use service::Opened;
 pub use span::attempt;
 pub use tidings::Tiding;
 

@@ -13,11 +13,12 @@ use crate::engine::applications::Applications;
 use crate::engine::config::{Config, SLOTS};
 use crate::engine::parts::unopened;
 use crate::engine::registry::{Chosen, Registry, States};
-use crate::engine::report;
 use crate::engine::timekeeping;
 use crate::error::Error;
 use crate::failpoint::Failpoints;
 use crate::store::StoreError;
+use crate::store::address;
+use crate::store::caller::{Caller, Waiting};
 use crate::store::opening::{self, OpenOptions};
 #[cfg(feature = "postgres")]
 use crate::store::postgres::{DatabasePool, Lender, LentConnection};
@@ -334,9 +335,14 @@ impl Builder {
         self.config.validate()?;
         let runtime = runtimes::current(self.config.worker)?;
         let registry = self.registry()?;
-        let options = self.options();
+        // Until the end of this call: what it waits for ends with it.
+        let waiting = Waiting::default();
+        let options = OpenOptions {
+            caller: waiting.caller(),
+            ..self.options()
+        };
         let url = self.url;
-        let database = report::database_of(&url);
+        let database = address::shown(url.trim());
         #[cfg(feature = "postgres")]
         let open = move || match self.lender {
             Some(lender) => opening::open_lent(&url, options, lender),
@@ -388,6 +394,7 @@ impl Builder {
             wal_bytes_max: self.config.wal_bytes_max,
             lease: self.config.lease,
             executes: self.config.worker,
+            caller: Caller::default(),
         }
     }
 

@@ -323,6 +323,30 @@ mod tests {
             ),
             ("password = s3 host=password", "password=*** host=password"),
             ("pässword@ü", "pässword@ü"),
+            (
+                "sqlite://a.db?synchronous=normal",
+                "sqlite://a.db?synchronous=normal",
+            ),
+            ("sqlite::memory:", "sqlite::memory:"),
+            (
+                "postgres://app:s3@db:5432/app",
+                "postgres://app:***@db:5432/app",
+            ),
+            (
+                "postgresql://app@db/app?schema=f",
+                "postgresql://app@db/app?schema=f",
+            ),
+            (
+                "postgres://db/app?user=a&password=s3&schema=f",
+                "postgres://db/app?user=a&password=***&schema=f",
+            ),
+            (
+                "postgres://app:s@3/x@db/app?sslmode=require",
+                "postgres://app:***@db/app?sslmode=require",
+            ),
+            ("postgres://app:s?3@db/app", "postgres://app:***@db/app"),
+            ("postgres://?schema=forge", "postgres://?schema=forge"),
+            ("Postgres://app:s3@db/app", "Postgres://app:***@db/app"),
         ] {
             assert_eq!(shown(text), expected);
         }

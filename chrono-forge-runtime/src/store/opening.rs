@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{self, Kind};
+use super::caller::Caller;
 use super::{Store, StoreError, StoreErrorKind, StoreResult};
 
 /// What every store is opened with.
@@ -25,6 +26,8 @@ pub struct OpenOptions {
     pub lease: Duration,
     /// Whether this process executes runs, which takes more connections, and the right to write.
     pub executes: bool,
+    /// Who waits for the database to be opened.
+    pub caller: Caller,
 }
 
 /// Opens the database that this URL means.
@@ -96,6 +99,7 @@ fn postgres_options(
         executes: options.executes,
         name: options.name.unwrap_or(parsed.name),
         lease: options.lease,
+        caller: options.caller,
         ..parsed
     })
 }

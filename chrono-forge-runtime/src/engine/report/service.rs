@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::Report;
 use crate::engine::config::Config;
 use crate::record::WorkerId;
-use crate::store::address;
 use crate::store::{Recovered, ServingRow};
 use crate::telemetry::TARGET;
 
@@ -114,78 +113,9 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The URL of a database as it may be told: of a server without the password, and without
-/// parameters but the schema.
-#[must_use]
-pub fn database_of(url: &str) -> String {
-    let url = url.trim();
-    if address::is_of_keywords(url) {
-        return address::shown(url);
-    }
-    let is_server = |scheme: &str| {
-        let names = ["postgres", "postgresql"];
-        names.iter().any(|name| scheme.eq_ignore_ascii_case(name))
-    };
-    let Some((scheme, rest)) = url.split_once("://").filter(|(it, _)| is_server(it)) else {
-        return url.to_owned();
-    };
-    let (address, query) = match rest.split_once('?') {
-        Some((address, query)) if address.contains('@') || !query.contains('@') => (address, query),
-        // The question mark is one of the password's, who knows.
-        Some(_) => (rest, ""),
-        None => (rest, ""),
-    };
-    let schema = query.split('&').find(|it| it.starts_with("schema="));
-    let schema = schema.map_or(String::new(), |it| format!("?{it}"));
-    // A password may have an `@` of its own that nobody has escaped: what is behind the last one is
-    // the host.
-    let told = match address.rsplit_once('@') {
-        Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => address.to_owned(),
-    };
-    format!("{scheme}://{told}{schema}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_database_is_told_without_its_password() {
-        let told = [
-            (
-                "sqlite://a.db?synchronous=normal",
-                "sqlite://a.db?synchronous=normal",
-            ),
-            ("sqlite::memory:", "sqlite::memory:"),
-            (
-                "postgres://app:s3@db:5432/app",
-                "postgres://app@db:5432/app",
-            ),
-            (
-                "postgresql://app@db/app?schema=f",
-                "postgresql://app@db/app?schema=f",
-            ),
-            (
-                "postgres://db/app?user=a&password=s3&schema=f",
-                "postgres://db/app?schema=f",
-            ),
-            (
-                "postgres://app:s@3/x@db/app?sslmode=require",
-                "postgres://app@db/app",
-            ),
-            ("postgres://app:s?3@db/app", "postgres://app@db/app"),
-            ("postgres://?schema=forge", "postgres://?schema=forge"),
-            ("Postgres://app:s3@db/app\n", "Postgres://app@db/app"),
-            (
-                "host=db password='s 3' dbname=app",
-                "host=db password=*** dbname=app",
-            ),
-        ];
-        for (url, expected) in told {
-            assert_eq!(database_of(url), expected);
-        }
-    }
 
     #[test]
     fn a_line_has_room_for_some_names() {

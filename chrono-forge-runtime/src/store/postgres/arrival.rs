@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::connection::Session;
+use super::location::PostgresOptions;
 use crate::store::StoreResult;
 use crate::telemetry::{TARGET, Trouble};
 
@@ -11,8 +12,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Connects, again for so long while that may still succeed, and says what it waits for. What
-/// somebody has to correct is told at once.
-pub(super) fn connect(session: &mut Session, timeout: Duration) -> StoreResult<()> {
+/// somebody has to correct is told at once. Whose caller is gone tries no more.
+pub(super) fn connect(session: &mut Session, options: &PostgresOptions) -> StoreResult<()> {
+    let timeout = options.open_timeout;
     let begun = Instant::now();
     let mut pause = PAUSE_MIN;
     let mut trouble = Trouble::default();
@@ -26,6 +28,9 @@ pub(super) fn connect(session: &mut Session, timeout: Duration) -> StoreResult<(
             Err(error) => return Err(error),
         };
         let left = timeout.saturating_sub(begun.elapsed());
+        if options.caller.is_gone() {
+            return Err(error);
+        }
         if left.is_zero() {
             if !timeout.is_zero() {
                 error.message +=

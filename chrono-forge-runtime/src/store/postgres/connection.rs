@@ -25,6 +25,7 @@ use super::servers::Servers;
 use super::statement::are_for;
 use crate::error::{OUTCOME_UNKNOWN, StoreError, StoreErrorKind};
 use crate::store::StoreResult;
+use crate::store::caller::Caller;
 pub use lender::{DatabasePool, Lender, LentConnection};
 use line::Line;
 pub(super) use settings::Purpose;
@@ -110,6 +111,11 @@ enum Failure {
 }
 
 impl Session {
+    /// Who waits for the database to be opened.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.source.options.caller
+    }
+
     /// How long it waits for a lock.
     pub(super) fn lock_wait(&self) -> Duration {
         self.lock_wait

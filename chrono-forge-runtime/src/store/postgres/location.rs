@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::store::address::shown;
+use crate::store::caller::Caller;
 use line::Line;
 
 /// How to open a database on a server.
@@ -37,6 +38,8 @@ pub struct PostgresOptions {
     pub name: String,
     /// Whether this process executes runs, which takes more sessions.
     pub executes: bool,
+    /// Who waits for the database to be opened.
+    pub caller: Caller,
 }
 
 /// Why a text names no PostgreSQL database.
@@ -149,6 +152,7 @@ impl PostgresOptions {
             names_a_server: line.names_a_server(),
             name: NAME.to_owned(),
             executes: true,
+            caller: Caller::default(),
         };
         let mut left = line.without_parameters();
         for (name, value) in line.parameters() {

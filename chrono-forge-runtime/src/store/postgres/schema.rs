@@ -49,7 +49,7 @@ fn ensure_these(source: &Source, known: &Migrations<Pg>, additive: Additive) -> 
         false => Purpose::Read,
     };
     let mut session = source.session(purpose);
-    arrival::connect(&mut session, source.options.open_timeout)?;
+    arrival::connect(&mut session, &source.options)?;
     let options = &source.options;
     if let Some(found) = look(&mut session, known, options)? {
         change::bring(&mut session, source, (known, additive), &found)?;

@@ -19,7 +19,8 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Does `work` on the schema, again for as long as a lock of somebody else's is in the way. Each
 /// try waits for a lock only briefly, because all that comes behind it has to wait, too, heartbeats
-/// among them; and between two tries it waits until whoever was in the way is gone.
+/// among them; and between two tries it waits until whoever was in the way is gone. It ends as well
+/// once its own caller is gone: a schema is changed for somebody, or not at all.
 pub(super) fn in_turn<T>(
     session: &mut Session,
     what: &str,
@@ -36,6 +37,9 @@ pub(super) fn in_turn<T>(
             }
         };
         let found = holders::find(session).unwrap_or_default();
+        if session.caller().is_gone() {
+            return Err(error);
+        }
         if begun.elapsed() >= WAIT_MAX {
             error.message = refusal(&error, what, &found);
             return Err(error);
@@ -54,7 +58,7 @@ fn until_free(session: &mut Session) {
     loop {
         std::thread::sleep(LOOK);
         let is_free = holders::find(session).is_ok_and(|found| found.is_empty());
-        if is_free || begun.elapsed() >= PAUSE_MAX {
+        if is_free || session.caller().is_gone() || begun.elapsed() >= PAUSE_MAX {
             return;
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::side::Side;
 use crate::record::{RunId, WorkerId};
+use crate::store::caller::Waiting;
 use crate::store::conformance::fixture::*;
 use crate::store::conformance::later::Later;
 use crate::store::conformance::told::Told;
@@ -112,6 +113,31 @@ fn a_deploy_beside_a_reader_keeps_no_heartbeat_waiting() {
     );
 }
 
+/// Nobody else would end its wait, which keeps the runtime that it was opened on from its end.
+#[test]
+fn a_deploy_whose_caller_is_gone_waits_no_longer_and_changes_nothing() {
+    skip_without_server!();
+    let (_forge, mut side) = Side::new();
+    let waiting = Waiting::default();
+    let options = PostgresOptions {
+        caller: waiting.caller(),
+        ..side.options().clone()
+    };
+    side.run("BEGIN; SELECT count(*) FROM chrono_forge_workers, chrono_forge_workflows");
+    let refused = std::thread::scope(|scope| {
+        let deploy = scope.spawn(|| bring(&options, &a_column()));
+        side.until_it_waits(&deploy);
+        drop(waiting);
+        // What is in its way stays there.
+        deploy.join().unwrap().unwrap_err()
+    });
+    assert!(refused.is_locked(), "{refused}");
+    side.run("COMMIT");
+    let is_there = "SELECT count(*) FROM pg_attribute
+        WHERE attrelid = 'chrono_forge_workers'::regclass AND attname = 'note'";
+    assert_eq!(side.count(is_there), 0);
+}
+
 /// What is new locks nothing that is used, so a reader is nothing that it waits for.
 #[test]
 fn a_deploy_that_touches_no_table_of_ours_does_not_wait_for_readers() {
@@ -152,6 +178,27 @@ fn an_index_is_built_beside_the_work_by_however_many_that_open_at_once() {
         for deploy in deploys {
             deploy.join().unwrap().unwrap();
         }
+    });
+    assert_eq!(side.count(&valid()), 1);
+}
+
+/// Its note comes between the look for one and ours.
+#[test]
+fn an_index_that_another_process_notes_first_is_there() {
+    skip_without_server!();
+    let (_forge, mut side) = Side::new();
+    let options = side.options().clone();
+    bring(&options, &an_index()).unwrap();
+    side.run(
+        "CREATE TEMP TABLE noted AS SELECT * FROM chrono_forge_schema_migrations WHERE version > '2990';
+        DELETE FROM chrono_forge_schema_migrations WHERE version > '2990'",
+    );
+    side.run("BEGIN; INSERT INTO chrono_forge_schema_migrations SELECT * FROM noted");
+    std::thread::scope(|scope| {
+        let deploy = scope.spawn(|| bring(&options, &an_index()));
+        side.until_it_waits(&deploy);
+        side.run("COMMIT");
+        deploy.join().unwrap().unwrap();
     });
     assert_eq!(side.count(&valid()), 1);
 }
